@@ -1,0 +1,16 @@
+# RD_SANITIZE is the list handed to -fsanitize=; RD_COVERAGE and RD_LTO are switches.
+set(RD_SANITIZE "" CACHE STRING "sanitizers, comma separated")
+option(RD_COVERAGE "instrument for gcov" OFF)
+option(RD_LTO "link-time optimisation" OFF)
+if(RD_SANITIZE)
+  target_compile_options(rd_flags INTERFACE -fsanitize=${RD_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=all)
+  target_link_options(rd_flags INTERFACE -fsanitize=${RD_SANITIZE})
+endif()
+if(RD_COVERAGE)
+  target_compile_options(rd_flags INTERFACE --coverage)
+  target_link_options(rd_flags INTERFACE --coverage)
+endif()
+if(RD_LTO)
+  set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
+endif()
