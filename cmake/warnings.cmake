@@ -6,3 +6,10 @@ target_compile_options(rd_flags INTERFACE
   -fno-strict-aliasing -fstack-protector-strong)
 target_compile_definitions(rd_flags INTERFACE _GNU_SOURCE RD_VERSION="${PROJECT_VERSION}")
 target_include_directories(rd_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
+
+# What is packaged is hardened: checked copies, position independent, read-only relocations.
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES C)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+target_compile_options(rd_flags INTERFACE $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>)
+target_link_options(rd_flags INTERFACE $<$<CONFIG:Release>:-Wl,-z,relro,-z,now>)

@@ -5,7 +5,7 @@
 
 #include "base/str.h"
 
-#define BLOB_CLASSES 22
+#define BLOB_CLASSES 24 /* up to 98304 bytes: the largest message fits */
 
 struct blob_pool {
     void *free[BLOB_CLASSES];

@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""CPU per relayed RTP packet: Ringdown's media thread beside Debian's rtpengine in user space.
+
+    bench_relay.py [--build DIR] [--calls 300] [--seconds 6] [--runs 5] [--slot-us 1000]
+
+Both hold the same number of G.711 calls on loopback; rtpload drives them in turn, and the CPU time
+of each program (all its threads, from /proc/PID/task/*/schedstat) is divided by the packets that
+came back. Prints the medians, their ratio, the loss and the memory of a call. Exits 1 when packets
+were lost or the ratio is above --limit.
+"""
+import argparse
+import json
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+NG_PORT = 2223
+PARTY_PORT = 10000
+
+
+def bencode(value):
+    if isinstance(value, dict):
+        return b"d" + b"".join(bencode(k) + bencode(v) for k, v in sorted(value.items())) + b"e"
+    if isinstance(value, list):
+        return b"l" + b"".join(bencode(v) for v in value) + b"e"
+    if isinstance(value, int):
+        return b"i%de" % value
+    raw = value.encode()
+    return b"%d:%s" % (len(raw), raw)
+
+
+class Ng:
+    """As much of rtpengine's control protocol as two SDPs a call need. Answers are searched for
+    the one field that matters instead of being decoded."""
+
+    def __init__(self):
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.connect(("127.0.0.1", NG_PORT))
+        self.sock.settimeout(0.5)
+        self.cookie = 0
+
+    def ask(self, command):
+        self.cookie += 1
+        for _ in range(10):
+            try:
+                self.sock.send(b"k%d " % self.cookie + bencode(command))
+                answer = self.sock.recv(65536)
+            except (TimeoutError, ConnectionRefusedError):
+                time.sleep(0.1)
+                continue
+            if answer.startswith(b"k%d " % self.cookie):
+                return answer
+        raise SystemExit("rtpengine does not answer")
+
+    def media_port(self, call, kind, port, tags):
+        sdp = ("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+               f"m=audio {port} RTP/AVP 8\r\n")
+        answer = self.ask({"command": kind, "call-id": call, "sdp": sdp, "ICE": "remove",
+                           "replace": ["origin", "session-connection"], **tags})
+        found = re.search(rb"m=audio (\d+) ", answer)
+        if not found:
+            raise SystemExit(f"rtpengine refused {kind}: {answer!r}")
+        return int(found.group(1))
+
+
+def pss_kb(pid):
+    with open(f"/proc/{pid}/smaps_rollup") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+
+
+def cpu_ns(pid):
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/schedstat") as f:
+            total += int(f.read().split()[0])
+    return total
+
+
+class Rtpengine:
+    name = "rtpengine"
+
+    def __init__(self, args, tmp):
+        self.legs = f"{tmp}/rtpengine.legs"
+        self.proc = subprocess.Popen(
+            ["rtpengine", "--table=-1", "--interface=127.0.0.1", f"--listen-ng=127.0.0.1:{NG_PORT}",
+             "-f", "--log-level=3", f"--pidfile={tmp}/pid", f"--num-threads={args.threads}",
+             "--port-min=30000", "--port-max=39999"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        ng = Ng()
+        ng.ask({"command": "ping"})
+        before = pss_kb(self.proc.pid)
+        with open(self.legs, "w") as f:
+            for i in range(args.calls):
+                a, b, call = PARTY_PORT + 4 * i, PARTY_PORT + 4 * i + 2, f"call-{i}"
+                to_b = ng.media_port(call, "offer", a, {"from-tag": "a"})
+                to_a = ng.media_port(call, "answer", b, {"from-tag": "a", "to-tag": "b"})
+                f.write(f"{a} {to_a}\n{b} {to_b}\n")
+        self.kb_per_call = (pss_kb(self.proc.pid) - before) / args.calls
+
+    def stop(self):
+        self.proc.terminate()
+        self.proc.wait(10)
+
+
+class Ringdown:
+    name = "ringdown"
+
+    def __init__(self, args, tmp):
+        self.legs = f"{tmp}/ringdown.legs"
+        self.proc, one = self.start(args, 1)
+        self.stop()
+        self.proc, many = self.start(args, args.calls)
+        self.kb_per_call = (many - one) / max(1, args.calls - 1)
+
+    def start(self, args, calls):
+        proc = subprocess.Popen([f"{args.build}/bench_relay", str(calls), self.legs,
+                                 str(args.coalesce_us)],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if proc.stdout.readline() != "ready\n":
+            raise SystemExit("bench_relay did not start")
+        time.sleep(0.1)
+        return proc, pss_kb(proc.pid)
+
+    def stop(self):
+        self.proc.stdin.close()
+        self.proc.wait(10)
+
+
+def measure(args, relay):
+    before = cpu_ns(relay.proc.pid)
+    out = subprocess.run([f"{args.build}/rtpload", relay.legs, str(args.seconds), str(args.slot_us)],
+                         check=True, stdout=subprocess.PIPE, text=True).stdout
+    load = json.loads(out)
+    us = (cpu_ns(relay.proc.pid) - before) / 1000 / max(1, load["received"])
+    lost = load["sent"] - load["received"]
+    print(f"  {relay.name:10} {us:6.2f} us/packet  sent {load['sent']}  lost {lost}  "
+          f"(generator {load['generator_us']} us/packet)", flush=True)
+    return us, lost
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--build", default="build")
+    p.add_argument("--calls", type=int, default=300)
+    p.add_argument("--seconds", type=int, default=6)
+    p.add_argument("--runs", type=int, default=5)
+    p.add_argument("--slot-us", type=int, default=1000)
+    p.add_argument("--coalesce-us", type=int, default=1000)
+    p.add_argument("--threads", type=int, default=1, help="poller threads of rtpengine")
+    p.add_argument("--limit", type=float, default=0.7)
+    p.add_argument("--json", action="store_true", help="the result as one JSON line at the end")
+    args = p.parse_args()
+    with tempfile.TemporaryDirectory() as tmp:
+        relays = []
+        try:
+            for kind in (Rtpengine, Ringdown):
+                relays.append(kind(args, tmp))
+            runs = {r.name: [] for r in relays}
+            for _ in range(args.runs):
+                for r in relays:
+                    runs[r.name].append(measure(args, r))
+            kb = {r.name: round(r.kb_per_call, 1) for r in relays}
+        finally:
+            for r in relays:
+                r.stop()
+    us = {name: statistics.median(u for u, _ in figures) for name, figures in runs.items()}
+    lost = sum(n for _, n in runs["ringdown"])
+    ratio = us["ringdown"] / us["rtpengine"]
+    print(f"{args.calls} calls: ringdown {us['ringdown']:.2f} us, rtpengine {us['rtpengine']:.2f} us "
+          f"a packet, ratio {ratio:.2f}, lost {lost}; memory a call: ringdown {kb['ringdown']} KB, "
+          f"rtpengine {kb['rtpengine']} KB")
+    if args.json:
+        print(json.dumps({"bench": "relay", "us": us, "ratio": ratio, "lost": lost, "kb": kb}))
+    return 0 if ratio <= args.limit and lost == 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+
+#include "app/cmd.h"
+#include "base/mem.h"
+#include "io/fs.h"
+#include "pbx/config.h"
+
+#define MAX_FILE_BYTES ((size_t)64 << 20)
+#define PAGE_BYTES     ((size_t)256 << 10)
+
+static const char help[] =
+    "usage: ringdown check [--json] FILE\n"
+    "       ringdown check --reference\n\n"
+    "Reads a configuration file and reports every error in it, one a line, as FILE:LINE: KEY:\n"
+    "what is wrong. Says nothing else when the file is sound.\n\n"
+    "  -j, --json        {\"ok\": ..., \"errors\": [{\"line\": ..., \"text\": ...}]}\n"
+    "  -r, --reference   print the page that describes every key\n"
+    "  -h, --help        this text\n\n"
+    "Exit status: 0 sound, 1 not sound or not readable, 2 wrong usage.\n";
+
+static int put_reference(void)
+{
+    char *mem = mem_alloc(PAGE_BYTES);
+    struct buf page;
+    if (!mem)
+        return CMD_FAILED;
+    buf_init(&page, mem, PAGE_BYTES);
+    config_reference(&page);
+    size_t written = fwrite(page.p, 1, page.n, stdout);
+    mem_free(mem);
+    return written == page.n && !page.full ? CMD_OK : CMD_FAILED;
+}
+
+static void put_json(const struct config_errors *errs)
+{
+    printf("{\"ok\":%s,\"total\":%u,\"errors\":[", errs->total ? "false" : "true", errs->total);
+    for (uint32_t i = 0; i < errs->n; i++) {
+        char mem[8 * sizeof(errs->v[i].text)];
+        struct buf text;
+        buf_init(&text, mem, sizeof(mem));
+        buf_json(&text, str_z(errs->v[i].text));
+        printf("%s{\"line\":%u,\"text\":\"" STR_FMT "\"}", i ? "," : "", errs->v[i].line,
+               STR_ARG(buf_str(&text)));
+    }
+    puts("]}");
+}
+
+static void put_text(const struct config_errors *errs)
+{
+    char mem[CONFIG_MAX_ERRORS * sizeof(errs->v[0].text) + 64];
+    struct buf text;
+    buf_init(&text, mem, sizeof(mem));
+    config_errors_put(&text, errs);
+    fwrite(text.p, 1, text.n, stderr);
+}
+
+static int check(const char *path, bool json)
+{
+    char *text;
+    size_t n;
+    struct config *config = NULL;
+    struct config_errors errs;
+    int err = fs_read(path, MAX_FILE_BYTES, &text, &n);
+    if (err) {
+        errno = -err;
+        perror(path);
+        return CMD_FAILED;
+    }
+    err = config_load(&config, path, str_of(text, n), &errs);
+    mem_free(text);
+    config_unref(config);
+    if (err && err != -EINVAL) {
+        errno = -err;
+        perror(path);
+        return CMD_FAILED;
+    }
+    if (json)
+        put_json(&errs);
+    else
+        put_text(&errs);
+    return err ? CMD_FAILED : CMD_OK;
+}
+
+int cmd_check(int argc, char **argv)
+{
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"reference", no_argument, NULL, 'r'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    bool json = false, reference = false;
+    int c;
+    opterr = 0;
+    while ((c = getopt_long(argc, argv, "jrh", options, NULL)) != -1) {
+        if (c == 'h') {
+            fputs(help, stdout);
+            return CMD_OK;
+        }
+        if (c == '?')
+            return cmd_usage("check", "unknown option");
+        json |= c == 'j';
+        reference |= c == 'r';
+    }
+    if (argc - optind != (reference ? 0 : 1))
+        return cmd_usage("check", reference ? "too many arguments" : "one file is needed");
+    return reference ? put_reference() : check(argv[optind], json);
+}

@@ -1,0 +1,244 @@
+#include "app/media.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sys/resource.h>
+
+#include "base/mem.h"
+#include "io/mailbox.h"
+#include "io/rtpio.h"
+
+#define COMMANDS     8192
+#define EVENTS       8192
+#define TURN_CMDS    256
+#define RCVBUF_BYTES (256 * 1024)
+#define STOCK_MAX    1024
+/* Room that one command's events can need: a MEDIA_STOCK of STOCK_MAX, and one of the relay's. */
+#define CMD_EVENTS (STOCK_MAX / MEDIA_EV_MAX_PORTS + 2)
+/* How soon to try again when the owner does not fetch its events. */
+#define RETRY_US   (10 * USEC_MS)
+#define FIGURES_US (100 * USEC_MS)
+
+struct media_thread {
+    struct relay relay;
+    struct rtpio *io;
+    struct mailbox in, out;
+    usec_t figures_due;
+    pthread_mutex_t lock; /* of figures, taken ten times a second */
+    struct media_figures figures;
+};
+
+static int on_rx(void *ctx, usec_t now, const struct rtpio_packet *in, struct rtpio_forward *ret)
+{
+    struct media_thread *t = ctx;
+    struct relay_packet p = {.from = &in->from,
+                             .bytes = in->bytes,
+                             .n = in->n,
+                             .port = in->port,
+                             .is_rtcp = in->is_rtcp};
+    struct relay_forward f;
+    if (relay_rx(&t->relay, now, &p, &f) != 1)
+        return 0;
+    *ret = (struct rtpio_forward){.to = f.to, .port = f.port, .is_rtcp = f.is_rtcp};
+    return 1;
+}
+
+/* The caller has checked that there is room. */
+static void event_put(struct media_thread *t, const struct media_ev *ev)
+{
+    int rc = mailbox_put(&t->out, ev);
+    BUG_ON(rc);
+}
+
+static void stock(struct media_thread *t, const struct media_cmd *cmd)
+{
+    uint32_t left = cmd->count < STOCK_MAX ? cmd->count : STOCK_MAX;
+    struct media_ev ev = {.kind = MEDIA_EV_PORTS, .family = cmd->family};
+    bool any = false;
+    while (left-- > 0 && rtpio_open(t->io, &ev.port[ev.count], cmd->family) == 0) {
+        any = true;
+        if (++ev.count < MEDIA_EV_MAX_PORTS)
+            continue;
+        event_put(t, &ev);
+        ev.count = 0;
+    }
+    if (!any)
+        ev.kind = MEDIA_EV_NO_PORTS;
+    if (!any || ev.count)
+        event_put(t, &ev);
+}
+
+static void command(struct media_thread *t, usec_t now, const struct media_cmd *cmd)
+{
+    if (cmd->kind == MEDIA_STOCK) {
+        stock(t, cmd);
+        return;
+    }
+    /* What came for the former owner of the pair must not reach the new one. */
+    if (cmd->kind == MEDIA_OPEN)
+        rtpio_drain(t->io, cmd->port);
+    /* A stream that is gone is no error: commands and events cross on their way. */
+    (void)relay_cmd(&t->relay, now, cmd);
+}
+
+/* False: the owner does not fetch its events, come back soon. */
+static bool events_flush(struct media_thread *t)
+{
+    struct media_ev ev;
+    while (mailbox_room(&t->out) > 0) {
+        if (!relay_event(&t->relay, &ev))
+            return true;
+        event_put(t, &ev);
+    }
+    return false;
+}
+
+/* False: more commands wait. */
+static bool commands_take(struct media_thread *t, usec_t now)
+{
+    struct media_cmd cmd;
+    mailbox_ack(&t->in);
+    for (int i = 0; i < TURN_CMDS; i++) {
+        if (!events_flush(t) || mailbox_room(&t->out) < CMD_EVENTS)
+            return false;
+        if (!mailbox_take(&t->in, &cmd))
+            return true;
+        command(t, now, &cmd);
+    }
+    return false;
+}
+
+static void figures_note(struct media_thread *t, usec_t now)
+{
+    if (now < t->figures_due)
+        return;
+    struct rtpio_count c = rtpio_counted(t->io);
+    t->figures_due = now + FIGURES_US;
+    pthread_mutex_lock(&t->lock);
+    t->figures = (struct media_figures){.rx_packets = c.rx_packets,
+                                        .tx_packets = c.tx_packets,
+                                        .tx_errors = c.tx_errors,
+                                        .turns = c.turns,
+                                        .dropped = t->relay.count};
+    pthread_mutex_unlock(&t->lock);
+}
+
+static usec_t on_turn(void *ctx, usec_t now)
+{
+    struct media_thread *t = ctx;
+    relay_tick(&t->relay, now);
+    bool done = commands_take(t, now);
+    done = events_flush(t) && done;
+    figures_note(t, now);
+    usec_t due = relay_deadline(&t->relay);
+    if (!done && due > now + RETRY_US)
+        due = mailbox_room(&t->out) < CMD_EVENTS ? now + RETRY_US : now;
+    return due;
+}
+
+/* Thousands of sockets need more descriptors than a shell grants by default. */
+static void descriptors_raise(void)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) || l.rlim_cur == l.rlim_max)
+        return;
+    l.rlim_cur = l.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &l);
+}
+
+static int thread_init(struct media_thread *t, const struct media_conf *conf)
+{
+    struct relay_limits limits = conf->limits;
+    if (limits.max_streams == 0)
+        limits.max_streams = (conf->port_last + 1u - conf->port_first) / 2 + 1;
+    int rc = relay_init(&t->relay, &limits, rtpio_now());
+    if (rc)
+        return rc;
+    rc = mailbox_init(&t->in, sizeof(struct media_cmd), COMMANDS);
+    if (rc)
+        goto no_in;
+    rc = mailbox_init(&t->out, sizeof(struct media_ev), EVENTS);
+    if (rc)
+        goto no_out;
+    struct rtpio_conf io = {.bind_v4 = conf->bind_v4,
+                            .bind_v6 = conf->bind_v6,
+                            .port_first = conf->port_first,
+                            .port_last = conf->port_last,
+                            .coalesce_us = conf->coalesce_us,
+                            .rcvbuf_bytes = RCVBUF_BYTES,
+                            .wake_fd = t->in.fd};
+    struct rtpio_ops ops = {.rx = on_rx, .turn = on_turn, .ctx = t};
+    rc = rtpio_new(&t->io, &io, &ops);
+    if (rc == 0)
+        return 0;
+    mailbox_done(&t->out);
+no_out:
+    mailbox_done(&t->in);
+no_in:
+    relay_done(&t->relay);
+    return rc;
+}
+
+int media_thread_start(struct media_thread **ret, const struct media_conf *conf)
+{
+    struct media_thread *t = mem_map(sizeof(*t)); /* a page, for the mailboxes' alignment */
+    if (!t)
+        return -ENOMEM;
+    descriptors_raise();
+    int rc = thread_init(t, conf);
+    if (rc) {
+        mem_unmap(t, sizeof(*t));
+        return rc;
+    }
+    pthread_mutex_init(&t->lock, NULL);
+    rc = rtpio_start(t->io);
+    if (rc) {
+        media_thread_stop(t);
+        return rc;
+    }
+    *ret = t;
+    return 0;
+}
+
+size_t media_thread_send(struct media_thread *t, const struct media_cmd *cmd, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (mailbox_put(&t->in, &cmd[i]))
+            return i;
+    return n;
+}
+
+int media_thread_fd(const struct media_thread *t)
+{
+    return t->out.fd;
+}
+
+size_t media_thread_poll(struct media_thread *t, struct media_ev *ev, size_t n)
+{
+    size_t i = 0;
+    mailbox_ack(&t->out);
+    while (i < n && mailbox_take(&t->out, &ev[i]))
+        i++;
+    return i;
+}
+
+struct media_figures media_thread_figures(struct media_thread *t)
+{
+    pthread_mutex_lock(&t->lock);
+    struct media_figures f = t->figures;
+    pthread_mutex_unlock(&t->lock);
+    return f;
+}
+
+void media_thread_stop(struct media_thread *t)
+{
+    if (!t)
+        return;
+    rtpio_stop(t->io);
+    rtpio_free(t->io);
+    mailbox_done(&t->out);
+    mailbox_done(&t->in);
+    relay_done(&t->relay);
+    pthread_mutex_destroy(&t->lock);
+    mem_unmap(t, sizeof(*t));
+}

@@ -1,0 +1,37 @@
+/* The media thread: the pure relay (engine/media/relay) on the sockets of io/rtpio, with a mailbox
+ * in and a mailbox out. One thread sends commands and takes events. */
+#ifndef APP_MEDIA_H
+#define APP_MEDIA_H
+
+#include "engine/media/media.h"
+#include "engine/media/relay.h"
+
+struct media_thread;
+
+struct media_conf {
+    struct addr bind_v4, bind_v6; /* ADDR_NONE: no streams of that family */
+    uint16_t port_first, port_last;
+    uint32_t coalesce_us; /* how long a packet may wait for others in dense traffic; 1000 is good */
+    struct relay_limits limits; /* max_streams 0: one for each pair of the range */
+};
+
+/* What the thread did so far; each figure is true at some recent time. */
+struct media_figures {
+    uint64_t rx_packets, tx_packets, tx_errors, turns;
+    struct relay_count dropped;
+};
+
+/* 0 or negative errno. */
+MUST_CHECK int media_thread_start(struct media_thread **ret, const struct media_conf *conf);
+/* Hands over n commands in order. Returns how many were taken: fewer than n when the mailbox is
+ * full, the rest is to be sent again after the next events. */
+size_t media_thread_send(struct media_thread *t, const struct media_cmd *cmd, size_t n);
+/* Readable when events wait. Call media_thread_poll() until it returns 0. */
+int media_thread_fd(const struct media_thread *t);
+/* Takes at most n events, oldest first. Returns how many. */
+size_t media_thread_poll(struct media_thread *t, struct media_ev *ev, size_t n);
+struct media_figures media_thread_figures(struct media_thread *t);
+/* Ends the thread and closes every socket. Accepts NULL. */
+void media_thread_stop(struct media_thread *t);
+
+#endif

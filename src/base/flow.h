@@ -1,0 +1,25 @@
+/* Where a message came from or goes to: one of our listeners, a connection if the transport has
+ * them, and the peer. Values, shared by the engine (which decides) and io (which does). */
+#ifndef BASE_FLOW_H
+#define BASE_FLOW_H
+
+#include "base/addr.h"
+#include "base/blob.h"
+
+#define FLOW_MAX_LISTENERS 32
+
+struct flow {
+    uint8_t proto;      /* enum proto */
+    uint8_t listener;   /* index in the configured list of addresses */
+    uint32_t conn;      /* connection of a stream transport; 0: any to this peer, or a new one */
+    struct addr peer;
+};
+
+/* One of our addresses. */
+struct flow_listener {
+    uint8_t proto;
+    struct addr bound;      /* what the socket is bound to; never port 0 */
+    struct addr advertised; /* what Via, Contact and SDP say: sip.external, or the local address */
+};
+
+#endif

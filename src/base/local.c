@@ -1,0 +1,55 @@
+#include "base/local.h"
+
+static bool same_network(const struct addr *a, const struct addr *b, unsigned prefix)
+{
+    if (a->family != b->family)
+        return false;
+    unsigned whole = prefix / 8, rest = prefix % 8;
+    if (memcmp(a->ip, b->ip, whole) != 0)
+        return false;
+    unsigned mask = rest ? 0xFFu << (8 - rest) : 0;
+    return ((a->ip[whole % 16] ^ b->ip[whole % 16]) & mask) == 0;
+}
+
+static struct addr by_interface(const struct local_addrs *l, const struct addr *bound,
+                                const struct addr *peer)
+{
+    struct addr best = *bound;
+    bool found = false;
+    for (unsigned i = 0; i < l->n; i++) {
+        const struct addr *ip = &l->a[i].ip;
+        if (ip->family != bound->family)
+            continue;
+        bool near = same_network(ip, peer, l->a[i].prefix);
+        if (near || (!found && !addr_is_loopback(ip))) {
+            best = *ip;
+            found = true;
+        }
+        if (near)
+            break;
+    }
+    best.port = bound->port;
+    return best;
+}
+
+struct addr local_for(const struct local_addrs *l, const struct addr *bound,
+                      const struct addr *peer)
+{
+    bool outside = peer->family != ADDR_NONE && !addr_is_private(peer) && !addr_is_loopback(peer);
+    if (outside && l->external.family == bound->family) {
+        struct addr seen = l->external;
+        seen.port = seen.port ? seen.port : bound->port;
+        return seen;
+    }
+    return addr_is_any(bound) ? by_interface(l, bound, peer) : *bound;
+}
+
+bool local_is_ours(const struct local_addrs *l, const struct addr *ip)
+{
+    if (addr_ip_eq(&l->external, ip) && ip->family != ADDR_NONE)
+        return true;
+    for (unsigned i = 0; i < l->n; i++)
+        if (addr_ip_eq(&l->a[i].ip, ip))
+            return true;
+    return false;
+}

@@ -1,0 +1,274 @@
+/* The four doors, and the small things that every part of the engine uses. */
+#include "engine/sip/sip_int.h"
+
+#include "base/mem.h"
+
+static int init_tables(struct sip_core *c)
+{
+    uint64_t txns = c->conf.max_txns, dialogs = c->conf.max_dialogs;
+    if (slot_init(&c->txns, sizeof(struct sip_txn), c->conf.max_txns) ||
+        slot_init(&c->sessions, sizeof(struct sip_session), c->conf.max_sessions) ||
+        slot_init(&c->dialogs, sizeof(struct sip_dialog), c->conf.max_dialogs) ||
+        hash_init(&c->by_key, txns, rand_u64(c->rand)) ||
+        hash_init(&c->by_merge, txns, rand_u64(c->rand)) ||
+        hash_init(&c->by_tag, dialogs, rand_u64(c->rand)))
+        return -ENOMEM;
+    c->rtt = rtt_new(rand_u64(c->rand));
+    c->guard = guard_new(rand_u64(c->rand), c->conf.rate_per_s, c->conf.rate_burst);
+    c->out = mem_zero(SIP_OUT_QUEUE * sizeof(*c->out));
+    c->out_cap = SIP_OUT_QUEUE;
+    return c->rtt && c->guard && c->out ? 0 : -ENOMEM;
+}
+
+struct sip_core *sip_core_new(const struct sip_conf *conf, struct rand *rand, struct trace *trace,
+                              usec_t now)
+{
+    struct sip_core *c = mem_map(sizeof(*c));
+    if (!c)
+        return NULL;
+    c->conf = *conf;
+    c->rand = rand;
+    c->trace = trace;
+    c->now = now;
+    blob_pool_init(&c->pool, 0);
+    arena_init(&c->work, 0);
+    timer_wheel_init(&c->wheel, now);
+    if (init_tables(c)) {
+        sip_core_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+static void free_all(struct sip_core *c)
+{
+    struct sip_out out;
+    uint32_t at = 0;
+    handle_t h;
+    void *item;
+    while (sip_core_out(c, &out))
+        blob_unref(out.blob);
+    while ((item = slot_next(&c->txns, &at, &h)))
+        txn_free(c, item);
+    at = 0;
+    while (slot_next(&c->sessions, &at, &h))
+        session_free(c, h);
+}
+
+void sip_core_free(struct sip_core *c)
+{
+    if (!c)
+        return;
+    if (c->guard && c->out)
+        free_all(c);
+    blob_pool_done(&c->pool);
+    arena_done(&c->work);
+    slot_done(&c->txns);
+    slot_done(&c->sessions);
+    slot_done(&c->dialogs);
+    struct hash_table *tables[] = {&c->by_key, &c->by_merge, &c->by_tag};
+    for (unsigned i = 0; i < ARRAY_LEN(tables); i++)
+        if (tables[i]->bucket)
+            hash_done(tables[i]);
+    rtt_free(c->rtt);
+    guard_free(c->guard);
+    mem_free(c->out);
+    mem_unmap(c, sizeof(*c));
+}
+
+void sip_core_reconfigure(struct sip_core *c, const struct sip_timers *timers)
+{
+    c->conf.timers = *timers;
+}
+
+/* ---- the queue of outputs -------------------------------------------------------------------- */
+
+static bool grow(struct sip_core *c)
+{
+    struct sip_out *bigger = mem_zero(2 * c->out_cap * sizeof(*bigger));
+    if (!bigger)
+        return false;
+    for (uint32_t i = 0; i < c->out_n; i++)
+        bigger[i] = c->out[(c->out_head + i) & (c->out_cap - 1)];
+    mem_free(c->out);
+    c->out = bigger;
+    c->out_head = 0;
+    c->out_cap *= 2;
+    return true;
+}
+
+struct sip_out *core_emit(struct sip_core *c, enum sip_out_kind kind)
+{
+    if (c->out_n == c->out_cap) {
+        /* One input never makes so many outputs; whoever drives the engine did not drain it. */
+        BUG_ON(c->out_cap >= SIP_OUT_LIMIT);
+        BUG_ON(!grow(c));
+    }
+    struct sip_out *o = &c->out[(c->out_head + c->out_n++) & (c->out_cap - 1)];
+    *o = (struct sip_out){.kind = kind, .cause = c->cause};
+    return o;
+}
+
+bool sip_core_out(struct sip_core *c, struct sip_out *ret)
+{
+    if (!c->out_n)
+        return false;
+    *ret = c->out[c->out_head];
+    c->out_head = (c->out_head + 1) & (c->out_cap - 1);
+    c->out_n--;
+    return true;
+}
+
+void core_send(struct sip_core *c, const struct flow *to, struct blob *b)
+{
+    struct sip_out *o = core_emit(c, SIP_OUT_SEND);
+    o->flow = *to;
+    o->blob = b;
+}
+
+void core_hist(struct sip_core *c, handle_t tag, uint8_t leg, enum hist_kind kind, unsigned code,
+               uint32_t a)
+{
+    if (tag)
+        hist_put(c->trace, tag, (struct hist_event){.kind = (uint8_t)kind, .leg = leg,
+                                                    .code = (uint16_t)code, .a = a});
+}
+
+void core_hist_timer(struct sip_core *c, handle_t tag, uint8_t leg, enum hist_kind kind,
+                     unsigned letter, usec_t in)
+{
+    core_hist(c, tag, leg, kind, letter, (uint32_t)(in / USEC_MS));
+}
+
+int core_keep(struct sip_core *c, struct str *owned, struct str value)
+{
+    char *copy = NULL;
+    if (value.p) {
+        copy = pool_take(&c->pool, value.n + 1);
+        if (!copy)
+            return -ENOMEM;
+        if (value.n)
+            memcpy(copy, value.p, value.n);
+        copy[value.n] = '\0';
+    }
+    if (owned->p)
+        pool_put(&c->pool, (void *)(uintptr_t)owned->p, owned->n + 1);
+    *owned = str_of(copy, copy ? value.n : 0);
+    return 0;
+}
+
+void core_tag(struct sip_core *c, char tag[SIP_TAG_CHARS])
+{
+    struct buf b;
+    buf_init(&b, tag, SIP_TAG_CHARS);
+    rand_hex(c->rand, &b, SIP_TAG_CHARS / 2);
+}
+
+void sip_core_call_id(struct sip_core *c, struct buf *b)
+{
+    rand_hex(c->rand, b, 20);
+    buf_ch(b, '@');
+    buf_z(b, c->conf.call_id_host);
+}
+
+/* ---- doors ----------------------------------------------------------------------------------- */
+
+void core_enter_cmd(struct sip_core *c, usec_t now)
+{
+    c->now = now > c->now ? now : c->now;
+    c->trace->now = c->now;
+    c->trace->cause = c->cause;
+    arena_reset(&c->work);
+}
+
+static void enter(struct sip_core *c, usec_t now)
+{
+    c->cause++;
+    core_enter_cmd(c, now);
+    handle_t session = c->limbo_session, txn = c->limbo_txn;
+    c->limbo_session = c->limbo_txn = 0;
+    session_release(c, session, txn);
+}
+
+static void rx_bad(struct sip_core *c, const struct flow *flow)
+{
+    const struct sip_msg *m = &c->msg;
+    char text[80];
+    struct buf peer;
+    buf_init(&peer, text, sizeof(text));
+    addr_put(&peer, &flow->peer);
+    c->stats.rx_bad++;
+    trace_emit(c->trace, TRACE_RX_BAD, 0, TS(buf_str(&peer)), TU(m->bad_at),
+               TS(sip_verdict_text(m->verdict)));
+    /* A bad response is dropped and an ACK never answered: RFC 3261 8.2, RFC 4475 3.1.2.5. */
+    if (m->is_request && m->method != SIP_ACK && sip_msg_answerable(m))
+        respond_stateless(c, flow, sip_verdict_status(m->verdict), NULL);
+}
+
+static void rx_response(struct sip_core *c, const struct flow *flow)
+{
+    const struct sip_msg *m = &c->msg;
+    char mem[TXN_KEY_BYTES];
+    c->stats.rx_responses++;
+    c->stats.rx_status[m->status / 100 & 7]++;
+    struct sip_txn *t = NULL;
+    if (m->via.branch.n)
+        t = txn_by_key(c, txn_client_key(c, m->via.branch, m->method, mem), false);
+    if (t) {
+        t->flow.conn = flow->conn ? flow->conn : t->flow.conn;
+        txn_rx_response(c, t, m);
+        return;
+    }
+    char text[80];
+    struct buf peer;
+    buf_init(&peer, text, sizeof(text));
+    addr_put(&peer, &flow->peer);
+    c->stats.rx_stray++;
+    trace_emit(c->trace, TRACE_RX_STRAY, 0, TS(buf_str(&peer)), TU(m->status),
+               TS(m->cseq.method_text));
+}
+
+void sip_core_rx(struct sip_core *c, usec_t now, const struct flow *flow, const char *bytes,
+                 size_t n)
+{
+    enter(c, now);
+    if (sip_msg_parse(&c->msg, bytes, n, flow->proto != PROTO_UDP) != SIP_OK)
+        rx_bad(c, flow);
+    else if (c->msg.is_request)
+        rx_request(c, flow);
+    else
+        rx_response(c, flow);
+}
+
+void sip_core_flow_failed(struct sip_core *c, usec_t now, const struct flow *flow)
+{
+    enter(c, now);
+    uint32_t at = 0;
+    handle_t h;
+    struct sip_txn *t;
+    while ((t = slot_next(&c->txns, &at, &h))) {
+        bool here = t->flow.proto == flow->proto &&
+                    (flow->conn ? t->flow.conn == flow->conn || t->flow.conn == 0 : true) &&
+                    addr_eq(&t->flow.peer, &flow->peer);
+        if (here)
+            txn_error(c, t);
+    }
+}
+
+void sip_core_tick(struct sip_core *c, usec_t now)
+{
+    enter(c, now);
+    struct timer *t;
+    while ((t = timer_pop(&c->wheel, c->now))) {
+        arena_reset(&c->work);
+        if (t->kind == ST_TXN_RETRY || t->kind == ST_TXN_LIFE)
+            txn_timer(c, t);
+        else
+            session_timer(c, t);
+    }
+}
+
+usec_t sip_core_deadline(const struct sip_core *c)
+{
+    return timer_deadline(&c->wheel);
+}

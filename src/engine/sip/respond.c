@@ -1,0 +1,237 @@
+/* Responses: where they go and what they carry. RFC 3261 8.2.6, 18.2; RFC 3581. */
+#include "engine/sip/sip_int.h"
+
+/* The peer is behind NAT when its Via names another numeric host than it sends from. */
+static bool via_is_natted(const struct sip_msg *m, const struct flow *flow)
+{
+    struct addr sent_by;
+    return addr_parse(&sent_by, m->via.host, 0) == 0 && !addr_ip_eq(&sent_by, &flow->peer);
+}
+
+struct flow respond_flow(const struct sip_core *c, const struct sip_msg *m,
+                         const struct flow *flow)
+{
+    struct flow to = *flow;
+    /* RFC 3581 section 4: with rport, back to where it came from. Without, to the source address
+     * and the port of sent-by (RFC 3261 18.2.2), unless NAT makes that pointless. maddr is not
+     * followed: it would let a request choose whom we send to. */
+    if (flow->proto == PROTO_UDP && !m->via.has_rport && !via_is_natted(m, flow))
+        to.peer.port = m->via.port ? m->via.port : 5060;
+    return to;
+}
+
+static void put_top_via(struct buf *b, const struct sip_msg *m, const struct flow *flow)
+{
+    struct str v = m->via.whole;
+    const struct addr *peer = &flow->peer;
+    struct addr sent_by;
+    bool differs = addr_parse(&sent_by, m->via.host, 0) || !addr_ip_eq(&sent_by, peer);
+    buf_lit(b, "Via: ");
+    if (!m->via.has_rport && !differs) {
+        sip_put_unfolded(b, v);
+        buf_lit(b, "\r\n");
+        return;
+    }
+    /* Everything but received and rport as it was, then ours. */
+    ptrdiff_t semi = str_chr(v, ';');
+    sip_put_unfolded(b, semi < 0 ? v : str_trim(str_sub(v, 0, (size_t)semi)));
+    struct str rest = semi < 0 ? STR_NONE : str_from(v, (size_t)semi + 1), name, value;
+    while (sip_param_next(&rest, &name, &value)) {
+        if (str_ieq(name, STR("rport")) || str_ieq(name, STR("received")))
+            continue;
+        buf_ch(b, ';');
+        buf_str_put(b, name);
+        if (value.p) {
+            buf_ch(b, '=');
+            sip_put_unfolded(b, value);
+        }
+    }
+    buf_lit(b, ";received=");
+    addr_put_ip(b, peer);
+    if (m->via.has_rport) {
+        buf_lit(b, ";rport=");
+        buf_u64(b, peer->port);
+    }
+    buf_lit(b, "\r\n");
+}
+
+static void put_vias(struct buf *b, const struct sip_msg *m, const struct flow *flow)
+{
+    struct sip_values it = sip_values(m, SIP_H_VIA);
+    struct str v;
+    bool top = true;
+    while (sip_values_next(&it, &v)) {
+        if (top) {
+            put_top_via(b, m, flow);
+        } else {
+            buf_lit(b, "Via: ");
+            sip_put_unfolded(b, v);
+            buf_lit(b, "\r\n");
+        }
+        top = false;
+    }
+}
+
+static void put_field(struct buf *b, struct str name, struct str value)
+{
+    if (!value.p)
+        return;
+    buf_str_put(b, name);
+    buf_lit(b, ": ");
+    sip_put_unfolded(b, value);
+    buf_lit(b, "\r\n");
+}
+
+static void put_head(struct buf *b, const struct sip_msg *m, const struct flow *flow,
+                     struct str to_tag)
+{
+    struct str v;
+    put_vias(b, m, flow);
+    if (m->method == SIP_INVITE || m->method == SIP_SUBSCRIBE || m->method == SIP_REFER) {
+        struct sip_values it = sip_values(m, SIP_H_RECORD_ROUTE);
+        while (sip_values_next(&it, &v))
+            put_field(b, STR("Record-Route"), v);
+    }
+    put_field(b, STR("From"), sip_msg_get(m, SIP_H_FROM));
+    buf_lit(b, "To: ");
+    sip_put_unfolded(b, sip_msg_get(m, SIP_H_TO));
+    if (!m->to.tag.p && to_tag.n) {
+        buf_lit(b, ";tag=");
+        buf_str_put(b, to_tag);
+    }
+    buf_lit(b, "\r\n");
+    put_field(b, STR("Call-ID"), m->call_id);
+    buf_lit(b, "CSeq: ");
+    buf_u64(b, m->cseq.number);
+    buf_ch(b, ' ');
+    buf_str_put(b, m->cseq.method_text);
+    buf_lit(b, "\r\n");
+    if (m->method == SIP_INVITE || m->method == SIP_OPTIONS)
+        put_field(b, STR("Timestamp"), sip_msg_get(m, SIP_H_TIMESTAMP));
+}
+
+struct blob *respond_head(struct sip_core *c, const struct sip_msg *m, const struct flow *flow,
+                          struct str to_tag)
+{
+    struct buf b;
+    buf_init(&b, c->tx, sizeof(c->tx));
+    put_head(&b, m, flow, to_tag);
+    return b.full ? NULL : blob_copy(&c->pool, buf_str(&b));
+}
+
+void respond_stateless(struct sip_core *c, const struct flow *flow, unsigned status,
+                       const struct sip_field *field)
+{
+    const struct sip_msg *m = &c->msg;
+    struct flow to = respond_flow(c, m, flow);
+    struct sip_build w;
+    struct str text;
+    char tag[20];
+    struct buf tag_buf;
+    /* The same request gets the same tag again: RFC 3261 8.2.7. */
+    uint64_t h = hash_str(&c->by_merge, m->call_id) ^ hash_str(&c->by_key, m->via.branch);
+    buf_init(&tag_buf, tag, sizeof(tag));
+    buf_hex(&tag_buf, &h, sizeof(h));
+    bool refused = m->verdict != SIP_OK;
+    struct str reason = refused ? sip_verdict_text(m->verdict) : sip_status_reason(status);
+    sip_build_response(&w, c->tx, sizeof(c->tx), status, reason);
+    put_head(&w.b, m, flow, buf_str(&tag_buf));
+    if (field)
+        sip_build_hdr(&w, field->id, field->value);
+    if (c->conf.server_name[0])
+        sip_build_hdr(&w, SIP_H_SERVER, str_z(c->conf.server_name));
+    if (addr_is_multicast(&to.peer) || sip_build_done(&w, STR_NONE, STR_NONE, &text))
+        return;
+    struct blob *b = blob_copy(&c->pool, text);
+    if (!b)
+        return;
+    c->stats.tx_responses++;
+    c->stats.tx_status[status / 100]++;
+    core_send(c, &to, b);
+}
+
+static void put_content(struct sip_build *w, const struct sip_content *content)
+{
+    for (unsigned i = 0; i < content->n_fields; i++) {
+        const struct sip_field *f = &content->field[i];
+        if (f->id == SIP_H_OTHER)
+            sip_build_hdr_name(w, f->name, f->value);
+        else
+            sip_build_hdr(w, f->id, f->value);
+    }
+}
+
+int respond_build(struct sip_core *c, const struct sip_txn *txn, const struct sip_answer *a,
+                  struct str contact, struct blob **ret)
+{
+    struct sip_build w;
+    struct str text;
+    sip_build_response(&w, c->tx, sizeof(c->tx), a->status,
+                       a->reason.p ? a->reason : sip_status_reason(a->status));
+    buf_str_put(&w.b, blob_str(txn->head));
+    if (contact.p)
+        sip_build_hdr(&w, SIP_H_CONTACT, contact);
+    bool advertise = (txn->method == SIP_INVITE && a->status > 100 && a->status < 300) ||
+                     (txn->method == SIP_OPTIONS && a->status < 300) || a->status == 405 ||
+                     a->status == 501;
+    if (advertise) {
+        sip_build_hdr(&w, SIP_H_ALLOW, str_z(c->conf.allow));
+        if (a->status < 300)
+            sip_build_hdr(&w, SIP_H_SUPPORTED, str_z(c->conf.supported));
+    }
+    if (c->conf.server_name[0])
+        sip_build_hdr(&w, SIP_H_SERVER, str_z(c->conf.server_name));
+    put_content(&w, &a->content);
+    int err = sip_build_done(&w, a->content.type, a->content.body, &text);
+    if (err)
+        return err;
+    struct blob *b = blob_copy(&c->pool, text);
+    if (!b)
+        return -ENOMEM;
+    *ret = b;
+    return 0;
+}
+
+int respond_txn(struct sip_core *c, struct sip_txn *txn, const struct sip_answer *a,
+                struct str contact)
+{
+    struct blob *b;
+    if (!txn->head)
+        return -EALREADY;
+    int err = respond_build(c, txn, a, contact, &b);
+    if (err) {
+        struct sip_answer bare = {.status = 500};
+        if (a->status < 200 || respond_build(c, txn, &bare, STR_NONE, &b))
+            return err;
+        txn_send_response(c, txn, 500, b, false);
+        return err;
+    }
+    txn_send_response(c, txn, a->status, b, a->after_commit);
+    return 0;
+}
+
+int respond_simple(struct sip_core *c, struct sip_txn *txn, unsigned status)
+{
+    struct sip_answer a = {.status = (uint16_t)status};
+    return respond_txn(c, txn, &a, STR_NONE);
+}
+
+int sip_respond(struct sip_core *c, usec_t now, handle_t txn, const struct sip_answer *a)
+{
+    core_enter_cmd(c, now);
+    struct sip_txn *t = txn_find(c, txn);
+    if (!t || (t->kind != TXN_NIST && t->kind != TXN_IST) || !t->wants_answer)
+        return -ENOENT;
+    struct sip_session *s = session_find(c, t->session);
+    char mem[300];
+    struct buf contact;
+    buf_init(&contact, mem, sizeof(mem));
+    /* A 2xx inside a dialog refreshes the target at the peer (RFC 3261 12.2.2). */
+    bool refresh = s && (t->method == SIP_UPDATE || t->method == SIP_SUBSCRIBE ||
+                         t->method == SIP_REFER);
+    if (refresh && a->status < 300)
+        session_contact(c, s, &t->flow, &contact);
+    if (a->status >= 200)
+        t->wants_answer = false;
+    return respond_txn(c, t, a, contact.n ? buf_str(&contact) : STR_NONE);
+}

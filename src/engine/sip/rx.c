@@ -1,0 +1,208 @@
+/* A request's way up: retransmissions and ACKs are absorbed by transactions, what no server may
+ * accept is refused (RFC 3261 8.2), the rest goes to its dialog or to the user. */
+#include "engine/sip/sip_int.h"
+
+static void count_duplicate(struct sip_core *c, struct sip_txn *t)
+{
+    c->stats.retransmissions_received++;
+    core_hist(c, t->tag, t->leg, HIST_DUPLICATE, t->method, t->cseq);
+}
+
+static void rx_again(struct sip_core *c, struct sip_txn *t)
+{
+    count_duplicate(c, t);
+    if ((txn_step(c, t, TXN_EV_AGAIN) & TXN_DO_RESEND) && t->last) {
+        c->stats.retransmissions_sent++;
+        core_send(c, &t->flow, blob_ref(t->last));
+    }
+}
+
+static void rx_ack(struct sip_core *c, const struct sip_msg *m)
+{
+    char mem[TXN_KEY_BYTES];
+    struct sip_txn *t = txn_by_key(c, txn_server_key(c, m, SIP_INVITE, mem), true);
+    if (t && t->state != TXN_ACCEPTED) {
+        if (t->state == TXN_CONFIRMED)
+            count_duplicate(c, t);
+        txn_step(c, t, TXN_EV_ACK);
+        if (t->state == TXN_TERMINATED)
+            txn_free(c, t);
+        return;
+    }
+    uas_ack(c, m); /* the ACK of a 2xx: a transaction of its own, for the dialog */
+}
+
+static struct sip_txn *server_txn(struct sip_core *c, const struct sip_msg *m,
+                                  const struct flow *flow, struct str tag)
+{
+    char mem[TXN_KEY_BYTES];
+    struct flow to = respond_flow(c, m, flow);
+    struct str key = txn_server_key(c, m, m->method, mem);
+    struct sip_txn *t =
+        txn_new(c, m->method == SIP_INVITE ? TXN_IST : TXN_NIST, m->method, &to, key);
+    if (!t)
+        return NULL;
+    t->cseq = m->cseq.number;
+    t->head = respond_head(c, m, flow, tag);
+    t->wants_answer = true;
+    if (!t->head) {
+        txn_free(c, t);
+        return NULL;
+    }
+    if (!m->to.tag.p)
+        txn_merge_put(c, t, m);
+    txn_step(c, t, TXN_EV_START);
+    if (m->method == SIP_INVITE) /* a 100 within 200 ms: RFC 3261 17.2.1 */
+        timer_start(&c->wheel, &t->retry, c->now + 200 * USEC_MS);
+    return t;
+}
+
+/* RFC 3261 9.2: the CANCEL is answered on its own; the INVITE gets its 487 if it has no final
+ * response yet. */
+static void rx_cancel(struct sip_core *c, const struct sip_msg *m, const struct flow *flow)
+{
+    char mem[TXN_KEY_BYTES], tag[SIP_TAG_CHARS];
+    struct sip_txn *invite = txn_by_key(c, txn_server_key(c, m, SIP_INVITE, mem), true);
+    struct str to_tag = STR_NONE;
+    struct sip_dialog *d = NULL;
+    bool same = invite && invite->cseq == m->cseq.number;
+    if (same && session_find(c, invite->session))
+        d = session_dialog(c, session_find(c, invite->session));
+    if (d) { /* "the To tag ... in the response to the CANCEL SHOULD be the same" */
+        to_tag = str_of(d->local_tag, SIP_TAG_CHARS);
+    } else {
+        core_tag(c, tag);
+        to_tag = str_of(tag, SIP_TAG_CHARS);
+    }
+    struct sip_txn *t = server_txn(c, m, flow, to_tag);
+    if (!t)
+        return;
+    respond_simple(c, t, same ? 200 : 481);
+    if (same && invite->state == TXN_PROCEEDING)
+        uas_cancelled(c, invite);
+}
+
+/* ---- what RFC 3261 8.2 lets a server refuse before it looks at the meaning -------------------- */
+
+/* Appends the tags of Require that we do not support. */
+static void missing_extensions(struct sip_core *c, const struct sip_msg *m, struct buf *b)
+{
+    struct sip_values it = sip_values(m, SIP_H_REQUIRE);
+    struct str tag, have;
+    while (sip_values_next(&it, &tag)) {
+        struct str rest = str_z(c->conf.supported);
+        bool known = false;
+        while (!known && sip_list_next(&rest, &have))
+            known = str_ieq(have, tag);
+        if (known || !sip_is_token(tag))
+            continue;
+        if (b->n)
+            buf_lit(b, ", ");
+        buf_str_put(b, tag);
+    }
+}
+
+/* 0, or the status that ends the request, with a header that says why. */
+static unsigned refuse(struct sip_core *c, const struct sip_msg *m, struct buf *text,
+                       struct sip_field *field)
+{
+    if (m->method == SIP_METHOD_UNKNOWN)
+        return 501; /* Allow is added by the response */
+    if (m->ruri.scheme == SIP_SCHEME_OTHER)
+        return 416;
+    missing_extensions(c, m, text);
+    if (text->n && m->method != SIP_CANCEL) { /* RFC 3261 8.2.2.3 */
+        *field = (struct sip_field){.id = SIP_H_UNSUPPORTED, .value = buf_str(text)};
+        return 420;
+    }
+    return 0;
+}
+
+static bool over_limit(struct sip_core *c, const struct flow *flow)
+{
+    struct sip_field retry = {.id = SIP_H_RETRY_AFTER, .value = STR("5")};
+    enum guard_verdict v = guard_take(c->guard, c->now, &flow->peer);
+    if (v != GUARD_PASS) {
+        c->stats.rate_limited++;
+        if (v == GUARD_REFUSE)
+            respond_stateless(c, flow, 503, &retry);
+        return true;
+    }
+    bool full = c->txns.used + 1 >= c->txns.cap ||
+                c->pool.mapped_bytes >= c->pool.max_bytes - c->pool.max_bytes / 16;
+    if (full) {
+        c->stats.overload++;
+        respond_stateless(c, flow, 503, &retry);
+    }
+    return full;
+}
+
+/* ---- the walk up ------------------------------------------------------------------------------ */
+
+static void deliver(struct sip_core *c, const struct sip_msg *m, const struct flow *flow,
+                    struct str tag)
+{
+    struct sip_dialog *d = m->to.tag.n ? dialog_find(c, m) : NULL;
+    struct sip_txn *t = server_txn(c, m, flow, tag);
+    if (!t) {
+        c->stats.overload++;
+        struct sip_field retry = {.id = SIP_H_RETRY_AFTER, .value = STR("5")};
+        respond_stateless(c, flow, 503, &retry);
+        return;
+    }
+    char mem[512];
+    struct buf text;
+    struct sip_field field;
+    buf_init(&text, mem, sizeof(mem));
+    unsigned status = refuse(c, m, &text, &field);
+    if (status) {
+        struct sip_answer a = {.status = (uint16_t)status};
+        if (text.n)
+            a.content = (struct sip_content){.field = &field, .n_fields = 1};
+        respond_txn(c, t, &a, STR_NONE);
+    } else if (d) {
+        uas_in_dialog(c, d, t, m);
+    } else if (m->to.tag.n && m->method != SIP_REGISTER) {
+        respond_simple(c, t, 481); /* RFC 3261 12.2.2 */
+    } else if (m->method == SIP_INVITE) {
+        uas_invite(c, t, m, tag);
+    } else if (m->method == SIP_BYE || m->method == SIP_PRACK || m->method == SIP_UPDATE) {
+        respond_simple(c, t, 481); /* they exist only inside dialogs */
+    } else {
+        struct sip_out *o = core_emit(c, SIP_OUT_REQUEST);
+        o->txn = txn_handle(c, t);
+        o->msg = m;
+        o->flow = *flow;
+    }
+}
+
+void rx_request(struct sip_core *c, const struct flow *flow)
+{
+    const struct sip_msg *m = &c->msg;
+    char mem[TXN_KEY_BYTES], tag[SIP_TAG_CHARS];
+    c->stats.rx_requests++;
+    c->stats.rx_method[m->method]++;
+    if (m->method == SIP_ACK) {
+        rx_ack(c, m);
+        return;
+    }
+    struct sip_txn *t = txn_by_key(c, txn_server_key(c, m, m->method, mem), true);
+    if (t) {
+        rx_again(c, t);
+        return;
+    }
+    if (over_limit(c, flow))
+        return;
+    if (m->method == SIP_CANCEL) {
+        rx_cancel(c, m, flow);
+        return;
+    }
+    bool merged = !m->to.tag.n && txn_merged(c, m);
+    if (merged || txn_loops(c, m)) { /* RFC 3261 8.2.2.2 */
+        merged ? c->stats.merged++ : c->stats.loops++;
+        respond_stateless(c, flow, 482, NULL);
+        return;
+    }
+    core_tag(c, tag);
+    deliver(c, m, flow, str_of(tag, SIP_TAG_CHARS));
+}

@@ -1,0 +1,193 @@
+/* What the files of engine/sip share and nobody else sees. */
+#ifndef ENGINE_SIP_SIP_INT_H
+#define ENGINE_SIP_SIP_INT_H
+
+#include <errno.h>
+
+#include "base/hash.h"
+#include "engine/sip/core.h"
+#include "engine/sip/guard.h"
+#include "engine/sip/rtt.h"
+#include "engine/sip/txn.h"
+
+#define SIP_TX_BYTES     SIP_MAX_BYTES
+#define SIP_OUT_QUEUE    256    /* grows by doubling up to SIP_OUT_LIMIT */
+#define SIP_OUT_LIMIT    65536
+#define SIP_MAX_FORKS    8
+#define SIP_TAG_CHARS    16
+#define SIP_NO_LISTENER  0xFF
+
+/* timer.kind: which member of which object it is. */
+enum sip_timer_kind { ST_TXN_RETRY, ST_TXN_LIFE, ST_SES_RETRY, ST_SES_LIFE };
+
+struct sip_dialog {
+    struct hash_node by_tag;    /* hash of the local tag */
+    handle_t session, next;     /* forks of one INVITE */
+    uint32_t local_cseq, remote_cseq;
+    bool has_remote_cseq, early;
+    bool pinned;                /* behind NAT: requests go where the peer's came from */
+    struct flow flow;
+    char local_tag[SIP_TAG_CHARS];
+    /* Owned texts, in the core's pool. local and remote are From/To values with their tags. */
+    struct str call_id, local, remote, remote_tag, target, route;
+};
+
+enum sip_session_state {
+    SES_INCOMING,   /* UAS, no final answer yet */
+    SES_CALLING,    /* UAC, no final answer yet */
+    SES_CANCELLING, /* UAC, CANCEL sent or to be sent with the first provisional */
+    SES_ANSWERED,   /* UAS: 2xx sent, no ACK; UAC: 2xx received, sip_ack() not yet called */
+    SES_CONFIRMED,
+    SES_ENDING,     /* BYE sent */
+    SES_FAILED,     /* UAC, final non-2xx: alive until the next input, for sip_retry() */
+    SES_STATES
+};
+
+struct sip_session {
+    uint8_t state, leg;
+    bool uac;
+    bool cancel_sent, had_provisional;
+    bool bye_wanted;            /* BYE as soon as the ACK of our 2xx is here */
+    bool ack_due;               /* UAC: a 2xx waits for sip_ack() */
+    bool auth_sent;             /* the INVITE carried credentials: so does the ACK (RFC 3261 22.1) */
+    uint8_t n_dialogs;
+    uint64_t user;
+    handle_t tag;
+    handle_t dialogs;           /* first of the list; the confirmed one once there is one */
+    handle_t invite;            /* transaction of the INVITE or re-INVITE under way */
+    handle_t bye;
+    uint32_t invite_cseq;
+    struct blob *ok;            /* our 2xx, until its ACK. RFC 3261 13.3.1.4 */
+    struct blob *ack;           /* our ACK, sent again for each repeated 2xx */
+    struct flow ok_flow, ack_flow;
+    uint32_t ack_cseq;
+    usec_t ok_interval;
+    struct timer retry, life;
+    struct str contact_user, reason;
+};
+
+struct sip_core {
+    struct sip_conf conf;
+    struct rand *rand;
+    struct trace *trace;
+    usec_t now;
+    uint64_t cause;
+    struct blob_pool pool;
+    struct timer_wheel wheel;
+    struct slot_table txns, sessions, dialogs;
+    struct hash_table by_key, by_merge, by_tag;
+    struct sip_rtt_table *rtt;
+    struct sip_guard *guard;
+    struct sip_stats stats;
+    struct sip_out *out;
+    uint32_t out_head, out_n, out_cap;
+    struct sip_msg msg, old;    /* the message in hand; one parsed again from a kept copy */
+    struct arena work;
+    handle_t limbo_session, limbo_txn; /* failed with the last input; sip_retry() may save them */
+    char tx[SIP_TX_BYTES];
+};
+
+/* core.c */
+/* Every command begins with this. */
+void core_enter_cmd(struct sip_core *c, usec_t now);
+struct sip_out *core_emit(struct sip_core *c, enum sip_out_kind kind);
+void core_send(struct sip_core *c, const struct flow *to, struct blob *b);
+void core_hist(struct sip_core *c, handle_t tag, uint8_t leg, enum hist_kind kind, unsigned code,
+               uint32_t a);
+void core_hist_timer(struct sip_core *c, handle_t tag, uint8_t leg, enum hist_kind kind,
+                     unsigned letter, usec_t in);
+/* Replaces an owned text by a copy of `value` (none: frees). -ENOMEM leaves the old one. */
+int core_keep(struct sip_core *c, struct str *owned, struct str value);
+void core_tag(struct sip_core *c, char tag[SIP_TAG_CHARS]);
+
+/* respond.c */
+/* Makes the header lines that every response of a server transaction begins with. */
+struct blob *respond_head(struct sip_core *c, const struct sip_msg *m, const struct flow *flow,
+                          struct str to_tag);
+struct flow respond_flow(const struct sip_core *c, const struct sip_msg *m,
+                         const struct flow *flow);
+void respond_stateless(struct sip_core *c, const struct flow *flow, unsigned status,
+                       const struct sip_field *field);
+/* Builds a response of txn; contact none: no Contact. -EINVAL, -EMSGSIZE, -ENOMEM. */
+MUST_CHECK int respond_build(struct sip_core *c, const struct sip_txn *txn,
+                             const struct sip_answer *a, struct str contact, struct blob **ret);
+/* Builds and sends it through the transaction; falls back to a bare 500 if it cannot be built. */
+int respond_txn(struct sip_core *c, struct sip_txn *txn, const struct sip_answer *a,
+                struct str contact);
+int respond_simple(struct sip_core *c, struct sip_txn *txn, unsigned status);
+
+/* request.c */
+struct sip_req {
+    struct str method, ruri, from, to, call_id, route, contact;
+    uint32_t cseq;
+    int max_forwards;
+    bool advertise;             /* Allow and Supported */
+    const struct sip_content *content;
+};
+struct req_branch {
+    char text[24];
+};
+/* Chooses listener and transport for `to`, makes the branch, writes the message. */
+MUST_CHECK int request_build(struct sip_core *c, const struct sip_req *r, struct flow *to,
+                             struct req_branch *branch, struct blob **ret);
+/* A client transaction for a built request; takes over the blob. */
+MUST_CHECK int request_start(struct sip_core *c, enum sip_txn_kind kind, enum sip_method method,
+                             const struct flow *to, const struct req_branch *branch,
+                             struct blob *blob, struct sip_txn **ret);
+/* A request derived from a sent one: ACK to a final non-2xx and CANCEL (RFC 3261 17.1.1.3, 9.1). */
+MUST_CHECK int request_derive(struct sip_core *c, const struct blob *sent, enum sip_method method,
+                              struct str to, struct str reason, struct blob **ret);
+void request_contact(struct sip_core *c, struct buf *b, struct str user, const struct flow *flow);
+int request_resend(struct sip_core *c, struct sip_txn *txn, const struct sip_field *field,
+                   uint32_t cseq, struct sip_txn **ret);
+/* The numeric destination of a URI; false if its host is a name or its transport unknown. */
+bool request_dest(const struct sip_uri *uri, struct flow *flow);
+
+/* dialog.c, dialog_route.c */
+struct sip_dialog *dialog_new(struct sip_core *c, struct sip_session *s, handle_t session,
+                              handle_t *ret);
+void dialog_free(struct sip_core *c, handle_t h);
+struct sip_dialog *dialog_find(struct sip_core *c, const struct sip_msg *m);
+/* From the peer's INVITE (UAS) or its response to ours (UAC). */
+int dialog_from_request(struct sip_core *c, struct sip_dialog *d, const struct sip_msg *m,
+                        const struct flow *flow);
+int dialog_from_response(struct sip_core *c, struct sip_dialog *d, const struct sip_msg *m,
+                         const struct flow *flow);
+/* Target refresh: RFC 3261 12.2.1.2, 12.2.2. */
+void dialog_refresh(struct sip_core *c, struct sip_dialog *d, const struct sip_msg *m,
+                    const struct flow *flow);
+/* Fills ruri, route and destination of a request inside d. The texts live in c->work. */
+void dialog_address(struct sip_core *c, const struct sip_dialog *d, struct sip_req *r,
+                    struct flow *to);
+int dialog_request(struct sip_core *c, struct sip_dialog *d, enum sip_method method,
+                   const struct sip_content *content, struct sip_txn **ret);
+
+/* invite.c */
+struct sip_session *session_find(const struct sip_core *c, handle_t h);
+struct sip_session *session_new(struct sip_core *c, bool uac, handle_t *ret);
+void session_free(struct sip_core *c, handle_t h);
+void session_release(struct sip_core *c, handle_t session, handle_t txn);
+struct sip_dialog *session_dialog(const struct sip_core *c, const struct sip_session *s);
+struct sip_out *session_emit(struct sip_core *c, handle_t h, enum sip_out_kind kind);
+void session_end(struct sip_core *c, handle_t h, enum sip_out_kind kind, unsigned status);
+int session_bye(struct sip_core *c, handle_t h, struct str reason);
+void session_timer(struct sip_core *c, struct timer *t);
+void session_rx_response(struct sip_core *c, struct sip_txn *txn, const struct sip_msg *m);
+void session_txn_failed(struct sip_core *c, struct sip_txn *txn, unsigned status);
+void session_contact(struct sip_core *c, const struct sip_session *s, const struct flow *flow,
+                     struct buf *b);
+/* invite_uas.c */
+void uas_invite(struct sip_core *c, struct sip_txn *txn, const struct sip_msg *m, struct str tag);
+void uas_in_dialog(struct sip_core *c, struct sip_dialog *d, struct sip_txn *txn,
+                   const struct sip_msg *m);
+void uas_ack(struct sip_core *c, const struct sip_msg *m);
+void uas_cancelled(struct sip_core *c, struct sip_txn *invite);
+void uas_timer(struct sip_core *c, struct sip_session *s, handle_t h, bool life);
+/* invite_uac.c */
+void uac_rx_response(struct sip_core *c, struct sip_txn *txn, const struct sip_msg *m);
+void uac_failed(struct sip_core *c, struct sip_txn *txn, unsigned status);
+int uac_cancel(struct sip_core *c, handle_t h, struct str reason);
+/* rx.c */
+void rx_request(struct sip_core *c, const struct flow *flow);
+
+#endif

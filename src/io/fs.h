@@ -1,0 +1,19 @@
+/* Files as wholes. Paths are terminated strings. */
+#ifndef IO_FS_H
+#define IO_FS_H
+
+#include <stddef.h>
+
+#include "base/assert.h"
+#include "base/str.h"
+
+/* The whole file in memory of mem_alloc(), with a NUL behind it. -EFBIG above max_bytes. */
+MUST_CHECK int fs_read(const char *path, size_t max_bytes, char **ret, size_t *ret_n);
+/* Replaces the file in one step, mode 0600: a reader sees the old content or the new. */
+MUST_CHECK int fs_write(const char *path, struct str content);
+/* The folder and those above it, mode 0750; those that exist are fine. */
+MUST_CHECK int fs_mkdirs(const char *path);
+/* The same for the folder that `path` lies in. */
+MUST_CHECK int fs_mkdirs_for(const char *path);
+
+#endif

@@ -1,0 +1,153 @@
+/* What net, udp, tcp and ban share. Nobody else includes this. */
+#ifndef IO_NET_PRIV_H
+#define IO_NET_PRIV_H
+
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/slot.h"
+#include "io/net.h"
+#include "io/sock.h"
+
+/* One wake-up takes so many datagrams of one socket at most, so that TCP is served in between. */
+#define UDP_BATCH   64
+#define UDP_BATCHES 4
+#define UDP_QUEUE   256
+/* The stride is no multiple of a page, or the first lines of all buffers would share the same few
+ * places in the cache. */
+#define UDP_BUF_BYTES  (65536u + 17 * 64)
+#define NET_SCRATCH    (128u * 1024)
+#define NET_MAX_FAILED 4096u
+
+struct net_listener {
+    struct loop_watch watch;
+    struct net *net;
+    struct flow_listener at;
+    struct udp *udp; /* of PROTO_UDP */
+    int fd;
+    uint8_t index;
+    bool open, paused; /* paused: out of descriptors, tried again by the next sweep */
+};
+
+enum conn_state {
+    CONN_FREE,
+    CONN_CONNECTING,
+    CONN_OPEN,
+    CONN_DRAINING, /* sends its queue, then FIN; takes no message any more */
+    CONN_LINGER,   /* FIN sent; reads to the end, lest a reset destroys what we sent */
+    CONN_CLOSED    /* waits for the loop to let go of it */
+};
+
+struct conn_tx {
+    struct conn_tx *next;
+    struct blob *blob;
+};
+
+struct conn {
+    struct loop_watch watch;
+    struct net *net;
+    struct timer timer; /* the earliest of the limits below; moved lazily */
+    struct list node;   /* in net->conns while not free */
+    struct list dirty;  /* in net->dirty while there is something to flush */
+    struct hash_node by_peer, by_alias;
+    struct net_source *source; /* of an accepted one */
+    struct flow flow;          /* .conn is its own id */
+    struct addr alias;
+    usec_t opened_at, message_at, last_at, stalled_at; /* 0: does not apply */
+    char *rx;                                          /* an incomplete message; NULL: none */
+    size_t rx_n, rx_cap, scanned;
+    struct conn_tx *tx_first, *tx_last;
+    size_t tx_bytes, tx_at; /* tx_at: bytes of the first blob already sent */
+    uint32_t generation, index;
+    enum conn_state state;
+    int fd, err;
+    bool ours, keep, had_message, eof;
+    bool aliased, told; /* is in the tables of aliases, of peers */
+    bool blocked;       /* the socket is full */
+    bool opened_once;   /* `opened` was called, so `closed` will be */
+};
+
+/* Connections accepted from one address. */
+struct net_source {
+    struct hash_node node;
+    struct addr addr;
+    handle_t self;
+    uint32_t conns;
+};
+
+struct net_ban {
+    struct hash_node node;
+    struct addr addr;
+    handle_t self;
+    usec_t until;
+};
+
+struct net_failure {
+    struct flow to;
+    struct blob *blob;
+    int err;
+};
+
+struct net {
+    struct loop *loop;
+    struct net_config cfg;
+    struct net_hooks hooks;
+    struct net_stats stats;
+    struct net_listener listener[FLOW_MAX_LISTENERS];
+    struct conn *conn;   /* cfg.max_conns of them */
+    uint32_t *free_ring; /* indices in order of release, so that ids are slow to recur */
+    uint32_t free_head, free_n, index_bits;
+    struct list conns, dirty;
+    struct hash_table peers, aliases, sources, bans;
+    struct slot_table source_slots, ban_slots;
+    uint32_t ban_sweep_at;
+    struct timer_wheel wheel;
+    struct loop_timer sweep, kick;
+    struct net_failure *failed;
+    uint32_t failed_n;
+    struct blob_pool pool; /* receive buffers and queue entries */
+    struct blob *pong;
+    char *scratch;
+    unsigned listeners; /* the highest index in use, plus one */
+};
+
+/* net.c */
+void net_failed_put(struct net *net, const struct flow *to, struct blob *b, int err);
+uint64_t net_addr_hash(const struct hash_table *t, const struct addr *a);
+uint64_t net_ip_hash(const struct hash_table *t, const struct addr *a);
+
+/* udp.c */
+MUST_CHECK int udp_open(struct net_listener *l);
+void udp_close(struct net_listener *l);
+void udp_send(struct net_listener *l, const struct flow *to, struct blob *b);
+void udp_flush(struct net_listener *l);
+
+/* tcp.c: listening, connecting, reading and writing */
+MUST_CHECK int tcp_open(struct net_listener *l);
+void tcp_accept_resume(struct net_listener *l);
+void tcp_send(struct net *net, const struct flow *to, struct blob *b);
+/* Queues on this connection, or ends it when its queue is full. */
+void tcp_queue(struct conn *c, struct blob *b);
+void tcp_flush(struct conn *c);
+MUST_CHECK int tcp_watch(struct conn *c);
+
+/* conn.c: the table of connections, their limits and their end */
+struct conn *conn_find(const struct net *net, uint32_t id);
+struct conn *conn_find_peer(const struct net *net, uint8_t proto, const struct addr *peer);
+/* A free entry in state CONN_CONNECTING or CONN_OPEN with its watch open on fd, or NULL: the table
+ * is full or memory is out (fd is the caller's still). */
+struct conn *conn_take(struct net *net, const struct flow *flow, int fd, bool ours);
+/* The end: everything is given back when the loop confirms. */
+void conn_end(struct conn *c, int err);
+/* No message in any more; closes when the queue is sent. err: what `closed` will say. */
+void conn_drain(struct conn *c, int err);
+void conn_timer_set(struct conn *c);
+void conn_tick(struct net *net, usec_t now);
+void conn_dirty_set(struct conn *c);
+/* 0 or -ENOBUFS. */
+MUST_CHECK int conn_queue_put(struct conn *c, struct blob *b);
+void conn_queue_drop(struct conn *c, size_t sent);
+
+/* ban.c */
+void ban_sweep(struct net *net, usec_t now);
+
+#endif

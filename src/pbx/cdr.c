@@ -1,0 +1,148 @@
+/* The record of a call attempt: written once, when the call ends. */
+#include "pbx/call_int.h"
+
+#include "pbx/hangup.h"
+
+void cdr_start(struct pbx *p, struct call *call)
+{
+    rand_bytes(&p->rand, call->cdr.id, sizeof(call->cdr.id));
+    call->cdr.started = p->now;
+    call->cdr.start_ms = pbx_wall_ms(p);
+}
+
+void cdr_free(struct pbx *p, struct call *call)
+{
+    struct cdr *r = &call->cdr;
+    struct str *texts[] = {&r->caller, &r->caller_name, &r->dialled, &r->callee,
+                           &r->did,    &r->answered_by, &r->codec,   &r->reason};
+    for (unsigned i = 0; i < ARRAY_LEN(texts); i++)
+        if (pbx_keep(p, texts[i], STR_NONE))
+            BUG_ON(true); /* freeing cannot fail */
+}
+
+struct str cdr_disposition(const struct call *call, unsigned status)
+{
+    if (call->cdr.answer_ms)
+        return STR("ANSWERED");
+    switch (status) {
+    case 486:
+    case 600:
+    case 603:
+        return STR("BUSY");
+    case 408:
+    case 480:
+        return call->rang || call->state == CALL_RINGING ? STR("NO ANSWER") : STR("UNAVAILABLE");
+    case 487:
+        return STR("CANCELLED");
+    default:
+        return STR("FAILED");
+    }
+}
+
+static struct str ended_by(enum call_end by)
+{
+    return by == CALL_BY_CALLER ? STR("caller")
+           : by == CALL_BY_CALLEE ? STR("callee")
+                                  : STR("system");
+}
+
+static void put_leg(struct buf *b, const struct leg *leg)
+{
+    struct str party = leg->trunk ? leg->trunk->name
+                       : leg->extension ? leg->extension->number : STR("");
+    buf_lit(b, "{\"call_id\":\"");
+    buf_json(b, leg->call_id);
+    buf_lit(b, "\",\"party\":\"");
+    buf_json(b, party);
+    buf_lit(b, "\",\"direction\":\"");
+    buf_z(b, leg->outgoing ? "out" : "in");
+    buf_lit(b, "\",\"status\":");
+    buf_u64(b, leg->status);
+    buf_ch(b, '}');
+}
+
+static struct str legs_json(struct pbx *p, struct call *call)
+{
+    struct buf b;
+    size_t cap = 512 * (size_t)call->n_legs + 16;
+    char *mem = arena_take(&p->turn, cap);
+    if (!mem)
+        return STR("[]");
+    buf_init(&b, mem, cap);
+    buf_ch(&b, '[');
+    for (unsigned i = 0; i < call->n_legs; i++) {
+        struct leg *leg = leg_find(p, call->leg[i]);
+        if (!leg)
+            continue;
+        if (b.n > 1)
+            buf_ch(&b, ',');
+        put_leg(&b, leg);
+    }
+    buf_ch(&b, ']');
+    return b.full ? STR("[]") : buf_str(&b);
+}
+
+static struct row_value text(struct pbx *p, struct str s)
+{
+    return s.n ? ROW_S(pbx_turn_dup(p, s)) : (struct row_value){.type = ROW_NULL};
+}
+
+static struct row_value when(uint64_t ms)
+{
+    return ms ? ROW_I(ms) : (struct row_value){.type = ROW_NULL};
+}
+
+static void trace_end(struct pbx *p, struct call *call, const struct call_ending *e,
+                      uint64_t talk_ms)
+{
+    char mem[24];
+    struct buf id;
+    buf_init(&id, mem, sizeof(mem));
+    buf_u64(&id, call->number);
+    trace_emit(&p->trace, TRACE_CALL_ENDED, call->tag, TS(buf_str(&id)),
+               TS(cdr_disposition(call, e->status)), TS(ended_by(e->by)),
+               TU(call->cdr.q850_cause), TU(talk_ms / 1000));
+}
+
+void cdr_write(struct pbx *p, struct call *call, const struct call_ending *e)
+{
+    struct cdr *r = &call->cdr;
+    struct leg *caller = call_caller(p, call);
+    uint64_t end_ms = pbx_wall_ms(p);
+    uint64_t talk_ms = r->answer_ms ? (p->now - r->answered) / USEC_MS : 0;
+    r->sip_cause = (uint16_t)(r->answer_ms && e->status >= 400 ? 200 : e->status);
+    r->q850_cause = (uint16_t)(e->cause ? e->cause : hangup_cause_of(e->status));
+    char mem[33];
+    struct buf id;
+    buf_init(&id, mem, sizeof(mem));
+    buf_hex(&id, r->id, sizeof(r->id));
+    struct row_op *op = pbx_store(p, STORE_CDR_PUT);
+    const struct row_value values[] = {
+        text(p, buf_str(&id)),
+        ROW_S(STR("basic")),
+        ROW_S(pbx_turn_dup(p, r->caller.p ? r->caller : STR(""))),
+        text(p, r->caller_name),
+        ROW_S(pbx_turn_dup(p, r->dialled.p ? r->dialled : STR(""))),
+        text(p, r->callee),
+        text(p, r->did),
+        text(p, r->answered_by),
+        text(p, caller->trunk ? caller->trunk->name : STR_NONE),
+        text(p, call->trunk_out ? call->trunk_out->name : STR_NONE),
+        ROW_I(r->start_ms),
+        when(r->ring_ms),
+        when(r->answer_ms),
+        ROW_I(end_ms),
+        ROW_I(talk_ms),
+        ROW_S(cdr_disposition(call, e->status)),
+        ROW_S(ended_by(e->by)),
+        ROW_I(r->sip_cause),
+        ROW_I(r->q850_cause),
+        text(p, e->reason.p ? e->reason : r->reason),
+        text(p, r->codec),
+        ROW_S(legs_json(p, call)),
+    };
+    _Static_assert(ARRAY_LEN(values) <= ROW_MAX, "a row holds the record");
+    memcpy(op->v, values, sizeof(values));
+    op->n = ARRAY_LEN(values);
+    trace_end(p, call, e, talk_ms);
+}

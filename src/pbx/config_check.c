@@ -1,0 +1,286 @@
+/* What must hold between the values of a configuration, and what follows from others. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "pbx/config_table.h"
+
+/* An error at the line of `member`, which belongs to `owner`. */
+static void __attribute__((format(printf, 4, 5)))
+bad(struct config_binder *b, const void *member, const void *owner, const char *fmt, ...)
+{
+    char mem[256];
+    va_list ap;
+    if (config_is_hopeless(b))
+        return;
+    va_start(ap, fmt);
+    int n = vsnprintf(mem, sizeof(mem), fmt, ap);
+    va_end(ap);
+    size_t len = n < 0 ? 0 : n < (int)sizeof(mem) ? (size_t)n : sizeof(mem) - 1;
+    config_error_add(b, config_line(b, member, owner), str_of(mem, len));
+}
+
+/* ---- timers and other numbers ---------------------------------------------------------------- */
+
+/* A key that was not given follows those that were, so that one changed value needs no second. */
+static void timers_derive(struct config_binder *b)
+{
+    struct config_timers *t = &b->config->sip.timers;
+    if (t->preset == CONF_PRESET_UNSTABLE) {
+        if (!config_given(b, &t->t1_ms))
+            t->t1_ms = 1000;
+        if (!config_given(b, &t->t2_ms))
+            t->t2_ms = 8000;
+    }
+    if (t->t2_ms < t->t1_ms && !config_given(b, &t->t2_ms))
+        t->t2_ms = t->t1_ms;
+    if (t->t1_min_ms > t->t1_ms && !config_given(b, &t->t1_min_ms))
+        t->t1_min_ms = t->t1_ms;
+    if (t->t1_max_ms < t->t1_ms && !config_given(b, &t->t1_max_ms))
+        t->t1_max_ms = t->t1_ms;
+    if (t->register_min_ms > t->register_expires_ms && !config_given(b, &t->register_min_ms))
+        t->register_min_ms = t->register_expires_ms;
+    if (t->register_max_ms < t->register_expires_ms && !config_given(b, &t->register_max_ms))
+        t->register_max_ms = t->register_expires_ms;
+    if (t->no_answer_timeout_ms >= t->invite_timeout_ms &&
+        !config_given(b, &t->no_answer_timeout_ms))
+        t->no_answer_timeout_ms = 0;
+}
+
+static void timers_check(struct config_binder *b)
+{
+    const struct config_timers *t = &b->config->sip.timers;
+    if (t->t2_ms < t->t1_ms)
+        bad(b, &t->t2_ms, t, "sip.timers.t2: must not be below t1");
+    if (t->t1_min_ms > t->t1_max_ms)
+        bad(b, &t->t1_min_ms, t, "sip.timers.t1_min: must not be above t1_max");
+    else if (t->adaptive_t1 && (t->t1_ms < t->t1_min_ms || t->t1_ms > t->t1_max_ms))
+        bad(b, &t->t1_ms, t, "sip.timers.t1: must lie between t1_min and t1_max");
+    if (t->min_se_ms > t->session_expires_ms)
+        bad(b, &t->min_se_ms, t, "sip.timers.min_se: must not be above session_expires");
+    /* RFC 4028 section 10: a refresh at half the interval must be able to fail before its end. */
+    if (64 * (uint64_t)t->t1_ms > t->session_expires_ms / 2)
+        bad(b, &t->session_expires_ms, t,
+            "sip.timers.session_expires: must be at least 128 times t1");
+    if (t->register_min_ms > t->register_expires_ms)
+        bad(b, &t->register_min_ms, t,
+            "sip.timers.register_min: must not be above register_expires");
+    if (t->register_max_ms < t->register_expires_ms)
+        bad(b, &t->register_max_ms, t,
+            "sip.timers.register_max: must not be below register_expires");
+    if (t->no_answer_timeout_ms >= t->invite_timeout_ms)
+        bad(b, &t->no_answer_timeout_ms, t,
+            "sip.timers.no_answer_timeout: must be below invite_timeout");
+}
+
+static void sip_check(struct config_binder *b)
+{
+    const struct config_sip *s = &b->config->sip;
+    for (uint32_t i = 0; i < s->listen.n; i++) {
+        bool secure = s->listen.v[i].proto == PROTO_TLS || s->listen.v[i].proto == PROTO_WSS;
+        if (secure && (s->tls.certificate.n == 0 || s->tls.private_key.n == 0)) {
+            bad(b, &s->listen, s,
+                "sip.listen: tls: and wss: need sip.tls.certificate and "
+                "sip.tls.private_key");
+            return;
+        }
+    }
+}
+
+static void others_check(struct config_binder *b)
+{
+    const struct config *c = b->config;
+    if (c->auth.ban_max_ms < c->auth.ban_ms)
+        bad(b, &c->auth.ban_max_ms, &c->auth,
+            "auth.ban_max_seconds: must not be below ban_seconds");
+    if (c->trunk.retry_max_ms < c->trunk.retry_min_ms)
+        bad(b, &c->trunk.retry_max_ms, &c->trunk, "trunk.retry_max: must not be below retry_min");
+    if (c->limits.tcp_connections_per_source > c->limits.tcp_connections)
+        bad(b, &c->limits.tcp_connections_per_source, &c->limits,
+            "limits.tcp_connections_per_source: must not be above tcp_connections");
+    if (c->limits.requests_burst < c->limits.requests_per_second)
+        bad(b, &c->limits.requests_burst, &c->limits,
+            "limits.requests_burst: must not be below requests_per_second");
+}
+
+static void limits_derive(struct config_binder *b)
+{
+    struct config_limits *l = &b->config->limits;
+    if (l->tcp_connections_per_source > l->tcp_connections &&
+        !config_given(b, &l->tcp_connections_per_source))
+        l->tcp_connections_per_source = l->tcp_connections;
+    if (l->requests_burst < l->requests_per_second && !config_given(b, &l->requests_burst))
+        l->requests_burst = l->requests_per_second;
+    struct config_auth *a = &b->config->auth;
+    if (a->ban_max_ms < a->ban_ms && !config_given(b, &a->ban_max_ms))
+        a->ban_max_ms = a->ban_ms;
+    struct config_trunk_defaults *t = &b->config->trunk;
+    if (t->retry_max_ms < t->retry_min_ms && !config_given(b, &t->retry_max_ms))
+        t->retry_max_ms = t->retry_min_ms;
+}
+
+/* ---- names ----------------------------------------------------------------------------------- */
+
+/* The first listener's address, unless it is that of all interfaces, which names nobody. */
+static void domain_derive(struct config_binder *b)
+{
+    struct config_sip *s = &b->config->sip;
+    char mem[64];
+    struct buf text;
+    buf_init(&text, mem, sizeof(mem));
+    if (s->domain.n == 0) {
+        const struct addr *a = &s->listen.v[0].addr;
+        if (addr_is_any(a) && s->external.family != ADDR_NONE)
+            a = &s->external;
+        if (addr_is_any(a))
+            buf_lit(&text, "ringdown");
+        else
+            addr_put_host(&text, a);
+        s->domain = arena_dup(&b->config->arena, buf_str(&text));
+        b->out_of_memory |= !s->domain.p;
+    }
+    if (s->call_id_host.n == 0)
+        s->call_id_host = str_sub(s->domain, 0, 127);
+}
+
+static void names_derive(struct config_binder *b)
+{
+    struct config *c = b->config;
+    domain_derive(b);
+    for (uint32_t i = 0; i < c->n_extensions; i++) {
+        struct config_extension *e = &c->extensions[i];
+        if (e->username.n == 0)
+            e->username = e->number;
+        if (e->caller_id.n == 0)
+            e->caller_id = e->did.n ? e->did.v[0] : e->number;
+        if (e->codecs.n == 0)
+            e->codecs = c->media.codecs;
+    }
+    for (uint32_t i = 0; i < c->n_trunks; i++)
+        if (c->trunks[i].codecs.n == 0)
+            c->trunks[i].codecs = c->media.codecs;
+}
+
+/* ---- references ------------------------------------------------------------------------------ */
+
+static void extension_check(struct config_binder *b, uint32_t i)
+{
+    const struct config *c = b->config;
+    const struct config_extension *e = &c->extensions[i];
+    bool hashed = e->ha1.v[0].p || e->ha1.v[1].p || e->ha1.v[2].p;
+    if (e->number.n == 0)
+        return; /* reported already */
+    if (e->password.secret.n == 0 && !hashed && !config_given(b, &e->ha1))
+        bad(b, &e->password, e, "extensions[%u]: password or ha1 is needed", i);
+    if (e->password.secret.n && hashed)
+        bad(b, &e->ha1, e, "extensions[%u].ha1: not together with password", i);
+    if (e->bot.n && !config_find_bot(c, e->bot))
+        bad(b, &e->bot, e, "extensions[%u].bot: there is no bot \"" STR_FMT "\"", i,
+            STR_ARG(e->bot));
+    const struct config_extension *other = config_find_extension(c, e->username);
+    if (other && other != e)
+        bad(b, &e->username, e,
+            "extensions[%u].username: \"" STR_FMT "\" is the number of another extension", i,
+            STR_ARG(e->username));
+}
+
+static void group_check(struct config_binder *b, uint32_t i)
+{
+    const struct config *c = b->config;
+    const struct config_group *g = &c->groups[i];
+    for (uint32_t j = 0; j < g->members.n; j++)
+        if (!config_find_extension(c, g->members.v[j]))
+            bad(b, &g->members, g, "groups[%u].members: there is no extension \"" STR_FMT "\"", i,
+                STR_ARG(g->members.v[j]));
+}
+
+static void trunk_check(struct config_binder *b, uint32_t i)
+{
+    const struct config *c = b->config;
+    const struct config_trunk *t = &c->trunks[i];
+    bool login = t->username.n && t->password.secret.n;
+    if (t->register_it && !login)
+        bad(b, &t->register_it, t, "trunks[%u].register: needs username and password", i);
+    else if (t->password.secret.n && !t->username.n)
+        bad(b, &t->password, t, "trunks[%u].password: needs username", i);
+    for (uint32_t j = 0; j < t->failover.n; j++) {
+        const struct config_trunk *next = config_find_trunk(c, t->failover.v[j]);
+        if (!next)
+            bad(b, &t->failover, t, "trunks[%u].failover: there is no trunk \"" STR_FMT "\"", i,
+                STR_ARG(t->failover.v[j]));
+        else if (next == t)
+            bad(b, &t->failover, t, "trunks[%u].failover: is the trunk itself", i);
+    }
+}
+
+/* Sets the place of what a target names. */
+static bool target_resolve(const struct config *c, struct config_target *t)
+{
+    struct config_target found;
+    switch (t->kind) {
+    case CONF_TARGET_TRUNK:
+        found = config_index_find(c, CONF_INDEX_TRUNK, t->name);
+        break;
+    case CONF_TARGET_BOT:
+        found = config_index_find(c, CONF_INDEX_BOT, t->name);
+        break;
+    case CONF_TARGET_EXTENSION:
+    case CONF_TARGET_GROUP:
+    case CONF_TARGET_CONFERENCE:
+        found = config_index_find(c, CONF_INDEX_NUMBER, t->name);
+        break;
+    default:
+        return true;
+    }
+    t->index = found.index;
+    return found.kind == t->kind;
+}
+
+static void route_check(struct config_binder *b, uint32_t i)
+{
+    struct config_route *r = &b->config->routes[i];
+    static const char *const name[] = {"",           "trunk", "extension", "group",
+                                       "conference", "bot",   "reject"};
+    if (!target_resolve(b->config, &r->from))
+        bad(b, &r->from, r, "routes[%u].from: there is no %s \"" STR_FMT "\"", i,
+            name[r->from.kind], STR_ARG(r->from.name));
+    else if (r->from.kind > CONF_TARGET_EXTENSION)
+        bad(b, &r->from, r, "routes[%u].from: must be trunk:NAME or extension:NUMBER", i);
+    if (!target_resolve(b->config, &r->to))
+        bad(b, &r->to, r, "routes[%u].to: there is no %s \"" STR_FMT "\"", i, name[r->to.kind],
+            STR_ARG(r->to.name));
+}
+
+static void bot_check(struct config_binder *b, uint32_t i)
+{
+    const struct config_bot *o = &b->config->bots[i];
+    if (o->engine == CONF_ENGINE_STREAM && !str_istarts(o->url, STR("ws://")) &&
+        !str_istarts(o->url, STR("wss://")))
+        bad(b, &o->url, o, "bots[%u].url: engine stream needs a ws:// or wss:// URL", i);
+    if (o->engine == CONF_ENGINE_MRCP && !str_istarts(o->server, STR("sip:")) &&
+        !str_istarts(o->server, STR("sips:")))
+        bad(b, &o->server, o, "bots[%u].server: engine mrcp needs a sip: URI", i);
+}
+
+void config_check(struct config_binder *b)
+{
+    struct config *c = b->config;
+    timers_derive(b);
+    limits_derive(b);
+    timers_check(b);
+    sip_check(b);
+    others_check(b);
+    names_derive(b);
+    config_index_build(b);
+    if (b->out_of_memory)
+        return;
+    for (uint32_t i = 0; i < c->n_extensions; i++)
+        extension_check(b, i);
+    for (uint32_t i = 0; i < c->n_groups; i++)
+        group_check(b, i);
+    for (uint32_t i = 0; i < c->n_trunks; i++)
+        trunk_check(b, i);
+    for (uint32_t i = 0; i < c->n_routes; i++)
+        route_check(b, i);
+    for (uint32_t i = 0; i < c->n_bots; i++)
+        bot_check(b, i);
+}

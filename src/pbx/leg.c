@@ -1,0 +1,258 @@
+/* A leg: where a dialog, its descriptions and its media streams meet. */
+#include "pbx/call_int.h"
+
+#include "wire/sip/multipart.h"
+
+struct leg *leg_find(struct pbx *p, handle_t h)
+{
+    return slot_find(&p->calls->legs, h);
+}
+
+struct leg *leg_new(struct pbx *p, struct call *call, handle_t *ret)
+{
+    if (call->n_legs == CALL_MAX_LEGS)
+        return NULL;
+    struct leg *leg = slot_take(&p->calls->legs, ret);
+    if (!leg)
+        return NULL;
+    leg->call = call->self;
+    call->leg[call->n_legs++] = *ret;
+    leg->number = call->n_legs;
+    leg->sdp_id = rand_u64(&p->rand) >> 2; /* RFC 8866 5.2: digits that fit 63 bits */
+    leg->sdp_version = 1;
+    return leg;
+}
+
+void leg_free(struct pbx *p, struct leg *leg)
+{
+    leg_close_media(p, leg);
+    if (pbx_keep(p, &leg->call_id, STR_NONE))
+        BUG_ON(true); /* freeing cannot fail */
+    slot_put(&p->calls->legs, slot_handle(&p->calls->legs, leg));
+}
+
+/* The engine carries 56 bits for us: the whole index and the lower part of the generation. */
+uint64_t leg_user(struct pbx *p, const struct leg *leg)
+{
+    return pbx_user(PBX_USER_LEG, slot_handle(&p->calls->legs, leg));
+}
+
+struct leg *leg_of_user(struct pbx *p, uint64_t user)
+{
+    const struct slot_table *t = &p->calls->legs;
+    uint32_t i = (uint32_t)user - 1;
+    if (pbx_user_kind(user) != PBX_USER_LEG || i >= t->fresh || !(t->gen[i] & 1))
+        return NULL;
+    struct leg *leg = (void *)(t->mem + (size_t)i * t->item_bytes);
+    return leg_user(p, leg) == user ? leg : NULL;
+}
+
+static void close_stream(struct pbx *p, struct leg_stream *s)
+{
+    if (!s->id)
+        return;
+    struct pbx_out *o = pbx_emit(p, PBX_OUT_MEDIA);
+    o->media = (struct media_cmd){
+        .kind = MEDIA_CLOSE, .id = s->id, .port = s->port, .family = s->family};
+    *s = (struct leg_stream){0};
+}
+
+void leg_close_media(struct pbx *p, struct leg *leg)
+{
+    for (unsigned i = 0; i < leg->n_streams; i++)
+        close_stream(p, &leg->stream[i]);
+}
+
+int leg_sdp_of(struct pbx *p, const struct sip_msg *m, const struct sdp **ret)
+{
+    struct str body = sip_body_find(m, STR("application/sdp"));
+    *ret = NULL;
+    if (!body.n)
+        return 0;
+    struct sdp *sdp = arena_take(&p->turn, sizeof(*sdp));
+    if (!sdp)
+        return -ENOMEM;
+    int err = sdp_parse(sdp, body, &p->turn, NULL);
+    if (!err)
+        *ret = sdp;
+    return err;
+}
+
+/* ---- the party's side: where it receives --------------------------------------------------------- */
+
+static void set_stream(struct pbx *p, struct leg *leg, unsigned i, const struct sdp *sdp)
+{
+    const struct sdp_media *m = &sdp->media[i];
+    const struct config_media *conf = &call_find(p, leg->call)->config->media;
+    struct leg_stream *s = &leg->stream[i];
+    struct pbx_out *o = pbx_emit(p, PBX_OUT_MEDIA);
+    struct media_cmd *cmd = &o->media;
+    enum sdp_dir dir = sdp_media_dir(sdp, m);
+    *cmd = (struct media_cmd){.kind = MEDIA_SET, .id = s->id, .latch = conf->latch};
+    if (sdp_media_addr(&cmd->rtp, sdp, m) || addr_is_any(&cmd->rtp))
+        cmd->rtp = (struct addr){0};
+    if (sdp_media_rtcp(&cmd->rtcp, sdp, m) || addr_is_any(&cmd->rtcp))
+        cmd->rtcp = (struct addr){0};
+    cmd->receiving = dir == SDP_SENDRECV || dir == SDP_SENDONLY;
+    cmd->sending = dir == SDP_SENDRECV || dir == SDP_RECVONLY;
+    s->held = dir != SDP_SENDRECV;
+    s->rtp = cmd->rtp;
+    cmd->timeout_ms = s->held ? conf->hold_timeout_ms : conf->rtp_timeout_ms;
+}
+
+void leg_set_remote(struct pbx *p, struct leg *leg, const struct sdp *sdp)
+{
+    for (unsigned i = 0; i < leg->n_streams && i < sdp->n_media; i++) {
+        struct leg_stream *s = &leg->stream[i];
+        if (!s->id)
+            continue;
+        if (sdp->media[i].port != 0)
+            set_stream(p, leg, i, sdp);
+        else
+            close_stream(p, s); /* the party has refused or ended this media */
+    }
+}
+
+/* ---- our side: what the party is told ------------------------------------------------------------- */
+
+static struct addr media_addr(struct pbx *p, const struct leg *leg)
+{
+    struct addr bound = p->config->media.address;
+    if (addr_is_any(&bound))
+        bound.family = leg->flow.peer.family;
+    struct addr own = local_for(&p->local, &bound, &leg->flow.peer);
+    own.port = 0;
+    return own;
+}
+
+static bool open_stream(struct pbx *p, struct leg *leg, unsigned i, const struct addr *own)
+{
+    struct leg_stream *s = &leg->stream[i];
+    if (s->id)
+        return true;
+    s->port = port_take(p, &p->calls->ports, (enum addr_family)own->family, &s->id);
+    s->family = own->family;
+    return s->port != 0;
+}
+
+static bool is_refused(const struct sdp *sdp, const struct sdp_choice *choice, unsigned i)
+{
+    return sdp->media[i].port == 0 || !sdp->media[i].rtp || (choice && choice->media[i].refused);
+}
+
+int leg_open(struct pbx *p, struct leg *leg, const struct sdp *sdp,
+             const struct sdp_choice *choice)
+{
+    struct addr own = media_addr(p, leg);
+    unsigned n = sdp->n_media < LEG_MAX_STREAMS ? sdp->n_media : LEG_MAX_STREAMS;
+    if (leg->n_streams < n)
+        leg->n_streams = (uint8_t)n;
+    for (unsigned i = 0; i < n; i++)
+        if (!is_refused(sdp, choice, i) && !open_stream(p, leg, i, &own))
+            return -EAGAIN;
+    return 0;
+}
+
+int leg_sdp_for(struct pbx *p, struct leg *leg, const struct sdp *from,
+                const struct sdp_choice *choice, struct str *ret)
+{
+    struct sdp_stream streams[LEG_MAX_STREAMS] = {0};
+    struct addr own = media_addr(p, leg);
+    unsigned n = from->n_media < LEG_MAX_STREAMS ? from->n_media : LEG_MAX_STREAMS;
+    if (leg_open(p, leg, from, choice))
+        return -EAGAIN;
+    for (unsigned i = 0; i < n; i++) {
+        if (is_refused(from, choice, i)) {
+            close_stream(p, &leg->stream[i]);
+            continue;
+        }
+        streams[i].rtp = own;
+        streams[i].rtp.port = leg->stream[i].port;
+    }
+    struct sdp_rewrite rw = {
+        .local = {.session_id = leg->sdp_id, .version = leg->sdp_version++, .addr = own},
+        .choice = choice, .stream = streams, .n_streams = n};
+    size_t cap = 8192;
+    char *mem = arena_take(&p->turn, cap);
+    struct buf b;
+    if (!mem)
+        return -ENOMEM;
+    buf_init(&b, mem, cap);
+    if (sdp_rewrite_build(&b, from, &rw))
+        return -EMSGSIZE;
+    *ret = buf_str(&b);
+    return 0;
+}
+
+/* ---- codecs ----------------------------------------------------------------------------------------- */
+
+static bool allowed(const struct config_choices *list, uint8_t codec)
+{
+    for (unsigned i = 0; i < list->n; i++)
+        if (list->v[i] == codec)
+            return true;
+    return list->n == 0;
+}
+
+static const struct config_choices *own_codecs(const struct leg *leg)
+{
+    if (leg && leg->trunk)
+        return &leg->trunk->codecs;
+    return leg && leg->extension ? &leg->extension->codecs : NULL;
+}
+
+unsigned leg_codecs(struct pbx *p, const struct leg *a, const struct leg *b,
+                    struct str names[CONF_CODEC_COUNT])
+{
+    const struct config_choices *all = &p->config->media.codecs;
+    const struct config_choices *of_a = own_codecs(a), *of_b = own_codecs(b);
+    /* A trunk may have codecs that media.codecs does not name: its own list decides for it. */
+    const struct config_choices *base = of_b && of_b->n ? of_b : of_a && of_a->n ? of_a : all;
+    unsigned n = 0;
+    for (unsigned i = 0; i < base->n && n < CONF_CODEC_COUNT; i++) {
+        uint8_t codec = base->v[i];
+        if ((of_a && !allowed(of_a, codec)) || (of_b && !allowed(of_b, codec)))
+            continue;
+        names[n++] = config_codec_name((enum config_codec)codec);
+    }
+    return n;
+}
+
+int leg_caps(struct pbx *p, const struct leg *leg, struct str *ret)
+{
+    struct str names[CONF_CODEC_COUNT];
+    struct sdp_caps caps = {.local = {.session_id = leg->sdp_id, .version = leg->sdp_version,
+                                      .addr = media_addr(p, leg)},
+                            .codec = names,
+                            .n_codecs = leg_codecs(p, leg, NULL, names),
+                            .dir = SDP_SENDRECV};
+    caps.rtp = caps.local.addr; /* port 0: this is what would work, not an offer */
+    struct buf b;
+    char *mem = arena_take(&p->turn, 2048);
+    if (!mem)
+        return -ENOMEM;
+    buf_init(&b, mem, 2048);
+    int err = sdp_caps_build(&b, &caps);
+    if (!err)
+        *ret = buf_str(&b);
+    return err;
+}
+
+struct str leg_codec_name(struct pbx *p, const struct sdp *sdp)
+{
+    for (unsigned i = 0; sdp && i < sdp->n_media; i++) {
+        struct sdp_codec c;
+        if (sdp->media[i].port == 0 || sdp_codec_get(&c, &sdp->media[i], 0) || !c.name.n)
+            continue;
+        struct buf b;
+        char *mem = arena_take(&p->turn, c.name.n + 16);
+        if (!mem)
+            return STR_NONE;
+        buf_init(&b, mem, c.name.n + 16);
+        buf_str_put(&b, c.name);
+        buf_ch(&b, '/');
+        buf_u64(&b, c.clock);
+        return buf_str(&b);
+    }
+    return STR_NONE;
+}

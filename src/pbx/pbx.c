@@ -1,0 +1,441 @@
+/* The PBX's doors, its queue of outputs, and who gets what the engine says. */
+#include "pbx/pbx_int.h"
+
+#include "base/mem.h"
+#include "pbx/call.h"
+#include "pbx/gate.h"
+#include "pbx/options.h"
+#include "pbx/port.h"
+#include "pbx/registrar.h"
+#include "pbx/trunk.h"
+
+#define OUT_QUEUE 512
+#define OUT_LIMIT (1u << 20)
+
+/* What the engine says in Supported and Allow: only what works. */
+static const char supported[] = "path";
+static const char allowed[] = "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO";
+
+/* ---- small things everybody uses --------------------------------------------------------------- */
+
+static bool grow(struct pbx *p)
+{
+    struct pbx_out *bigger = mem_zero(2 * (size_t)p->out_cap * sizeof(*bigger));
+    if (!bigger)
+        return false;
+    for (uint32_t i = 0; i < p->out_n; i++)
+        bigger[i] = p->out[(p->out_head + i) & (p->out_cap - 1)];
+    mem_free(p->out);
+    p->out = bigger;
+    p->out_head = 0;
+    p->out_cap *= 2;
+    return true;
+}
+
+struct pbx_out *pbx_emit(struct pbx *p, enum pbx_out_kind kind)
+{
+    if (p->out_n == p->out_cap) {
+        BUG_ON(p->out_cap >= OUT_LIMIT); /* whoever drives the PBX does not drain it */
+        BUG_ON(!grow(p));
+    }
+    struct pbx_out *o = &p->out[(p->out_head + p->out_n++) & (p->out_cap - 1)];
+    o->kind = kind;
+    return o;
+}
+
+bool pbx_out(struct pbx *p, struct pbx_out *ret)
+{
+    if (!p->out_n)
+        return false;
+    *ret = p->out[p->out_head];
+    p->out_head = (p->out_head + 1) & (p->out_cap - 1);
+    p->out_n--;
+    return true;
+}
+
+struct row_op *pbx_store(struct pbx *p, enum store_statement statement)
+{
+    struct pbx_out *o = pbx_emit(p, PBX_OUT_STORE);
+    o->row.statement = (uint16_t)statement;
+    o->row.n = 0;
+    return &o->row;
+}
+
+struct str pbx_turn_dup(struct pbx *p, struct str s)
+{
+    return s.p ? arena_dup(&p->turn, s) : STR_NONE;
+}
+
+int pbx_keep(struct pbx *p, struct str *owned, struct str value)
+{
+    char *copy = NULL;
+    if (value.p) {
+        copy = pool_take(&p->pool, value.n + 1);
+        if (!copy)
+            return -ENOMEM;
+        if (value.n)
+            memcpy(copy, value.p, value.n);
+        copy[value.n] = '\0';
+    }
+    if (owned->p)
+        pool_put(&p->pool, (void *)(uintptr_t)owned->p, owned->n + 1);
+    *owned = str_of(copy, copy ? value.n : 0);
+    return 0;
+}
+
+uint64_t pbx_wall_at(const struct pbx *p, usec_t at)
+{
+    return at + p->wall_offset_us;
+}
+
+uint64_t pbx_wall_ms(const struct pbx *p)
+{
+    return pbx_wall_at(p, p->now) / 1000;
+}
+
+void pbx_respond(struct pbx *p, handle_t txn, unsigned status)
+{
+    struct sip_answer a = {.status = (uint16_t)status};
+    sip_respond(p->core, p->now, txn, &a);
+}
+
+void pbx_timer_start(struct pbx *p, struct pbx_timer *t, usec_t in)
+{
+    timer_start(&p->wheel, &t->timer, p->now + in);
+}
+
+void pbx_timer_stop(struct pbx *p, struct pbx_timer *t)
+{
+    timer_stop(&p->wheel, &t->timer);
+}
+
+bool pbx_is_our_host(const struct pbx *p, const struct sip_uri *uri)
+{
+    struct addr ip;
+    if (str_ieq(uri->host, p->domain))
+        return true;
+    for (uint32_t i = 0; i < p->config->sip.aliases.n; i++)
+        if (str_ieq(uri->host, p->config->sip.aliases.v[i]))
+            return true;
+    if (addr_parse(&ip, uri->host, 0))
+        return false;
+    if (local_is_ours(&p->local, &ip))
+        return true;
+    for (unsigned i = 0; i < p->n_listeners; i++)
+        if (addr_ip_eq(&p->listener[i].bound, &ip) ||
+            addr_ip_eq(&p->listener[i].advertised, &ip))
+            return true;
+    return false;
+}
+
+struct trace *pbx_trace(struct pbx *p)
+{
+    return &p->trace;
+}
+
+const struct config *pbx_config(const struct pbx *p)
+{
+    return p->config;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------- */
+
+static struct sip_timers timers_of(const struct config *config)
+{
+    const struct config_timers *t = &config->sip.timers;
+    return (struct sip_timers){.t1 = t->t1_ms * USEC_MS,
+                               .t2 = t->t2_ms * USEC_MS,
+                               .t4 = t->t4_ms * USEC_MS,
+                               .t1_min = t->t1_min_ms * USEC_MS,
+                               .t1_max = t->t1_max_ms * USEC_MS,
+                               .bye_timeout = t->bye_timeout_ms * USEC_MS,
+                               .adaptive_t1 = t->adaptive_t1};
+}
+
+static void choose_domain(struct pbx *p)
+{
+    struct buf b;
+    buf_init(&b, p->domain_mem, sizeof(p->domain_mem));
+    if (p->config->sip.domain.n) {
+        buf_str_put(&b, p->config->sip.domain);
+    } else if (p->n_listeners) {
+        struct addr nobody = {0};
+        struct addr own = local_for(&p->local, &p->listener[0].bound, &nobody);
+        addr_put_host(&b, &own);
+    } else {
+        buf_lit(&b, "localhost");
+    }
+    p->domain = buf_str(&b);
+}
+
+static int make_core(struct pbx *p)
+{
+    const struct config *config = p->config;
+    const struct config_limits *limits = &config->limits;
+    struct sip_conf conf = {.timers = timers_of(config),
+                            .n_listeners = p->n_listeners,
+                            .local = p->local,
+                            .supported = supported,
+                            .allow = allowed,
+                            .max_txns = limits->transactions,
+                            .max_sessions = limits->dialogs,
+                            .max_dialogs = limits->dialogs + limits->dialogs / 4,
+                            .udp_max_bytes = config->sip.udp_max_bytes,
+                            .rate_per_s = limits->requests_per_second,
+                            .rate_burst = limits->requests_burst};
+    memcpy(conf.listener, p->listener, sizeof(conf.listener));
+    struct str host = config->sip.call_id_host.n ? config->sip.call_id_host : p->domain;
+    str_copy_z(conf.call_id_host, sizeof(conf.call_id_host), host);
+    str_copy_z(conf.server_name, sizeof(conf.server_name), config->sip.user_agent);
+    p->core = sip_core_new(&conf, &p->rand, &p->trace, p->now);
+    return p->core ? 0 : -ENOMEM;
+}
+
+static int init_parts(struct pbx *p)
+{
+    int err = trace_init(&p->trace, 1u << 20, p->config->limits.call_histories + 1);
+    if (err)
+        return err;
+    if (trace_level_parse(&p->trace.level, STR("info")))
+        return -EINVAL;
+    p->trace.level = (enum trace_level)p->config->log.level;
+    p->out = mem_zero(OUT_QUEUE * sizeof(*p->out));
+    p->out_cap = OUT_QUEUE;
+    err = p->out ? make_core(p) : -ENOMEM;
+    err = err ? err : gate_init(p);
+    err = err ? err : registrar_init(p);
+    err = err ? err : trunk_init(p);
+    return err ? err : call_init(p);
+}
+
+struct pbx *pbx_new(const struct pbx_conf *conf, usec_t now)
+{
+    struct pbx *p = mem_zero(sizeof(*p));
+    if (!p)
+        return NULL;
+    p->config = config_ref(conf->config);
+    p->local = conf->local;
+    p->n_listeners = conf->n_listeners;
+    memcpy(p->listener, conf->listener, sizeof(p->listener));
+    p->now = now;
+    p->wall_offset_us = conf->wall_us - now;
+    rand_init(&p->rand, conf->seed);
+    timer_wheel_init(&p->wheel, now);
+    arena_init(&p->turn, 64u << 20);
+    blob_pool_init(&p->pool, 0);
+    choose_domain(p);
+    if (init_parts(p)) {
+        pbx_free(p);
+        return NULL;
+    }
+    return p;
+}
+
+void pbx_free(struct pbx *p)
+{
+    if (!p)
+        return;
+    struct pbx_out o;
+    while (p->out && pbx_out(p, &o))
+        if (o.kind == PBX_OUT_SEND)
+            blob_unref(o.blob);
+    call_done(p);
+    trunk_done(p);
+    registrar_done(p);
+    gate_done(p);
+    sip_core_free(p->core);
+    blob_pool_done(&p->pool);
+    arena_done(&p->turn);
+    trace_done(&p->trace);
+    mem_free(p->out);
+    config_unref(p->config);
+    mem_free(p);
+}
+
+/* ---- who gets what the engine says ------------------------------------------------------------- */
+
+static void other_request(struct pbx *p, const struct sip_out *o)
+{
+    struct sip_field allow = {.id = SIP_H_ALLOW_EVENTS, .value = STR("")};
+    struct sip_answer a = {.status = 405};
+    if (o->msg->method == SIP_SUBSCRIBE || o->msg->method == SIP_PUBLISH) {
+        a.status = 489; /* RFC 6665 section 7.3: an event package we do not know */
+        a.content = (struct sip_content){.field = &allow, .n_fields = 0};
+    }
+    sip_respond(p->core, p->now, o->txn, &a);
+}
+
+static void rx_request(struct pbx *p, const struct sip_out *o)
+{
+    if (o->msg->method == SIP_REGISTER)
+        registrar_rx(p, o);
+    else if (o->msg->method == SIP_OPTIONS)
+        options_rx(p, o);
+    else
+        other_request(p, o);
+}
+
+static void dispatch(struct pbx *p, const struct sip_out *o)
+{
+    switch (o->kind) {
+    case SIP_OUT_SEND: {
+        struct pbx_out *out = pbx_emit(p, PBX_OUT_SEND);
+        out->flow = o->flow;
+        out->blob = o->blob;
+        out->after_commit = o->after_commit;
+        break;
+    }
+    case SIP_OUT_REQUEST:
+        rx_request(p, o);
+        break;
+    case SIP_OUT_RESPONSE:
+        if (pbx_user_kind(o->user) == PBX_USER_TRUNK)
+            trunk_rx_response(p, o);
+        else
+            call_rx(p, o);
+        break;
+    default:
+        call_rx(p, o);
+    }
+}
+
+/* Until nothing is left: what the engine says may make us say something that makes it speak. */
+static void pump(struct pbx *p)
+{
+    struct sip_out o;
+    while (sip_core_out(p->core, &o))
+        dispatch(p, &o);
+}
+
+static void enter(struct pbx *p, usec_t now)
+{
+    p->now = now > p->now ? now : p->now;
+    p->trace.now = p->now;
+    if (!p->out_n)
+        arena_reset(&p->turn);
+}
+
+void pbx_rx(struct pbx *p, usec_t now, const struct flow *flow, const char *bytes, size_t n)
+{
+    enter(p, now);
+    sip_core_rx(p->core, p->now, flow, bytes, n);
+    pump(p);
+}
+
+void pbx_flow_failed(struct pbx *p, usec_t now, const struct flow *flow)
+{
+    enter(p, now);
+    registrar_flow_failed(p, flow);
+    sip_core_flow_failed(p->core, p->now, flow);
+    pump(p);
+}
+
+void pbx_media(struct pbx *p, usec_t now, const struct media_ev *ev)
+{
+    enter(p, now);
+    call_rx_media(p, ev);
+    pump(p);
+}
+
+void pbx_resolved(struct pbx *p, usec_t now, uint64_t token, const struct addr *addr, unsigned n,
+                  uint32_t ttl_s)
+{
+    enter(p, now);
+    trunk_resolved(p, token, addr, n, ttl_s);
+    pump(p);
+}
+
+void pbx_tick(struct pbx *p, usec_t now)
+{
+    enter(p, now);
+    sip_core_tick(p->core, p->now);
+    pump(p);
+    struct timer *t;
+    while ((t = timer_pop(&p->wheel, p->now))) {
+        struct pbx_timer *timer = container_of(t, struct pbx_timer, timer);
+        timer->fire(p, timer);
+        pump(p);
+    }
+}
+
+usec_t pbx_deadline(const struct pbx *p)
+{
+    usec_t core = sip_core_deadline(p->core), own = timer_deadline(&p->wheel);
+    return core < own ? core : own;
+}
+
+void pbx_wall(struct pbx *p, usec_t now, uint64_t wall_us)
+{
+    enter(p, now);
+    p->wall_offset_us = wall_us - p->now;
+}
+
+void pbx_restore(struct pbx *p, usec_t now, unsigned i, const struct row_value *v, unsigned n)
+{
+    enter(p, now);
+    if (i == STORE_RESTORE_BINDINGS)
+        registrar_restore(p, v, n);
+    pump(p);
+}
+
+static bool same_listen(const struct config *a, const struct config *b)
+{
+    if (a->sip.listen.n != b->sip.listen.n)
+        return false;
+    for (uint32_t i = 0; i < a->sip.listen.n; i++)
+        if (a->sip.listen.v[i].proto != b->sip.listen.v[i].proto ||
+            !addr_eq(&a->sip.listen.v[i].addr, &b->sip.listen.v[i].addr))
+            return false;
+    return true;
+}
+
+int pbx_reload(struct pbx *p, usec_t now, struct config *config, struct str *why)
+{
+    enter(p, now);
+    const struct config *old = p->config;
+    if (!same_listen(old, config))
+        *why = STR("sip.listen cannot change while running");
+    else if (!str_eq(old->store.url, config->store.url))
+        *why = STR("store.url cannot change while running");
+    else if (!str_eq(old->sip.domain, config->sip.domain))
+        *why = STR("sip.domain cannot change while running");
+    else if (memcmp(&old->media.ports, &config->media.ports, sizeof(old->media.ports)) != 0 ||
+             !addr_eq(&old->media.address, &config->media.address))
+        *why = STR("media.address and media.ports cannot change while running");
+    else
+        *why = STR_NONE;
+    if (why->p)
+        return -EINVAL;
+    struct config *before = p->config;
+    p->config = config_ref(config);
+    int err = gate_reload(p);
+    err = err ? err : trunk_reload(p);
+    if (err) { /* out of memory: the old one stays whole */
+        p->config = before;
+        config_unref(config);
+        *why = STR("out of memory");
+        return err;
+    }
+    struct sip_timers timers = timers_of(config);
+    sip_core_reconfigure(p->core, &timers);
+    p->trace.level = (enum trace_level)config->log.level;
+    registrar_reload(p);
+    config_unref(before);
+    pump(p);
+    return 0;
+}
+
+void pbx_shutdown(struct pbx *p, usec_t now)
+{
+    enter(p, now);
+    p->stopping = true;
+    call_shutdown(p);
+    pump(p);
+}
+
+bool pbx_is_idle(const struct pbx *p)
+{
+    struct sip_stats s;
+    sip_core_stats(p->core, &s);
+    return call_count(p) == 0 && s.active_sessions == 0;
+}

@@ -1,0 +1,93 @@
+/* The exchange as a pure function: SIP bytes, media events, resolved names, API requests and time
+ * go in; SIP bytes, media commands, database statements and questions come out of a queue. It owns
+ * the SIP engine and everything above it: registrar, trunks, calls, records.
+ *
+ * After every input, drain pbx_out(). Text in an output lives until the next input. */
+#ifndef PBX_PBX_H
+#define PBX_PBX_H
+
+#include "base/row.h"
+#include "engine/media/media.h"
+#include "engine/sip/core.h"
+#include "pbx/config.h"
+
+struct pbx;
+
+struct pbx_conf {
+    struct config *config; /* a reference is taken */
+    unsigned n_listeners;  /* the sockets that are open, in the order of sip.listen */
+    struct flow_listener listener[FLOW_MAX_LISTENERS];
+    struct local_addrs local;
+    uint8_t seed[32]; /* randomness; a fixed one in tests */
+    uint64_t wall_us; /* wall clock (since 1970) at `now` */
+};
+
+/* NULL: out of memory. */
+struct pbx *pbx_new(const struct pbx_conf *conf, usec_t now);
+void pbx_free(struct pbx *p);
+
+/* ---- outputs --------------------------------------------------------------------------------- */
+
+enum pbx_out_kind {
+    PBX_OUT_SEND,    /* blob to flow; unref it afterwards. after_commit: only when every STORE
+                        before it is safe */
+    PBX_OUT_MEDIA,   /* a command for the media plane */
+    PBX_OUT_STORE,   /* a statement of pbx/store.h for the database */
+    PBX_OUT_RESOLVE, /* look up `name` (port 0: SRV first) and call pbx_resolved(token) */
+    PBX_OUT_BAN,     /* drop what comes from addr for `seconds`; 0: no longer */
+    PBX_OUT_KEEP,    /* keep: connection flow.conn carries registrations, so it may be idle */
+    PBX_OUT_ALIAS    /* connection flow.conn also stands for addr (RFC 5923) */
+};
+
+struct pbx_out {
+    enum pbx_out_kind kind;
+    struct flow flow;
+    struct blob *blob;
+    bool after_commit, keep;
+    struct media_cmd media;
+    struct row_op row;
+    struct str name;
+    uint16_t port;
+    uint8_t proto;
+    uint64_t token;
+    struct addr addr;
+    uint32_t seconds;
+};
+
+bool pbx_out(struct pbx *p, struct pbx_out *ret);
+
+/* ---- inputs ---------------------------------------------------------------------------------- */
+
+void pbx_rx(struct pbx *p, usec_t now, const struct flow *flow, const char *bytes, size_t n);
+/* As sip_core_flow_failed(); also ends the bindings that came over the connection. */
+void pbx_flow_failed(struct pbx *p, usec_t now, const struct flow *flow);
+void pbx_media(struct pbx *p, usec_t now, const struct media_ev *ev);
+/* The answer to PBX_OUT_RESOLVE; n 0: the name could not be resolved. */
+void pbx_resolved(struct pbx *p, usec_t now, uint64_t token, const struct addr *addr, unsigned n,
+                  uint32_t ttl_s);
+void pbx_tick(struct pbx *p, usec_t now);
+usec_t pbx_deadline(const struct pbx *p);
+/* The wall clock was read again. */
+void pbx_wall(struct pbx *p, usec_t now, uint64_t wall_us);
+
+/* One row of pbx_store_restore[i].sql, before the first message. */
+void pbx_restore(struct pbx *p, usec_t now, unsigned i, const struct row_value *v, unsigned n);
+
+/* Takes over a new configuration; calls in progress keep their own. -EINVAL when what cannot change
+ * (listeners, store) differs: then nothing is applied and *why says what. */
+MUST_CHECK int pbx_reload(struct pbx *p, usec_t now, struct config *config, struct str *why);
+
+/* MISSION T14 cleanup_all: refuses new calls, ends those in progress. */
+void pbx_shutdown(struct pbx *p, usec_t now);
+/* Nothing is left to wait for. */
+bool pbx_is_idle(const struct pbx *p);
+
+/* One JSON-RPC 2.0 request in, one reply appended (without a line end). Methods: see api.h. */
+void pbx_api(struct pbx *p, usec_t now, struct str request, struct buf *reply);
+
+struct trace *pbx_trace(struct pbx *p);
+const struct config *pbx_config(const struct pbx *p);
+/* Wall-clock microseconds at a monotonic time. */
+uint64_t pbx_wall_at(const struct pbx *p, usec_t at);
+
+#endif

@@ -1,0 +1,84 @@
+/* The dial plan: who is meant by what was dialled. */
+#include "pbx/call_int.h"
+
+static struct str number_of(struct pbx *p, const struct sip_uri *uri)
+{
+    struct str user = uri->user;
+    ptrdiff_t semi = str_chr(user, ';'); /* telephone-subscriber parameters: RFC 3261 19.1.6 */
+    if (semi >= 0)
+        user = str_sub(user, 0, (size_t)semi);
+    return sip_unescape(&p->turn, user);
+}
+
+static struct plan refuse(unsigned status, struct str number)
+{
+    return (struct plan){.kind = PLAN_NONE, .status = status, .number = number};
+}
+
+static struct plan to_extension(const struct config_extension *e, struct str number, bool by_did)
+{
+    return (struct plan){
+        .kind = PLAN_EXTENSION, .extension = e, .number = number, .by_did = by_did};
+}
+
+/* What a route makes of the number: some digits off, some in front. */
+static struct str changed(struct pbx *p, const struct config_route *r, struct str number)
+{
+    struct str rest = str_from(number, r->strip);
+    if (!r->prepend.n)
+        return rest;
+    struct buf b;
+    char *mem = arena_take(&p->turn, r->prepend.n + rest.n);
+    if (!mem)
+        return rest;
+    buf_init(&b, mem, r->prepend.n + rest.n);
+    buf_str_put(&b, r->prepend);
+    buf_str_put(&b, rest);
+    return buf_str(&b);
+}
+
+static struct plan by_route(struct pbx *p, const struct leg *from, struct str number)
+{
+    const struct config *c = p->config;
+    enum config_target_kind kind = from->trunk ? CONF_TARGET_TRUNK : CONF_TARGET_EXTENSION;
+    uint32_t index = (uint32_t)(from->trunk ? from->trunk - c->trunks
+                                            : from->extension - c->extensions);
+    const struct config_route *r = config_find_route(c, kind, index, number);
+    if (!r)
+        return refuse(404, number);
+    switch ((enum config_target_kind)r->to.kind) {
+    case CONF_TARGET_TRUNK:
+        return (struct plan){.kind = PLAN_TRUNK, .trunk = &c->trunks[r->to.index],
+                             .number = changed(p, r, number)};
+    case CONF_TARGET_EXTENSION:
+        return to_extension(&c->extensions[r->to.index], number, false);
+    case CONF_TARGET_REJECT:
+        return (struct plan){.kind = PLAN_REJECT, .status = r->to.status, .number = number};
+    default:
+        return refuse(404, number);
+    }
+}
+
+struct plan plan_find(struct pbx *p, const struct leg *from, const struct sip_uri *ruri)
+{
+    const struct config *c = p->config;
+    struct str number = number_of(p, ruri);
+    if (!number.p)
+        return refuse(400, STR(""));
+    if (!number.n)
+        return refuse(404, number);
+    /* We are no open relay: phones reach other domains by routes only. */
+    if (from->extension && ruri->scheme != SIP_SCHEME_TEL && !pbx_is_our_host(p, ruri))
+        return refuse(404, number);
+    const struct config_extension *e = NULL;
+    if (from->trunk)
+        e = config_find_did(c, number);
+    if (e)
+        return to_extension(e, number, true);
+    e = config_find_extension(c, number);
+    if (!e)
+        e = config_find_user(c, number);
+    if (e)
+        return to_extension(e, number, false);
+    return by_route(p, from, number);
+}

@@ -1,0 +1,70 @@
+#include "pbx/port.h"
+
+#define LOW_WATER   64  /* fewer free pairs than this, and more are ordered */
+#define FIRST_ORDER 128
+
+static unsigned index_of(enum addr_family family)
+{
+    return family == ADDR_V6;
+}
+
+static void order(struct pbx *p, struct port_stock *s, enum addr_family family, uint32_t count)
+{
+    struct pbx_out *o = pbx_emit(p, PBX_OUT_MEDIA);
+    o->media = (struct media_cmd){.kind = MEDIA_STOCK, .family = (uint8_t)family, .count = count};
+    s->asked[index_of(family)] += count;
+}
+
+void port_init(struct pbx *p, struct port_stock *s)
+{
+    enum addr_family family = (enum addr_family)p->config->media.address.family;
+    order(p, s, family, FIRST_ORDER);
+}
+
+uint16_t port_take(struct pbx *p, struct port_stock *s, enum addr_family family, media_id *id)
+{
+    unsigned f = index_of(family);
+    if (s->n[f] < LOW_WATER && s->asked[f] == 0)
+        order(p, s, family, s->in_use > FIRST_ORDER ? s->in_use : FIRST_ORDER);
+    if (s->n[f] == 0) {
+        s->exhausted++;
+        return 0;
+    }
+    uint16_t port = s->free[f][s->head[f]];
+    s->head[f] = (s->head[f] + 1) % ARRAY_LEN(s->free[f]);
+    s->n[f]--;
+    s->in_use++;
+    *id = ++s->last_id;
+    struct pbx_out *o = pbx_emit(p, PBX_OUT_MEDIA);
+    o->media = (struct media_cmd){
+        .kind = MEDIA_OPEN, .id = *id, .port = port, .family = (uint8_t)family};
+    return port;
+}
+
+static void put(struct port_stock *s, unsigned f, uint16_t port)
+{
+    if (s->n[f] == ARRAY_LEN(s->free[f]))
+        return; /* a range never holds so many pairs */
+    s->free[f][(s->head[f] + s->n[f]++) % ARRAY_LEN(s->free[f])] = port;
+}
+
+void port_rx(struct pbx *p, struct port_stock *s, const struct media_ev *ev)
+{
+    unsigned f = index_of((enum addr_family)ev->family);
+    switch (ev->kind) {
+    case MEDIA_EV_PORTS:
+        for (uint32_t i = 0; i < ev->count; i++)
+            put(s, f, ev->port[i]);
+        s->asked[f] -= ev->count < s->asked[f] ? ev->count : s->asked[f];
+        break;
+    case MEDIA_EV_NO_PORTS:
+        s->asked[f] = 0;
+        break;
+    case MEDIA_EV_CLOSED:
+        put(s, f, ev->port[0]);
+        s->in_use--;
+        break;
+    default:
+        break;
+    }
+}

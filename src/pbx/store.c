@@ -1,0 +1,49 @@
+#include "pbx/store.h"
+
+#include "base/assert.h"
+
+/* A binding is found by address of record and contact; times are wall-clock milliseconds, because
+ * the monotonic clock does not survive a restart. `flow` is how the phone is reached:
+ * "udp 0 192.0.2.1:5060" (transport, listener, source address). */
+const char *const pbx_store_schema[] = {
+    "CREATE TABLE IF NOT EXISTS binding ("
+    " aor TEXT NOT NULL, contact TEXT NOT NULL, call_id TEXT NOT NULL, cseq BIGINT NOT NULL,"
+    " expires_ms BIGINT NOT NULL, q INTEGER NOT NULL, path TEXT, flow TEXT NOT NULL,"
+    " instance TEXT, user_agent TEXT, params TEXT,"
+    " PRIMARY KEY (aor, contact)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS cdr ("
+    " id TEXT PRIMARY KEY, scenario TEXT NOT NULL, caller TEXT NOT NULL, caller_name TEXT,"
+    " dialled TEXT NOT NULL, callee TEXT, did TEXT, answered_by TEXT, trunk_in TEXT,"
+    " trunk_out TEXT, start_ms BIGINT NOT NULL, ring_ms BIGINT, answer_ms BIGINT,"
+    " end_ms BIGINT NOT NULL, talk_ms BIGINT NOT NULL, disposition TEXT NOT NULL,"
+    " ended_by TEXT NOT NULL, sip_cause INTEGER NOT NULL, q850_cause INTEGER NOT NULL,"
+    " reason TEXT, codec TEXT, legs TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS cdr_start ON cdr (start_ms)",
+};
+const unsigned pbx_store_schema_n = ARRAY_LEN(pbx_store_schema);
+
+#define BINDING_COLUMNS                                                                            \
+    "aor, contact, call_id, cseq, expires_ms, q, path, flow, instance, user_agent, params"
+#define CDR_COLUMNS                                                                                \
+    "id, scenario, caller, caller_name, dialled, callee, did, answered_by, trunk_in, trunk_out,"   \
+    " start_ms, ring_ms, answer_ms, end_ms, talk_ms, disposition, ended_by, sip_cause,"            \
+    " q850_cause, reason, codec, legs"
+
+const char *const pbx_store_statement[STORE_STATEMENTS] = {
+    [STORE_BINDING_PUT] =
+        "INSERT INTO binding (" BINDING_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)"
+        " ON CONFLICT (aor, contact) DO UPDATE SET call_id=excluded.call_id, cseq=excluded.cseq,"
+        " expires_ms=excluded.expires_ms, q=excluded.q, path=excluded.path, flow=excluded.flow,"
+        " instance=excluded.instance, user_agent=excluded.user_agent, params=excluded.params",
+    [STORE_BINDING_DEL] = "DELETE FROM binding WHERE aor=?1 AND contact=?2",
+    [STORE_CDR_PUT] =
+        "INSERT INTO cdr (" CDR_COLUMNS ") VALUES"
+        " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)",
+};
+
+const char *const pbx_store_restore[STORE_RESTORES] = {
+    [STORE_RESTORE_BINDINGS] = "SELECT " BINDING_COLUMNS " FROM binding",
+};
+
+const char *const pbx_store_cdr_list =
+    "SELECT " CDR_COLUMNS " FROM cdr ORDER BY start_ms DESC LIMIT ?1";

@@ -1,0 +1,25 @@
+/* What is kept in the database, as data: the schema, the statements that PBX_OUT_STORE names by
+ * number, and the queries that restore state at the start. SQL that SQLite and PostgreSQL both
+ * understand. */
+#ifndef PBX_STORE_H
+#define PBX_STORE_H
+
+#include "base/row.h"
+
+enum store_statement {
+    STORE_BINDING_PUT, /* see the columns in store.c */
+    STORE_BINDING_DEL, /* aor, contact */
+    STORE_CDR_PUT,
+    STORE_STATEMENTS
+};
+enum store_restore { STORE_RESTORE_BINDINGS, STORE_RESTORES };
+
+extern const char *const pbx_store_schema[];
+extern const unsigned pbx_store_schema_n;
+extern const char *const pbx_store_statement[STORE_STATEMENTS];
+extern const char *const pbx_store_restore[STORE_RESTORES];
+
+/* The newest CDRs; ?1 is how many. The columns are those of STORE_CDR_PUT, in its order. */
+extern const char *const pbx_store_cdr_list;
+
+#endif

@@ -1,0 +1,39 @@
+/* Trunks: the gateways calls come from and go to. Known by their addresses or by digest; where the
+ * operator of the other side wants it, registered there (RFC 3261 section 10.2). Their names are
+ * resolved when the configuration is loaded and again when the answer expires. */
+#ifndef PBX_TRUNK_H
+#define PBX_TRUNK_H
+
+#include "pbx/pbx_int.h"
+
+MUST_CHECK int trunk_init(struct pbx *p);
+void trunk_done(struct pbx *p);
+MUST_CHECK int trunk_reload(struct pbx *p);
+void trunk_resolved(struct pbx *p, uint64_t token, const struct addr *addr, unsigned n,
+                    uint32_t ttl_s);
+/* Responses to our REGISTER and OPTIONS: user kind PBX_USER_TRUNK. */
+void trunk_rx_response(struct pbx *p, const struct sip_out *o);
+
+/* The trunk that a request comes from, by source address; NULL: none. Address and port must match
+ * when the trunk's URI names a port (over TCP: the port of the topmost Via), else the address. */
+const struct config_trunk *trunk_by_source(struct pbx *p, const struct flow *flow,
+                                           const struct sip_msg *m);
+/* Where its requests go. -EAGAIN: its name is not resolved. */
+MUST_CHECK int trunk_dest(struct pbx *p, const struct config_trunk *t, struct flow *ret);
+/* Answers the challenge in a 401 or 407 with the trunk's credentials, through sip_retry().
+ * -ENOENT: no credentials; -EALREADY: they were refused before (no loop; stale=true excepted). */
+MUST_CHECK int trunk_answer_challenge(struct pbx *p, const struct config_trunk *t,
+                                      const struct sip_out *o);
+
+/* For the API. */
+enum trunk_state { TRUNK_UNKNOWN, TRUNK_UP, TRUNK_DOWN, TRUNK_REGISTERING };
+struct trunk_view {
+    struct str name;
+    enum trunk_state state;
+    struct addr addr;
+    uint32_t expires_s, srtt_us;
+    struct str reason;
+};
+bool trunk_next(struct pbx *p, uint32_t *at, struct trunk_view *ret);
+
+#endif

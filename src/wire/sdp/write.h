@@ -1,0 +1,13 @@
+/* Lines that are always ours, shared by what makes descriptions. */
+#ifndef WIRE_SDP_WRITE_H
+#define WIRE_SDP_WRITE_H
+
+#include "wire/sdp/caps.h"
+
+/* o=- id version IN IP4 address */
+void sdp_write_origin(struct buf *b, const struct sdp_local *local);
+/* c=IN IP4 address */
+void sdp_write_conn(struct buf *b, const struct addr *a);
+void sdp_write_dir(struct buf *b, enum sdp_dir dir);
+
+#endif

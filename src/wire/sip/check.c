@@ -1,0 +1,230 @@
+/* The verdict on each header field as the message pass meets it. From a malformed field that an
+ * answer must repeat, what is sound is kept: a 400 then finds its way back (RFC 4475 3.1.2.1). */
+#include <errno.h>
+
+#include "base/num.h"
+#include "wire/sip/lex.h"
+
+static enum sip_verdict check_via(struct sip_msg *m, struct str value, bool repeated)
+{
+    const char *p = value.p, *end = p + value.n;
+    struct sip_via other;
+    struct sip_via *via = repeated ? &other : &m->via;
+    for (;;) {
+        p = via_scan(p, end, via);
+        if (!p)
+            return SIP_BAD_VIA;
+        if (p == end)
+            return SIP_OK;
+        p++;
+        via = &other;
+    }
+}
+
+/* <URI> out of a value that is no name-addr: an unbalanced quote, a comma, spaces within. */
+static void nameaddr_repair(struct sip_nameaddr *na, struct str value)
+{
+    struct sip_nameaddr fixed;
+    fixed = nameaddr_none;
+    *na = nameaddr_none;
+    fixed.bracketed = true;
+    const char *end = value.p + value.n;
+    const char *open = value.n ? memchr(value.p, '<', value.n) : NULL;
+    const char *close = open ? memchr(open, '>', (size_t)(end - open)) : NULL;
+    if (!close || uri_scan(&fixed.uri, str_trim(lex_str(open + 1, close))))
+        return;
+    const char *p = lex_ws(close + 1, end);
+    while (p && p < end && *p == ';') {
+        struct lex_param param;
+        p = lex_param(p, end, &param);
+        if (p && !fixed.tag.p && str_ieq(param.name, STR("tag")))
+            fixed.tag = param.value;
+    }
+    *na = fixed;
+}
+
+static enum sip_verdict check_party(struct sip_nameaddr *na, struct str value, enum sip_verdict bad)
+{
+    const char *end = value.p + value.n;
+    if (nameaddr_scan(value.p, end, 0, na) == end)
+        return SIP_OK;
+    nameaddr_repair(na, value);
+    return bad;
+}
+
+/* `first` takes the first value. */
+static enum sip_verdict check_addrs(struct str value, struct sip_nameaddr *first, unsigned flags,
+                                    enum sip_verdict bad)
+{
+    const char *p = value.p, *end = p + value.n;
+    struct sip_nameaddr other;
+    for (;;) {
+        p = nameaddr_scan(p, end, flags, first);
+        if (!p)
+            return bad;
+        if (p == end)
+            return SIP_OK;
+        p++;
+        first = &other;
+    }
+}
+
+static enum sip_verdict check_contact(struct sip_msg *m, struct str value, bool repeated)
+{
+    /* RFC 3261 10.2.2: "*" stands alone. */
+    if (repeated && str_eq(sip_msg_get(m, SIP_H_CONTACT), STR("*")))
+        return SIP_BAD_CONTACT;
+    if (str_eq(value, STR("*"))) {
+        m->contact = nameaddr_none;
+        return repeated ? SIP_BAD_CONTACT : SIP_OK;
+    }
+    struct sip_nameaddr other;
+    enum sip_verdict v = check_addrs(value, repeated ? &other : &m->contact, 0, SIP_BAD_CONTACT);
+    if (v && !repeated)
+        m->contact = nameaddr_none;
+    return v;
+}
+
+static enum sip_verdict check_route(struct str value)
+{
+    struct sip_nameaddr first;
+    return check_addrs(value, &first, NAMEADDR_BRACKETS, SIP_BAD_ROUTE);
+}
+
+static enum sip_verdict check_cseq(struct sip_msg *m, struct str value)
+{
+    m->cseq = (struct sip_cseq){0};
+    if (sip_cseq_parse(&m->cseq, value) == 0)
+        return SIP_OK;
+    const char *end = value.p + value.n;
+    const char *digits = lex_span(value.p, end, LEX_DIGIT);
+    struct str method = lex_str(lex_ws(digits, end), end);
+    /* Too large, but of the right shape: the answer repeats it (RFC 4475 3.1.2.4). */
+    if (digits > value.p && method.p > digits && sip_is_token(method))
+        m->cseq = (struct sip_cseq){UINT32_MAX, sip_method_of(method), method};
+    return SIP_BAD_CSEQ;
+}
+
+/* RFC 3261 25.1: word ["@" word]. More characters than a word has are let through, two '@' are
+ * not. */
+static enum sip_verdict check_call_id(struct sip_msg *m, struct str value)
+{
+    const char *end = value.p + value.n;
+    unsigned at = 0;
+    const char *p = value.p;
+    for (; p < end && lex_is(*p, LEX_VISIBLE); p++)
+        at += *p == '@';
+    m->call_id = STR_NONE;
+    if (p < end || value.n == 0 || at > 1 || value.p[0] == '@' || end[-1] == '@')
+        return SIP_BAD_CALL_ID;
+    m->call_id = value;
+    return SIP_OK;
+}
+
+static enum sip_verdict check_max_forwards(struct sip_msg *m, struct str value)
+{
+    uint64_t v;
+    if (num_u64(&v, value, 255))
+        return SIP_BAD_MAX_FORWARDS;
+    m->max_forwards = (int)v;
+    return SIP_OK;
+}
+
+static enum sip_verdict check_content_length(struct sip_msg *m, struct str value)
+{
+    uint64_t v;
+    if (num_u64(&v, value, UINT32_MAX))
+        return SIP_BAD_CONTENT_LENGTH;
+    m->content_length = (int64_t)v;
+    return SIP_OK;
+}
+
+static enum sip_verdict check_digits(struct str value, enum sip_verdict bad)
+{
+    const char *end = value.p + value.n;
+    return value.n && lex_span(value.p, end, LEX_DIGIT) == end ? SIP_OK : bad;
+}
+
+/* RFC 3261 20.17: GMT is the only zone. */
+static enum sip_verdict check_date(struct str value)
+{
+    return value.n > 4 && str_eq(str_from(value, value.n - 4), STR(" GMT")) ? SIP_OK : SIP_BAD_DATE;
+}
+
+/* A scheme and something behind it; the parameters are read by who knows the scheme. */
+static enum sip_verdict check_auth(struct str value)
+{
+    const char *end = value.p + value.n;
+    const char *p = lex_span(value.p, end, LEX_TOKEN);
+    const char *q = lex_ws(p, end);
+    return p > value.p && q > p && q < end ? SIP_OK : SIP_BAD_AUTH;
+}
+
+/* type "/" subtype; spaces around the slash are legal (SLASH in RFC 3261 25.1). */
+static enum sip_verdict check_content_type(struct str value)
+{
+    const char *end = value.p + value.n;
+    const char *p = lex_span(value.p, end, LEX_TOKEN);
+    const char *q = lex_ws(p, end);
+    if (p == value.p || q == end || *q != '/')
+        return SIP_BAD_VALUE;
+    q = lex_ws(q + 1, end);
+    p = lex_span(q, end, LEX_TOKEN);
+    q = p > q ? lex_ws(p, end) : NULL;
+    return q && (q == end || *q == ';') ? SIP_OK : SIP_BAD_VALUE;
+}
+
+/* What an answer does not repeat and no peer of ours depends on. */
+static enum sip_verdict check_other(enum sip_hdr_id id, struct str value)
+{
+    switch (id) {
+    case SIP_H_EXPIRES:
+        return check_digits(value, SIP_BAD_EXPIRES);
+    case SIP_H_MIN_EXPIRES:
+    case SIP_H_RSEQ:
+        return check_digits(value, SIP_BAD_VALUE);
+    case SIP_H_DATE:
+        return check_date(value);
+    case SIP_H_AUTHORIZATION:
+    case SIP_H_PROXY_AUTHORIZATION:
+    case SIP_H_WWW_AUTHENTICATE:
+    case SIP_H_PROXY_AUTHENTICATE:
+        return check_auth(value);
+    case SIP_H_CONTENT_TYPE:
+        return check_content_type(value);
+    default:
+        return SIP_OK;
+    }
+}
+
+enum sip_verdict check_header(struct sip_msg *m, enum sip_hdr_id id, struct str value,
+                              bool repeated)
+{
+    if (repeated && names_kind(id) == SIP_KIND_ONE)
+        return SIP_REPEATED_HEADER;
+    switch (id) {
+    case SIP_H_VIA:
+        return check_via(m, value, repeated);
+    case SIP_H_FROM:
+        return check_party(&m->from, value, SIP_BAD_FROM);
+    case SIP_H_TO:
+        return check_party(&m->to, value, SIP_BAD_TO);
+    case SIP_H_CALL_ID:
+        return check_call_id(m, value);
+    case SIP_H_CSEQ:
+        return check_cseq(m, value);
+    case SIP_H_CONTACT:
+        return check_contact(m, value, repeated);
+    case SIP_H_MAX_FORWARDS:
+        return check_max_forwards(m, value);
+    case SIP_H_CONTENT_LENGTH:
+        return check_content_length(m, value);
+    case SIP_H_ROUTE:
+    case SIP_H_RECORD_ROUTE:
+    case SIP_H_PATH:
+    case SIP_H_SERVICE_ROUTE:
+        return check_route(value);
+    default:
+        return check_other(id, value);
+    }
+}

@@ -1,0 +1,134 @@
+#include "wire/sip/lex.h"
+
+#include <errno.h>
+
+#include "base/num.h"
+
+const struct sip_uri uri_none;
+const struct sip_nameaddr nameaddr_none;
+const struct sip_via via_none;
+const uint16_t first_none[SIP_H_COUNT];
+
+#define ALNUM                                                                                      \
+    (LEX_TOKEN | LEX_HOST | LEX_USER | LEX_UPARAM | LEX_VALUE | LEX_DISPLAY | LEX_VISIBLE |        \
+     LEX_ALPHA)
+#define NUMBER                                                                                     \
+    (LEX_TOKEN | LEX_HOST | LEX_USER | LEX_UPARAM | LEX_VALUE | LEX_DISPLAY | LEX_VISIBLE |        \
+     LEX_DIGIT | LEX_V6 | LEX_DIAL)
+/* Visible characters that end neither a parameter value nor an unquoted display name. */
+#define PLAIN (LEX_VISIBLE | LEX_VALUE | LEX_DISPLAY)
+/* mark and token at once: - . ! ~ * ' _ */
+#define MARK (LEX_TOKEN | LEX_USER | LEX_UPARAM | PLAIN)
+
+const uint16_t lex_table[256] = {
+    ['\t'] = LEX_SPACE | LEX_DISPLAY,
+    ['\n'] = LEX_SPACE | LEX_DISPLAY,
+    ['\r'] = LEX_SPACE | LEX_DISPLAY,
+    [' '] = LEX_SPACE | LEX_DISPLAY,
+    ['!'] = MARK,
+    ['"'] = LEX_VISIBLE,
+    ['#'] = PLAIN | LEX_USER | LEX_DIAL,
+    ['$'] = PLAIN | LEX_USER | LEX_UPARAM,
+    ['%'] = PLAIN | LEX_TOKEN,
+    ['&'] = PLAIN | LEX_USER | LEX_UPARAM,
+    ['\''] = MARK,
+    ['('] = PLAIN | LEX_USER | LEX_UPARAM | LEX_DIAL,
+    [')'] = PLAIN | LEX_USER | LEX_UPARAM | LEX_DIAL,
+    ['*'] = MARK | LEX_DIAL,
+    ['+'] = MARK,
+    [','] = LEX_VISIBLE | LEX_USER,
+    ['-'] = MARK | LEX_HOST | LEX_DIAL,
+    ['.'] = MARK | LEX_HOST | LEX_V6 | LEX_DIAL,
+    ['/'] = PLAIN | LEX_USER | LEX_UPARAM,
+    ['0' ... '9'] = NUMBER,
+    [':'] = PLAIN | LEX_UPARAM | LEX_V6,
+    [';'] = LEX_VISIBLE | LEX_USER,
+    ['<'] = LEX_VISIBLE,
+    ['='] = PLAIN | LEX_USER,
+    ['>'] = LEX_VISIBLE,
+    ['?'] = PLAIN | LEX_USER,
+    ['@'] = PLAIN | LEX_UPARAM,
+    ['A' ... 'F'] = ALNUM | LEX_V6 | LEX_DIAL,
+    ['G' ... 'Z'] = ALNUM,
+    ['['] = PLAIN | LEX_UPARAM,
+    ['\\'] = LEX_VISIBLE,
+    [']'] = PLAIN | LEX_UPARAM,
+    ['^'] = PLAIN,
+    ['_'] = MARK | LEX_HOST,
+    ['`'] = PLAIN | LEX_TOKEN,
+    ['a' ... 'f'] = ALNUM | LEX_V6 | LEX_DIAL,
+    ['g' ... 'z'] = ALNUM,
+    ['{'] = PLAIN,
+    ['|'] = PLAIN,
+    ['}'] = PLAIN,
+    ['~'] = MARK,
+    [0x80 ... 0xFF] = LEX_USER | LEX_VALUE | LEX_DISPLAY,
+};
+
+const char *lex_quoted(const char *p, const char *end)
+{
+    for (p++; p < end; p++) {
+        if (*p == '"')
+            return p + 1;
+        if (*p != '\\')
+            continue;
+        /* RFC 3261 25.1: a quoted-pair hides anything but CR and LF. */
+        p++;
+        if (p == end || *p == '\r' || *p == '\n')
+            return NULL;
+    }
+    return NULL;
+}
+
+const char *lex_host(const char *p, const char *end)
+{
+    if (p < end && *p == '[') {
+        /* RFC 5118 4.10: ":::" is let through, older grammars produce it. */
+        const char *q = lex_span(p + 1, end, LEX_V6);
+        bool colon = q > p + 1 && memchr(p + 1, ':', (size_t)(q - p - 1));
+        return colon && q < end && *q == ']' ? q + 1 : NULL;
+    }
+    const char *q = lex_span(p, end, LEX_HOST);
+    return q > p ? q : NULL;
+}
+
+const char *lex_port(const char *p, const char *end, uint16_t *ret)
+{
+    const char *q = p;
+    uint32_t v = 0;
+    for (; q < end && lex_is(*q, LEX_DIGIT) && v <= 65535; q++)
+        v = v * 10 + (uint32_t)(*q - '0');
+    if (v == 0 || v > 65535)
+        return NULL;
+    *ret = (uint16_t)v;
+    return q;
+}
+
+bool lex_escapes_ok(struct str s)
+{
+    const char *end = s.p + s.n;
+    const char *p = s.n ? memchr(s.p, '%', s.n) : NULL;
+    while (p) {
+        if (end - p < 3 || num_hex2(p + 1) < 0)
+            return false;
+        p += 3;
+        p = p < end ? memchr(p, '%', (size_t)(end - p)) : NULL;
+    }
+    return true;
+}
+
+bool lex_name_is(struct str name, struct str other)
+{
+    size_t i = 0, j = 0;
+    for (; i < name.n && j < other.n; i++, j++) {
+        char c = name.p[i];
+        int byte = c == '%' && name.n - i >= 3 ? num_hex2(name.p + i + 1) : -1;
+        if (byte >= 0) {
+            c = (char)byte;
+            i += 2;
+        }
+        if (chr_lower(c) != chr_lower(other.p[j]))
+            return false;
+    }
+    return i == name.n && j == other.n;
+}

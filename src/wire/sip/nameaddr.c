@@ -1,0 +1,84 @@
+/* name-addr and addr-spec, the values of From, To, Contact, Route and their kin. RFC 3261 20.10. */
+#include <errno.h>
+
+#include "wire/sip/lex.h"
+
+/* What we accept we may have to send back unchanged in an answer (RFC 3261 8.2.6.2), so spaces
+ * inside the brackets and separators in an unquoted display name are refused. */
+
+static const char *params_scan(const char *p, const char *end, struct sip_nameaddr *ret)
+{
+    p = lex_ws(p, end);
+    const char *first = p + 1;
+    while (p < end && *p == ';') {
+        struct lex_param param;
+        p = lex_param(p, end, &param);
+        if (!p)
+            return NULL;
+        if (!ret->tag.p && lex_ieq(param.name, "tag"))
+            ret->tag = param.value;
+        ret->params = str_trim(lex_str(first, p));
+    }
+    return p == end || *p == ',' ? p : NULL;
+}
+
+/* p is at '<'. */
+static const char *bracket_scan(const char *p, const char *end, struct sip_nameaddr *ret)
+{
+    const char *close = memchr(p, '>', (size_t)(end - p));
+    if (!close || uri_scan(&ret->uri, lex_str(p + 1, close)))
+        return NULL;
+    ret->bracketed = true;
+    return params_scan(close + 1, end, ret);
+}
+
+/* Without brackets the URI ends at ';', ',' or white space: all parameters belong to the header
+ * (RFC 3261 20.10). */
+static const char *spec_scan(const char *p, const char *end, unsigned flags,
+                             struct sip_nameaddr *ret)
+{
+    const char *q = p;
+    while (q < end && *q != ';' && *q != ',' && *q != '?' && !lex_is(*q, LEX_SPACE))
+        q++;
+    if (q < end && *q == '?') {
+        /* RFC 3261 20: a question mark asks for brackets. Refer-To is sent without. */
+        if (!(flags & NAMEADDR_QUERY))
+            return NULL;
+        q = lex_span(q, end, LEX_VISIBLE);
+    }
+    if (uri_scan(&ret->uri, lex_str(p, q)))
+        return NULL;
+    return params_scan(q, end, ret);
+}
+
+const char *nameaddr_scan(const char *p, const char *end, unsigned flags, struct sip_nameaddr *ret)
+{
+    *ret = nameaddr_none;
+    p = lex_ws(p, end);
+    const char *q;
+    if (p < end && *p == '"') {
+        q = lex_quoted(p, end);
+        if (!q)
+            return NULL;
+        ret->display = lex_str(p, q);
+        q = lex_ws(q, end);
+        return q < end && *q == '<' ? bracket_scan(q, end, ret) : NULL;
+    }
+    q = lex_span(p, end, LEX_DISPLAY);
+    if (q < end && *q == '<') {
+        struct str display = str_trim(lex_str(p, q));
+        if (display.n)
+            ret->display = display;
+        return bracket_scan(q, end, ret);
+    }
+    return flags & NAMEADDR_BRACKETS ? NULL : spec_scan(p, end, flags, ret);
+}
+
+int sip_nameaddr_parse(struct sip_nameaddr *ret, struct str s)
+{
+    struct sip_nameaddr na;
+    if (s.n == 0 || nameaddr_scan(s.p, s.p + s.n, NAMEADDR_QUERY, &na) != s.p + s.n)
+        return -EINVAL;
+    *ret = na;
+    return 0;
+}

@@ -1,0 +1,115 @@
+/* Via. RFC 3261 20.42, RFC 3581 (rport), RFC 5118 4.5 (IPv6 in received). */
+#include <errno.h>
+
+#include "wire/sip/lex.h"
+
+/* A token that a '/' or white space may surround: "SIP  / 2.0 / UDP". */
+static const char *word_scan(const char *p, const char *end, struct str *ret)
+{
+    p = lex_ws(p, end);
+    const char *q = lex_span(p, end, LEX_TOKEN);
+    if (q == p)
+        return NULL;
+    *ret = lex_str(p, q);
+    return q;
+}
+
+static const char *slash_scan(const char *p, const char *end)
+{
+    p = lex_ws(p, end);
+    return p < end && *p == '/' ? p + 1 : NULL;
+}
+
+/* sent-protocol; the version is not judged here: the start line's decides (RFC 4475 3.1.2.16). */
+static const char *proto_scan(const char *p, const char *end, struct sip_via *ret)
+{
+    if (end - p > 8 && memcmp(p, "SIP/2.0/", 8) == 0)
+        return word_scan(p + 8, end, &ret->proto);
+    struct str skip;
+    p = word_scan(p, end, &skip);
+    p = p ? slash_scan(p, end) : NULL;
+    p = p ? word_scan(p, end, &skip) : NULL;
+    p = p ? slash_scan(p, end) : NULL;
+    return p ? word_scan(p, end, &ret->proto) : NULL;
+}
+
+static const char *sent_by_scan(const char *p, const char *end, struct sip_via *ret)
+{
+    const char *start = lex_ws(p, end);
+    if (start == p)
+        return NULL;
+    const char *q = lex_host(start, end);
+    if (!q)
+        return NULL;
+    ret->host = lex_str(start, q);
+    p = lex_ws(q, end);
+    if (p < end && *p == ':') {
+        q = lex_port(lex_ws(p + 1, end), end, &ret->port);
+        if (!q) {
+            ret->host = STR_NONE;
+            return NULL;
+        }
+        p = lex_ws(q, end);
+    }
+    ret->whole.n = (size_t)(q - ret->whole.p);
+    return p;
+}
+
+static inline void param_note(struct sip_via *v, struct str name, struct str value)
+{
+    struct str *at = NULL;
+    switch (name.n) {
+    case 3:
+        at = lex_ieq(name, "ttl") ? &v->ttl : NULL;
+        break;
+    case 5:
+        if (lex_ieq(name, "rport") && !v->has_rport) {
+            v->has_rport = true;
+            v->rport = value.p ? value : STR("");
+        } else if (lex_ieq(name, "maddr")) {
+            at = &v->maddr;
+        }
+        break;
+    case 6:
+        at = lex_ieq(name, "branch") ? &v->branch : NULL;
+        break;
+    case 8:
+        at = lex_ieq(name, "received") ? &v->received : NULL;
+        break;
+    default:
+        break;
+    }
+    if (at && !at->p)
+        *at = value;
+}
+
+const char *via_scan(const char *p, const char *end, struct sip_via *ret)
+{
+    *ret = via_none;
+    p = lex_ws(p, end);
+    ret->whole.p = p;
+    p = proto_scan(p, end, ret);
+    p = p ? sent_by_scan(p, end, ret) : NULL;
+    if (!p)
+        return NULL;
+    const char *first = p + 1;
+    while (p < end && *p == ';') {
+        struct lex_param param;
+        p = lex_param(p, end, &param);
+        if (!p)
+            return NULL;
+        param_note(ret, param.name, param.value);
+        ret->params = str_trim(lex_str(first, p));
+        ret->whole.n = (size_t)(ret->params.p + ret->params.n - ret->whole.p);
+    }
+    return p == end || *p == ',' ? p : NULL;
+}
+
+int sip_via_parse(struct sip_via *ret, struct str s)
+{
+    struct sip_via v;
+    if (s.n == 0 || via_scan(s.p, s.p + s.n, &v) != s.p + s.n)
+        return -EINVAL;
+    *ret = v;
+    return 0;
+}

@@ -1,0 +1,156 @@
+/* A media plane without sockets: it hands out ports, remembers what it is told, answers as the real
+ * one does, and complains about orders that make no sense. */
+#include "world/world.h"
+
+struct world_stream *world_stream_find(struct world *w, media_id id)
+{
+    for (unsigned i = 0; id && i < w->streams_peak; i++)
+        if (w->stream[i].id == id)
+            return &w->stream[i];
+    return NULL;
+}
+
+struct world_stream *world_stream_to(struct world *w, const struct addr *rtp)
+{
+    for (unsigned i = 0; i < w->streams_peak; i++) {
+        struct world_stream *s = &w->stream[i];
+        if (s->id && (rtp->port ? addr_eq(&s->rtp, rtp) : addr_ip_eq(&s->rtp, rtp)))
+            return s;
+    }
+    return NULL;
+}
+
+void world_media_ev(struct world *w, const struct media_ev *ev)
+{
+    world_event_new(w, WORLD_EV_MEDIA, w->now)->media = *ev;
+}
+
+static bool known(const struct world *w, uint16_t port)
+{
+    return w->port_known[port / 2 / 8] >> (port / 2 % 8) & 1;
+}
+
+static void stock(struct world *w, const struct media_cmd *cmd)
+{
+    uint32_t left = cmd->count;
+    struct media_ev ev = {.kind = MEDIA_EV_PORTS, .family = cmd->family};
+    if (cmd->count == 0)
+        world_fail(w, "media: stock of no ports");
+    while (left && !w->no_ports && w->port_next + 1 <= w->config->media.ports.high) {
+        ev.port[ev.count++] = (uint16_t)w->port_next;
+        w->port_known[w->port_next / 2 / 8] |= (uint8_t)(1 << (w->port_next / 2 % 8));
+        w->port_next += 2;
+        left--;
+        if (ev.count == MEDIA_EV_MAX_PORTS) {
+            world_media_ev(w, &ev);
+            ev.count = 0;
+        }
+    }
+    if (ev.count)
+        world_media_ev(w, &ev);
+    if (left == cmd->count) {
+        ev.kind = MEDIA_EV_NO_PORTS;
+        world_media_ev(w, &ev);
+    }
+}
+
+static void open_stream(struct world *w, const struct media_cmd *cmd)
+{
+    struct world_stream *free_one = NULL;
+    if (!cmd->id || world_stream_find(w, cmd->id))
+        world_fail(w, "media: stream %llu opened twice", (unsigned long long)cmd->id);
+    if (!known(w, cmd->port))
+        world_fail(w, "media: port %u was never announced", cmd->port);
+    /* One slot beyond those ever used is free. */
+    for (unsigned i = 0; i <= w->streams_peak && i < WORLD_STREAMS; i++) {
+        struct world_stream *s = &w->stream[i];
+        if (s->id && s->port == cmd->port)
+            world_fail(w, "media: port %u is in use", cmd->port);
+        if (!s->id && !free_one)
+            free_one = s;
+    }
+    BUG_ON(!free_one);
+    *free_one = (struct world_stream){.id = cmd->id, .port = cmd->port};
+    w->streams_open++;
+    if (w->streams_open > w->streams_peak)
+        w->streams_peak = w->streams_open;
+}
+
+static void unlink_stream(struct world *w, struct world_stream *s)
+{
+    struct world_stream *peer = world_stream_find(w, s->peer);
+    if (peer && peer->peer == s->id)
+        peer->peer = 0;
+    s->peer = 0;
+}
+
+static void link_streams(struct world *w, struct world_stream *s, media_id other)
+{
+    struct world_stream *peer = world_stream_find(w, other);
+    if (!peer || peer == s) {
+        world_fail(w, "media: link to stream %llu, which is not there", (unsigned long long)other);
+        return;
+    }
+    unlink_stream(w, s);
+    unlink_stream(w, peer);
+    s->peer = peer->id;
+    peer->peer = s->id;
+    if (w->on_link)
+        w->on_link(w, s, peer);
+}
+
+static void set(struct world *w, struct world_stream *s, const struct media_cmd *cmd)
+{
+    s->set = true;
+    s->rtp = cmd->rtp;
+    s->receiving = cmd->receiving;
+    s->sending = cmd->sending;
+    s->timeout_ms = cmd->timeout_ms;
+    struct world_stream *peer = world_stream_find(w, s->peer);
+    if (peer && w->on_link)
+        w->on_link(w, s, peer);
+}
+
+static void close_stream(struct world *w, struct world_stream *s)
+{
+    struct media_ev ev = {.kind = MEDIA_EV_CLOSED, .id = s->id, .count = 1, .port = {s->port},
+                          .family = ADDR_V4};
+    unlink_stream(w, s);
+    s->id = 0;
+    w->streams_open--;
+    world_media_ev(w, &ev);
+}
+
+void world_media_rx(struct world *w, const struct media_cmd *cmd)
+{
+    if (cmd->kind == MEDIA_STOCK) {
+        stock(w, cmd);
+        return;
+    }
+    if (cmd->kind == MEDIA_OPEN) {
+        open_stream(w, cmd);
+        return;
+    }
+    struct world_stream *s = world_stream_find(w, cmd->id);
+    if (!s) {
+        world_fail(w, "media: order %d for stream %llu, which is not there", cmd->kind,
+                   (unsigned long long)cmd->id);
+        return;
+    }
+    if (cmd->kind == MEDIA_SET)
+        set(w, s, cmd);
+    else if (cmd->kind == MEDIA_LINK)
+        link_streams(w, s, cmd->peer);
+    else if (cmd->kind == MEDIA_UNLINK)
+        unlink_stream(w, s);
+    else if (cmd->kind == MEDIA_CLOSE)
+        close_stream(w, s);
+}
+
+void world_media_reset(struct world *w)
+{
+    memset(w->stream, 0, sizeof(w->stream));
+    memset(w->port_known, 0, sizeof(w->port_known));
+    w->streams_open = 0;
+    w->port_next = w->config->media.ports.low & ~1u;
+}

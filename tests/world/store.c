@@ -1,0 +1,61 @@
+/* A database that is two lists. */
+#include "world/world.h"
+
+static struct row_op *keep(struct world *w, struct list *list, const struct row_op *op)
+{
+    struct world_row *row = arena_zero(&w->arena, sizeof(*row));
+    BUG_ON(!row);
+    row->op = *op;
+    for (unsigned i = 0; i < op->n; i++)
+        if (op->v[i].type == ROW_TEXT)
+            row->op.v[i].s = arena_dup(&w->arena, op->v[i].s);
+    list_append(list, &row->node);
+    return &row->op;
+}
+
+static struct world_row *binding_find(struct world *w, struct str aor, struct str contact)
+{
+    list_each(node, &w->bindings)
+    {
+        struct world_row *row = container_of(node, struct world_row, node);
+        if (str_eq(row->op.v[0].s, aor) && str_eq(row->op.v[1].s, contact))
+            return row;
+    }
+    return NULL;
+}
+
+/* The columns are those of pbx/store.c: aor and contact come first in both statements. */
+void world_store_rx(struct world *w, const struct row_op *op)
+{
+    static const uint16_t columns[STORE_STATEMENTS] = {
+        [STORE_BINDING_PUT] = 11, [STORE_BINDING_DEL] = 2, [STORE_CDR_PUT] = 22};
+    if (op->statement >= STORE_STATEMENTS || op->n != columns[op->statement]) {
+        world_fail(w, "store: statement %u with %u values", op->statement, op->n);
+        return;
+    }
+    if (op->statement == STORE_CDR_PUT) {
+        keep(w, &w->cdrs, op);
+        w->n_cdrs++;
+        if (w->on_cdr)
+            w->on_cdr(w, op);
+        return;
+    }
+    struct world_row *old = binding_find(w, op->v[0].s, op->v[1].s);
+    if (old) {
+        list_remove(&old->node);
+        w->n_bindings--;
+    }
+    if (op->statement == STORE_BINDING_PUT) {
+        keep(w, &w->bindings, op);
+        w->n_bindings++;
+    }
+}
+
+void world_store_restore(struct world *w)
+{
+    list_each(node, &w->bindings)
+    {
+        struct world_row *row = container_of(node, struct world_row, node);
+        pbx_restore(w->pbx, w->now, STORE_RESTORE_BINDINGS, row->op.v, row->op.n);
+    }
+}

@@ -1,0 +1,72 @@
+/* Session descriptions of the user agents. */
+#include "world/ua.h"
+
+struct codec {
+    struct str name;
+    unsigned pt;
+    const char *map, *fmtp;
+};
+
+static const struct codec codecs[] = {
+    {STR_INIT("PCMU"), 0, "PCMU/8000", NULL},
+    {STR_INIT("GSM"), 3, "GSM/8000", NULL},
+    {STR_INIT("PCMA"), 8, "PCMA/8000", NULL},
+    {STR_INIT("G722"), 9, "G722/8000", NULL},
+    {STR_INIT("G729"), 18, "G729/8000", "annexb=no"},
+    {STR_INIT("iLBC"), 97, "iLBC/8000", "mode=20"},
+    {STR_INIT("speex"), 98, "speex/16000", NULL},
+    {STR_INIT("opus"), 111, "opus/48000/2", "useinbandfec=1"},
+    {STR_INIT("te"), 101, "telephone-event/8000", "0-16"},
+    {STR_INIT("silk"), 104, "SILK/16000", NULL},
+};
+
+static const struct codec *find(struct str name)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(codecs); i++)
+        if (str_ieq(codecs[i].name, name))
+            return &codecs[i];
+    return NULL;
+}
+
+static bool next(struct str *rest, struct str *ret)
+{
+    if (!rest->n)
+        return false;
+    ptrdiff_t comma = str_chr(*rest, ',');
+    *ret = comma < 0 ? *rest : str_sub(*rest, 0, (size_t)comma);
+    *rest = comma < 0 ? str_of(rest->p, 0) : str_from(*rest, (size_t)comma + 1);
+    return true;
+}
+
+struct str ua_sdp(struct ua *ua, struct ua_call *call, const struct ua_spec *spec)
+{
+    char *mem = arena_take(&ua->host.w->arena, 2048), host[64];
+    struct buf b, h;
+    struct str list = spec->sdp, one;
+    buf_init(&h, host, sizeof(host));
+    addr_put_ip(&h, &ua->host.addr);
+    struct str c = spec->sdp_host.n ? spec->sdp_host : buf_str(&h);
+    if (!call->sdp_version || !spec->same_sdp)
+        call->sdp_version++;
+    buf_init(&b, mem, 2048);
+    buf_printf(&b, "v=0\r\no=- %u %u IN IP4 " STR_FMT "\r\ns=call\r\nc=IN IP4 " STR_FMT "\r\n",
+               1000 + call->index, call->sdp_version, STR_ARG(buf_str(&h)), STR_ARG(c));
+    unsigned port = spec->sdp_port >= 0 ? (unsigned)spec->sdp_port : call->rtp_port;
+    buf_printf(&b, "t=0 0\r\nm=audio %u RTP/AVP", port);
+    while (next(&list, &one))
+        if (find(one))
+            buf_printf(&b, " %u", find(one)->pt);
+    buf_lit(&b, "\r\n");
+    list = spec->sdp;
+    while (next(&list, &one)) {
+        const struct codec *codec = find(one);
+        if (!codec)
+            continue;
+        buf_printf(&b, "a=rtpmap:%u %s\r\n", codec->pt, codec->map);
+        if (codec->fmtp)
+            buf_printf(&b, "a=fmtp:%u %s\r\n", codec->pt, codec->fmtp);
+    }
+    if (spec->dir.n)
+        buf_printf(&b, "a=" STR_FMT "\r\n", STR_ARG(spec->dir));
+    return buf_str(&b);
+}

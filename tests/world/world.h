@@ -1,0 +1,186 @@
+/* A world for one PBX, in virtual time: hosts with addresses, a network between them that can lose,
+ * delay and repeat, a media plane that opens no socket, a database that is a list, and a clock that
+ * moves when it is told to. The PBX in it is the real one; nothing here sleeps or has a thread.
+ *
+ * What the PBX does wrong on the outside (a malformed message, media commands that make no sense, a
+ * tick that never ends) is noted with world_fail(); the first such note is kept. */
+#ifndef WORLD_WORLD_H
+#define WORLD_WORLD_H
+
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "base/rand.h"
+#include "pbx/pbx.h"
+#include "pbx/store.h"
+#include "world/pcap.h"
+
+struct world;
+struct world_host;
+
+/* How packets between the PBX and one host fare; one for each direction. UDP only, save delay. */
+struct world_fate {
+    uint32_t drop_next, dup_next; /* so many packets from now on */
+    uint32_t loss_pm, dup_pm;     /* at random, per thousand */
+    usec_t delay, jitter;         /* jitter: at random up to this, so packets overtake each other */
+};
+
+enum world_dir { WORLD_TO_HOST, WORLD_FROM_HOST };
+
+/* Somebody with an address. Embed it; rx is called when a message arrives. */
+struct world_host {
+    struct list node;
+    struct world *w;
+    struct addr addr;
+    bool no_tcp;    /* refuses connections */
+    bool deaf;      /* hears nothing, says nothing: dead without a word */
+    bool unreachable; /* datagrams come back as errors (ICMP) */
+    uint32_t conn;  /* its connection to the PBX, whoever opened it; 0: none */
+    struct addr source; /* what a NAT makes of its address; family ADDR_NONE: no NAT */
+    struct world_fate fate[2];
+    void (*rx)(struct world_host *h, const struct flow *flow, struct str bytes);
+    void (*closed)(struct world_host *h);
+};
+
+#define WORLD_CONNS 512
+struct world_conn {
+    uint32_t id; /* 0: free */
+    struct world_host *host;
+    struct addr peer, alias;
+    usec_t last_due[2]; /* a stream keeps its order */
+    struct pcap_stream pcap;
+};
+
+/* A stream of the fake media plane. */
+#define WORLD_STREAMS 4096
+struct world_stream {
+    media_id id; /* 0: free */
+    media_id peer;
+    uint16_t port;
+    bool set, receiving, sending;
+    struct addr rtp;
+    uint32_t timeout_ms;
+};
+
+/* A row that the PBX has stored. */
+struct world_row {
+    struct list node;
+    struct row_op op;
+};
+
+#define WORLD_NAMES 16
+struct world_name {
+    struct str name;
+    struct addr addr;
+};
+#define WORLD_BANS 16
+struct world_ban {
+    struct addr addr;
+    usec_t until;
+};
+
+struct world_conf {
+    struct str config; /* YAML */
+    struct str name;   /* of the configuration, for messages */
+    uint64_t seed;
+    struct pcap *pcap; /* NULL: no capture */
+    enum trace_level level;
+};
+
+struct world {
+    struct world_conf conf;
+    struct pbx *pbx;
+    struct config *config;
+    usec_t now, started;
+    struct rand rand; /* of the network */
+    struct arena arena;
+    struct list hosts, events, free_events;
+    uint64_t event_seq;
+    struct addr udp, tcp; /* where the PBX listens */
+    uint8_t udp_listener, tcp_listener;
+    struct world_conn conn[WORLD_CONNS];
+    uint32_t conn_ids;
+    struct world_stream stream[WORLD_STREAMS];
+    uint32_t streams_open, streams_peak;
+    bool no_ports;
+    uint32_t port_next;
+    uint8_t port_known[65536 / 2 / 8];
+    struct list bindings, cdrs;
+    uint32_t n_bindings, n_cdrs;
+    struct world_name names[WORLD_NAMES];
+    unsigned n_names;
+    struct world_ban ban[WORLD_BANS];
+    unsigned n_bans;
+    uint64_t sent, sent_bytes, lost, strays; /* strays: to an address where nobody is */
+    uint64_t hash;                           /* of all the PBX has sent, and when */
+    bool dump;                               /* print messages and traces as they pass */
+    bool failed;
+    char failure[1024];
+    /* Called for each row stored and each link made, when set. */
+    void *watcher;
+    void (*on_cdr)(struct world *w, const struct row_op *op);
+    void (*on_link)(struct world *w, const struct world_stream *a, const struct world_stream *b);
+};
+
+/* 0, or -EINVAL with the reason in w->failure. */
+MUST_CHECK int world_init(struct world *w, const struct world_conf *conf);
+void world_done(struct world *w);
+void world_fail(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+void world_host_add(struct world *w, struct world_host *h);
+/* The host sends bytes to the PBX. TCP: over its connection, opening one if it has none. */
+void world_tx(struct world_host *h, enum proto proto, struct str bytes);
+/* Its connection breaks; the PBX learns of it. */
+void world_break(struct world_host *h);
+
+/* Moves to the next instant at which something happens, not later than `limit`, and lets it happen.
+ * false: nothing happened up to `limit`, which is now. */
+bool world_step(struct world *w, usec_t limit);
+/* All that happens up to `until`, which is then now. */
+void world_run(struct world *w, usec_t until);
+
+/* Kills the PBX without warning and starts another from what was stored. */
+MUST_CHECK int world_restart(struct world *w);
+/* New configuration. 0 or -EINVAL. */
+MUST_CHECK int world_reload(struct world *w, struct str config);
+void world_shutdown(struct world *w);
+void world_api(struct world *w, struct str request, struct buf *reply);
+/* After the caller has used a door of pbx.h itself. */
+void world_drain(struct world *w);
+
+/* media.c */
+void world_media_rx(struct world *w, const struct media_cmd *cmd);
+void world_media_reset(struct world *w);
+/* The open stream whose remote RTP address is this; NULL: none. Port 0: any of the host. */
+struct world_stream *world_stream_to(struct world *w, const struct addr *rtp);
+struct world_stream *world_stream_find(struct world *w, media_id id);
+void world_media_ev(struct world *w, const struct media_ev *ev);
+/* store.c */
+void world_store_rx(struct world *w, const struct row_op *op);
+void world_store_restore(struct world *w);
+/* net.c */
+enum world_event_kind { WORLD_EV_TO_PBX, WORLD_EV_TO_HOST, WORLD_EV_FAILED, WORLD_EV_MEDIA,
+                        WORLD_EV_RESOLVED };
+struct world_event {
+    struct list node;
+    enum world_event_kind kind;
+    usec_t due;
+    struct flow flow;
+    struct world_host *host;
+    char *bytes;
+    size_t n;
+    struct media_ev media;
+    uint64_t token;
+    struct addr addr;
+    bool found;
+};
+struct world_event *world_event_new(struct world *w, enum world_event_kind kind, usec_t due);
+void world_event_done(struct world *w, struct world_event *e);
+void world_events_drop(struct world *w);
+void world_net_tx(struct world *w, const struct flow *flow, struct str bytes);
+void world_net_deliver(struct world *w, struct world_event *e);
+void world_net_reset(struct world *w);
+struct world_conn *world_conn_find(struct world *w, uint32_t id);
+
+#endif

@@ -1,0 +1,120 @@
+# Sourced by ./dev: runs every suite and counts the cases of all of them.
+#
+# A suite is tests/NAME/run: it gets a build directory, prints `ok CASE`, `not ok CASE: why` or
+# `skip CASE: why`, one a line, and exits nonzero if one failed. Unit tests are the programs
+# BUILD/tests/unit_*, which print TAP.
+
+suites="lint unit unit-asan unit-tsan unit-clang cli torture scenario scenario-asan sim sim-asan fuzz e2e"
+
+test_now() {
+    date +%s
+}
+
+# stage NAME COMMAND...: says how long it took.
+stage() {
+    stage_name=$1
+    shift
+    stage_from=$(test_now)
+    stage_rc=0
+    "$@" || stage_rc=$?
+    printf '%-28s %4d s\n' "$stage_name" $(($(test_now) - stage_from))
+    return "$stage_rc"
+}
+
+test_has() {
+    case " $chosen " in *" $1 "*) return 0 ;; esac
+    return 1
+}
+
+# A preset that cannot be built is one failed case, with the compiler's words.
+test_build() {
+    # One program that does not compile must not hide what the others would say.
+    if build "$1" -k >"$logs/build-$1.log" 2>&1; then
+        echo "ok build $1" >>"$logs/build-$1.log"
+    else
+        echo "not ok build $1: see the compiler's messages" >>"$logs/build-$1.log"
+    fi
+}
+
+# Adds "LOG COMMAND..." lines for every unit program of a preset.
+test_queue_units() {
+    for program in "$(build_dir "$1")"/tests/unit_*; do
+        [ -f "$program" ] && [ -x "$program" ] || continue
+        echo "$2.$(basename "$program") 300 $program" >>"$logs/queue"
+    done
+}
+
+# test_queue_suite LOG SECONDS DIRECTORY PRESET [VARIABLE=VALUE...]
+test_queue_suite() {
+    [ -x "tests/$3/run" ] || return 0
+    log=$1 limit=$2 script=tests/$3/run dir=$(build_dir "$4")
+    shift 4
+    echo "$log $limit env $* $script $dir" >>"$logs/queue"
+}
+
+test_builds() {
+    for preset in dev asan tsan clang fuzz; do
+        case $preset in
+        dev) for_suites="unit cli torture scenario sim e2e" ;;
+        asan) for_suites="unit-asan scenario-asan sim-asan" ;;
+        tsan) for_suites="unit-tsan" ;;
+        clang) for_suites="unit-clang" ;;
+        fuzz) for_suites="fuzz" ;;
+        esac
+        [ "$preset" != fuzz ] || [ -f tests/fuzz/CMakeLists.txt ] || continue
+        for suite in $for_suites; do
+            if test_has "$suite"; then
+                stage "build $preset" test_build "$preset"
+                break
+            fi
+        done
+    done
+}
+
+test_queue() {
+    : >"$logs/queue"
+    test_has unit && test_queue_units dev unit
+    test_has unit-asan && test_queue_units asan unit-asan
+    test_has unit-tsan && test_queue_units tsan unit-tsan
+    test_has unit-clang && test_queue_units clang unit-clang
+    test_has cli && test_queue_suite cli 60 cli dev
+    test_has torture && test_queue_suite torture 120 torture dev
+    test_has scenario && test_queue_suite scenario 300 scenario dev
+    test_has scenario-asan && test_queue_suite scenario-asan 300 scenario asan
+    test_has sim && test_queue_suite sim 300 sim dev RD_SIM_SEEDS="${RD_SIM_SEEDS:-1000}"
+    test_has sim-asan && test_queue_suite sim-asan 300 sim asan RD_SIM_SEEDS=100
+    return 0
+}
+
+test_run_queue() {
+    xargs -P "$jobs" -L 1 tools/run_case "$logs" <"$logs/queue" || true
+}
+
+test_main() {
+    chosen=${*:-$suites}
+    for suite in $chosen; do
+        case " $suites " in
+        *" $suite "*) ;;
+        *) echo "dev: no suite $suite; there are: $suites" >&2; exit 2 ;;
+        esac
+    done
+    setup build test
+    logs=build/test-logs
+    rm -rf "$logs"
+    mkdir -p "$logs"
+    began=$(test_now)
+    test_has lint && stage lint tools/run_case "$logs" lint 120 tests/lint/run build
+    test_builds
+    test_queue
+    stage "unit torture scenario sim" test_run_queue
+    # Fuzzing loads both cores and e2e has real clocks, so each of them runs by itself.
+    if test_has fuzz && [ -x tests/fuzz/run ] && [ -f build-fuzz/build.ninja ]; then
+        stage fuzz env RD_FUZZ_SECONDS="${RD_FUZZ_SECONDS:-5}" JOBS="$jobs" \
+            tools/run_case "$logs" fuzz 300 tests/fuzz/run build-fuzz
+    fi
+    if test_has e2e && [ -x tests/e2e/run ]; then
+        stage e2e tools/run_case "$logs" e2e 400 tests/e2e/run build
+    fi
+    printf '%-28s %4d s\n' "all" $(($(test_now) - began))
+    tools/count_cases "$logs"
+}
