@@ -42,7 +42,8 @@ static inline struct str str_sub(struct str s, size_t from, size_t n)
         from = s.n;
     if (n > s.n - from)
         n = s.n - from;
-    return (struct str){s.p + from, n};
+    /* Nothing is added to the NULL of absent text. */
+    return (struct str){from ? s.p + from : s.p, n};
 }
 
 static inline struct str str_from(struct str s, size_t from)

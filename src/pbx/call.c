@@ -1,7 +1,9 @@
 /* Life and death of calls, and who hears what the engine says about their sessions. */
 #include "pbx/call_int.h"
 
+#include "base/hash.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "pbx/hangup.h"
 
 struct str call_state_name(enum call_state s)
@@ -35,9 +37,44 @@ int call_init(struct pbx *p)
     return 0;
 }
 
+static uint64_t past_hash(struct str call_id)
+{
+    static const struct hash_table unseeded;
+    return hash_str(&unseeded, call_id);
+}
+
+static void remember(struct pbx *p, const struct call *call)
+{
+    struct calls *c = p->calls;
+    uint32_t at = c->past_at++ % PAST_CALLS;
+    c->past[at].number = call->number;
+    c->past[at].tag = call->tag;
+    for (unsigned i = 0; i < ARRAY_LEN(c->past[at].id); i++) {
+        const struct leg *leg = i < call->n_legs ? leg_find(p, call->leg[i]) : NULL;
+        c->past[at].id[i] = leg ? past_hash(leg->call_id) : 0;
+    }
+}
+
+handle_t call_past_find(struct pbx *p, struct str id)
+{
+    const struct calls *c = p->calls;
+    uint64_t number = 0, hash = past_hash(id);
+    bool by_number = num_u64(&number, id, UINT64_MAX) == 0;
+    for (uint32_t k = 0; k < PAST_CALLS && k < c->past_at; k++) {
+        uint32_t i = (c->past_at - 1 - k) % PAST_CALLS;
+        if (by_number && c->past[i].number == number)
+            return c->past[i].tag;
+        for (unsigned j = 0; j < ARRAY_LEN(c->past[i].id); j++)
+            if (id.n && c->past[i].id[j] == hash)
+                return c->past[i].tag;
+    }
+    return 0;
+}
+
 static void call_free(struct pbx *p, struct call *call)
 {
     pbx_timer_stop(p, &call->answer_timer);
+    remember(p, call);
     for (unsigned i = 0; i < call->n_legs; i++) {
         struct leg *leg = leg_find(p, call->leg[i]);
         if (leg)

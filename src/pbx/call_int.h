@@ -9,6 +9,7 @@
 
 #define CALL_MAX_LEGS    12
 #define LEG_MAX_STREAMS  4
+#define PAST_CALLS       4096
 #define RELAYED_MAX      1024 /* requests handed from leg to leg and not yet answered */
 
 enum call_state {
@@ -93,6 +94,13 @@ struct calls {
         handle_t txn;
     } relayed[RELAYED_MAX];
     uint64_t relayed_seq;
+    /* Calls that have ended, for `trace`: a ring, found by number or by the hash of a Call-ID. */
+    struct {
+        uint64_t number;
+        handle_t tag;
+        uint64_t id[4];
+    } past[PAST_CALLS];
+    uint32_t past_at;
 };
 
 /* ---- call.c ------------------------------------------------------------------------------------ */
@@ -115,6 +123,8 @@ void call_end(struct pbx *p, struct call *call, const struct call_ending *e);
 /* Refuses the caller's INVITE and ends the call. content may be NULL. */
 void call_refuse(struct pbx *p, struct call *call, unsigned status,
                  const struct sip_content *content);
+/* The history of an ended call, by its number or one of its Call-IDs; 0. */
+handle_t call_past_find(struct pbx *p, struct str id);
 /* Has the extension as many calls as it may have? */
 bool extension_is_busy(struct pbx *p, const struct config_extension *e);
 /* A leg is over. The call goes with its last one. */

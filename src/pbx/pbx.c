@@ -217,7 +217,7 @@ struct pbx *pbx_new(const struct pbx_conf *conf, usec_t now)
     p->local = conf->local;
     p->n_listeners = conf->n_listeners;
     memcpy(p->listener, conf->listener, sizeof(p->listener));
-    p->now = now;
+    p->now = p->started = now;
     p->wall_offset_us = conf->wall_us - now;
     rand_init(&p->rand, conf->seed);
     timer_wheel_init(&p->wheel, now);
@@ -423,6 +423,13 @@ int pbx_reload(struct pbx *p, usec_t now, struct config *config, struct str *why
     config_unref(before);
     pump(p);
     return 0;
+}
+
+void pbx_api(struct pbx *p, usec_t now, struct str request, struct buf *reply)
+{
+    enter(p, now);
+    pbx_api_run(p, request, reply);
+    pump(p);
 }
 
 void pbx_shutdown(struct pbx *p, usec_t now)

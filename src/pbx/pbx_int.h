@@ -23,7 +23,7 @@ struct pbx {
     struct local_addrs local;
     unsigned n_listeners;
     struct flow_listener listener[FLOW_MAX_LISTENERS];
-    usec_t now;
+    usec_t now, started;
     uint64_t wall_offset_us; /* wall clock - monotonic */
     bool stopping;
     struct pbx_out *out;
@@ -55,6 +55,9 @@ uint64_t pbx_wall_ms(const struct pbx *p);
 void pbx_respond(struct pbx *p, handle_t txn, unsigned status);
 /* Is this host one of ours: the domain, an alias, a listen or local address? */
 bool pbx_is_our_host(const struct pbx *p, const struct sip_uri *uri);
+
+/* api.c */
+void pbx_api_run(struct pbx *p, struct str text, struct buf *out);
 
 /* The kinds of `user` numbers given to the engine: the top byte tells whose they are. */
 enum pbx_user_kind { PBX_USER_NONE, PBX_USER_LEG, PBX_USER_TRUNK, PBX_USER_RELAYED };

@@ -6,19 +6,18 @@
 #include "pbx/pbx_int.h"
 
 struct binding {
-    struct hash_node by_key; /* AOR and contact */
-    struct hash_node by_aor;
+    struct hash_node by_aor, by_conn;
     struct pbx_timer expiry;
-    uint32_t aor_hash_salt; /* unused bits for the owner */
+    struct flow flow;               /* where its REGISTER came from */
     uint32_t cseq;
-    uint16_t q;       /* 0..1000; 1000 if not given */
-    struct flow flow; /* where its REGISTER came from, NAT seen through */
-    bool natted;      /* reach it through `flow`, not through the contact's host */
+    uint16_t q;                     /* 0..1000; 1000 if not given */
+    bool natted;                    /* reach it through `flow`, not through the contact's host */
+    bool on_conn;                   /* in by_conn */
+    uint32_t text_bytes;            /* the texts are one block of the pool, which starts at aor.p */
     usec_t expires_at, registered_at;
-    /* Owned texts. */
-    struct str aor;     /* "sip:user@domain", canonical */
-    struct str contact; /* the URI */
-    struct str params;  /* contact parameters besides expires and q */
+    struct str aor;                 /* "sip:user@domain", canonical */
+    struct str contact;             /* the URI */
+    struct str params;              /* contact parameters besides expires and q */
     struct str call_id, path, instance, user_agent;
 };
 
@@ -36,8 +35,10 @@ void registrar_reload(struct pbx *p);
 /* The bindings of an extension, best q first; at most cap. Returns how many. */
 unsigned registrar_find(struct pbx *p, const struct config_extension *e, const struct binding **ret,
                         unsigned cap);
-/* The flow and the Route set ("" if none) that reach a binding. */
+/* The flow and the Route set ("" if none) that reach a binding. The text is the binding's. */
 void registrar_reach(struct pbx *p, const struct binding *b, struct flow *to, struct str *route);
+/* The contact as a Request-URI: without a header part, which only header fields may carry. */
+struct str registrar_target(const struct binding *b);
 uint32_t registrar_count(const struct pbx *p);
 /* Walks all bindings; NULL at the end. */
 const struct binding *registrar_next(const struct pbx *p, uint32_t *at);

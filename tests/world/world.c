@@ -1,5 +1,6 @@
 #include "world/world.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 

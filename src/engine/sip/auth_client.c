@@ -111,25 +111,32 @@ int auth_client_answer(struct buf *b, struct digest *digest, struct rand *rand,
     return b->full ? -EMSGSIZE : 0;
 }
 
-/* The attempt that the credentials for this realm were; -1: the request carries none. */
-static int attempt_of(const struct sip_msg *sent, const struct auth_challenge *c)
+/* The attempt that the credentials of a sent request were, and whether they were for this realm. A
+ * server that names a new realm each time must come to an end too. */
+static unsigned attempt_of(const struct sip_msg *sent, const struct auth_challenge *c,
+                           bool *same_realm)
 {
     struct digest_fields f;
+    unsigned most = 0;
+    *same_realm = false;
     for (uint16_t i = sent->first[c->answer_in]; i; i = sent->hdr[i - 1].next) {
-        if (digest_parse(&f, sent->hdr[i - 1].value) || !str_eq(f.realm, c->realm))
+        if (digest_parse(&f, sent->hdr[i - 1].value))
             continue;
         char last = f.cnonce.n ? f.cnonce.p[f.cnonce.n - 1] : '9';
-        return last >= '0' && last <= '9' ? last - '0' : 9;
+        unsigned attempt = last >= '0' && last <= '9' ? (unsigned)(last - '0') : 9;
+        most = attempt > most ? attempt : most;
+        *same_realm |= attempt > 0 && str_eq(f.realm, c->realm);
     }
-    return -1;
+    return most;
 }
 
 int auth_client_next(unsigned *ret, const struct sip_msg *sent, const struct auth_challenge *c)
 {
-    int before = attempt_of(sent, c);
+    bool same_realm;
+    unsigned before = attempt_of(sent, c, &same_realm);
     /* Credentials sent unasked used a nonce from before, so a new one is no refusal. */
-    if (before > 0 && (!c->stale || before >= AUTH_CLIENT_ATTEMPTS))
+    if (before >= AUTH_CLIENT_ATTEMPTS || (same_realm && !c->stale))
         return -EALREADY;
-    *ret = before > 0 ? (unsigned)before + 1 : 1;
+    *ret = before + 1;
     return 0;
 }

@@ -211,6 +211,8 @@ enum sip_txn_state {
 };
 struct str sip_txn_kind_name(enum sip_txn_kind kind);
 struct str sip_txn_state_name(enum sip_txn_kind kind, enum sip_txn_state state);
+/* Does this machine have this state? */
+bool txn_has_state(enum sip_txn_kind kind, enum sip_txn_state state);
 
 #define SIP_TIMER_LETTERS 13    /* 'A'..'M' */
 struct sip_stats {

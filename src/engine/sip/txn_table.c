@@ -130,6 +130,14 @@ const struct txn_cell *txn_cell(enum sip_txn_kind kind, enum sip_txn_state state
     return &table[kind][state][event];
 }
 
+bool txn_has_state(enum sip_txn_kind kind, enum sip_txn_state state)
+{
+    for (unsigned e = 0; e < TXN_EVENTS; e++)
+        if (table[kind][state][e].valid)
+            return true;
+    return state == TXN_TERMINATED;
+}
+
 struct str txn_event_name(enum txn_event event)
 {
     static const struct str names[TXN_EVENTS] = {

@@ -119,6 +119,8 @@ void sip_escape_user(struct buf *b, struct str s)
 
 void sip_put_unfolded(struct buf *b, struct str value)
 {
+    if (value.n == 0)
+        return;
     const char *p = value.p, *end = p + value.n;
     while (p < end) {
         const char *q = p;

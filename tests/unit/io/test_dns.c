@@ -72,6 +72,11 @@ static int answer(const char *name, unsigned type, uint8_t **p)
         put_srv(p, 30, 5090, "gone.test");
         return 3;
     }
+    if (type == 33 && !strcmp(name, "_sip._udp.even.test")) {
+        put_srv(p, 10, 5070, "two.test");
+        put_srv(p, 10, 5080, "two.test");
+        return 2;
+    }
     if (type == 33 && !strcmp(name, "_sip._tcp.none.test")) {
         put_srv(p, 0, 0, "");
         return 1;
@@ -195,6 +200,22 @@ static void test_srv(void **state)
     world_done(&w);
 }
 
+/* RFC 2782: equals share the load by chance. */
+static void test_srv_weight(void **state)
+{
+    struct world w;
+    world_init(&w, (struct dns_config){0});
+    unsigned first[2] = {0};
+    for (unsigned i = 0; i < 60; i++) {
+        assert_int_equal(dns_resolve(w.dns, STR("even.test"), 0, PROTO_UDP, i), 0);
+        LOOP_UNTIL(w.loop, w.answers == i + 1);
+        assert_int_equal(w.last[i % 8].n, 2);
+        first[w.last[i % 8].addr[0].port == 5080]++;
+    }
+    assert_in_range(first[0], 10, 50);
+    world_done(&w);
+}
+
 /* A port in the URI means no SRV; no SRV means the name itself; eight addresses are enough. */
 static void test_plain(void **state)
 {
@@ -242,9 +263,8 @@ static void test_failures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numeric),
-        cmocka_unit_test(test_srv),
-        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_numeric),    cmocka_unit_test(test_srv),
+        cmocka_unit_test(test_srv_weight), cmocka_unit_test(test_plain),
         cmocka_unit_test(test_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -177,6 +177,9 @@ static void test_full_pipe(void **state)
         logsink_drain(&w.sink, &w.trace, w.loop);
     }
     assert_true(w.sink.lost > 0);
+    char first[64];
+    assert_int_equal(read(fd[0], first, sizeof(first)), sizeof(first));
+    assert_non_null(memmem(first, sizeof(first), "stopping: nobody", 16));
     w.sink.fd = file;
     close(fd[0]);
     close(fd[1]);

@@ -32,6 +32,12 @@ static void test_echo(void **state)
     assert_int_equal(st->rx_packets, 1);
     assert_int_equal(st->tx_packets, 1);
     assert_int_equal(st->tx_bytes, n);
+    /* Another peer in the same buffer: the answer goes to him. */
+    int other = udp_peer(&w);
+    peer_send(other, msg, n);
+    assert_int_equal(peer_read(&w, other, back, n, &eof), n);
+    assert_int_equal(recv(fd, back, 1, MSG_DONTWAIT), -1);
+    close(other);
     close(fd);
     world_done(&w);
 }

@@ -94,7 +94,7 @@ static void test_slow_drip(void **state)
     assert_non_null(p);
     memset(p, 'a', n);
     memcpy(p, "OPTIONS sip:a SIP/2.0\r\nX: ", 26);
-    for (size_t i = 100; i < n / 2; i += 3)
+    for (size_t i = 100; i < n / 2 - 3; i += 3)
         memcpy(p + i, "\r\nb", 3);
     static const char tail[] = "\r\nContent-Length: 20000\r\n\r\n";
     memcpy(p + n / 2, tail, sizeof(tail) - 1);

@@ -56,7 +56,8 @@ static void test_headers_unknown(void **state)
             assert_true(got != rows[i].id);
             room[k] = was;
         }
-        assert_true(sip_hdr_of(str_of(room, n - 1)) != rows[i].id);
+        /* "To" without its last letter is its compact form. */
+        assert_true(n == 2 || sip_hdr_of(str_of(room, n - 1)) != rows[i].id);
         room[n] = 's';
         assert_true(sip_hdr_of(str_of(room, n + 1)) != rows[i].id);
     }

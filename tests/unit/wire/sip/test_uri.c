@@ -186,10 +186,10 @@ static void test_escape(void **state)
     struct arena a;
     arena_init(&a, 0);
     buf_init(&b, mem, sizeof(mem));
-    sip_escape_user(&b, str_of("*8 a@b#%\0\xED", 9));
+    sip_escape_user(&b, str_of("*8 a@b#%\0\xED", 10));
     assert_str(buf_str(&b), "*8%20a%40b%23%25%00%ED");
     struct str back = sip_unescape(&a, buf_str(&b));
-    assert_true(str_eq(back, str_of("*8 a@b#%\0\xED", 9)));
+    assert_true(str_eq(back, str_of("*8 a@b#%\0\xED", 10)));
     assert_none(sip_unescape(&a, STR("%4")));
     assert_none(sip_unescape(&a, STR("%zz")));
     /* No memory: no text, and no crash. */

@@ -1,0 +1,151 @@
+/* ringdown ctl: asks a running exchange, for people and for programs. */
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/cmd.h"
+#include "app/ctl_print.h"
+#include "base/mem.h"
+#include "io/ctl_client.h"
+
+#define DEFAULT_SOCKET "var/ringdown.ctl"
+#define PATIENCE_MS    10000
+
+/* word, method, the parameters it takes by position ("!" must be given), help */
+static const struct {
+    const char *word, *method, *param[2], *text;
+} words[] = {
+    {"status", "status", {NULL}, "what it is and how it is"},
+    {"calls", "calls", {NULL}, "calls in progress"},
+    {"registrations", "registrations", {NULL}, "where the phones are"},
+    {"trunks", "trunks", {NULL}, "gateways"},
+    {"timers", "timers", {"call"}, "armed timers [of CALL]"},
+    {"stats", "stats", {NULL}, "counters"},
+    {"rtt", "rtt", {NULL}, "round trips by destination"},
+    {"trace", "trace", {"!call"}, "what happened in CALL (its number or a Call-ID)"},
+    {"hangup", "hangup", {"!call"}, "ends CALL"},
+    {"cdr", "cdr", {"#limit"}, "the last call records [how many]"},
+    {"ban", "ban", {"!address", "#seconds"}, "ignores ADDRESS [for so many seconds]"},
+    {"unban", "unban", {"!address"}, "hears ADDRESS again"},
+    {"bans", "bans", {NULL}, "addresses ignored"},
+    {"reload", "reload", {NULL}, "applies a changed configuration file"},
+};
+
+static void help(void)
+{
+    puts("usage: ringdown ctl [-s SOCKET] [--json] WORD [ARGUMENT...]\n");
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        printf("  %-14s %s\n", words[i].word, words[i].text);
+    puts("\n"
+         "  -s, --socket SOCKET  the control socket (var/ringdown.ctl, or RINGDOWN_CTL)\n"
+         "      --json           the answer as JSON\n"
+         "\n"
+         "Exit status: 0 done, 1 refused or nobody there, 2 wrong usage.");
+}
+
+/* 0, or -EINVAL when an argument is missing, too much, or no number. */
+static int put_params(json_t *params, size_t word, int argc, char **argv)
+{
+    int used = 0;
+    for (size_t i = 0; i < 2 && words[word].param[i]; i++) {
+        const char *name = words[word].param[i];
+        bool must = name[0] == '!', number = name[0] == '#';
+        name += must || number;
+        if (used == argc) {
+            if (must)
+                return -EINVAL;
+            continue;
+        }
+        char *end = NULL;
+        const char *text = argv[used++];
+        long long v = number ? strtoll(text, &end, 10) : 0;
+        if (number && (*end || end == text))
+            return -EINVAL;
+        json_object_set_new(params, name, number ? json_integer(v) : json_string(text));
+    }
+    return used == argc ? 0 : -EINVAL;
+}
+
+static int show(const char *word, const char *text, bool as_json)
+{
+    json_t *reply = json_loads(text, 0, NULL);
+    const json_t *error = json_object_get(reply, "error");
+    json_t *result = json_object_get(reply, "result");
+    int status = CMD_OK;
+    if (error) {
+        fprintf(stderr, "ringdown ctl: %s\n",
+                json_string_value(json_object_get(error, "message")));
+        status = CMD_FAILED;
+    } else if (!result) {
+        fprintf(stderr, "ringdown ctl: unintelligible answer\n");
+        status = CMD_FAILED;
+    } else if (as_json) {
+        json_dumpf(result, stdout, JSON_INDENT(2));
+        putchar('\n');
+    } else {
+        ctl_print(word, result);
+    }
+    json_decref(reply);
+    return status;
+}
+
+static int ask(const char *socket, size_t word, json_t *params, bool as_json)
+{
+    char *text, *answer;
+    size_t n;
+    json_t *request = json_pack("{s:s,s:i,s:s,s:o}", "jsonrpc", "2.0", "id", 1, "method",
+                                words[word].method, "params", params);
+    text = json_dumps(request, JSON_COMPACT);
+    json_decref(request);
+    if (!text)
+        return CMD_FAILED;
+    int err = ctl_client_ask(socket, str_z(text), PATIENCE_MS, &answer, &n);
+    free(text);
+    if (err) {
+        fprintf(stderr, "ringdown ctl: %s: %s\n", socket, strerror(-err));
+        return CMD_FAILED;
+    }
+    int status = show(words[word].word, answer, as_json);
+    mem_free(answer);
+    return status;
+}
+
+int cmd_ctl(int argc, char **argv)
+{
+    static const struct option options[] = {{"socket", required_argument, NULL, 's'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    const char *socket = getenv("RINGDOWN_CTL");
+    bool as_json = false;
+    int c;
+    socket = socket ? socket : DEFAULT_SOCKET;
+    while ((c = getopt_long(argc, argv, "s:jh", options, NULL)) != -1) {
+        if (c == 'h') {
+            help();
+            return CMD_OK;
+        }
+        if (c == 's')
+            socket = optarg;
+        else if (c == 'j')
+            as_json = true;
+        else
+            return CMD_USAGE;
+    }
+    if (optind == argc)
+        return cmd_usage("ctl", "what?");
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (strcmp(argv[optind], words[i].word) != 0)
+            continue;
+        json_t *params = json_object();
+        if (put_params(params, i, argc - optind - 1, argv + optind + 1)) {
+            json_decref(params);
+            return cmd_usage("ctl", "wrong arguments");
+        }
+        return ask(socket, i, params, as_json);
+    }
+    return cmd_usage("ctl", "no such word");
+}

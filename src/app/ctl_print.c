@@ -1,0 +1,140 @@
+#include "app/ctl_print.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/assert.h"
+
+#define MAX_COLUMNS 10
+
+/* Which members of each list are shown, and as what. */
+static const struct {
+    const char *word;
+    struct {
+        const char *key, *title;
+    } column[MAX_COLUMNS];
+} tables[] = {
+    {"calls",
+     {{"id", "CALL"}, {"state", "STATE"}, {"caller", "FROM"}, {"dialled", "DIALLED"},
+      {"callee", "TO"}, {"answered_by", "ANSWERED BY"}, {"codec", "CODEC"}, {"age_s", "SECONDS"}}},
+    {"registrations",
+     {{"aor", "ADDRESS OF RECORD"}, {"contact", "CONTACT"}, {"transport", "VIA"},
+      {"source", "SOURCE"}, {"expires_s", "SECONDS"}, {"user_agent", "PHONE"}}},
+    {"trunks",
+     {{"name", "TRUNK"}, {"state", "STATE"}, {"address", "ADDRESS"}, {"expires_s", "SECONDS"},
+      {"reason", "REASON"}}},
+    {"bans",
+     {{"address", "ADDRESS"}, {"failures", "FAILURES"}, {"seconds_left", "SECONDS LEFT"},
+      {"times", "TIMES"}}},
+    {"rtt",
+     {{"peer", "PEER"}, {"srtt_us", "SRTT us"}, {"rttvar_us", "RTTVAR us"}, {"samples", "SAMPLES"},
+      {"t1_ms", "T1 ms"}}},
+    {"cdr",
+     {{"start_ms", "STARTED"}, {"caller", "FROM"}, {"dialled", "DIALLED"}, {"callee", "TO"},
+      {"answered_by", "ANSWERED BY"}, {"disposition", "RESULT"}, {"ended_by", "ENDED BY"},
+      {"q850_cause", "CAUSE"}, {"talk_ms", "TALK ms"}}},
+};
+
+static void text_of(const char *key, const json_t *v, char *out, size_t cap)
+{
+    if (json_is_string(v)) {
+        snprintf(out, cap, "%s", json_string_value(v));
+    } else if (json_is_integer(v) && strcmp(key, "start_ms") == 0) {
+        time_t t = (time_t)(json_integer_value(v) / 1000);
+        struct tm tm;
+        if (!localtime_r(&t, &tm) || !strftime(out, cap, "%Y-%m-%d %H:%M:%S", &tm))
+            out[0] = '\0';
+    } else if (json_is_integer(v)) {
+        snprintf(out, cap, "%lld", (long long)json_integer_value(v));
+    } else if (json_is_real(v)) {
+        snprintf(out, cap, "%g", json_real_value(v));
+    } else if (json_is_boolean(v)) {
+        snprintf(out, cap, "%s", json_is_true(v) ? "yes" : "no");
+    } else {
+        snprintf(out, cap, "-");
+    }
+}
+
+static void print_table(size_t which, const json_t *list)
+{
+    size_t width[MAX_COLUMNS] = {0}, i;
+    const json_t *row;
+    char text[512];
+    for (size_t c = 0; c < MAX_COLUMNS && tables[which].column[c].key; c++) {
+        width[c] = strlen(tables[which].column[c].title);
+        json_array_foreach(list, i, row) {
+            const char *key = tables[which].column[c].key;
+            text_of(key, json_object_get(row, key), text, sizeof(text));
+            width[c] = strlen(text) > width[c] ? strlen(text) : width[c];
+        }
+        printf("%-*s  ", (int)width[c], tables[which].column[c].title);
+    }
+    putchar('\n');
+    json_array_foreach(list, i, row) {
+        for (size_t c = 0; c < MAX_COLUMNS && tables[which].column[c].key; c++) {
+            const char *key = tables[which].column[c].key;
+            text_of(key, json_object_get(row, key), text, sizeof(text));
+            printf("%-*s  ", (int)width[c], text);
+        }
+        putchar('\n');
+    }
+}
+
+static void print_trace(const json_t *result)
+{
+    const json_t *e;
+    size_t i;
+    json_array_foreach(json_object_get(result, "events"), i, e) {
+        char what[64], extra[64] = "";
+        const json_t *method = json_object_get(e, "method"), *ms = json_object_get(e, "for_ms");
+        text_of("", json_object_get(e, "what"), what, sizeof(what));
+        if (json_is_string(method))
+            snprintf(extra, sizeof(extra), " (%s)", json_string_value(method));
+        else if (json_is_integer(ms))
+            snprintf(extra, sizeof(extra), " for %lld ms", (long long)json_integer_value(ms));
+        printf("%10.3f  leg %lld  %-16s %s%s\n",
+               (double)json_integer_value(json_object_get(e, "ms")) / 1000.0,
+               (long long)json_integer_value(json_object_get(e, "leg")),
+               json_string_value(json_object_get(e, "event")), what, extra);
+    }
+}
+
+static void print_object(const json_t *object, int depth)
+{
+    const char *key;
+    json_t *v;
+    char text[512];
+    json_object_foreach((json_t *)(uintptr_t)object, key, v) {
+        if (json_is_object(v)) {
+            printf("%*s%s\n", depth * 2, "", key);
+            print_object(v, depth + 1);
+        } else if (json_is_array(v)) {
+            size_t i;
+            const json_t *item;
+            json_array_foreach(v, i, item) {
+                text_of(key, item, text, sizeof(text));
+                if (json_is_object(item))
+                    print_object(item, depth + 1);
+                else
+                    printf("%*s%-*s %s\n", depth * 2, "", 24, key, text);
+            }
+        } else {
+            text_of(key, v, text, sizeof(text));
+            printf("%*s%-*s %s\n", depth * 2, "", 24, key, text);
+        }
+    }
+}
+
+void ctl_print(const char *word, const json_t *result)
+{
+    for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+        if (strcmp(tables[i].word, word) == 0) {
+            print_table(i, result);
+            return;
+        }
+    if (strcmp(word, "trace") == 0)
+        print_trace(result);
+    else
+        print_object(result, 0);
+}

@@ -1,0 +1,62 @@
+/* Joins the pure PBX with the world: sockets, database, media thread, names, control socket. The
+ * only place where both are seen. */
+#ifndef APP_WIRE_H
+#define APP_WIRE_H
+
+#include "app/media.h"
+#include "io/ctl.h"
+#include "io/db.h"
+#include "io/dns.h"
+#include "io/logsink.h"
+#include "io/loop.h"
+#include "io/net.h"
+#include "pbx/pbx.h"
+
+/* A message that waits until what was stored before it is safe. */
+struct wire_held {
+    struct flow flow;
+    struct blob *blob;
+    uint64_t seq;       /* of the database batch; 0: of the batch not yet sealed */
+};
+
+struct wire {
+    const char *file_name;
+    struct config *config;
+    struct loop *loop;
+    struct net *net;
+    struct db *db;
+    struct dns *dns;
+    struct ctl *ctl;
+    struct media_thread *media;
+    struct loop_watch media_watch;
+    struct loop_timer clock, watchdog;
+    struct logsink log;
+    struct pbx *pbx;
+    bool db_open, log_open, watch_open, timers_open;
+    bool stored;                /* statements were submitted in this turn */
+    bool stopping;
+    usec_t stop_at;
+    struct wire_held *held;     /* a ring, oldest first */
+    uint32_t held_head, held_n, held_cap;
+    struct media_cmd *media_cmd;
+    uint32_t media_n, media_cap;
+    unsigned closing;           /* loop_watch_close() not yet confirmed */
+    char ctl_path[108];
+    char domain_note[160];
+};
+
+/* Opens everything that the configuration names and restores what was stored. 0 or a negative
+ * errno, with a sentence on standard error. wire_close() is due in both cases. */
+MUST_CHECK int wire_open(struct wire *w, const char *file_name);
+/* Serves until a signal ends it. */
+void wire_run(struct wire *w);
+void wire_close(struct wire *w);
+
+/* wire_ctl.c */
+void wire_ctl_request(void *ctx, struct str line, struct buf *reply);
+/* Reads the configuration file again. 0, or a negative errno with the reason in *why. */
+MUST_CHECK int wire_reload(struct wire *w, struct buf *why);
+/* Everything the PBX has put out goes where it belongs. */
+void wire_drain(struct wire *w);
+
+#endif

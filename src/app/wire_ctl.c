@@ -1,0 +1,150 @@
+/* The control socket's requests that need files or the database; the rest is the PBX's. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+
+#include "app/wire.h"
+#include "base/mem.h"
+#include "io/fs.h"
+#include "io/notify.h"
+#include "pbx/store.h"
+
+#define CONFIG_MAX_BYTES (16u << 20)
+#define CDR_MAX          10000
+
+static int read_config(struct wire *w, struct config **ret, struct buf *why)
+{
+    char *text;
+    size_t n;
+    int err = fs_read(w->file_name, CONFIG_MAX_BYTES, &text, &n);
+    if (err) {
+        buf_printf(why, "%s: %s", w->file_name, uv_strerror(err));
+        return err;
+    }
+    struct config_errors *errors = mem_zero(sizeof(*errors));
+    err = errors ? config_load(ret, w->file_name, str_of(text, n), errors) : -ENOMEM;
+    if (err && errors && errors->n)
+        buf_z(why, errors->v[0].text);
+    else if (err)
+        buf_z(why, "out of memory");
+    mem_free(errors);
+    mem_free(text);
+    return err;
+}
+
+int wire_reload(struct wire *w, struct buf *why)
+{
+    struct config *config = NULL;
+    struct str reason;
+    int err = read_config(w, &config, why);
+    if (!err) {
+        err = pbx_reload(w->pbx, loop_now(w->loop), config, &reason);
+        if (err)
+            buf_str_put(why, reason);
+    }
+    if (err) {
+        config_unref(config);
+        trace_emit(pbx_trace(w->pbx), TRACE_RELOAD_FAILED, 0, TS(buf_str(why)));
+        return err;
+    }
+    config_unref(w->config);
+    w->config = config;
+    trace_emit(pbx_trace(w->pbx), TRACE_RELOAD_OK, 0, TS(str_z(w->file_name)));
+    wire_drain(w);
+    return 0;
+}
+
+static int append(const char *text, size_t n, void *arg)
+{
+    buf_put(arg, text, n);
+    return 0;
+}
+
+static void reply(struct buf *out, const json_t *request, const char *key, json_t *value)
+{
+    json_t *all = json_object(), *id = json_object_get(request, "id");
+    json_object_set_new(all, "jsonrpc", json_string("2.0"));
+    json_object_set_new(all, key, value);
+    json_object_set(all, "id", id ? id : json_null());
+    json_dump_callback(all, append, out, JSON_COMPACT);
+    json_decref(all);
+}
+
+static void reload(struct wire *w, const json_t *request, struct buf *out)
+{
+    char mem[512];
+    struct buf why;
+    buf_init(&why, mem, sizeof(mem) - 1);
+    int err = wire_reload(w, &why);
+    mem[why.n] = '\0';
+    if (err)
+        reply(out, request, "error", json_pack("{s:i,s:s}", "code", 2, "message", mem));
+    else
+        reply(out, request, "result", json_pack("{s:s}", "applied", w->file_name));
+}
+
+/* ---- call records ------------------------------------------------------------------------------------- */
+
+static const char *const cdr_column[] = {
+    "id", "scenario", "caller", "caller_name", "dialled", "callee", "did", "answered_by",
+    "trunk_in", "trunk_out", "start_ms", "ring_ms", "answer_ms", "end_ms", "talk_ms",
+    "disposition", "ended_by", "sip_cause", "q850_cause", "reason", "codec", "legs"};
+
+static int cdr_row(void *ctx, const struct row_value *v, unsigned n)
+{
+    json_t *list = ctx, *row = json_object();
+    for (unsigned i = 0; i < n && i < ARRAY_LEN(cdr_column); i++) {
+        json_t *value = v[i].type == ROW_NULL ? json_null()
+                        : v[i].type == ROW_INT ? json_integer(v[i].i)
+                                               : json_stringn(v[i].s.p, v[i].s.n);
+        if (i + 1 == ARRAY_LEN(cdr_column) && v[i].type == ROW_TEXT) { /* legs: JSON itself */
+            json_t *legs = json_loadb(v[i].s.p, v[i].s.n, 0, NULL);
+            if (legs) {
+                json_decref(value);
+                value = legs;
+            }
+        }
+        json_object_set_new(row, cdr_column[i], value ? value : json_string("?"));
+    }
+    json_array_append_new(list, row);
+    return 0;
+}
+
+static void cdr(struct wire *w, const json_t *request, struct buf *out)
+{
+    const json_t *limit = json_object_get(json_object_get(request, "params"), "limit");
+    json_int_t n = json_is_integer(limit) ? json_integer_value(limit) : 20;
+    if (n < 1 || n > CDR_MAX) {
+        reply(out, request, "error",
+              json_pack("{s:i,s:s}", "code", -32602, "message", "limit: 1 to 10000"));
+        return;
+    }
+    json_t *list = json_array();
+    struct row_value arg = ROW_I(n);
+    struct db_query q = {
+        .sql = pbx_store_cdr_list, .arg = &arg, .arg_n = 1, .row = cdr_row, .ctx = list};
+    int err = db_query(w->db, &q);
+    if (err) {
+        json_decref(list);
+        reply(out, request, "error",
+              json_pack("{s:i,s:s}", "code", 3, "message", uv_strerror(err)));
+        return;
+    }
+    reply(out, request, "result", list);
+}
+
+void wire_ctl_request(void *ctx, struct str line, struct buf *out)
+{
+    struct wire *w = ctx;
+    json_t *request = json_loadb(line.p, line.n, 0, NULL);
+    const char *method = json_string_value(json_object_get(request, "method"));
+    if (method && strcmp(method, "reload") == 0) {
+        reload(w, request, out);
+    } else if (method && strcmp(method, "cdr") == 0) {
+        cdr(w, request, out);
+    } else {
+        pbx_api(w->pbx, loop_now(w->loop), line, out);
+        wire_drain(w);
+    }
+    json_decref(request);
+}

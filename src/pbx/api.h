@@ -1,0 +1,53 @@
+/* The control interface: JSON-RPC 2.0 methods on the live exchange. What `ringdown ctl` asks.
+ *
+ *   status                         versions, uptime, counts
+ *   calls                          calls in progress
+ *   registrations                  bindings
+ *   trunks                         gateways and their state
+ *   timers {id}                    timers that are armed (of one call, or the next 200 of all)
+ *   stats                          counters, by the names of MISSION T13
+ *   rtt                            measured round trips by destination
+ *   trace {call}                   the history of a call: its number or one of its Call-IDs
+ *   hangup {call}                  ends a call
+ *   ban {address, seconds}  unban {address}  bans
+ *
+ * `reload` and `cdr` need files and the database and are the program's own. */
+#ifndef PBX_API_H
+#define PBX_API_H
+
+#include <jansson.h>
+
+#include "pbx/call_int.h"
+
+/* JSON-RPC error codes. */
+enum api_error {
+    API_PARSE_ERROR = -32700,
+    API_INVALID_REQUEST = -32600,
+    API_NO_METHOD = -32601,
+    API_INVALID_PARAMS = -32602,
+    API_NOT_FOUND = 1
+};
+
+/* A method: its result, or NULL with *error set. params is an object or NULL. */
+typedef json_t *(*api_method)(struct pbx *p, const json_t *params, enum api_error *error);
+
+json_t *api_calls(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_trace(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_hangup(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_registrations(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_trunks(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_ban(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_unban(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_bans(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_status(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_stats(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_timers(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_rtt(struct pbx *p, const json_t *params, enum api_error *error);
+
+/* Text that may not be UTF-8, as a JSON string (bytes that are not become '?'). */
+json_t *api_text(struct str s);
+json_t *api_addr(const struct addr *a);
+/* The call named by params.call: its number or a Call-ID; NULL. */
+struct call *api_call_of(struct pbx *p, const json_t *params);
+
+#endif

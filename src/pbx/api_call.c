@@ -1,0 +1,199 @@
+/* Calls for people: what is in progress, what happened in one, and its end. */
+#include "pbx/api.h"
+
+#include "base/num.h"
+
+static json_t *leg_json(struct pbx *p, const struct leg *leg)
+{
+    static const char *const states[] = {"trying", "ringing", "answered", "ended"};
+    struct str party = leg->trunk ? leg->trunk->name
+                       : leg->extension ? leg->extension->number : STR("");
+    json_t *j = json_object();
+    json_object_set_new(j, "number", json_integer(leg->number));
+    json_object_set_new(j, "call_id", api_text(leg->call_id));
+    json_object_set_new(j, "party", api_text(party));
+    json_object_set_new(j, "kind", json_string(leg->trunk ? "trunk" : "extension"));
+    json_object_set_new(j, "direction", json_string(leg->outgoing ? "out" : "in"));
+    json_object_set_new(j, "state", json_string(leg->outgoing ? states[leg->state]
+                                                : leg->state == LEG_ENDED ? "ended" : "caller"));
+    json_object_set_new(j, "peer", api_addr(&leg->flow.peer));
+    json_object_set_new(j, "transport", api_text(proto_name((enum proto)leg->flow.proto)));
+    json_t *ports = json_array();
+    for (unsigned i = 0; i < leg->n_streams; i++)
+        if (leg->stream[i].id)
+            json_array_append_new(ports, json_integer(leg->stream[i].port));
+    json_object_set_new(j, "rtp_ports", ports);
+    json_object_set_new(j, "held", json_boolean(leg->n_streams && leg->stream[0].held));
+    return j;
+}
+
+static json_t *call_json(struct pbx *p, const struct call *call)
+{
+    const struct cdr *r = &call->cdr;
+    json_t *j = json_object(), *legs = json_array();
+    json_object_set_new(j, "id", json_integer((json_int_t)call->number));
+    json_object_set_new(j, "state", api_text(call_state_name((enum call_state)call->state)));
+    json_object_set_new(j, "scenario", json_string("basic"));
+    json_object_set_new(j, "caller", api_text(r->caller));
+    json_object_set_new(j, "caller_name", api_text(r->caller_name));
+    json_object_set_new(j, "dialled", api_text(r->dialled));
+    json_object_set_new(j, "callee", api_text(r->callee));
+    json_object_set_new(j, "did", r->did.n ? api_text(r->did) : json_null());
+    json_object_set_new(j, "answered_by", r->answered_by.n ? api_text(r->answered_by)
+                                                           : json_null());
+    json_object_set_new(j, "codec", r->codec.n ? api_text(r->codec) : json_null());
+    json_object_set_new(j, "start_ms", json_integer((json_int_t)r->start_ms));
+    json_object_set_new(j, "answer_ms",
+                        r->answer_ms ? json_integer((json_int_t)r->answer_ms) : json_null());
+    json_object_set_new(j, "age_s", json_integer((json_int_t)((p->now - r->started) / USEC_S)));
+    for (unsigned i = 0; i < call->n_legs; i++) {
+        const struct leg *leg = leg_find(p, call->leg[i]);
+        if (leg)
+            json_array_append_new(legs, leg_json(p, leg));
+    }
+    json_object_set_new(j, "legs", legs);
+    return j;
+}
+
+json_t *api_calls(struct pbx *p, const json_t *params, enum api_error *error)
+{
+    json_t *list = json_array();
+    uint32_t at = 0;
+    handle_t h;
+    const struct call *call;
+    (void)params;
+    (void)error;
+    while ((call = slot_next(&p->calls->calls, &at, &h)))
+        json_array_append_new(list, call_json(p, call));
+    return list;
+}
+
+static bool has_call_id(struct pbx *p, const struct call *call, struct str id)
+{
+    for (unsigned i = 0; i < call->n_legs; i++) {
+        const struct leg *leg = leg_find(p, call->leg[i]);
+        if (leg && str_eq(leg->call_id, id))
+            return true;
+    }
+    return false;
+}
+
+/* params.call as text: a number may be given as such. */
+static struct str wanted(const json_t *params, char mem[24])
+{
+    const json_t *v = json_object_get(params, "call");
+    if (json_is_string(v))
+        return str_of(json_string_value(v), json_string_length(v));
+    struct buf b;
+    buf_init(&b, mem, 24);
+    if (json_is_integer(v) && json_integer_value(v) >= 0)
+        buf_u64(&b, (uint64_t)json_integer_value(v));
+    return buf_str(&b);
+}
+
+struct call *api_call_of(struct pbx *p, const json_t *params)
+{
+    char mem[24];
+    struct str id = wanted(params, mem);
+    uint64_t number = 0;
+    bool by_number = num_u64(&number, id, UINT64_MAX) == 0;
+    uint32_t at = 0;
+    handle_t h;
+    struct call *call;
+    while (id.n && (call = slot_next(&p->calls->calls, &at, &h)))
+        if ((by_number && call->number == number) || has_call_id(p, call, id))
+            return call;
+    return NULL;
+}
+
+json_t *api_hangup(struct pbx *p, const json_t *params, enum api_error *error)
+{
+    struct call *call = api_call_of(p, params);
+    *error = json_object_get(params, "call") ? API_NOT_FOUND : API_INVALID_PARAMS;
+    if (!call)
+        return NULL;
+    struct call_ending e = {
+        .by = CALL_BY_SYSTEM, .status = 480, .cause = 16, .reason = STR("operator")};
+    uint64_t number = call->number;
+    call_end(p, call, &e);
+    return json_pack("{s:I}", "ended", (json_int_t)number);
+}
+
+/* ---- history --------------------------------------------------------------------------------------- */
+
+static const char *kind_name(enum hist_kind kind)
+{
+    static const char *const names[HIST_KIND_COUNT] = {
+        [HIST_RX_REQUEST] = "received",     [HIST_RX_RESPONSE] = "received",
+        [HIST_TX_REQUEST] = "sent",         [HIST_TX_RESPONSE] = "sent",
+        [HIST_RETRANSMIT] = "sent again",   [HIST_DUPLICATE] = "received again",
+        [HIST_TIMER_ARMED] = "timer armed", [HIST_TIMER_FIRED] = "timer fired",
+        [HIST_TIMER_STOPPED] = "timer cancelled", [HIST_STATE] = "state", [HIST_MEDIA] = "media"};
+    return names[kind];
+}
+
+static struct str timer_name(unsigned code, char mem[1])
+{
+    static const struct str names[HIST_T_COUNT] = {
+        [0] = STR_INIT("?"),
+        [HIST_T_INVITE] = STR_INIT("invite_timeout"), [HIST_T_BYE] = STR_INIT("bye_timeout"),
+        [HIST_T_ACK] = STR_INIT("2xx retransmission"), [HIST_T_ACK_WAIT] = STR_INIT("ACK wait"),
+        [HIST_T_RING] = STR_INIT("ring time"), [HIST_T_RTP] = STR_INIT("rtp_timeout")};
+    if (code < HIST_T_COUNT)
+        return names[code];
+    mem[0] = (char)code;
+    return str_of(mem, 1);
+}
+
+static json_t *event_json(const struct hist_event *e)
+{
+    char mem[1];
+    json_t *j = json_object();
+    json_object_set_new(j, "ms", json_integer(e->ms));
+    json_object_set_new(j, "event", json_string(kind_name((enum hist_kind)e->kind)));
+    json_object_set_new(j, "leg", json_integer(e->leg));
+    switch ((enum hist_kind)e->kind) {
+    case HIST_TIMER_ARMED:
+        json_object_set_new(j, "for_ms", json_integer(e->a));
+        __attribute__((fallthrough));
+    case HIST_TIMER_FIRED:
+    case HIST_TIMER_STOPPED:
+        json_object_set_new(j, "what", api_text(timer_name(e->code, mem)));
+        break;
+    case HIST_STATE:
+        json_object_set_new(j, "what", api_text(call_state_name((enum call_state)e->code)));
+        break;
+    default: /* messages: below 100 it is a method, else a status and its method in `a` */
+        if (e->code < 100) {
+            json_object_set_new(j, "what", api_text(sip_method_name((enum sip_method)e->code)));
+            json_object_set_new(j, "cseq", json_integer(e->a));
+        } else {
+            json_object_set_new(j, "what", json_integer(e->code));
+            if (e->a && e->a < SIP_METHOD_COUNT)
+                json_object_set_new(j, "method",
+                                    api_text(sip_method_name((enum sip_method)e->a)));
+        }
+    }
+    return j;
+}
+
+json_t *api_trace(struct pbx *p, const json_t *params, enum api_error *error)
+{
+    char mem[24];
+    struct call *call = api_call_of(p, params);
+    handle_t tag = call ? call->tag : call_past_find(p, wanted(params, mem));
+    const struct hist *h = hist_find(&p->trace, tag);
+    *error = json_object_get(params, "call") ? API_NOT_FOUND : API_INVALID_PARAMS;
+    if (!h)
+        return NULL;
+    json_t *j = json_object(), *events = json_array();
+    unsigned n = h->total < HIST_EVENTS ? h->total : HIST_EVENTS;
+    for (unsigned i = 0; i < n; i++)
+        json_array_append_new(events, event_json(hist_event_at(h, i)));
+    json_object_set_new(j, "opened_ms",
+                        json_integer((json_int_t)(pbx_wall_at(p, h->opened) / 1000)));
+    json_object_set_new(j, "live", json_boolean(!h->closed));
+    json_object_set_new(j, "dropped", json_integer(h->total - n));
+    json_object_set_new(j, "events", events);
+    return j;
+}

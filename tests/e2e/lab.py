@@ -1,0 +1,240 @@
+"""The bench of one case: a directory and a loopback network of its own, the server under test, the
+programs that talk to it, and the capture of everything they say."""
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+
+DOMAIN = "pbx.test"
+PHONES = {"1427": "109Q1427", "1428": "109Q1428"}
+
+
+class Fail(Exception):
+    """The program under test did something wrong."""
+
+
+class Skip(Exception):
+    """The case cannot run here."""
+
+
+def check(condition, why):
+    if not condition:
+        raise Fail(why)
+
+
+def equal(got, wanted, what):
+    check(got == wanted, f"{what}: {got!r}, not {wanted!r}")
+
+
+class Job:
+    """A program that belongs to the case; ended with it, by its process id."""
+
+    def __init__(self, name, argv, cwd, env=None, stdin=subprocess.DEVNULL):
+        self.name = name
+        self.log = os.path.join(cwd, name + ".log")
+        with open(self.log, "ab") as out:
+            self.process = subprocess.Popen(argv, cwd=cwd, stdin=stdin, stdout=out,
+                                            stderr=subprocess.STDOUT, env=env,
+                                            start_new_session=True)
+
+    def text(self):
+        with open(self.log, "rb") as f:
+            return f.read().decode("utf-8", "replace")
+
+    def running(self):
+        return self.process.poll() is None
+
+    def wait(self, seconds, status=0):
+        """Ends well within so many seconds, or the case fails."""
+        try:
+            got = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Fail(f"{self.name} is not finished after {seconds} s") from None
+        if status is not None and got != status:
+            last = [line for line in self.text().splitlines() if line.strip()][-3:]
+            raise Fail(f"{self.name}: exit status {got}: {' / '.join(last)[-300:]}")
+
+    def signal(self, number):
+        if self.running():
+            self.process.send_signal(number)
+
+    def end(self, seconds=3):
+        self.signal(signal.SIGTERM)
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Lab:
+    def __init__(self, name, build, directory, net):
+        self.name = name
+        self.program = os.path.join(os.path.abspath(build), "ringdown")
+        self.dir = directory
+        self.net = net
+        self.jobs = []
+        self.server = None
+        self.capture = None
+        self.judged = True
+        self.sources = set()  # addresses whose messages are judged
+        self.starts = 0
+
+    # ---- addresses, time -------------------------------------------------------------------------
+
+    def ip(self, last):
+        return f"{self.net}.{last}"
+
+    @property
+    def pbx(self):
+        return self.ip(104)
+
+    @property
+    def trunk(self):
+        return self.ip(77)
+
+    @staticmethod
+    def phone(number):
+        return {"1427": 55, "1428": 54}[number]
+
+    @staticmethod
+    def until(condition, seconds, what):
+        """Polls; returns what the condition returned, or fails the case."""
+        deadline = time.monotonic() + seconds
+        while True:
+            value = condition()
+            if value:
+                return value
+            if time.monotonic() > deadline:
+                raise Fail(f"{what}: not within {seconds} s")
+            time.sleep(0.02)
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as f:
+            f.write(text)
+        return self.path(name)
+
+    def job(self, name, argv, **more):
+        job = Job(name, argv, self.dir, **more)
+        self.jobs.append(job)
+        return job
+
+    # ---- the server ------------------------------------------------------------------------------
+
+    def config(self):
+        """A configuration as a tree; JSON is YAML. The fixture of two phones and a trunk."""
+        return {
+            "sip": {"domain": DOMAIN, "call_id_host": self.trunk,
+                    "listen": [f"udp:{self.pbx}:5060", f"tcp:{self.pbx}:5060"]},
+            "media": {"address": self.pbx, "ports": "20000-20199", "codecs": ["PCMU", "PCMA"]},
+            "extensions": [
+                {"number": n, "username": user, "password": "secret-" + n, "name": "Phone " + n,
+                 "did": ["0708666" + n]} for n, user in PHONES.items()],
+            "trunks": [{"name": "carrier", "uri": f"sip:{self.trunk}:5080"}],
+            "routes": [{"match": "^0[0-9]+$", "to": "trunk:carrier"}],
+            "trunk": {"options_interval": 0},
+            "web": {"listen": ""},
+            "store": {"url": "sqlite:" + self.path("ringdown.db")},
+            "ctl": {"socket": self.path("ctl.sock")},
+        }
+
+    def put_config(self, config):
+        return self.write("ringdown.yaml", json.dumps(config, indent=1, ensure_ascii=False))
+
+    def start(self, config=None):
+        if config is not None or not os.path.exists(self.path("ringdown.yaml")):
+            self.put_config(config or self.config())
+        self.sources.add(self.pbx)
+        self.starts += 1
+        name = "server" if self.starts == 1 else f"server{self.starts}"
+        self.server = self.job(name, [self.program, "serve", "-c", "ringdown.yaml"])
+        self.until(self.is_ready, 10, "the server is ready")
+        return self.server
+
+    def is_ready(self):
+        check(self.server.running(), "the server ended at its start: " + self.server.text()[-300:])
+        return " serves " in self.server.text()
+
+    def alive(self):
+        check(self.server.running(), f"the server died: {self.server.text()[-300:]}")
+
+    def ctl_run(self, *words):
+        return subprocess.run([self.program, "ctl", "-s", self.path("ctl.sock"), *words],
+                              cwd=self.dir, capture_output=True, text=True, timeout=10,
+                              check=False)
+
+    def ctl(self, *words):
+        done = self.ctl_run("--json", *words)
+        check(done.returncode == 0, f"ctl {' '.join(words)}: {done.stderr.strip()[:200]}")
+        try:
+            return json.loads(done.stdout)
+        except ValueError:
+            raise Fail(f"ctl {' '.join(words)}: no JSON: {done.stdout[:100]!r}") from None
+
+    def query(self, sql, *values):
+        db = sqlite3.connect(f"file:{self.path('ringdown.db')}?mode=ro", uri=True, timeout=5)
+        try:
+            db.row_factory = sqlite3.Row
+            return [dict(row) for row in db.execute(sql, values)]
+        finally:
+            db.close()
+
+    def cdrs(self, n):
+        """The n call records there must be, in the order of their calls."""
+        rows = self.until(lambda: self.cdr_rows(n), 5, f"{n} call records")
+        equal(len(rows), n, "call records")
+        for row in rows:
+            row["legs"] = json.loads(row["legs"])
+        return rows
+
+    def cdr_rows(self, n):
+        rows = self.query("SELECT * FROM cdr ORDER BY start_ms")
+        return rows if len(rows) >= n else None
+
+    def quiet(self):
+        """No call, dialog or transaction is left over."""
+        def idle():
+            return self.ctl("status").get("calls") == 0
+        self.until(idle, 5, "no call is left")
+
+    # ---- the capture -----------------------------------------------------------------------------
+
+    def listen(self):
+        try:
+            self.capture = self.job("dumpcap", [
+                "dumpcap", "-q", "-i", "lo", "-f", f"net {self.net}.0/24", "-B", "8",
+                "--update-interval", "50", "-w", self.path("capture.pcapng")])
+        except FileNotFoundError:
+            raise Skip("dumpcap is not installed") from None
+        self.until(lambda: self.marked(b"capture begins"), 10, "the capture begins")
+
+    def marked(self, words):
+        """Sends a mark and says whether one is in the capture: what came before it is then, too."""
+        if not self.capture.running():
+            raise Skip("dumpcap may not capture here: " + self.capture.text().strip()[-200:])
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.sendto(words, (self.ip(254), 9))
+        try:
+            with open(self.path("capture.pcapng"), "rb") as f:
+                return words in f.read()
+        except FileNotFoundError:
+            return False
+
+    def unlisten(self):
+        if self.capture and self.capture.running():
+            self.until(lambda: self.marked(b"capture ends"), 10, "the capture ends")
+            self.capture.signal(signal.SIGINT)
+            self.capture.wait(10, None)
+
+    # ---- the end ---------------------------------------------------------------------------------
+
+    def close(self):
+        for job in reversed(self.jobs):
+            if job.running():
+                job.end()

@@ -1,0 +1,142 @@
+/* expect ...: what must be true of the PBX and the world. */
+#include "base/num.h"
+#include "play.h"
+
+static void quiet(struct play *p, const struct ua *only)
+{
+    for (unsigned i = 0; i < p->n_uas; i++) {
+        struct ua *ua = &p->ua[i];
+        if ((only && ua != only) || p->ignored[i] || list_empty(&ua->inbox))
+            continue;
+        const struct ua_rx *rx = container_of(ua->inbox.next, struct ua_rx, node);
+        ptrdiff_t nl = str_chr(rx->bytes, '\r');
+        play_fail(p, &p->st->line, STR_FMT " got \"%.*s\"%s at %.3f s, which nobody expected",
+                  STR_ARG(ua->name), (int)nl, rx->bytes.p, rx->again ? " again" : "",
+                  (double)((int64_t)(rx->at - p->mark)) / 1e6);
+    }
+}
+
+/* expect nothing [for TIME] [at NAME] */
+static void nothing(struct play *p)
+{
+    uint64_t d = 0;
+    struct ua *only = NULL;
+    for (int i = 2; i + 1 < p->n_words; i += 2) {
+        if (str_eq(p->word[i], STR("at"))) {
+            only = play_ua(p, p->word[i + 1]);
+            if (!only)
+                play_fail(p, &p->st->line, "who is " STR_FMT "?", STR_ARG(p->word[i + 1]));
+        } else if (!str_eq(p->word[i], STR("for")) || script_duration(&d, p->word[i + 1])) {
+            play_fail(p, &p->st->line, "expect nothing [for TIME] [at NAME]");
+        }
+    }
+    quiet(p, only);
+    if (p->failed)
+        return;
+    play_until(p, p->w.now + d);
+    quiet(p, only);
+}
+
+static void number(struct play *p, struct str name, struct str op, struct str want)
+{
+    uint64_t got;
+    bool ok = false;
+    if (count_get(p, name, &got)) {
+        play_fail(p, &p->st->line, "there is no number " STR_FMT, STR_ARG(name));
+        return;
+    }
+    struct str text = ua_text(&p->w, "%llu", (unsigned long long)got);
+    if (!field_compare(text, op, want, &ok))
+        play_fail(p, &p->st->line, "what is " STR_FMT "?", STR_ARG(op));
+    else if (!ok)
+        play_fail(p, &p->st->line, STR_FMT ": expected " STR_FMT " " STR_FMT ", got " STR_FMT,
+                  STR_ARG(name), STR_ARG(op), STR_ARG(want), STR_ARG(text));
+}
+
+/* expect clean: nothing of any call is left. */
+static void clean(struct play *p)
+{
+    static const char *const names[] = {"calls", "legs", "sessions", "dialogs", "transactions",
+                                        "timers", "ports", "streams", "audit_reaped", "reaped"};
+    for (unsigned i = 0; i < ARRAY_LEN(names) && !p->failed; i++)
+        number(p, str_z(names[i]), STR("="), STR("0"));
+}
+
+static struct world_stream *stream_of(struct play *p, struct str name)
+{
+    struct ua *ua = play_ua(p, name);
+    if (!ua || !ua->call) {
+        play_fail(p, &p->st->line, STR_FMT " has no call", STR_ARG(name));
+        return NULL;
+    }
+    struct addr rtp = ua->host.addr;
+    rtp.port = ua->call->rtp_port;
+    return world_stream_to(&p->w, &rtp);
+}
+
+/* expect media A B: what A sends reaches B and back. expect no media A B. */
+static void media(struct play *p, int at, bool wanted)
+{
+    if (p->n_words != at + 2) {
+        play_fail(p, &p->st->line, "expect [no] media NAME NAME");
+        return;
+    }
+    struct world_stream *a = stream_of(p, p->word[at]), *b = stream_of(p, p->word[at + 1]);
+    bool joined = a && b && a->peer == b->id && b->peer == a->id;
+    if (joined != wanted)
+        play_fail(p, &p->st->line, "the media of " STR_FMT " and " STR_FMT " %s joined",
+                  STR_ARG(p->word[at]), STR_ARG(p->word[at + 1]), joined ? "is" : "is not");
+}
+
+/* expect no THINGS, expect no cdr, expect no media A B */
+static void none(struct play *p)
+{
+    if (str_eq(p->word[2], STR("cdr"))) {
+        if (p->cdr_at->next != &p->w.cdrs)
+            play_fail(p, &p->st->line, "there is another call record");
+    } else if (str_eq(p->word[2], STR("media"))) {
+        media(p, 3, false);
+    } else {
+        number(p, p->word[2], STR("="), STR("0"));
+    }
+}
+
+/* expect api METHOD contains TEXT */
+static void api(struct play *p)
+{
+    size_t cap = 256 * 1024;
+    struct buf b;
+    buf_init(&b, arena_take(&p->w.arena, cap), cap);
+    struct str request = ua_text(
+        &p->w, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" STR_FMT "\",\"params\":{}}",
+        STR_ARG(p->word[2]));
+    world_api(&p->w, request, &b);
+    bool ok = false;
+    if (p->n_words != 5 || !field_compare(buf_str(&b), p->word[3], p->word[4], &ok))
+        play_fail(p, &p->st->line, "expect api METHOD contains TEXT");
+    else if (!ok)
+        play_fail(p, &p->st->line, "the API said " STR_FMT, STR_ARG(buf_str(&b)));
+}
+
+void expect_statement(struct play *p)
+{
+    struct str what = p->n_words > 1 ? p->word[1] : STR_NONE;
+    if (str_eq(what, STR("nothing")))
+        nothing(p);
+    else if (str_eq(what, STR("clean")))
+        clean(p);
+    else if (str_eq(what, STR("cdr")))
+        cdr_statement(p);
+    else if (str_eq(what, STR("media")))
+        media(p, 2, true);
+    else if (str_eq(what, STR("api")) && p->n_words > 2)
+        api(p);
+    else if (str_eq(what, STR("no")) && p->n_words > 2)
+        none(p);
+    else if (str_eq(what, STR("stat")) && p->n_words == 5)
+        number(p, p->word[2], p->word[3], p->word[4]);
+    else if (p->n_words == 4)
+        number(p, what, p->word[2], p->word[3]);
+    else
+        play_fail(p, &p->st->line, "expect what?");
+}
