@@ -1,7 +1,7 @@
 /* What reading one SIP message costs: ours beside Sofia-SIP and osip2, the same INVITE, one after
  * the other in one run. Ours reads everything into types: the start line, all headers indexed,
- * every Via, From, To, CSeq, the Contact, every Record-Route and Route. The others do what their one call to
- * parse a message does. CPU time, the median of five rounds. */
+ * every Via, From, To, CSeq, the Contact, every Record-Route and Route. The others do what their
+ * one call to parse a message does. CPU time, the median of five rounds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -80,7 +80,7 @@ static void ours_full(void)
     struct sip_values it = sip_values(&m, SIP_H_VIA);
     struct sip_via via;
     struct str v;
-    unsigned n = 0;
+    unsigned n = sip_values_next(&it, &v) && m.via.host.n; /* the topmost is typed already */
     while (sip_values_next(&it, &v))
         n += sip_via_parse(&via, v) == 0;
     n += m.contact.uri.host.n != 0;

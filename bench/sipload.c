@@ -18,6 +18,7 @@
 #include "base/num.h"
 #include "load_msg.h"
 #include "load_net.h"
+#include "load_req.h"
 
 enum mode { MODE_REG, MODE_CALL, MODE_HOLD };
 enum op_state { OP_FREE, OP_REGISTER, OP_AUTHORIZED, OP_INVITE, OP_HELD, OP_BYE };
@@ -28,10 +29,8 @@ enum op_state { OP_FREE, OP_REGISTER, OP_AUTHORIZED, OP_INVITE, OP_HELD, OP_BYE 
 
 struct op {
     uint8_t state;
-    uint32_t generation, user;
     uint64_t started_us, last_us;
-    uint16_t to_n, target_n, route_n;
-    char to[256], target[256], route[1024];
+    struct load_req req;
 };
 
 struct options {
@@ -64,108 +63,22 @@ static uint64_t clock_us(clockid_t id)
     return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
 }
 
-/* ---- requests ----------------------------------------------------------------------------------
- */
-
-static void put_call_id(struct buf *b, const struct load *l, const struct op *op)
-{
-    buf_ch(b, 's');
-    buf_u64(b, (uint64_t)(op - l->op));
-    buf_ch(b, '-');
-    buf_u64(b, op->generation);
-}
-
-/* Via and Max-Forwards. RFC 3581: rport, so that answers find us. */
-static void put_top(struct buf *b, const struct load *l, const struct op *op, char kind)
-{
-    buf_lit(b, "Via: SIP/2.0/UDP 127.0.0.1:");
-    buf_u64(b, kind == 'r' || kind == 'a' ? l->phone->port : l->caller->port);
-    buf_lit(b, ";rport;branch=z9hG4bK-");
-    buf_ch(b, kind);
-    put_call_id(b, l, op);
-    buf_lit(b, "\r\nMax-Forwards: 70\r\n");
-}
-
-static void put_aor(struct buf *b, const struct load_user *u)
-{
-    buf_lit(b, "<sip:");
-    buf_z(b, u->number);
-    buf_lit(b, "@127.0.0.1>");
-}
+/* ---- the life of an operation ---------------------------------------------------------------- */
 
 static void send_register(struct load *l, struct op *op, struct str challenge)
 {
-    const struct load_user *u = &l->user[op->user];
     struct buf b;
     load_sock_take(l->phone, &l->server, &b);
-    buf_lit(&b, "REGISTER sip:127.0.0.1 SIP/2.0\r\n");
-    put_top(&b, l, op, challenge.p ? 'a' : 'r');
-    buf_lit(&b, "From: ");
-    put_aor(&b, u);
-    buf_lit(&b, ";tag=t");
-    buf_u64(&b, op->generation);
-    buf_lit(&b, "\r\nTo: ");
-    put_aor(&b, u);
-    buf_lit(&b, "\r\nCall-ID: ");
-    put_call_id(&b, l, op);
-    buf_lit(&b, "\r\nCSeq: ");
-    buf_ch(&b, challenge.p ? '2' : '1');
-    buf_lit(&b, " REGISTER\r\nContact: <sip:");
-    buf_z(&b, u->number);
-    buf_lit(&b, "@127.0.0.1:");
-    buf_u64(&b, l->phone->port);
-    buf_lit(&b, ">\r\n");
-    if (challenge.p)
-        load_authorization(&b, u, challenge, STR("sip:127.0.0.1"));
-    buf_lit(&b, "Expires: ");
-    buf_u64(&b, l->o.expires);
-    buf_lit(&b, "\r\nUser-Agent: sipload\r\nContent-Length: 0\r\n\r\n");
+    load_register(&b, &op->req, challenge, (unsigned)l->o.expires);
     load_sock_put(l->phone, &b);
     op->state = challenge.p ? OP_AUTHORIZED : OP_REGISTER;
-}
-
-static void put_from(struct buf *b, const struct op *op)
-{
-    buf_lit(b, "From: \"Caller\" <sip:01077141436@127.0.0.1>;tag=t");
-    buf_u64(b, op->generation);
-    buf_lit(b, "\r\n");
-}
-
-static void put_ids(struct buf *b, const struct load *l, const struct op *op, const char *cseq)
-{
-    buf_lit(b, "Call-ID: ");
-    put_call_id(b, l, op);
-    buf_lit(b, "\r\nCSeq: ");
-    buf_z(b, cseq);
-    buf_lit(b, "\r\n");
-}
-
-static void put_target(struct buf *b, const struct load *l, const struct op *op)
-{
-    buf_lit(b, "sip:");
-    buf_z(b, l->user[op->user].number);
-    buf_lit(b, "@127.0.0.1:");
-    buf_u64(b, l->o.server_port);
 }
 
 static void send_invite(struct load *l, struct op *op)
 {
     struct buf b;
     load_sock_take(l->caller, &l->server, &b);
-    buf_lit(&b, "INVITE ");
-    put_target(&b, l, op);
-    buf_lit(&b, " SIP/2.0\r\n");
-    put_top(&b, l, op, 'i');
-    put_from(&b, op);
-    buf_lit(&b, "To: ");
-    put_aor(&b, &l->user[op->user]);
-    buf_lit(&b, "\r\n");
-    put_ids(&b, l, op, "1 INVITE");
-    buf_lit(&b, "Contact: <sip:01077141436@127.0.0.1:");
-    buf_u64(&b, l->caller->port);
-    buf_lit(&b, ">\r\nAllow: INVITE, ACK, CANCEL, OPTIONS, BYE, UPDATE, INFO\r\n"
-                "Supported: replaces, timer\r\nUser-Agent: sipload\r\n");
-    load_sdp_body(&b, (unsigned)l->o.rtp_port);
+    load_invite(&b, &op->req, (unsigned)l->o.rtp_port);
     load_sock_put(l->caller, &b);
     op->state = OP_INVITE;
 }
@@ -174,41 +87,17 @@ static void send_in_dialog(struct load *l, struct op *op, const char *method, co
 {
     struct buf b;
     load_sock_take(l->caller, &l->server, &b);
-    buf_z(&b, method);
-    buf_ch(&b, ' ');
-    buf_put(&b, op->target, op->target_n);
-    buf_lit(&b, " SIP/2.0\r\n");
-    put_top(&b, l, op, method[0] == 'A' ? 'k' : 'b');
-    buf_put(&b, op->route, op->route_n);
-    put_from(&b, op);
-    buf_lit(&b, "To: ");
-    buf_put(&b, op->to, op->to_n);
-    buf_lit(&b, "\r\n");
-    put_ids(&b, l, op, cseq);
-    buf_lit(&b, "User-Agent: sipload\r\nContent-Length: 0\r\n\r\n");
+    load_in_dialog(&b, &op->req, method, cseq);
     load_sock_put(l->caller, &b);
 }
 
-/* RFC 3261 17.1.1.3: the ACK of a failure has the branch and the target of its INVITE. */
 static void send_failure_ack(struct load *l, const struct op *op, struct str to)
 {
     struct buf b;
     load_sock_take(l->caller, &l->server, &b);
-    buf_lit(&b, "ACK ");
-    put_target(&b, l, op);
-    buf_lit(&b, " SIP/2.0\r\n");
-    put_top(&b, l, op, 'i');
-    put_from(&b, op);
-    buf_lit(&b, "To: ");
-    buf_str_put(&b, to);
-    buf_lit(&b, "\r\n");
-    put_ids(&b, l, op, "1 ACK");
-    buf_lit(&b, "Content-Length: 0\r\n\r\n");
+    load_failure_ack(&b, &op->req, to);
     load_sock_put(l->caller, &b);
 }
-
-/* ---- the life of an operation ------------------------------------------------------------------
- */
 
 static void op_end(struct load *l, struct op *op, bool ok)
 {
@@ -225,8 +114,8 @@ static void op_end(struct load *l, struct op *op, bool ok)
 static void op_start(struct load *l)
 {
     struct op *op = &l->op[l->free_op[--l->n_free]];
-    op->generation = l->generation++;
-    op->user = (uint32_t)(l->started++ % l->o.users);
+    op->req.generation = l->generation++;
+    op->req.user = &l->user[l->started++ % l->o.users];
     op->started_us = op->last_us = l->now_us;
     if (l->o.mode == MODE_REG)
         send_register(l, op, STR_NONE);
@@ -250,31 +139,6 @@ static void on_register(struct load *l, struct op *op, const struct load_seen *m
     op_end(l, op, m->status == 200);
 }
 
-/* Keeps what the ACK and the BYE need: RFC 3261 12.1.2. */
-static bool keep_dialog(struct op *op, const struct load_seen *m)
-{
-    struct buf b;
-    buf_init(&b, op->to, sizeof(op->to));
-    buf_str_put(&b, m->to);
-    op->to_n = (uint16_t)b.n;
-    bool full = b.full;
-    ptrdiff_t open = str_chr(m->contact, '<');
-    struct str uri = open < 0 ? m->contact : str_from(m->contact, (size_t)open + 1);
-    ptrdiff_t end = str_chr(uri, '>');
-    buf_init(&b, op->target, sizeof(op->target));
-    buf_str_put(&b, end < 0 ? uri : str_sub(uri, 0, (size_t)end));
-    op->target_n = (uint16_t)b.n;
-    full |= b.full;
-    buf_init(&b, op->route, sizeof(op->route));
-    for (unsigned i = m->routes; i-- > 0;) {
-        buf_lit(&b, "Route: ");
-        buf_str_put(&b, m->route[i]);
-        buf_lit(&b, "\r\n");
-    }
-    op->route_n = (uint16_t)b.n;
-    return !full && !b.full && op->target_n > 0;
-}
-
 static void hang_up(struct load *l, struct op *op)
 {
     l->held -= op->state == OP_HELD;
@@ -291,7 +155,7 @@ static void on_invite(struct load *l, struct op *op, const struct load_seen *m)
         return;
     }
     note_latency(l, op);
-    if (!keep_dialog(op, m)) {
+    if (!load_keep_dialog(&op->req, m)) {
         op_end(l, op, false);
         return;
     }
@@ -313,7 +177,7 @@ static struct op *op_of(struct load *l, struct str call_id)
         num_u64(&generation, str_from(call_id, (size_t)dash + 1), UINT32_MAX) || at >= l->o.window)
         return NULL;
     struct op *op = &l->op[at];
-    return op->state != OP_FREE && op->generation == generation ? op : NULL;
+    return op->state != OP_FREE && op->req.generation == generation ? op : NULL;
 }
 
 static void on_response(struct load *l, const struct load_seen *m)
@@ -371,8 +235,7 @@ static unsigned receive(struct load *l, struct load_sock *s)
     return n;
 }
 
-/* ---- the loop ----------------------------------------------------------------------------------
- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 static void start_some(struct load *l)
 {
@@ -464,8 +327,7 @@ static void run(struct load *l)
     }
 }
 
-/* ---- options and result ------------------------------------------------------------------------
- */
+/* ---- options and result ---------------------------------------------------------------------- */
 
 static int by_value(const void *a, const void *b)
 {
@@ -576,6 +438,16 @@ static void users_make(struct load *l)
     }
 }
 
+static void ops_make(struct load *l)
+{
+    uint64_t port = l->o.mode == MODE_REG ? l->o.phone_port : l->o.caller_port;
+    for (uint64_t i = l->o.window; i-- > 0;) {
+        l->free_op[l->n_free++] = (uint32_t)i;
+        l->op[i].req = (struct load_req){
+            .slot = (uint32_t)i, .port = (uint16_t)port, .server_port = (uint16_t)l->o.server_port};
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct load l = {.o = options_of(argc, argv)};
@@ -592,8 +464,7 @@ int main(int argc, char **argv)
     l.server =
         (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)l.o.server_port)};
     l.server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    for (uint64_t i = l.o.window; i-- > 0;)
-        l.free_op[l.n_free++] = (uint32_t)i;
+    ops_make(&l);
     users_make(&l);
     l.caller = load_sock_open((uint16_t)l.o.caller_port);
     l.phone = load_sock_open((uint16_t)l.o.phone_port);

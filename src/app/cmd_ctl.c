@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "io/ctl_client.h"
 
-#define DEFAULT_SOCKET "var/ringdown.ctl"
+#define DEFAULT_SOCKET "var/ringdown.sock"
 #define PATIENCE_MS    10000
 
 /* word, method, the parameters it takes by position ("!" must be given), help */
@@ -40,7 +40,7 @@ static void help(void)
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         printf("  %-14s %s\n", words[i].word, words[i].text);
     puts("\n"
-         "  -s, --socket SOCKET  the control socket (var/ringdown.ctl, or RINGDOWN_CTL)\n"
+         "  -s, --socket SOCKET  the control socket (var/ringdown.sock, or RINGDOWN_CTL)\n"
          "      --json           the answer as JSON\n"
          "\n"
          "Exit status: 0 done, 1 refused or nobody there, 2 wrong usage.");

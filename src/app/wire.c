@@ -132,8 +132,12 @@ static void on_closed(void *ctx, usec_t now, const struct flow *flow, int err)
 static void on_failed(void *ctx, usec_t now, const struct flow *to, const struct blob *b, int err)
 {
     struct wire *w = ctx;
-    (void)b;
-    (void)err;
+    if (err == -ENOTCONN && to->conn) { /* RFC 3261 18.2.2: gone, so a new one to the same place */
+        struct flow again = *to;
+        again.conn = 0;
+        net_send(w->net, &again, (struct blob *)(uintptr_t)b);
+        return;
+    }
     pbx_flow_failed(w->pbx, now, to);
     wire_drain(w);
 }
@@ -345,9 +349,8 @@ static int open_net(struct wire *w, struct pbx_conf *conf)
 static int open_db(struct wire *w)
 {
     char note[DB_NOTE_MAX] = "";
-    char url[4200];
-    str_copy_z(url, sizeof(url), w->config->store.url);
-    struct db_config cfg = {.url = url,
+    str_copy_z(w->db_url, sizeof(w->db_url), w->config->store.url);
+    struct db_config cfg = {.url = w->db_url,
                             .schema = pbx_store_schema,
                             .schema_n = pbx_store_schema_n,
                             .statement = pbx_store_statement,
@@ -358,7 +361,7 @@ static int open_db(struct wire *w)
     if (note[0])
         fprintf(stderr, "ringdown: %s\n", note);
     w->db_open = err == 0;
-    return err ? complain(url, err) : 0;
+    return err ? complain(w->db_url, err) : 0;
 }
 
 struct restoring {

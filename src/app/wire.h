@@ -42,7 +42,7 @@ struct wire {
     uint32_t media_n, media_cap;
     unsigned closing;           /* loop_watch_close() not yet confirmed */
     char ctl_path[108];
-    char domain_note[160];
+    char db_url[4200]; /* the database keeps pointing at it */
 };
 
 /* Opens everything that the configuration names and restores what was stored. 0 or a negative

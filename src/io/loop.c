@@ -132,6 +132,8 @@ static void on_limit(uv_timer_t *timer)
 
 void loop_run_once(struct loop *loop, uint32_t wait_ms)
 {
+    /* Nobody turned the loop for a while, perhaps; a timer counts from the time libuv knows. */
+    uv_update_time(&loop->uv);
     uv_timer_start(&loop->limit, on_limit, wait_ms, 0);
     uv_run(&loop->uv, wait_ms ? UV_RUN_ONCE : UV_RUN_NOWAIT);
     uv_timer_stop(&loop->limit);

@@ -91,6 +91,7 @@ void call_done(struct pbx *p)
     struct calls *c = p->calls;
     if (!c)
         return;
+    pbx_timer_stop(p, &c->audit);
     uint32_t at = 0;
     handle_t h;
     struct call *call;
@@ -135,6 +136,15 @@ static void answer_timeout(struct pbx *p, struct pbx_timer *t)
     hist_put(&p->trace, call->tag,
              (struct hist_event){.kind = HIST_TIMER_FIRED, .code = HIST_T_INVITE});
     dial_timeout(p, call);
+}
+
+void call_stop_answer_timer(struct pbx *p, struct call *call)
+{
+    if (!timer_armed(&call->answer_timer.timer))
+        return;
+    pbx_timer_stop(p, &call->answer_timer);
+    hist_put(&p->trace, call->tag,
+             (struct hist_event){.kind = HIST_TIMER_STOPPED, .code = HIST_T_INVITE});
 }
 
 struct call *call_new(struct pbx *p, const struct sip_out *invite)
@@ -203,7 +213,7 @@ void call_end(struct pbx *p, struct call *call, const struct call_ending *e)
 {
     if (call->state == CALL_ENDING)
         return;
-    pbx_timer_stop(p, &call->answer_timer);
+    call_stop_answer_timer(p, call);
     cdr_write(p, call, e);
     call_enter(p, call, CALL_ENDING);
     hang_up_legs(p, call, e);

@@ -110,6 +110,7 @@ struct leg *leg_find(struct pbx *p, handle_t h);
 struct leg *call_caller(struct pbx *p, struct call *call);
 /* The leg that `leg` is joined with: caller <-> winner; NULL before the answer. */
 struct leg *call_other(struct pbx *p, struct call *call, const struct leg *leg);
+void call_stop_answer_timer(struct pbx *p, struct call *call);
 void call_enter(struct pbx *p, struct call *call, enum call_state state);
 /* Ends the call: every leg is hung up (but `except`), the record is written. status is the SIP
  * status that tells why, cause the Q.850 cause (0: from the status). */

@@ -196,9 +196,8 @@ static int init_parts(struct pbx *p)
     int err = trace_init(&p->trace, 1u << 20, p->config->limits.call_histories + 1);
     if (err)
         return err;
-    if (trace_level_parse(&p->trace.level, STR("info")))
-        return -EINVAL;
     p->trace.level = (enum trace_level)p->config->log.level;
+    p->trace.now = p->now;
     p->out = mem_zero(OUT_QUEUE * sizeof(*p->out));
     p->out_cap = OUT_QUEUE;
     err = p->out ? make_core(p) : -ENOMEM;

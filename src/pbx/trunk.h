@@ -25,6 +25,15 @@ MUST_CHECK int trunk_dest(struct pbx *p, const struct config_trunk *t, struct fl
 MUST_CHECK int trunk_answer_challenge(struct pbx *p, const struct config_trunk *t,
                                       const struct sip_out *o);
 
+/* Should calls try it first? Not while it is down or trunk_failed() was called lately
+ * (trunk.down_time). */
+bool trunk_is_usable(struct pbx *p, const struct config_trunk *t);
+/* A call found it silent or refusing (503). */
+void trunk_failed(struct pbx *p, const struct config_trunk *t);
+/* Withdraws our registrations and asks nobody any more; trunk_is_idle() when that is done. */
+void trunk_shutdown(struct pbx *p);
+bool trunk_is_idle(const struct pbx *p);
+
 /* For the API. */
 enum trunk_state { TRUNK_UNKNOWN, TRUNK_UP, TRUNK_DOWN, TRUNK_REGISTERING };
 struct trunk_view {

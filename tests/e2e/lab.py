@@ -8,6 +8,8 @@ import sqlite3
 import subprocess
 import time
 
+import judge
+
 DOMAIN = "pbx.test"
 PHONES = {"1427": "109Q1427", "1428": "109Q1428"}
 
@@ -27,6 +29,24 @@ def check(condition, why):
 
 def equal(got, wanted, what):
     check(got == wanted, f"{what}: {got!r}, not {wanted!r}")
+
+
+CASES = []
+
+
+class Case:
+    def __init__(self, name, function, weight, captured, survives):
+        self.name, self.function, self.weight = name, function, weight
+        self.captured, self.survives = captured, survives
+
+
+def case(name, weight=1, captured=True, survives=True):
+    """Marks a function of a lab as a case. weight: heavier ones begin earlier; survives: the server
+    must still run at the end."""
+    def register(function):
+        CASES.append(Case(name, function, weight, captured, survives))
+        return function
+    return register
 
 
 class Job:
@@ -79,7 +99,8 @@ class Lab:
         self.jobs = []
         self.server = None
         self.capture = None
-        self.judged = True
+        self.echoed = False  # the peers write nonsense, which answers repeat
+        self.heard = None
         self.sources = set()  # addresses whose messages are judged
         self.starts = 0
 
@@ -126,6 +147,28 @@ class Lab:
         return job
 
     # ---- the server ------------------------------------------------------------------------------
+
+    def sipp(self, name, script, last, port=5060, proto="udp", peer=None, more=()):
+        """A SIPp that plays the script at an address of the lab; calls take the server as peer."""
+        scenario = self.write(name + ".xml", script.xml())
+        target = peer or f"{self.pbx}:5060"
+        argv = ["sipp", target, "-sf", scenario, "-i", self.ip(last), "-mi", self.ip(last),
+                "-ci", self.ip(last), "-p", str(port), "-m", "1", "-nostdin", "-timeout", "40s",
+                "-timeout_error", "-trace_err", "-error_file", self.path(name + ".err"),
+                "-cid_str", "%u-%p@%s", "-default_behaviors", "all,-bye", *more]
+        if proto == "tcp":
+            argv += ["-t", "t1"]
+        return self.job(name, argv)
+
+    def bound(self, last, port=5060, proto="udp"):
+        """Waits until somebody listens there."""
+        number = int.from_bytes(socket.inet_aton(self.ip(last)), "little")
+        wanted = f" {number:08X}:{port:04X} "
+
+        def there():
+            with open(f"/proc/net/{proto}", encoding="ascii") as f:
+                return any(wanted in line for line in f)
+        self.until(there, 5, f"somebody listens on {self.ip(last)}:{port}")
 
     def config(self):
         """A configuration as a tree; JSON is YAML. The fixture of two phones and a trunk."""
@@ -209,7 +252,7 @@ class Lab:
         try:
             self.capture = self.job("dumpcap", [
                 "dumpcap", "-q", "-i", "lo", "-f", f"net {self.net}.0/24", "-B", "8",
-                "--update-interval", "50", "-w", self.path("capture.pcapng")])
+                "-w", self.path("capture.pcapng")])
         except FileNotFoundError:
             raise Skip("dumpcap is not installed") from None
         self.until(lambda: self.marked(b"capture begins"), 10, "the capture begins")
@@ -231,6 +274,15 @@ class Lab:
             self.until(lambda: self.marked(b"capture ends"), 10, "the capture ends")
             self.capture.signal(signal.SIGINT)
             self.capture.wait(10, None)
+
+    def messages(self):
+        """Every SIP message of the case; the capture ends with the first look at it."""
+        if self.heard is None:
+            if not self.capture:
+                raise Skip("no capture")
+            self.unlisten()
+            self.heard = judge.packets(self.path("capture.pcapng"))
+        return self.heard
 
     # ---- the end ---------------------------------------------------------------------------------
 

@@ -181,7 +181,7 @@ static int use(struct loader *l, const struct line *line, const struct scope *sc
     }
     char path[512];
     const char *slash = strrchr(line->file, '/');
-    struct str dir = str_of(line->file, slash ? (size_t)(slash - line->file) : 0);
+    struct str dir = slash ? str_of(line->file, (size_t)(slash - line->file)) : STR(".");
     bool in_lib = dir.n >= 4 && str_eq(str_from(dir, dir.n - 4), STR("/lib"));
     snprintf(path, sizeof(path), "%.*s/%s%.*s.inc", (int)dir.n, dir.p, in_lib ? "" : "lib/",
              (int)word[1].n, word[1].p);

@@ -209,6 +209,9 @@ enum sip_txn_state {
     TXN_TERMINATED,
     TXN_STATES
 };
+/* The request that a client transaction sent; none: no such transaction. Valid until the next
+ * command or input. For who answers a challenge (see auth_client.h). */
+struct str sip_txn_sent(const struct sip_core *c, handle_t txn);
 struct str sip_txn_kind_name(enum sip_txn_kind kind);
 struct str sip_txn_state_name(enum sip_txn_kind kind, enum sip_txn_state state);
 /* Does this machine have this state? */

@@ -16,6 +16,12 @@ bool sip_core_rtt(const struct sip_core *c, uint32_t *at, struct sip_rtt *ret)
     return rtt_next(c->rtt, at, &c->conf.timers, ret);
 }
 
+struct str sip_txn_sent(const struct sip_core *c, handle_t txn)
+{
+    const struct sip_txn *t = txn_find(c, txn);
+    return t && (t->kind == TXN_ICT || t->kind == TXN_NICT) ? blob_str(t->last) : STR_NONE;
+}
+
 /* A session must have something that will end it: a peer that can still speak, a timer, a
  * transaction. A dialog must have a session. Whatever has not is ended here and counted: that it
  * stays 0 is what the simulator proves. */

@@ -66,7 +66,8 @@ static void stop(struct sip_core *c, struct sip_txn *t, struct timer *timer)
         return;
     char letter = timer == &t->retry ? t->retry_letter : t->life_letter;
     timer_stop(&c->wheel, timer);
-    core_hist_timer(c, t->tag, t->leg, HIST_TIMER_STOPPED, (unsigned)letter, 0);
+    if (letter) /* the 200 ms before a 100 have none */
+        core_hist_timer(c, t->tag, t->leg, HIST_TIMER_STOPPED, (unsigned)letter, 0);
 }
 
 static void retry_op(struct sip_core *c, struct sip_txn *t, const struct txn_cell *cell)

@@ -537,7 +537,7 @@ void dial_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
     leg->state = LEG_ANSWERED;
     leg->status = o->status;
     call->winner = slot_handle(&p->calls->legs, leg);
-    pbx_timer_stop(p, &call->answer_timer);
+    call_stop_answer_timer(p, call);
     cancel_others(p, call, leg);
     unsigned status = leg_sdp_of(p, o->msg, &sdp) ? 502 : !sdp ? 488 : 0;
     if (!status)

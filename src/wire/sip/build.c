@@ -183,6 +183,8 @@ static void put_top_via(struct sip_build *w, const struct sip_via *via, const st
     } else {
         struct str rest = via->params, name, value;
         struct str head = str_sub(via->whole, 0, (size_t)(via->params.p - via->whole.p));
+        /* White space may stand on both sides of the ';' that ends the head. */
+        head = str_trim(head);
         put_text(w, str_trim(str_sub(head, 0, head.n - 1)), true);
         while (sip_param_next(&rest, &name, &value)) {
             if (str_ieq(name, STR("rport")) || str_ieq(name, STR("received")))

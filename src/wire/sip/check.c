@@ -110,12 +110,11 @@ static enum sip_verdict check_cseq(struct sip_msg *m, struct str value)
 static enum sip_verdict check_call_id(struct sip_msg *m, struct str value)
 {
     const char *end = value.p + value.n;
-    unsigned at = 0;
-    const char *p = value.p;
-    for (; p < end && lex_is(*p, LEX_VISIBLE); p++)
-        at += *p == '@';
+    ptrdiff_t at = str_chr(value, '@');
     m->call_id = STR_NONE;
-    if (p < end || value.n == 0 || at > 1 || value.p[0] == '@' || end[-1] == '@')
+    if (value.n == 0 || lex_span(value.p, end, LEX_VISIBLE) < end)
+        return SIP_BAD_CALL_ID;
+    if (at == 0 || (at > 0 && (end[-1] == '@' || str_rchr(value, '@') != at)))
         return SIP_BAD_CALL_ID;
     m->call_id = value;
     return SIP_OK;

@@ -1,54 +1,96 @@
 #include "wire/sip/digest.h"
 
+/* OpenSSL's EVP allocates a context at each beginning of a digest, and this is done for every
+ * message: the older functions below it work in our memory. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <errno.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/md5.h>
+#include <openssl/sha.h>
 
 #include "base/mem.h"
 #include "wire/sip/lex.h"
 
-/* One context an algorithm: starting again with the digest it already has costs OpenSSL nothing
- * but the initial state. */
+union digest_state {
+    MD5_CTX md5;
+    SHA256_CTX sha256;
+    SHA512_CTX sha512;
+};
+
+/* The beginning of each algorithm. */
 struct digest {
-    EVP_MD *md[DIGEST_ALG_COUNT];
-    EVP_MD_CTX *ctx[DIGEST_ALG_COUNT];
+    union digest_state start[DIGEST_ALG_COUNT];
 };
 
 struct alg_row {
     struct str name;
-    const char *openssl;
+    uint8_t bytes;
 };
 
 static const struct alg_row algs[DIGEST_ALG_COUNT] = {
-    [DIGEST_MD5] = {STR_INIT("MD5"), "MD5"},
-    [DIGEST_SHA256] = {STR_INIT("SHA-256"), "SHA2-256"},
-    [DIGEST_SHA512_256] = {STR_INIT("SHA-512-256"), "SHA2-512/256"},
+    [DIGEST_MD5] = {STR_INIT("MD5"), MD5_DIGEST_LENGTH},
+    [DIGEST_SHA256] = {STR_INIT("SHA-256"), SHA256_DIGEST_LENGTH},
+    [DIGEST_SHA512_256] = {STR_INIT("SHA-512-256"), SHA256_DIGEST_LENGTH},
 };
+
+/* FIPS 180-4 5.3.6: SHA-512/t is SHA-512 that begins with the SHA-512 of its own name, itself begun
+ * with every word of the usual beginning inverted in part. */
+static bool start_sha512_256(SHA512_CTX *ret)
+{
+    static const char name[] = "SHA-512/256";
+    uint8_t out[SHA512_DIGEST_LENGTH];
+    SHA512_CTX c;
+    bool ok = SHA512_Init(&c) == 1;
+    for (unsigned i = 0; i < 8; i++)
+        c.h[i] ^= 0xa5a5a5a5a5a5a5a5ull;
+    ok &= SHA512_Update(&c, name, sizeof(name) - 1) == 1;
+    ok &= SHA512_Final(out, &c) == 1 && SHA512_Init(ret) == 1;
+    for (unsigned i = 0; i < 8; i++) {
+        uint64_t word = 0;
+        for (unsigned k = 0; k < 8; k++)
+            word = word << 8 | out[8 * i + k];
+        ret->h[i] = word;
+    }
+    ret->md_len = SHA256_DIGEST_LENGTH;
+    return ok;
+}
 
 struct digest *digest_new(void)
 {
     struct digest *d = mem_zero(sizeof(*d));
-    for (unsigned i = 0; d && i < DIGEST_ALG_COUNT; i++) {
-        d->md[i] = EVP_MD_fetch(NULL, algs[i].openssl, NULL);
-        d->ctx[i] = EVP_MD_CTX_new();
-        if (!d->md[i] || !d->ctx[i] || !EVP_DigestInit_ex2(d->ctx[i], d->md[i], NULL)) {
-            digest_free(d);
-            return NULL;
-        }
+    if (d &&
+        (!MD5_Init(&d->start[DIGEST_MD5].md5) || !SHA256_Init(&d->start[DIGEST_SHA256].sha256) ||
+         !start_sha512_256(&d->start[DIGEST_SHA512_256].sha512))) {
+        digest_free(d);
+        return NULL;
     }
     return d;
 }
 
 void digest_free(struct digest *d)
 {
-    if (!d)
-        return;
-    for (unsigned i = 0; i < DIGEST_ALG_COUNT; i++) {
-        EVP_MD_CTX_free(d->ctx[i]);
-        EVP_MD_free(d->md[i]);
-    }
     mem_free(d);
+}
+
+static void digest_put(union digest_state *h, enum digest_alg alg, const void *p, size_t n)
+{
+    if (alg == DIGEST_MD5)
+        MD5_Update(&h->md5, p, n);
+    else if (alg == DIGEST_SHA256)
+        SHA256_Update(&h->sha256, p, n);
+    else
+        SHA512_Update(&h->sha512, p, n);
+}
+
+static void digest_end(union digest_state *h, enum digest_alg alg,
+                       uint8_t out[SHA512_DIGEST_LENGTH])
+{
+    if (alg == DIGEST_MD5)
+        MD5_Final(out, &h->md5);
+    else if (alg == DIGEST_SHA256)
+        SHA256_Final(out, &h->sha256);
+    else
+        SHA512_Final(out, &h->sha512);
 }
 
 int digest_alg_parse(enum digest_alg *ret, struct str s)
@@ -138,21 +180,19 @@ int digest_parse(struct digest_fields *ret, struct str value)
     return 0;
 }
 
-static void hash_parts(struct digest *d, enum digest_alg alg, const struct str *part, unsigned n,
-                       struct digest_hex *ret)
+static void digest_parts(struct digest *d, enum digest_alg alg, const struct str *part, unsigned n,
+                         struct digest_hex *ret)
 {
     static const char hex[] = "0123456789abcdef";
-    unsigned char out[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-    EVP_MD_CTX *ctx = d->ctx[alg];
-    bool ok = EVP_DigestInit_ex2(ctx, NULL, NULL) == 1;
+    uint8_t out[SHA512_DIGEST_LENGTH];
+    union digest_state h = d->start[alg];
+    unsigned size = algs[alg].bytes;
     for (unsigned i = 0; i < n; i++) {
         if (i)
-            ok &= EVP_DigestUpdate(ctx, ":", 1) == 1;
-        ok &= EVP_DigestUpdate(ctx, part[i].p, part[i].n) == 1;
+            digest_put(&h, alg, ":", 1);
+        digest_put(&h, alg, part[i].p, part[i].n);
     }
-    ok &= EVP_DigestFinal_ex(ctx, out, &size) == 1;
-    BUG_ON(!ok || size * 2 > sizeof(ret->text));
+    digest_end(&h, alg, out);
     for (unsigned i = 0; i < size; i++) {
         ret->text[2 * i] = hex[out[i] >> 4];
         ret->text[2 * i + 1] = hex[out[i] & 15];
@@ -163,31 +203,53 @@ static void hash_parts(struct digest *d, enum digest_alg alg, const struct str *
 void digest_ha1(struct digest *d, enum digest_alg alg, struct str user, struct str realm,
                 struct str password, struct digest_hex *ret)
 {
-    hash_parts(d, alg, (const struct str[]){user, realm, password}, 3, ret);
+    digest_parts(d, alg, (const struct str[]){user, realm, password}, 3, ret);
 }
 
 void digest_response(struct digest *d, enum digest_alg alg, const struct digest_hex *ha1,
                      const struct digest_fields *f, struct str method, struct digest_hex *ret)
 {
     struct digest_hex ha2;
-    hash_parts(d, alg, (const struct str[]){method, f->uri}, 2, &ha2);
+    digest_parts(d, alg, (const struct str[]){method, f->uri}, 2, &ha2);
     struct str a1 = str_of(ha1->text, ha1->n), a2 = str_of(ha2.text, ha2.n);
     if (f->qop.n)
-        hash_parts(d, alg, (const struct str[]){a1, f->nonce, f->nc, f->cnonce, f->qop, a2}, 6,
-                   ret);
+        digest_parts(d, alg, (const struct str[]){a1, f->nonce, f->nc, f->cnonce, f->qop, a2}, 6,
+                     ret);
     else
-        hash_parts(d, alg, (const struct str[]){a1, f->nonce, a2}, 3, ret);
+        digest_parts(d, alg, (const struct str[]){a1, f->nonce, a2}, 3, ret);
+}
+
+/* RFC 2104: H(key ^ opad, H(key ^ ipad, text)), with the block of SHA-256. */
+static void mac_pass(const uint8_t key[64], uint8_t pad, struct str text, uint8_t out[32])
+{
+    uint8_t block[64];
+    SHA256_CTX c;
+    for (unsigned i = 0; i < sizeof(block); i++)
+        block[i] = key[i] ^ pad;
+    SHA256_Init(&c);
+    SHA256_Update(&c, block, sizeof(block));
+    SHA256_Update(&c, text.p, text.n);
+    SHA256_Final(out, &c);
 }
 
 void digest_hmac(const void *key, size_t key_n, struct str msg, uint8_t *out, size_t n)
 {
-    unsigned char full[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-    BUG_ON(n > 32 || key_n > INT32_MAX);
-    const unsigned char *p =
-        HMAC(EVP_sha256(), key, (int)key_n, (const unsigned char *)msg.p, msg.n, full, &size);
-    BUG_ON(!p || size < n);
-    memcpy(out, full, n);
+    uint8_t block[64] = {0}, inner[32], outer[32];
+    BUG_ON(n > sizeof(outer));
+    if (key_n > sizeof(block))
+        SHA256(key, key_n, block);
+    else
+        memcpy(block, key, key_n);
+    mac_pass(block, 0x36, msg, inner);
+    mac_pass(block, 0x5c, str_of((const char *)inner, sizeof(inner)), outer);
+    memcpy(out, outer, n);
+}
+
+void digest_mac(struct digest *d, const void *key, size_t key_n, struct str msg, uint8_t *out,
+                size_t n)
+{
+    BUG_ON(key_n > 64);
+    digest_hmac(key, key_n, msg, out, n);
 }
 
 bool digest_eq(struct str a, struct str b)

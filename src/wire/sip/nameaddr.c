@@ -76,9 +76,11 @@ const char *nameaddr_scan(const char *p, const char *end, unsigned flags, struct
 
 int sip_nameaddr_parse(struct sip_nameaddr *ret, struct str s)
 {
-    struct sip_nameaddr na;
-    if (s.n == 0 || nameaddr_scan(s.p, s.p + s.n, NAMEADDR_QUERY, &na) != s.p + s.n)
-        return -EINVAL;
-    *ret = na;
-    return 0;
+    /* The old value is set aside, not the new one copied over: reading back what was just written
+     * in smaller pieces stalls the processor. */
+    struct sip_nameaddr old = *ret;
+    if (s.n && nameaddr_scan(s.p, s.p + s.n, NAMEADDR_QUERY, ret) == s.p + s.n)
+        return 0;
+    *ret = old;
+    return -EINVAL;
 }

@@ -278,7 +278,11 @@ static inline uint16_t index_put(struct pass *s, struct str name, struct str val
 {
     struct sip_msg *m = s->m;
     uint16_t i = ++m->n_hdrs;
-    m->hdr[i - 1] = (struct sip_hdr){name, value, (uint16_t)id, 0};
+    struct sip_hdr *h = &m->hdr[i - 1];
+    h->name = name;
+    h->value = value;
+    h->id = (uint16_t)id;
+    h->next = 0;
     if (id == SIP_H_OTHER)
         return i;
     if (m->first[id])

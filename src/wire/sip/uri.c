@@ -169,11 +169,13 @@ int uri_scan(struct sip_uri *ret, struct str s)
 
 int sip_uri_parse(struct sip_uri *ret, struct str s)
 {
-    struct sip_uri u;
-    if (uri_scan(&u, s))
-        return -EINVAL;
-    *ret = u;
-    return 0;
+    /* The old value is set aside, not the new one copied over: reading back what was just written
+     * in smaller pieces stalls the processor. */
+    struct sip_uri old = *ret;
+    if (uri_scan(ret, s) == 0)
+        return 0;
+    *ret = old;
+    return -EINVAL;
 }
 
 uint16_t sip_uri_port(const struct sip_uri *u)

@@ -107,9 +107,11 @@ const char *via_scan(const char *p, const char *end, struct sip_via *ret)
 
 int sip_via_parse(struct sip_via *ret, struct str s)
 {
-    struct sip_via v;
-    if (s.n == 0 || via_scan(s.p, s.p + s.n, &v) != s.p + s.n)
-        return -EINVAL;
-    *ret = v;
-    return 0;
+    /* The old value is set aside, not the new one copied over: reading back what was just written
+     * in smaller pieces stalls the processor. */
+    struct sip_via old = *ret;
+    if (s.n && via_scan(s.p, s.p + s.n, ret) == s.p + s.n)
+        return 0;
+    *ret = old;
+    return -EINVAL;
 }

@@ -188,6 +188,8 @@ static void test_response_to(void **state)
                 "SIP/2.0/UDP 192.0.2.1;branch=b;received=192.0.2.1;rport=6000");
     via_becomes(REQ("SIP/2.0/UDP 192.0.2.1;received=9.9.9.9;rport=1;branch=b;x"), "192.0.2.7:6000",
                 "SIP/2.0/UDP 192.0.2.1;branch=b;x;received=192.0.2.7;rport=6000");
+    via_becomes(REQ("SIP/2.0/UDP 192.0.2.1 ;\r\n rport ; branch=b"), "192.0.2.7:6000",
+                "SIP/2.0/UDP 192.0.2.1;branch=b;received=192.0.2.7;rport=6000");
     via_becomes(REQ("SIP/2.0/UDP 192.0.2.1;branch=b , SIP/2.0/UDP second"), "192.0.2.7:6000",
                 "SIP/2.0/UDP 192.0.2.1;branch=b;received=192.0.2.7");
 }

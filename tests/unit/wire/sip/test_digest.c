@@ -103,6 +103,12 @@ static void test_hmac(void **state)
     uint8_t out[16];
     digest_hmac("Jefe", 4, STR("what do ya want for nothing?"), out, sizeof(out));
     assert_memory_equal(out, want, sizeof(want));
+    struct digest *d = digest_new();
+    assert_non_null(d);
+    memset(out, 0, sizeof(out));
+    digest_mac(d, "Jefe", 4, STR("what do ya want for nothing?"), out, sizeof(out));
+    assert_memory_equal(out, want, sizeof(want));
+    digest_free(d);
     assert_true(digest_eq(STR("abc"), STR("abc")));
     assert_false(digest_eq(STR("abc"), STR("abd")));
     assert_false(digest_eq(STR("abc"), STR("ab")));

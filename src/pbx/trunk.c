@@ -1,0 +1,402 @@
+#include "pbx/trunk_int.h"
+
+#include "base/mem.h"
+
+#define RESOLVE_AGAIN_S 30u
+#define RESOLVE_MIN_S   30u
+#define RESOLVE_MAX_S   3600u
+#define START_SPREAD_US (20 * USEC_MS) /* between the first requests of two trunks */
+#define START_LIMIT_US  (10 * USEC_S)
+
+struct str trunk_name(const struct trunk *t)
+{
+    return t->conf->name;
+}
+
+void trunk_reason(struct trunk *t, struct str text)
+{
+    str_copy_z(t->reason, sizeof(t->reason), text);
+}
+
+static struct trunk *by_id(const struct pbx *p, uint64_t id)
+{
+    list_each(node, &p->trunks->all)
+    {
+        struct trunk *t = container_of(node, struct trunk, node);
+        if (t->id == id)
+            return t;
+    }
+    return NULL;
+}
+
+static struct trunk *by_name(const struct pbx *p, struct str name)
+{
+    list_each(node, &p->trunks->all)
+    {
+        struct trunk *t = container_of(node, struct trunk, node);
+        if (!t->leaving && str_eq(t->conf->name, name))
+            return t;
+    }
+    return NULL;
+}
+
+/* ---- where it is -------------------------------------------------------------------------------
+ */
+
+bool trunk_next_addr(struct trunk *t)
+{
+    t->at = t->at + 1 < t->n_addrs ? t->at + 1 : 0;
+    return t->at > 0;
+}
+
+bool trunk_flow(const struct trunk *t, struct flow *ret)
+{
+    if (!t->n_addrs)
+        return false;
+    *ret = (struct flow){.proto = t->proto, .listener = 0xFF, .peer = t->addr[t->at]};
+    return true;
+}
+
+void trunk_put_domain(struct buf *b, const struct trunk *t)
+{
+    if (t->conf->from_domain.n) {
+        buf_str_put(b, t->conf->from_domain);
+        return;
+    }
+    buf_str_put(b, t->uri.host);
+    if (t->uri.port) {
+        buf_ch(b, ':');
+        buf_u64(b, t->uri.port);
+    }
+}
+
+static void ask(struct pbx *p, struct pbx_timer *timer)
+{
+    struct trunk *t = container_of(timer, struct trunk, resolve);
+    struct pbx_out *o = pbx_emit(p, PBX_OUT_RESOLVE);
+    o->name = pbx_turn_dup(p, t->uri.host);
+    o->port = t->uri.port; /* RFC 3263 4.2: with a port, no SRV */
+    o->proto = t->proto;
+    o->token = t->id;
+    pbx_timer_start(p, &t->resolve, RESOLVE_AGAIN_S * USEC_S); /* should no answer come */
+}
+
+void trunk_resolved(struct pbx *p, uint64_t token, const struct addr *addr, unsigned n,
+                    uint32_t ttl_s)
+{
+    struct trunk *t = by_id(p, token);
+    if (!t)
+        return;
+    uint32_t again_s = ttl_s < RESOLVE_MIN_S ? RESOLVE_MIN_S : ttl_s;
+    again_s = n ? again_s : RESOLVE_AGAIN_S;
+    again_s = again_s < RESOLVE_MAX_S ? again_s : RESOLVE_MAX_S;
+    pbx_timer_start(p, &t->resolve, again_s * USEC_S);
+    t->unresolved = n == 0;
+    if (n == 0) { /* what was known before is better than nothing */
+        if (!t->n_addrs)
+            trunk_reason(t, STR("name not found"));
+        return;
+    }
+    bool first = t->n_addrs == 0;
+    struct addr current = t->addr[t->at];
+    n = n < TRUNK_ADDRS ? n : TRUNK_ADDRS;
+    memcpy(t->addr, addr, n * sizeof(*addr));
+    t->n_addrs = n;
+    t->at = 0;
+    /* A registration holds at the server that granted it: stay there if it is still one. */
+    for (unsigned i = 0; i < n && !first; i++)
+        if (addr_eq(&t->addr[i], &current))
+            t->at = i;
+    if (!first || t->leaving)
+        return;
+    trunk_reason(t, STR_NONE);
+    if (t->conf->register_it)
+        trunk_reg_start(p, t, 0);
+    trunk_ping_start(p, t, 0);
+}
+
+/* ---- life --------------------------------------------------------------------------------------
+ */
+
+static void start(struct pbx *p, struct trunk *t, usec_t in)
+{
+    struct addr a;
+    uint16_t port = t->uri.port ? t->uri.port : sip_uri_port(&t->uri);
+    t->resolve.fire = ask;
+    if (addr_parse(&a, t->uri.host, port)) {
+        pbx_timer_start(p, &t->resolve, in);
+        return;
+    }
+    t->addr[0] = a;
+    t->n_addrs = 1;
+    if (t->conf->register_it)
+        trunk_reg_start(p, t, in);
+    trunk_ping_start(p, t, in);
+}
+
+static void uri_read(struct trunk *t)
+{
+    enum proto proto = PROTO_UDP;
+    /* The configuration has checked it. */
+    BUG_ON(sip_uri_parse(&t->uri, t->conf->uri));
+    if (t->uri.transport.n && proto_parse(&proto, t->uri.transport))
+        proto = PROTO_UDP;
+    else if (t->uri.scheme == SIP_SCHEME_SIPS && !t->uri.transport.n)
+        proto = PROTO_TLS;
+    t->proto = (uint8_t)proto;
+}
+
+static struct trunk *trunk_new(struct pbx *p, const struct config_trunk *conf)
+{
+    struct trunk *t = mem_zero(sizeof(*t));
+    if (!t)
+        return NULL;
+    t->id = ++p->trunks->last_id;
+    t->config = config_ref(p->config);
+    t->conf = conf;
+    uri_read(t);
+    return t;
+}
+
+void trunk_free(struct pbx *p, struct trunk *t)
+{
+    pbx_timer_stop(p, &t->resolve);
+    pbx_timer_stop(p, &t->refresh);
+    pbx_timer_stop(p, &t->ping);
+    list_remove(&t->node);
+    config_unref(t->config);
+    mem_free(t);
+}
+
+static void leave(struct pbx *p, struct trunk *t)
+{
+    pbx_timer_stop(p, &t->resolve);
+    pbx_timer_stop(p, &t->ping);
+    t->leaving = true;
+    if (!t->conf->register_it || !trunk_reg_withdraw(p, t))
+        trunk_free(p, t);
+}
+
+/* Would it do the same on the wire? */
+static bool is_unchanged(const struct config_trunk *a, const struct config_trunk *b)
+{
+    return str_eq(a->uri, b->uri) && str_eq(a->username, b->username) &&
+           str_eq(a->password.secret, b->password.secret) && a->register_it == b->register_it &&
+           a->register_expires_ms == b->register_expires_ms &&
+           str_eq(a->from_domain, b->from_domain);
+}
+
+/* The same trunk under a new configuration. */
+static void adopt(struct pbx *p, struct trunk *t, const struct config_trunk *conf)
+{
+    struct config *old = t->config;
+    t->config = config_ref(p->config);
+    t->conf = conf;
+    uri_read(t);
+    config_unref(old);
+    if (p->config->trunk.options_ms == 0)
+        t->pinged = t->silent = false;
+    trunk_ping_start(p, t, p->config->trunk.options_ms * USEC_MS);
+}
+
+int trunk_reload(struct pbx *p)
+{
+    struct list added;
+    usec_t in = 0;
+    list_init(&added);
+    /* Everything that can fail comes first. */
+    for (uint32_t i = 0; i < p->config->n_trunks; i++) {
+        const struct config_trunk *conf = &p->config->trunks[i];
+        struct trunk *old = by_name(p, conf->name);
+        if (old && is_unchanged(old->conf, conf))
+            continue;
+        struct trunk *t = trunk_new(p, conf);
+        if (!t) {
+            while (!list_empty(&added))
+                trunk_free(p, container_of(added.next, struct trunk, node));
+            return -ENOMEM;
+        }
+        list_append(&added, &t->node);
+    }
+    list_each(node, &p->trunks->all)
+    {
+        struct trunk *t = container_of(node, struct trunk, node);
+        const struct config_trunk *conf = config_find_trunk(p->config, t->conf->name);
+        if (t->leaving)
+            continue;
+        if (conf && is_unchanged(t->conf, conf))
+            adopt(p, t, conf);
+        else
+            leave(p, t);
+    }
+    while (!list_empty(&added)) {
+        struct trunk *t = container_of(added.next, struct trunk, node);
+        list_remove(&t->node);
+        list_append(&p->trunks->all, &t->node);
+        start(p, t, in);
+        in = in + START_SPREAD_US < START_LIMIT_US ? in + START_SPREAD_US : START_LIMIT_US;
+    }
+    return 0;
+}
+
+int trunk_init(struct pbx *p)
+{
+    struct trunks *all = mem_zero(sizeof(*all));
+    if (!all)
+        return -ENOMEM;
+    p->trunks = all;
+    list_init(&all->all);
+    all->digest = digest_new();
+    return all->digest ? trunk_reload(p) : -ENOMEM;
+}
+
+void trunk_done(struct pbx *p)
+{
+    struct trunks *all = p->trunks;
+    if (!all)
+        return;
+    while (!list_empty(&all->all))
+        trunk_free(p, container_of(all->all.next, struct trunk, node));
+    digest_free(all->digest);
+    mem_free(all);
+    p->trunks = NULL;
+}
+
+void trunk_shutdown(struct pbx *p)
+{
+    list_each(node, &p->trunks->all)
+    {
+        struct trunk *t = container_of(node, struct trunk, node);
+        if (!t->leaving)
+            leave(p, t);
+    }
+}
+
+bool trunk_is_idle(const struct pbx *p)
+{
+    return list_empty(&p->trunks->all);
+}
+
+void trunk_rx_response(struct pbx *p, const struct sip_out *o)
+{
+    uint64_t n = pbx_user_number(o->user);
+    struct trunk *t = by_id(p, n >> 1);
+    if (!t || o->status < 200)
+        return;
+    if ((n & 1) == TRUNK_OPTIONS)
+        trunk_ping_rx(p, t, o);
+    else
+        trunk_reg_rx(p, t, o);
+}
+
+/* ---- who it is ---------------------------------------------------------------------------------
+ */
+
+/* RFC 3261 18.1.1: a connection comes from any port; what the other side listens at is in Via. */
+static uint16_t source_port(const struct flow *flow, const struct sip_msg *m)
+{
+    if (flow->proto == PROTO_UDP)
+        return flow->peer.port;
+    return m->via.port ? m->via.port : flow->proto == PROTO_TLS ? 5061 : 5060;
+}
+
+/* How well a request fits the trunk; 0: not at all. Several accounts at one provider share an
+ * address: then the contact that we registered, which is the Request-URI, tells them apart. */
+static unsigned fit(const struct trunk *t, const struct flow *flow, const struct sip_msg *m)
+{
+    unsigned score = config_nets_match(&t->conf->addresses, &flow->peer) ? 1 : 0;
+    for (unsigned i = 0; i < t->n_addrs; i++) {
+        if (!addr_ip_eq(&t->addr[i], &flow->peer))
+            continue;
+        if (!t->uri.port)
+            score = score > 2 ? score : 2;
+        else if (t->addr[i].port == source_port(flow, m))
+            score = 4;
+    }
+    if (score && t->conf->register_it && str_eq(m->ruri.user, t->conf->username))
+        score += 8;
+    return score;
+}
+
+const struct config_trunk *trunk_by_source(struct pbx *p, const struct flow *flow,
+                                           const struct sip_msg *m)
+{
+    const struct trunk *best = NULL;
+    unsigned best_score = 0;
+    list_each(node, &p->trunks->all)
+    {
+        const struct trunk *t = container_of(node, struct trunk, node);
+        unsigned score = t->leaving ? 0 : fit(t, flow, m);
+        if (score > best_score) {
+            best_score = score;
+            best = t;
+        }
+    }
+    return best ? best->conf : NULL;
+}
+
+int trunk_dest(struct pbx *p, const struct config_trunk *conf, struct flow *ret)
+{
+    const struct trunk *t = by_name(p, conf->name);
+    return t && trunk_flow(t, ret) ? 0 : -EAGAIN;
+}
+
+/* ---- how it is ---------------------------------------------------------------------------------
+ */
+
+enum trunk_state trunk_state_of(const struct pbx *p, const struct trunk *t)
+{
+    if (t->silent || (t->unresolved && !t->n_addrs))
+        return TRUNK_DOWN;
+    if (t->conf->register_it) {
+        if (t->granted_until > p->now)
+            return TRUNK_UP;
+        return t->refused ? TRUNK_DOWN : TRUNK_REGISTERING;
+    }
+    return t->pinged ? TRUNK_UP : TRUNK_UNKNOWN;
+}
+
+bool trunk_is_usable(struct pbx *p, const struct config_trunk *conf)
+{
+    const struct trunk *t = by_name(p, conf->name);
+    return t && t->n_addrs && trunk_state_of(p, t) != TRUNK_DOWN && t->shunned_until <= p->now;
+}
+
+void trunk_failed(struct pbx *p, const struct config_trunk *conf)
+{
+    struct trunk *t = by_name(p, conf->name);
+    if (t)
+        t->shunned_until = p->now + p->config->trunk.down_ms * USEC_MS;
+}
+
+static uint32_t srtt_of(const struct pbx *p, const struct addr *peer)
+{
+    struct sip_rtt rtt;
+    uint32_t at = 0;
+    while (sip_core_rtt(p->core, &at, &rtt))
+        if (addr_eq(&rtt.peer, peer))
+            return rtt.srtt_us;
+    return 0;
+}
+
+bool trunk_next(struct pbx *p, uint32_t *at, struct trunk_view *ret)
+{
+    uint32_t i = 0;
+    list_each(node, &p->trunks->all)
+    {
+        const struct trunk *t = container_of(node, struct trunk, node);
+        if (t->leaving || i++ < *at)
+            continue;
+        ++*at;
+        *ret = (struct trunk_view){
+            .name = t->conf->name, .state = trunk_state_of(p, t), .reason = str_z(t->reason)};
+        if (t->n_addrs) {
+            ret->addr = t->addr[t->at];
+            ret->srtt_us = srtt_of(p, &ret->addr);
+        }
+        if (t->granted_until > p->now)
+            ret->expires_s = (uint32_t)((t->granted_until - p->now + USEC_S - 1) / USEC_S);
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,77 @@
+/* What the files of trunks share. */
+#ifndef PBX_TRUNK_INT_H
+#define PBX_TRUNK_INT_H
+
+#include "engine/sip/auth_client.h"
+#include "pbx/trunk.h"
+
+#define TRUNK_ADDRS      8
+#define TRUNK_DOMAIN_MAX 272
+
+struct trunk {
+    struct list node;
+    uint32_t id;           /* names it in RESOLVE tokens and in the engine's user numbers */
+    struct config *config; /* the snapshot that conf is of */
+    const struct config_trunk *conf;
+    struct sip_uri uri;
+    uint8_t proto; /* enum proto */
+    bool leaving;  /* gone from the configuration; stays until it is unregistered */
+
+    struct addr addr[TRUNK_ADDRS]; /* in the order of preference */
+    unsigned n_addrs, at;          /* at: the one in use */
+    struct pbx_timer resolve;
+    bool unresolved; /* the last question found nothing */
+
+    struct pbx_timer refresh;
+    bool busy, refused; /* a REGISTER is under way; the last one failed */
+    bool withdrawn;     /* the one under way ends the registration */
+    char call_id[160], tag[16];
+    uint32_t cseq, expires_s, granted_s;
+    usec_t granted_until;            /* 0: not registered */
+    unsigned failures;               /* in a row */
+    struct auth_challenge challenge; /* the last one met; realm none: none. Text in auth_mem */
+    char auth_mem[768];
+    uint32_t nc;
+
+    struct pbx_timer ping;
+    bool pinged, silent; /* OPTIONS was answered or not at least once; not the last time */
+    usec_t shunned_until;
+    char reason[64];
+};
+
+struct trunks {
+    struct list all;
+    struct digest *digest;
+    uint32_t last_id;
+};
+
+enum trunk_request { TRUNK_REGISTER, TRUNK_OPTIONS };
+static inline uint64_t trunk_user(const struct trunk *t, enum trunk_request kind)
+{
+    return pbx_user(PBX_USER_TRUNK, (uint64_t)t->id << 1 | kind);
+}
+
+struct str trunk_name(const struct trunk *t);
+enum trunk_state trunk_state_of(const struct pbx *p, const struct trunk *t);
+void trunk_reason(struct trunk *t, struct str text);
+/* Goes on to the next address. false: that was the last one, and the first is next. */
+bool trunk_next_addr(struct trunk *t);
+bool trunk_flow(const struct trunk *t, struct flow *ret);
+void trunk_free(struct pbx *p, struct trunk *t);
+/* "example.net:5080": the host part of our From, and what we register with. */
+void trunk_put_domain(struct buf *b, const struct trunk *t);
+
+/* trunk_reg.c */
+void trunk_reg_start(struct pbx *p, struct trunk *t, usec_t in);
+/* Withdraws the registration, if there is one. true: an answer is awaited, after which the trunk is
+ * freed. */
+bool trunk_reg_withdraw(struct pbx *p, struct trunk *t);
+void trunk_reg_rx(struct pbx *p, struct trunk *t, const struct sip_out *o);
+/* trunk_ping.c */
+void trunk_ping_start(struct pbx *p, struct trunk *t, usec_t in);
+void trunk_ping_rx(struct pbx *p, struct trunk *t, const struct sip_out *o);
+/* trunk_auth.c: answers the challenge of o; *challenge is what was answered. */
+MUST_CHECK int trunk_auth_answer(struct pbx *p, const struct config_trunk *conf,
+                                 const struct sip_out *o, struct auth_challenge *challenge);
+
+#endif

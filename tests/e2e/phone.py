@@ -1,0 +1,178 @@
+"""baresip as a phone without a sound card: its microphone is a file with a tone, its ear another
+file. Controlled over its ctrl_tcp module (JSON in netstrings)."""
+import glob
+import json
+import math
+import os
+import queue
+import shutil
+import socket
+import struct
+import threading
+import wave
+
+from lab import Fail, Skip
+
+MODULES = ("g711", "g722", "opus", "aufile", "sndfile", "uuid")
+
+
+def modules_dir():
+    found = glob.glob("/usr/lib/baresip/modules") + glob.glob("/usr/lib/*/baresip/modules")
+    return found[0] if found else None
+
+
+def write_tone(path, hertz, seconds=60, rate=8000):
+    step = 2 * math.pi * hertz / rate
+    # All tones here are multiples of 10 Hz, so a tenth of a second repeats without a click.
+    period = [int(8000 * math.sin(step * i)) for i in range(rate // 10)]
+    with wave.open(path, "wb") as w:
+        w.setnchannels(1)
+        w.setsampwidth(2)
+        w.setframerate(rate)
+        w.writeframes(struct.pack(f"<{len(period)}h", *period) * (seconds * 10))
+
+
+def level(samples, hertz, rate):
+    """Amplitude of one frequency in samples (Goertzel), as a share of full scale."""
+    coefficient = 2 * math.cos(2 * math.pi * hertz / rate)
+    a = b = 0.0
+    for x in samples:
+        a, b = x + coefficient * a - b, a
+    power = a * a + b * b - coefficient * a * b
+    return 2 * math.sqrt(max(power, 0)) / max(len(samples), 1) / 32768
+
+
+def heard(path, frequencies, seconds=1.0):
+    """The level of each frequency in the loudest stretch of so many seconds."""
+    try:
+        with wave.open(path, "rb") as w:
+            rate, channels = w.getframerate(), w.getnchannels()
+            raw = w.readframes(w.getnframes())
+    except (EOFError, wave.Error, FileNotFoundError):
+        return {f: 0.0 for f in frequencies}
+    samples = struct.unpack(f"<{len(raw) // 2}h", raw[:len(raw) // 2 * 2])[::channels]
+    window = int(rate * seconds) // 2
+    best = max(range(0, max(len(samples) - window, 1), window),
+               key=lambda i: sum(x * x for x in samples[i:i + window:7]))
+    part = samples[best:best + window]
+    return {f: level(part, f, rate) for f in frequencies}
+
+
+class Baresip:
+    def __init__(self, lab, number, hertz, codecs="pcmu/8000/1,pcma/8000/1", regint=3600,
+                 proto="udp", account=None):
+        if not shutil.which("baresip") or not modules_dir():
+            raise Skip("baresip is not installed")
+        self.lab, self.number, self.hertz = lab, number, hertz
+        self.ip = lab.ip(lab.phone(number))
+        self.dir = lab.path("phone" + number)
+        self.ears = os.path.join(self.dir, "ears")
+        os.makedirs(self.ears)
+        write_tone(os.path.join(self.dir, "tone.wav"), hertz)
+        self.put("contacts", "")
+        self.put("config", self.settings())
+        self.put("accounts", account or self.account(codecs, regint, proto))
+        self.events = []
+        self.replies = queue.Queue()
+        self.job = lab.job("phone" + number, ["baresip", "-f", self.dir])
+        self.sock = lab.until(self.connect, 10, f"phone {number} starts")
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def put(self, name, text):
+        with open(os.path.join(self.dir, name), "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def account(self, codecs, regint, proto):
+        user = {"1427": "109Q1427", "1428": "109Q1428"}[self.number]
+        return (f'"0708666{self.number},{self.number}" <sip:{user}@pbx.test;transport={proto}>;'
+                f"auth_user={user};auth_pass=secret-{self.number};"
+                f'outbound="sip:{self.lab.pbx}:5060;transport={proto}";regint={regint};'
+                f"answermode=auto;audio_codecs={codecs}\n")
+
+    def settings(self):
+        lines = ["poll_method epoll", f"sip_listen {self.ip}:5060", "call_local_timeout 120",
+                 "call_max_calls 4", f"audio_source aufile,{self.dir}/tone.wav",
+                 "ausrc_srate 8000", "auplay_srate 8000", "ausrc_channels 1", "auplay_channels 1",
+                 "audio_level no", "ausrc_format s16", "auplay_format s16",
+                 "rtp_ports 16100-16190", "rtcp_mux no", "jitter_buffer_type fixed",
+                 "jitter_buffer_delay 1-10", f"net_interface {self.ip}",
+                 f"module_path {modules_dir()}", f"ctrl_tcp_listen {self.ip}:5565",
+                 "ring_aufile none", f"snd_path {self.ears}", "module_tmp account.so",
+                 "module_app menu.so", "module_app ctrl_tcp.so"]
+        lines += [f"module {m}.so" for m in MODULES
+                  if os.path.exists(os.path.join(modules_dir(), m + ".so"))]
+        return "\n".join(lines) + "\n"
+
+    # ---- control ---------------------------------------------------------------------------------
+
+    def connect(self):
+        if not self.job.running():
+            raise Fail("baresip ended: " + self.job.text()[-200:])
+        try:
+            return socket.create_connection((self.ip, 5565), 1)
+        except OSError:
+            return None
+
+    def read(self):
+        data = b""
+        while True:
+            try:
+                more = self.sock.recv(65536)
+            except OSError:
+                return
+            if not more:
+                return
+            data += more
+            while True:
+                size, colon, rest = data.partition(b":")
+                if not colon or len(rest) <= int(size):
+                    break
+                message = json.loads(rest[:int(size)].decode("utf-8", "replace"))
+                data = rest[int(size) + 1:]
+                if message.get("event"):
+                    self.events.append(message)
+                else:
+                    self.replies.put(message)
+
+    def tell(self, command, params=None):
+        message = {"command": command, "token": command}
+        if params:
+            message["params"] = params
+        text = json.dumps(message).encode()
+        self.sock.settimeout(None)
+        self.sock.sendall(str(len(text)).encode() + b":" + text + b",")
+        try:
+            return self.replies.get(timeout=5)
+        except queue.Empty:
+            raise Fail(f"phone {self.number} says nothing to {command}") from None
+
+    def saw(self, kind, n=1):
+        return sum(e.get("type") == kind for e in self.events) >= n
+
+    def wait(self, kind, n=1, seconds=10):
+        self.lab.until(lambda: self.saw(kind, n), seconds, f"phone {self.number}: {kind}")
+
+    def registered(self):
+        self.wait_log("200 OK", 10)
+
+    def wait_log(self, words, seconds):
+        self.lab.until(lambda: words in self.job.text(), seconds,
+                       f"phone {self.number} says {words!r}")
+
+    def dial(self, number):
+        self.tell("dial", f"sip:{number}@pbx.test")
+
+    # ---- ears ------------------------------------------------------------------------------------
+
+    def recordings(self):
+        return sorted(glob.glob(os.path.join(self.ears, "dump-*-dec.wav")))
+
+    def hears(self, other, seconds=15):
+        """Waits until the tone of the other is in the ear, and says that one's own is not."""
+        def there():
+            return any(heard(p, [other.hertz])[other.hertz] > 0.02 for p in self.recordings())
+        self.lab.until(there, seconds, f"phone {self.number} hears {other.hertz} Hz")
+        for path in self.recordings():
+            own = heard(path, [self.hertz])[self.hertz]
+            if own > 0.01:
+                raise Fail(f"phone {self.number} hears itself: level {own:.3f}")
