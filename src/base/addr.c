@@ -93,6 +93,15 @@ bool addr_eq(const struct addr *a, const struct addr *b)
     return a->port == b->port && addr_ip_eq(a, b);
 }
 
+bool addr_in_net(const struct addr *a, const struct addr *net, unsigned prefix)
+{
+    unsigned whole = prefix / 8, rest = prefix % 8;
+    if (a->family != net->family || whole > ip_bytes(a) || memcmp(a->ip, net->ip, whole) != 0)
+        return false;
+    unsigned mask = rest ? 0xFFu << (8 - rest) & 0xFF : 0;
+    return rest == 0 || ((unsigned)(a->ip[whole] ^ net->ip[whole]) & mask) == 0;
+}
+
 bool addr_is_any(const struct addr *a)
 {
     static const uint8_t zero[16];

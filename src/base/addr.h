@@ -32,6 +32,8 @@ MUST_CHECK int addr_parse(struct addr *ret, struct str host, uint16_t port);
 MUST_CHECK int addr_parse_port(struct addr *ret, struct str s);
 bool addr_eq(const struct addr *a, const struct addr *b);
 bool addr_ip_eq(const struct addr *a, const struct addr *b);
+/* Are the first `prefix` bits the same? Addresses of different families never match. */
+bool addr_in_net(const struct addr *a, const struct addr *net, unsigned prefix);
 /* 0.0.0.0 or ::. */
 bool addr_is_any(const struct addr *a);
 bool addr_is_loopback(const struct addr *a);

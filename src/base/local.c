@@ -1,16 +1,5 @@
 #include "base/local.h"
 
-static bool same_network(const struct addr *a, const struct addr *b, unsigned prefix)
-{
-    if (a->family != b->family)
-        return false;
-    unsigned whole = prefix / 8, rest = prefix % 8;
-    if (memcmp(a->ip, b->ip, whole) != 0)
-        return false;
-    unsigned mask = rest ? 0xFFu << (8 - rest) : 0;
-    return ((a->ip[whole % 16] ^ b->ip[whole % 16]) & mask) == 0;
-}
-
 static struct addr by_interface(const struct local_addrs *l, const struct addr *bound,
                                 const struct addr *peer)
 {
@@ -20,7 +9,7 @@ static struct addr by_interface(const struct local_addrs *l, const struct addr *
         const struct addr *ip = &l->a[i].ip;
         if (ip->family != bound->family)
             continue;
-        bool near = same_network(ip, peer, l->a[i].prefix);
+        bool near = addr_in_net(peer, ip, l->a[i].prefix);
         if (near || (!found && !addr_is_loopback(ip))) {
             best = *ip;
             found = true;

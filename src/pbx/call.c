@@ -34,8 +34,11 @@ int call_init(struct pbx *p)
     c->audit.fire = audit_due;
     pbx_timer_start(p, &c->audit, p->config->sip.timers.dialog_cleanup_ms * USEC_MS);
     port_init(p, &c->ports);
-    return 0;
+    call_reload(p);
+    return c->per_extension ? 0 : -ENOMEM;
 }
+
+static void uncount_leg(struct pbx *p, struct leg *leg);
 
 static uint64_t past_hash(struct str call_id)
 {
@@ -77,8 +80,10 @@ static void call_free(struct pbx *p, struct call *call)
     remember(p, call);
     for (unsigned i = 0; i < call->n_legs; i++) {
         struct leg *leg = leg_find(p, call->leg[i]);
-        if (leg)
-            leg_free(p, leg);
+        if (!leg)
+            continue;
+        uncount_leg(p, leg);
+        leg_free(p, leg);
     }
     cdr_free(p, call);
     hist_close(&p->trace, call->tag);
@@ -99,6 +104,7 @@ void call_done(struct pbx *p)
         call_free(p, call);
     slot_done(&c->calls);
     slot_done(&c->legs);
+    mem_free(c->per_extension);
     mem_unmap(c, sizeof(*c));
     p->calls = NULL;
 }
@@ -173,18 +179,54 @@ struct call *call_new(struct pbx *p, const struct sip_out *invite)
     return call;
 }
 
-/* Calls of one extension are counted where they are needed: an attempt to call or be called. */
+/* ---- calls of one extension ------------------------------------------------------------------------ */
+
+static uint32_t *counter(struct pbx *p, const struct config_extension *e)
+{
+    const struct config_extension *now = config_find_extension(p->config, e->number);
+    uint32_t i = now ? (uint32_t)(now - p->config->extensions) : UINT32_MAX;
+    return i < p->calls->n_extensions ? &p->calls->per_extension[i] : NULL;
+}
+
+void call_count_leg(struct pbx *p, struct leg *leg, const struct config_extension *e)
+{
+    uint32_t *n = counter(p, e);
+    leg->extension = e;
+    leg->counted = n != NULL;
+    if (n)
+        ++*n;
+}
+
+static void uncount_leg(struct pbx *p, struct leg *leg)
+{
+    uint32_t *n = leg->counted ? counter(p, leg->extension) : NULL;
+    leg->counted = false;
+    if (n && *n)
+        --*n;
+}
+
+void call_reload(struct pbx *p)
+{
+    struct calls *c = p->calls;
+    uint32_t n = p->config->n_extensions, at = 0;
+    uint32_t *counts = mem_zero((n + 1) * sizeof(*counts));
+    handle_t h;
+    struct leg *leg;
+    if (!counts)
+        return; /* the old counts go on, for fewer extensions at worst */
+    mem_free(c->per_extension);
+    c->per_extension = counts;
+    c->n_extensions = n;
+    while ((leg = slot_next(&c->legs, &at, &h)))
+        if (leg->extension && leg->state != LEG_ENDED)
+            call_count_leg(p, leg, leg->extension);
+}
+
 bool extension_is_busy(struct pbx *p, const struct config_extension *e)
 {
     uint32_t max = e->max_calls ? e->max_calls : p->config->limits.calls_per_extension;
-    uint32_t at = 0, n = 0;
-    handle_t h;
-    const struct leg *leg;
-    if (p->calls->calls.used <= max)
-        return false;
-    while ((leg = slot_next(&p->calls->legs, &at, &h)))
-        n += leg->extension && leg->state != LEG_ENDED && str_eq(leg->extension->number, e->number);
-    return n > max;
+    const uint32_t *n = counter(p, e);
+    return n && *n >= max;
 }
 
 /* ---- the end ------------------------------------------------------------------------------------- */
@@ -205,7 +247,7 @@ static void hang_up_legs(struct pbx *p, struct call *call, const struct call_end
         if (leg == e->except)
             continue;
         if (sip_hangup(p->core, p->now, leg->session, buf_str(&reason)) == -ENOENT)
-            leg->state = LEG_ENDED;
+            call_leg_over(p, leg);
     }
 }
 
@@ -236,12 +278,18 @@ void call_refuse(struct pbx *p, struct call *call, unsigned status,
     call_leg_ended(p, caller);
 }
 
-void call_leg_ended(struct pbx *p, struct leg *leg)
+void call_leg_over(struct pbx *p, struct leg *leg)
 {
-    struct call *call = call_find(p, leg->call);
     leg->state = LEG_ENDED;
     leg->session = 0;
     leg_close_media(p, leg);
+    uncount_leg(p, leg);
+}
+
+void call_leg_ended(struct pbx *p, struct leg *leg)
+{
+    struct call *call = call_find(p, leg->call);
+    call_leg_over(p, leg);
     if (call->state != CALL_ENDING)
         return;
     for (unsigned i = 0; i < call->n_legs; i++) {
@@ -424,7 +472,10 @@ void call_shutdown(struct pbx *p)
     while ((call = slot_next(&p->calls->calls, &at, &h))) {
         struct call_ending e = {
             .by = CALL_BY_SYSTEM, .status = 503, .cause = 41, .reason = STR("shutdown")};
-        call_end(p, call, &e);
+        if (call->state < CALL_ANSWERING) /* 503 lets a trunk try elsewhere */
+            call_refuse(p, call, 503, NULL);
+        else
+            call_end(p, call, &e);
     }
 }
 

@@ -43,6 +43,7 @@ struct leg {
     uint8_t number;     /* in the call's history: 1 is the caller */
     uint8_t state;
     bool outgoing;
+    bool counted;       /* for its extension */
     bool ack_waits;     /* its 2xx held an offer: the ACK waits for the answer */
     uint8_t n_streams;
     struct leg_stream stream[LEG_MAX_STREAMS];
@@ -87,6 +88,8 @@ struct calls {
     struct slot_table calls, legs;
     struct port_stock ports;
     struct pbx_timer audit;
+    uint32_t *per_extension;    /* live legs, by index in the present configuration */
+    uint32_t n_extensions;
     uint64_t last_number;
     uint64_t total, answered, refused, rtp_timeouts, reaped;
     struct {
@@ -126,9 +129,13 @@ void call_refuse(struct pbx *p, struct call *call, unsigned status,
                  const struct sip_content *content);
 /* The history of an ended call, by its number or one of its Call-IDs; 0. */
 handle_t call_past_find(struct pbx *p, struct str id);
+/* The leg belongs to this extension from now on, and counts for it until it ends. */
+void call_count_leg(struct pbx *p, struct leg *leg, const struct config_extension *e);
 /* Has the extension as many calls as it may have? */
 bool extension_is_busy(struct pbx *p, const struct config_extension *e);
-/* A leg is over. The call goes with its last one. */
+/* The session of a leg is over: its media and its count go; the entry stays for the record. */
+void call_leg_over(struct pbx *p, struct leg *leg);
+/* The same, and the call goes with its last leg when it is ending. */
 void call_leg_ended(struct pbx *p, struct leg *leg);
 
 /* ---- leg.c ------------------------------------------------------------------------------------- */

@@ -3,11 +3,20 @@
 
 #include "pbx/hangup.h"
 
+/* The time comes first, as in UUID version 7: records that are written one after the other stand
+ * side by side in the database, so a batch of them changes few of its pages. */
+static void id_make(struct pbx *p, struct cdr *r)
+{
+    rand_bytes(&p->rand, r->id, sizeof(r->id));
+    for (unsigned i = 0; i < 6; i++)
+        r->id[i] = (uint8_t)(r->start_ms >> (40 - 8 * i));
+}
+
 void cdr_start(struct pbx *p, struct call *call)
 {
-    rand_bytes(&p->rand, call->cdr.id, sizeof(call->cdr.id));
     call->cdr.started = p->now;
     call->cdr.start_ms = pbx_wall_ms(p);
+    id_make(p, &call->cdr);
 }
 
 void cdr_free(struct pbx *p, struct call *call)

@@ -141,10 +141,11 @@ const struct config_bot *config_find_bot(const struct config *c, struct str name
 
 bool config_regex_matches(const struct config_regex *re, struct str s)
 {
-    regmatch_t span = {.rm_so = 0, .rm_eo = (regoff_t)s.n};
-    if (s.n > 255)
+    char number[256]; /* no number is longer; what is matches nothing */
+    if (s.n >= sizeof(number) || str_chr(s, '\0') >= 0)
         return false;
-    return regexec(re->compiled, s.p ? s.p : "", 1, &span, REG_STARTEND) == 0;
+    str_copy_z(number, sizeof(number), s);
+    return regexec(re->compiled, number, 0, NULL, 0) == 0;
 }
 
 const struct config_route *config_find_route(const struct config *c, enum config_target_kind from,

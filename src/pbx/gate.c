@@ -104,7 +104,7 @@ int gate_reload(struct pbx *p)
     if (conf.max_nonces < NONCES_MIN)
         conf.max_nonces = NONCES_MIN;
     if (g->auth)
-        auth_server_reconfigure(g->auth, p->now, &conf);
+        auth_server_reconfigure(g->auth, &conf);
     else
         g->auth = auth_server_new(&conf, g->digest, &p->rand);
     return g->auth ? 0 : -ENOMEM;

@@ -49,7 +49,8 @@ bool pbx_out(struct pbx *p, struct pbx_out *ret)
         return false;
     *ret = p->out[p->out_head];
     p->out_head = (p->out_head + 1) & (p->out_cap - 1);
-    p->out_n--;
+    if (--p->out_n == 0)
+        p->out_head = 0; /* the same few entries stay in the processor's cache */
     return true;
 }
 
@@ -168,6 +169,31 @@ static void choose_domain(struct pbx *p)
     p->domain = buf_str(&b);
 }
 
+static void put_exempt(struct sip_conf *conf, const struct addr *ip, uint8_t prefix)
+{
+    if (conf->n_exempt == SIP_MAX_EXEMPT)
+        return;
+    conf->exempt[conf->n_exempt].ip = *ip;
+    conf->exempt[conf->n_exempt++].prefix = prefix;
+}
+
+/* Who is never banned is never throttled, nor is a trunk: much traffic is its purpose. */
+static void list_exempt(const struct config *config, struct sip_conf *conf)
+{
+    const struct config_nets *never = &config->auth.ban_never;
+    struct sip_uri uri;
+    struct addr ip;
+    for (uint32_t i = 0; i < never->n; i++)
+        put_exempt(conf, &never->v[i].addr, never->v[i].bits);
+    for (uint32_t i = 0; i < config->n_trunks; i++) {
+        const struct config_trunk *t = &config->trunks[i];
+        if (sip_uri_parse(&uri, t->uri) == 0 && addr_parse(&ip, uri.host, 0) == 0)
+            put_exempt(conf, &ip, ip.family == ADDR_V4 ? 32 : 128);
+        for (uint32_t k = 0; k < t->addresses.n; k++)
+            put_exempt(conf, &t->addresses.v[k].addr, t->addresses.v[k].bits);
+    }
+}
+
 static int make_core(struct pbx *p)
 {
     const struct config *config = p->config;
@@ -176,6 +202,7 @@ static int make_core(struct pbx *p)
                             .n_listeners = p->n_listeners,
                             .local = p->local,
                             .supported = supported,
+                            .supported_call = "",
                             .allow = allowed,
                             .max_txns = limits->transactions,
                             .max_sessions = limits->dialogs,
@@ -187,6 +214,7 @@ static int make_core(struct pbx *p)
     struct str host = config->sip.call_id_host.n ? config->sip.call_id_host : p->domain;
     str_copy_z(conf.call_id_host, sizeof(conf.call_id_host), host);
     str_copy_z(conf.server_name, sizeof(conf.server_name), config->sip.user_agent);
+    list_exempt(config, &conf);
     p->core = sip_core_new(&conf, &p->rand, &p->trace, p->now);
     return p->core ? 0 : -ENOMEM;
 }
@@ -253,15 +281,11 @@ void pbx_free(struct pbx *p)
 
 /* ---- who gets what the engine says ------------------------------------------------------------- */
 
+/* No event package is served, so SUBSCRIBE and PUBLISH are methods like any other unknown one:
+ * 489 would have to name packages (RFC 6665 section 8.2.2). */
 static void other_request(struct pbx *p, const struct sip_out *o)
 {
-    struct sip_field allow = {.id = SIP_H_ALLOW_EVENTS, .value = STR("")};
-    struct sip_answer a = {.status = 405};
-    if (o->msg->method == SIP_SUBSCRIBE || o->msg->method == SIP_PUBLISH) {
-        a.status = 489; /* RFC 6665 section 7.3: an event package we do not know */
-        a.content = (struct sip_content){.field = &allow, .n_fields = 0};
-    }
-    sip_respond(p->core, p->now, o->txn, &a);
+    pbx_respond(p, o->txn, 405);
 }
 
 static void rx_request(struct pbx *p, const struct sip_out *o)
@@ -419,6 +443,7 @@ int pbx_reload(struct pbx *p, usec_t now, struct config *config, struct str *why
     sip_core_reconfigure(p->core, &timers);
     p->trace.level = (enum trace_level)config->log.level;
     registrar_reload(p);
+    call_reload(p);
     config_unref(before);
     pump(p);
     return 0;

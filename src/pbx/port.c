@@ -1,7 +1,7 @@
 #include "pbx/port.h"
 
-#define LOW_WATER   64  /* fewer free pairs than this, and more are ordered */
-#define FIRST_ORDER 128
+#define LOW_WATER   64  /* fewer free pairs than this and half of those in use: more are ordered */
+#define FIRST_ORDER 256
 
 static unsigned index_of(enum addr_family family)
 {
@@ -24,7 +24,7 @@ void port_init(struct pbx *p, struct port_stock *s)
 uint16_t port_take(struct pbx *p, struct port_stock *s, enum addr_family family, media_id *id)
 {
     unsigned f = index_of(family);
-    if (s->n[f] < LOW_WATER && s->asked[f] == 0)
+    if (s->n[f] < LOW_WATER + s->in_use / 2 && s->asked[f] == 0)
         order(p, s, family, s->in_use > FIRST_ORDER ? s->in_use : FIRST_ORDER);
     if (s->n[f] == 0) {
         s->exhausted++;

@@ -111,8 +111,15 @@ def not_sip_findings(capture, addresses):
     """Datagrams from a SIP port of ours that are no SIP at all."""
     ours = " || ".join(f"(ip.src=={a} && udp.srcport==5060)" for a in addresses)
     text = tshark(capture, "-Y", f"({ours}) && !sip && !icmp && udp.length > 12",
-                  "-T", "fields", "-e", "frame.number")
-    return [f"frame {n}: no SIP from a SIP port" for n in text.decode().split()]
+                  "-T", "fields", "-e", "frame.number", "-e", "udp.payload")
+    found = []
+    for line in text.decode().splitlines():
+        number, payload = (line.split("\t") + [""])[:2]
+        # Answers to the port of another protocol are taken for that one's.
+        start = bytes.fromhex(payload).split(b"\r\n")[0]
+        if not re.fullmatch(rb"SIP/2\.0 [1-6]\d\d .*|\S+ \S+ SIP/2\.0", start):
+            found.append(f"frame {number}: no SIP from a SIP port")
+    return found
 
 
 # ---- the grammar -----------------------------------------------------------------------------------
@@ -173,17 +180,19 @@ def judge_start(m, complain):
             complain("start line: " + m.start[:80])
         elif bad_uri(found[2]):
             complain(f"Request-URI, {bad_uri(found[2])}: {found[2]}")
+        elif found[2].startswith("sip") and "?" in found[2]:
+            complain(f"Request-URI with header fields: {found[2]}")  # RFC 3261 19.1.1, table 1
     elif not re.fullmatch(r"SIP/2\.0 [1-6][0-9][0-9] [^\r\n\x00]*", m.start):
         complain("status line: " + m.start[:80])
 
 
-def judge_lines(m, complain):
+def judge_lines(m, complain, echoed=False):
     head = m.raw[:len(m.raw) - len(m.body)]
     if not m.gap:
         complain("no empty line")
     if re.search(rb"(?<!\r)\n|\r(?!\n)", head):
         complain("a CR or LF alone")
-    if re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", head):
+    if not echoed and re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", head):
         complain("a control character")
     for line in m.lines:
         if not re.fullmatch(rf"{TOKEN}[ \t]*:.*", line):
@@ -287,7 +296,7 @@ def judge_message(packet, echoed=False):
     def complain(why):
         found.append(f"frame {packet.number} ({m.start[:50]}, {m.get('cseq')}): {why}")
     judge_start(m, complain)
-    judge_lines(m, complain)
+    judge_lines(m, complain, echoed and not m.request)
     if not echoed or m.request:
         judge_identity(m, complain)
         judge_sequence(m, complain)

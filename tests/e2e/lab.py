@@ -2,6 +2,7 @@
 programs that talk to it, and the capture of everything they say."""
 import json
 import os
+import random
 import signal
 import socket
 import sqlite3
@@ -120,6 +121,24 @@ class Lab:
     @staticmethod
     def phone(number):
         return {"1427": 55, "1428": 54}[number]
+
+    @staticmethod
+    def ports(n):
+        """The first of n UDP ports that nobody has (for what cannot be bound to our network)."""
+        for _ in range(100):
+            first = random.randrange(5000, 15000) * 2
+            held = []
+            try:
+                for port in range(first, first + n):
+                    held.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                    held[-1].bind(("0.0.0.0", port))
+                return first
+            except OSError:
+                continue
+            finally:
+                for s in held:
+                    s.close()
+        raise Fail("no free UDP ports")
 
     @staticmethod
     def until(condition, seconds, what):

@@ -42,17 +42,29 @@ def level(samples, hertz, rate):
     return 2 * math.sqrt(max(power, 0)) / max(len(samples), 1) / 32768
 
 
+def samples_of(path):
+    """Rate and first channel of a WAV file that may still be written: its header tells no length
+    until it is closed, so the file does."""
+    try:
+        with open(path, "rb") as f:
+            data = f.read()
+    except FileNotFoundError:
+        return 0, ()
+    fmt, start = data.find(b"fmt "), data.find(b"data")
+    if fmt < 0 or start < 0:
+        return 0, ()
+    channels, rate = struct.unpack_from("<HI", data, fmt + 10)
+    raw = data[start + 8:]
+    return rate, struct.unpack(f"<{len(raw) // 2}h", raw[:len(raw) // 2 * 2])[::channels]
+
+
 def heard(path, frequencies, seconds=1.0):
     """The level of each frequency in the loudest stretch of so many seconds."""
-    try:
-        with wave.open(path, "rb") as w:
-            rate, channels = w.getframerate(), w.getnchannels()
-            raw = w.readframes(w.getnframes())
-    except (EOFError, wave.Error, FileNotFoundError):
+    rate, samples = samples_of(path)
+    if not samples:
         return {f: 0.0 for f in frequencies}
-    samples = struct.unpack(f"<{len(raw) // 2}h", raw[:len(raw) // 2 * 2])[::channels]
     window = int(rate * seconds) // 2
-    best = max(range(0, max(len(samples) - window, 1), window),
+    best = max(range(0, max(len(samples) - window, 0) + 1, window),
                key=lambda i: sum(x * x for x in samples[i:i + window:7]))
     part = samples[best:best + window]
     return {f: level(part, f, rate) for f in frequencies}
@@ -90,12 +102,14 @@ class Baresip:
                 f"answermode=auto;audio_codecs={codecs}\n")
 
     def settings(self):
+        # Its RTP sockets are bound to no address, so it speaks from 127.0.0.1 and must say so.
+        port = self.lab.ports(20)
         lines = ["poll_method epoll", f"sip_listen {self.ip}:5060", "call_local_timeout 120",
                  "call_max_calls 4", f"audio_source aufile,{self.dir}/tone.wav",
                  "ausrc_srate 8000", "auplay_srate 8000", "ausrc_channels 1", "auplay_channels 1",
                  "audio_level no", "ausrc_format s16", "auplay_format s16",
-                 "rtp_ports 16100-16190", "rtcp_mux no", "jitter_buffer_type fixed",
-                 "jitter_buffer_delay 1-10", f"net_interface {self.ip}",
+                 f"rtp_ports {port}-{port + 18}", "rtcp_mux no", "jitter_buffer_type fixed",
+                 "jitter_buffer_delay 1-10", "net_interface 127.0.0.1",
                  f"module_path {modules_dir()}", f"ctrl_tcp_listen {self.ip}:5565",
                  "ring_aufile none", f"snd_path {self.ears}", "module_tmp account.so",
                  "module_app menu.so", "module_app ctrl_tcp.so"]

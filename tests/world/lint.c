@@ -258,11 +258,13 @@ static void response(struct lint *l)
     } need[] = {{401, STR_INIT("WWW-Authenticate")}, {407, STR_INIT("Proxy-Authenticate")},
                 {405, STR_INIT("Allow")},            {420, STR_INIT("Unsupported")},
                 {421, STR_INIT("Require")},          {422, STR_INIT("Min-SE")},
-                {423, STR_INIT("Min-Expires")},      {415, STR_INIT("Accept")},
-                {489, STR_INIT("Allow-Events")},     {302, STR_INIT("Contact")}};
+                {423, STR_INIT("Min-Expires")},      {489, STR_INIT("Allow-Events")},     {302, STR_INIT("Contact")}};
     for (unsigned i = 0; i < sizeof(need) / sizeof(need[0]); i++)
         if (l->status == need[i].status && !count(l, need[i].header))
             say(l, "%u without " STR_FMT, l->status, STR_ARG(need[i].header));
+    if (l->status == 415 && !count(l, STR("Accept")) && !count(l, STR("Accept-Encoding")) &&
+        !count(l, STR("Accept-Language")))
+        say(l, "415 that does not say what is accepted");
     if (is(l->method, "INVITE") && l->status / 100 == 2 && count(l, STR("Contact")) != 1)
         say(l, "2xx to INVITE needs one Contact");
     if (is(l->method, "SUBSCRIBE") && l->status / 100 == 2 && !count(l, STR("Expires")))

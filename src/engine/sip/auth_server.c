@@ -36,7 +36,6 @@ struct auth_server {
     uint8_t secret[SECRET_BYTES];
     char opaque[16];
     struct digest_hex nobody[DIGEST_ALG_COUNT];
-    uint64_t first_ms; /* nonces from before are stale */
     struct seen_set *set;
     uint32_t n_sets;
 };
@@ -82,10 +81,10 @@ void auth_server_free(struct auth_server *s)
     mem_free(s);
 }
 
-void auth_server_reconfigure(struct auth_server *s, usec_t now, const struct auth_conf *conf)
+void auth_server_reconfigure(struct auth_server *s, const struct auth_conf *conf)
 {
     /* With a longer life, a nonce that was dropped from the table as expired would come alive. */
-    s->first_ms = now / USEC_MS + 1;
+    rand_bytes(s->rand, s->secret, sizeof(s->secret));
     s->conf = *conf;
 }
 
@@ -160,7 +159,7 @@ static bool nonce_read(const struct auth_server *s, usec_t now, struct str nonce
     nonce_tag(s, str_sub(nonce, 0, TIME_DIGITS + ID_DIGITS), &tag);
     if (!digest_eq(str_from(nonce, TIME_DIGITS + ID_DIGITS), str_of(tag.text, TAG_DIGITS)))
         return false;
-    return *issued_ms > s->first_ms && *issued_ms + s->conf.nonce_life / USEC_MS >= now / USEC_MS;
+    return *issued_ms + s->conf.nonce_life / USEC_MS >= now / USEC_MS;
 }
 
 static struct seen *seen_place(struct auth_server *s, usec_t now, struct seen_set *set)

@@ -27,7 +27,7 @@ struct auth_server *auth_server_new(const struct auth_conf *conf, struct digest 
 void auth_server_free(struct auth_server *s);
 /* Other algorithms and lifetimes; the table keeps its size. Nonces given out before become stale.
  */
-void auth_server_reconfigure(struct auth_server *s, usec_t now, const struct auth_conf *conf);
+void auth_server_reconfigure(struct auth_server *s, const struct auth_conf *conf);
 
 #define AUTH_CHALLENGE_BYTES 1024
 /* Writes one value of WWW-Authenticate or Proxy-Authenticate for each algorithm into b and points

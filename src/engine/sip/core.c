@@ -115,7 +115,8 @@ bool sip_core_out(struct sip_core *c, struct sip_out *ret)
         return false;
     *ret = c->out[c->out_head];
     c->out_head = (c->out_head + 1) & (c->out_cap - 1);
-    c->out_n--;
+    if (--c->out_n == 0)
+        c->out_head = 0; /* the same few entries stay in the processor's cache */
     return true;
 }
 

@@ -29,6 +29,8 @@ struct sip_timers {
     bool adaptive_t1;           /* T1 by destination from measured round trips (RFC 6298) */
 };
 
+#define SIP_MAX_EXEMPT 64
+
 struct sip_conf {
     struct sip_timers timers;
     unsigned n_listeners;
@@ -36,11 +38,17 @@ struct sip_conf {
     struct local_addrs local;
     char call_id_host[128];     /* host part of the Call-IDs made here */
     char server_name[64];       /* Server and User-Agent; empty: none */
-    const char *supported;      /* option tags in Supported, e.g. "path, replaces" */
+    const char *supported;      /* option tags understood in Require; in Supported of OPTIONS */
+    const char *supported_call; /* those of calls, in Supported of INVITE and its answers; "" */
     const char *allow;          /* methods in Allow */
     uint32_t max_txns, max_sessions, max_dialogs;
     uint32_t udp_max_bytes;     /* requests above go by TCP (RFC 3261 18.1.1); 0: never */
     uint32_t rate_per_s, rate_burst; /* new requests a source address may start; 0: no limit */
+    unsigned n_exempt;          /* networks without that limit */
+    struct {
+        struct addr ip;
+        uint8_t prefix;
+    } exempt[SIP_MAX_EXEMPT];
 };
 
 /* A new engine; NULL: out of memory. `rand` and `trace` stay the caller's and must outlive it. */

@@ -162,7 +162,7 @@ int dialog_from_response(struct sip_core *c, struct sip_dialog *d, const struct 
         if (!same) {
             d->pinned = behind_nat(m, flow, target);
             d->flow = *flow;
-        } else {
+        } else if (!d->by_tag.hash) { /* the first response of this dialog */
             d->pinned = true;
         }
     }

@@ -147,8 +147,12 @@ int sip_hangup(struct sip_core *c, usec_t now, handle_t session, struct str reas
         return -ENOENT;
     struct sip_answer refuse = {.status = 480};
     static const struct sip_content nothing;
+    struct sip_out *o;
     switch ((enum sip_session_state)s->state) {
     case SES_INCOMING:
+        o = session_emit(c, session, SIP_OUT_ENDED);
+        o->status = refuse.status;
+        o->ended = true;
         return sip_reject(c, now, session, &refuse);
     case SES_CALLING:
         return uac_cancel(c, session, reason);

@@ -175,8 +175,11 @@ static struct sip_dialog *fork_dialog(struct sip_core *c, handle_t session, stru
     handle_t h, at;
     for (at = s->dialogs; at; at = d->next) {
         d = slot_find(&c->dialogs, at);
-        if (d->remote_tag.p && str_eq(d->remote_tag, tag))
-            return d;
+        if (d->remote_tag.p && str_eq(d->remote_tag, tag)) {
+            /* RFC 3261 13.2.2.4: the 2xx makes the route set anew. */
+            bool anew = m->status >= 200;
+            return anew && dialog_from_response(c, d, m, &t->flow) ? NULL : d;
+        }
         if (!d->remote_tag.p)
             blank = d;
     }

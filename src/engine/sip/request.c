@@ -107,7 +107,8 @@ static int write_request(struct sip_core *c, const struct sip_req *r, const stru
     }
     if (r->advertise) {
         sip_build_hdr(&w, SIP_H_ALLOW, str_z(c->conf.allow));
-        sip_build_hdr(&w, SIP_H_SUPPORTED, str_z(c->conf.supported));
+        if (c->conf.supported_call[0])
+            sip_build_hdr(&w, SIP_H_SUPPORTED, str_z(c->conf.supported_call));
     }
     if (c->conf.server_name[0])
         sip_build_hdr(&w, SIP_H_USER_AGENT, str_z(c->conf.server_name));

@@ -41,7 +41,7 @@ static void put_top_via(struct buf *b, const struct sip_msg *m, const struct flo
             continue;
         buf_ch(b, ';');
         buf_str_put(b, name);
-        if (value.p) {
+        if (value.n) {
             buf_ch(b, '=');
             sip_put_unfolded(b, value);
         }
@@ -176,8 +176,10 @@ int respond_build(struct sip_core *c, const struct sip_txn *txn, const struct si
                      a->status == 501;
     if (advertise) {
         sip_build_hdr(&w, SIP_H_ALLOW, str_z(c->conf.allow));
-        if (a->status < 300)
-            sip_build_hdr(&w, SIP_H_SUPPORTED, str_z(c->conf.supported));
+        const char *tags =
+            txn->method == SIP_OPTIONS ? c->conf.supported : c->conf.supported_call;
+        if (a->status < 300 && tags[0])
+            sip_build_hdr(&w, SIP_H_SUPPORTED, str_z(tags));
     }
     if (c->conf.server_name[0])
         sip_build_hdr(&w, SIP_H_SERVER, str_z(c->conf.server_name));

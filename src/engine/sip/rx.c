@@ -118,10 +118,20 @@ static unsigned refuse(struct sip_core *c, const struct sip_msg *m, struct buf *
     return 0;
 }
 
+static bool is_exempt(const struct sip_core *c, const struct addr *peer)
+{
+    for (unsigned i = 0; i < c->conf.n_exempt; i++)
+        if (addr_in_net(peer, &c->conf.exempt[i].ip, c->conf.exempt[i].prefix))
+            return true;
+    return false;
+}
+
 static bool over_limit(struct sip_core *c, const struct flow *flow)
 {
     struct sip_field retry = {.id = SIP_H_RETRY_AFTER, .value = STR("5")};
-    enum guard_verdict v = guard_take(c->guard, c->now, &flow->peer);
+    enum guard_verdict v = is_exempt(c, &flow->peer)
+                               ? GUARD_PASS
+                               : guard_take(c->guard, c->now, &flow->peer);
     if (v != GUARD_PASS) {
         c->stats.rate_limited++;
         if (v == GUARD_REFUSE)

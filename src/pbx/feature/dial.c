@@ -255,15 +255,15 @@ static bool add_leg(struct pbx *p, struct attempt *a, const struct leg *like, st
     leg->outgoing = true;
     leg->flow = like->flow;
     leg->trunk = like->trunk;
-    leg->extension = like->extension;
+    if (like->extension)
+        call_count_leg(p, leg, like->extension);
     unsigned status = offer_for(p, a, leg, &body);
     if (!status && send_invite(p, a, leg, ruri, route, body))
         status = 500;
     if (!status)
         return true;
-    leg->state = LEG_ENDED;
+    call_leg_over(p, leg);
     leg->status = (uint16_t)status;
-    leg_close_media(p, leg);
     a->failure = status;
     return false;
 }
@@ -356,6 +356,12 @@ static void route(struct pbx *p, struct attempt *a)
 
 /* ---- the caller's INVITE ---------------------------------------------------------------------------- */
 
+static bool is_encoded(const struct sip_msg *m)
+{
+    struct str encoding = sip_msg_get(m, SIP_H_CONTENT_ENCODING);
+    return m->body.n && encoding.n && !str_ieq(encoding, STR("identity"));
+}
+
 /* RFC 3261 8.2.3, 20.1, and the hop count that a B2BUA passes on (RFC 7332). 0: go on. */
 static unsigned unacceptable(const struct sip_msg *m)
 {
@@ -366,8 +372,7 @@ static unsigned unacceptable(const struct sip_msg *m)
                sip_body_find(m, STR("application/sdp")).n;
     if (!sdp)
         return 415;
-    struct str encoding = sip_msg_get(m, SIP_H_CONTENT_ENCODING);
-    if (m->body.n && encoding.n && !str_ieq(encoding, STR("identity")))
+    if (is_encoded(m))
         return 415;
     if (!sip_msg_has(m, SIP_H_ACCEPT))
         return 0;
@@ -397,8 +402,11 @@ void dial_invite(struct pbx *p, const struct sip_out *o)
         return;
     unsigned status = unacceptable(m);
     if (status) {
-        refuse_session(p, o->session, status, status == 483 ? SIP_H_RETRY_AFTER : SIP_H_ACCEPT,
-                       status == 483 ? STR_NONE : STR("application/sdp"));
+        bool encoded = status == 415 && is_encoded(m); /* RFC 3261 21.4.13 */
+        refuse_session(p, o->session, status, encoded ? SIP_H_ACCEPT_ENCODING : SIP_H_ACCEPT,
+                       status == 483 ? STR_NONE
+                       : encoded     ? STR("identity")
+                                     : STR("application/sdp"));
         return;
     }
     struct call *call = call_new(p, o);
@@ -408,8 +416,10 @@ void dial_invite(struct pbx *p, const struct sip_out *o)
     }
     struct leg *caller = call_caller(p, call);
     struct attempt a = {.call = call, .caller = caller, .m = m, .anonymous = privacy_wanted(m)};
-    caller->extension = who.extension;
+    bool busy = who.extension && extension_is_busy(p, who.extension);
     caller->trunk = who.trunk;
+    if (who.extension)
+        call_count_leg(p, caller, who.extension);
     cdr_start(p, call);
     note_caller(p, call, m);
     trace_emit(&p->trace, TRACE_CALL_NEW, call->tag, TU(call->number), TS(call->cdr.caller),
@@ -419,7 +429,7 @@ void dial_invite(struct pbx *p, const struct sip_out *o)
         return;
     }
     call->late_offer = a.offer == NULL;
-    if (who.extension && extension_is_busy(p, who.extension)) {
+    if (busy) {
         refuse(p, call, 503);
         return;
     }
@@ -627,8 +637,7 @@ void dial_failed(struct pbx *p, struct leg *leg, const struct sip_out *o)
         call_leg_ended(p, leg);
         return;
     }
-    leg->state = LEG_ENDED;
-    leg_close_media(p, leg);
+    call_leg_over(p, leg);
     if (call->winner == slot_handle(&p->calls->legs, leg))
         call->winner = 0; /* its early media ends with it */
     /* A 6xx speaks for the user, not for one phone: RFC 3261 16.7 step 5. */

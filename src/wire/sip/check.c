@@ -120,10 +120,27 @@ static enum sip_verdict check_call_id(struct sip_msg *m, struct str value)
     return SIP_OK;
 }
 
+/* A number of at most nine digits without the care that num_u64() takes for longer ones. */
+static int number(uint64_t *ret, struct str s, uint64_t max)
+{
+    uint64_t v = 0;
+    if (s.n == 0 || s.n > 9)
+        return num_u64(ret, s, max);
+    for (size_t i = 0; i < s.n; i++) {
+        if (!lex_is(s.p[i], LEX_DIGIT))
+            return -EINVAL;
+        v = v * 10 + (uint64_t)(s.p[i] - '0');
+    }
+    if (v > max)
+        return -ERANGE;
+    *ret = v;
+    return 0;
+}
+
 static enum sip_verdict check_max_forwards(struct sip_msg *m, struct str value)
 {
     uint64_t v;
-    if (num_u64(&v, value, 255))
+    if (number(&v, value, 255))
         return SIP_BAD_MAX_FORWARDS;
     m->max_forwards = (int)v;
     return SIP_OK;
@@ -132,7 +149,7 @@ static enum sip_verdict check_max_forwards(struct sip_msg *m, struct str value)
 static enum sip_verdict check_content_length(struct sip_msg *m, struct str value)
 {
     uint64_t v;
-    if (num_u64(&v, value, UINT32_MAX))
+    if (number(&v, value, UINT32_MAX))
         return SIP_BAD_CONTENT_LENGTH;
     m->content_length = (int64_t)v;
     return SIP_OK;

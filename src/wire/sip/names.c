@@ -68,7 +68,11 @@ static inline uint64_t first_word(const char *p, size_t n, size_t slack)
 static inline bool entry_is(const struct name_entry *e, struct str name, uint64_t first,
                             uint64_t last)
 {
-    if (e->n != name.n || first_word(e->text, e->n, sizeof(e->text)) != first)
+    if (e->n != name.n)
+        return false;
+    /* Behind a short entry there are zeros, which the fold has turned into spaces. */
+    uint64_t beyond = name.n < 8 ? FOLD << (8 * name.n) : 0;
+    if ((word(e->text) ^ beyond) != first)
         return false;
     if (name.n > 8 && word(e->text + e->n - 8) != last)
         return false;

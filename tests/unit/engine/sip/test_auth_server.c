@@ -149,7 +149,7 @@ static void a_realm_with_quotes_stays_one_parameter(void **state)
 {
     struct auth_conf conf = {.realm = STR("a\"b\\c"), .alg = {DIGEST_MD5}, .n_algs = 1};
     struct challenge c;
-    auth_server_reconfigure(server, now, &conf);
+    auth_server_reconfigure(server, &conf);
     get_challenge(&c, false);
     assert_int_equal(c.n, 1);
     assert_text(c.f[0].realm, "a\\\"b\\\\c");
@@ -432,7 +432,7 @@ static void a_new_configuration_makes_old_nonces_stale(void **state)
     struct answer a = right(&c);
     a.alg = DIGEST_MD5;
     now += USEC_S;
-    auth_server_reconfigure(server, now, &conf);
+    auth_server_reconfigure(server, &conf);
     assert_int_equal(judge(&a), AUTH_STALE);
     now += USEC_S;
     get_challenge(&c, false);

@@ -1,0 +1,259 @@
+/* The whole exchange as one function: datagrams, stream messages, answers to what it sent, commands
+ * and time jumps, as the input says. At the end everything must come back: pbx_free() aborts when a
+ * blob or a text is lost. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "pbx/pbx.h"
+
+#define PEERS   4
+#define MAX_OPS 200
+
+static const char yaml[] =
+    "sip: {domain: pbx.test, listen: ['udp:127.0.0.104:5060', 'tcp:127.0.0.104:5060']}\n"
+    "media: {address: 127.0.0.104, ports: 20000-20999}\n"
+    "auth: {ban_never: []}\n"
+    "limits: {calls: 50, transactions: 500, dialogs: 200, registrations: 50, call_histories: 20}\n"
+    "extensions:\n"
+    "  - {number: '1427', username: 109Q1427, password: geheim, did: ['07086661427']}\n"
+    "  - {number: '1428', password: geheim}\n"
+    "trunks: [{name: kt, uri: 'sip:127.0.0.77:5080'}]\n"
+    "routes: [{match: '^0[0-9]+$', to: 'trunk:kt'}, {from: 'trunk:kt', match: '^9', to: "
+    "'trunk:kt'}]\n";
+
+struct peer {
+    struct flow flow;
+    char last[4096]; /* the last request it was sent */
+    size_t n;
+};
+
+struct world {
+    struct pbx *pbx;
+    usec_t now;
+    struct peer peer[PEERS];
+    const uint8_t *p;
+    size_t n;
+};
+
+static unsigned take(struct world *w)
+{
+    if (!w->n)
+        return 0;
+    w->n--;
+    return *w->p++;
+}
+
+static struct str take_text(struct world *w)
+{
+    size_t n = take(w);
+    n = n << 4 | take(w) >> 4;
+    n = n < w->n ? n : w->n;
+    struct str s = str_of((const char *)w->p, n);
+    w->p += n;
+    w->n -= n;
+    return s;
+}
+
+static void remember(struct world *w, const struct pbx_out *o)
+{
+    struct str text = blob_str(o->blob);
+    for (unsigned i = 0; i < PEERS; i++) {
+        struct peer *peer = &w->peer[i];
+        if (!addr_eq(&peer->flow.peer, &o->flow.peer) || str_starts(text, STR("SIP/2.0")))
+            continue;
+        peer->n = str_copy_z(peer->last, sizeof(peer->last), text);
+    }
+}
+
+static void media(struct world *w, const struct media_cmd *cmd)
+{
+    struct media_ev ev = {.family = cmd->family, .id = cmd->id};
+    if (cmd->kind == MEDIA_STOCK) {
+        ev.kind = MEDIA_EV_PORTS;
+        ev.count = 16;
+        for (unsigned i = 0; i < 16; i++)
+            ev.port[i] = (uint16_t)(20000 + 2 * i + 32 * (w->now % 7));
+        pbx_media(w->pbx, w->now, &ev);
+    } else if (cmd->kind == MEDIA_CLOSE) {
+        ev.kind = MEDIA_EV_CLOSED;
+        ev.count = 1;
+        ev.port[0] = cmd->port;
+        pbx_media(w->pbx, w->now, &ev);
+    }
+}
+
+static void drain(struct world *w)
+{
+    struct pbx_out o;
+    struct trace_rec rec;
+    while (pbx_out(w->pbx, &o)) {
+        if (o.kind == PBX_OUT_SEND) {
+            remember(w, &o);
+            blob_unref(o.blob);
+        } else if (o.kind == PBX_OUT_MEDIA) {
+            media(w, &o.media);
+        }
+    }
+    while (trace_next(pbx_trace(w->pbx), &rec)) {
+        char mem[1024];
+        struct buf b;
+        buf_init(&b, mem, sizeof(mem));
+        trace_json(&b, &rec, 0);
+    }
+}
+
+/* The headers of the last request with a status line before them, a tag and what the input adds. */
+static void answer(struct world *w, struct peer *peer)
+{
+    char mem[8192];
+    struct buf b;
+    struct str request = str_of(peer->last, peer->n), extra;
+    unsigned status = 100 + take(w) * 600 / 256;
+    ptrdiff_t line = str_chr(request, '\n');
+    ptrdiff_t end = str_ifind(request, STR("\r\nContent-"));
+    if (line < 0 || end < line)
+        return;
+    extra = take_text(w);
+    buf_init(&b, mem, sizeof(mem));
+    buf_printf(&b, "SIP/2.0 %u X\r\nContact: <sip:a@127.0.0.55>\r\n", status);
+    struct str headers = str_sub(request, (size_t)line + 1, (size_t)(end - line + 1));
+    ptrdiff_t to = str_ifind(headers, STR("\r\nTo: "));
+    ptrdiff_t eol = to < 0 ? -1 : str_chr(str_from(headers, (size_t)to + 2), '\r');
+    if (eol < 0)
+        return;
+    size_t split = (size_t)(to + 2 + eol);
+    buf_str_put(&b, str_sub(headers, 0, split));
+    if (str_ifind(str_sub(headers, (size_t)to, split - (size_t)to), STR(";tag=")) < 0)
+        buf_printf(&b, ";tag=t%u", take(w) & 3);
+    buf_str_put(&b, str_from(headers, split));
+    if (take(w) & 1)
+        buf_lit(&b,
+                "Content-Type: application/sdp\r\n\r\nv=0\r\no=- 1 1 IN IP4 127.0.0.55\r\ns=-\r\n"
+                "c=IN IP4 127.0.0.55\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0 8\r\n");
+    else
+        buf_str_put(&b, extra);
+    pbx_rx(w->pbx, w->now, &peer->flow, b.p, b.n);
+}
+
+static void flow_event(struct world *w, struct peer *peer)
+{
+    struct media_ev ev = {.kind = (enum media_ev_kind)(take(w) % 7),
+                          .id = take(w),
+                          .family = 4,
+                          .from = peer->flow.peer};
+    if (ev.kind == MEDIA_EV_CLOSED || ev.kind == MEDIA_EV_PORTS)
+        pbx_flow_failed(w->pbx, w->now, &peer->flow);
+    else
+        pbx_media(w->pbx, w->now, &ev);
+}
+
+static void api(struct world *w)
+{
+    static char mem[1 << 20];
+    struct buf reply;
+    buf_init(&reply, mem, sizeof(mem));
+    pbx_api(w->pbx, w->now, take_text(w), &reply);
+}
+
+static void step(struct world *w)
+{
+    unsigned op = take(w);
+    struct peer *peer = &w->peer[op >> 4 & 3];
+    switch (op & 7) {
+    case 0:
+    case 1: {
+        struct str text = take_text(w);
+        pbx_rx(w->pbx, w->now, &peer->flow, text.p, text.n);
+        break;
+    }
+    case 2:
+    case 3:
+        answer(w, peer);
+        break;
+    case 4:
+        w->now += (usec_t)take(w) * (op & 8 ? 400 * USEC_MS : 5 * USEC_MS);
+        pbx_tick(w->pbx, w->now);
+        break;
+    case 5:
+        flow_event(w, peer);
+        break;
+    case 6:
+        api(w);
+        break;
+    default:
+        if (take(w) == 77)
+            pbx_shutdown(w->pbx, w->now);
+        break;
+    }
+    drain(w);
+}
+
+static void restore(struct world *w)
+{
+    const struct row_value row[] = {ROW_S(STR("sip:109Q1427@pbx.test")),
+                                    ROW_S(STR("sip:109Q1427@127.0.0.55:5060")),
+                                    ROW_S(STR("id")),
+                                    ROW_I(1),
+                                    ROW_I(1000000000000),
+                                    ROW_I(1000),
+                                    {0},
+                                    ROW_S(STR("udp 0 127.0.0.55:5060")),
+                                    {0},
+                                    {0},
+                                    {0}};
+    pbx_restore(w->pbx, w->now, 0, row, 11);
+    drain(w);
+}
+
+static struct config *config;
+
+static void init(struct world *w)
+{
+    static const char *const addr[PEERS] = {"127.0.0.77:5080", "127.0.0.55:5060", "127.0.0.54:5060",
+                                            "127.0.0.54:40000"};
+    struct pbx_conf conf = {.config = config, .n_listeners = 2, .wall_us = 1000};
+    struct config_errors *errors = malloc(sizeof(*errors));
+    if (!config && config_load(&config, "fuzz", STR(yaml), errors))
+        abort();
+    free(errors);
+    conf.config = config;
+    for (unsigned i = 0; i < 2; i++)
+        conf.listener[i] =
+            (struct flow_listener){.proto = (uint8_t)i, .bound = config->sip.listen.v[i].addr};
+    w->now = USEC_S;
+    w->pbx = pbx_new(&conf, w->now);
+    if (!w->pbx)
+        abort();
+    for (unsigned i = 0; i < PEERS; i++) {
+        w->peer[i].flow = (struct flow){
+            .proto = i == 3 ? PROTO_TCP : PROTO_UDP, .listener = i == 3, .conn = i == 3 ? 9 : 0};
+        if (addr_parse_port(&w->peer[i].flow.peer, str_z(addr[i])))
+            abort();
+    }
+    drain(w);
+    restore(w);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct world w;
+    memset(&w, 0, sizeof(w));
+    init(&w);
+    w.p = data;
+    w.n = size;
+    for (unsigned i = 0; i < MAX_OPS && w.n; i++)
+        step(&w);
+    /* Quiet time: whatever was begun must end by itself. */
+    pbx_shutdown(w.pbx, w.now);
+    drain(&w);
+    for (unsigned i = 0; i < 200 && pbx_deadline(w.pbx) != USEC_NEVER; i++) {
+        w.now = pbx_deadline(w.pbx) > w.now ? pbx_deadline(w.pbx) : w.now;
+        pbx_tick(w.pbx, w.now);
+        drain(&w);
+    }
+    pbx_free(w.pbx);
+    return 0;
+}
