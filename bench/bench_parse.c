@@ -131,7 +131,17 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-int main(void)
+/* `bench_parse --only INDEX TIMES` runs one subject alone, for a profiler. */
+static int only(const struct subject *subjects, unsigned n, char **argv)
+{
+    unsigned long which = strtoul(argv[2], NULL, 10), times = strtoul(argv[3], NULL, 10);
+    check(which < n, "no such subject");
+    for (unsigned long i = 0; i < times; i++)
+        subjects[which].one();
+    return 0;
+}
+
+int main(int argc, char **argv)
 {
     struct subject subjects[] = {
         {"ringdown, full", ours_full, 1000000, {0}},
@@ -143,6 +153,8 @@ int main(void)
         {"osip2", osip, 100000, {0}},
 #endif
     };
+    if (argc == 4 && str_eq(str_z(argv[1]), STR("--only")))
+        return only(subjects, ARRAY_LEN(subjects), argv);
     for (unsigned round = 0; round < ROUNDS; round++)
         for (unsigned i = 0; i < ARRAY_LEN(subjects); i++)
             subjects[i].ns[round] = measure(subjects[i].one, subjects[i].times);

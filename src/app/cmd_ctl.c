@@ -5,10 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uv.h>
 
 #include "app/cmd.h"
 #include "app/ctl_print.h"
+#include "base/buf.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "io/ctl_client.h"
 
 #define DEFAULT_SOCKET "var/ringdown.sock"
@@ -59,12 +62,11 @@ static int put_params(json_t *params, size_t word, int argc, char **argv)
                 return -EINVAL;
             continue;
         }
-        char *end = NULL;
+        uint64_t v = 0;
         const char *text = argv[used++];
-        long long v = number ? strtoll(text, &end, 10) : 0;
-        if (number && (*end || end == text))
+        if (number && num_u64(&v, str_z(text), INT64_MAX))
             return -EINVAL;
-        json_object_set_new(params, name, number ? json_integer(v) : json_string(text));
+        json_object_set_new(params, name, number ? json_integer((json_int_t)v) : json_string(text));
     }
     return used == argc ? 0 : -EINVAL;
 }
@@ -76,8 +78,7 @@ static int show(const char *word, const char *text, bool as_json)
     json_t *result = json_object_get(reply, "result");
     int status = CMD_OK;
     if (error) {
-        fprintf(stderr, "ringdown ctl: %s\n",
-                json_string_value(json_object_get(error, "message")));
+        fprintf(stderr, "ringdown ctl: %s\n", json_string_value(json_object_get(error, "message")));
         status = CMD_FAILED;
     } else if (!result) {
         fprintf(stderr, "ringdown ctl: unintelligible answer\n");
@@ -92,20 +93,27 @@ static int show(const char *word, const char *text, bool as_json)
     return status;
 }
 
+static int append(const char *text, size_t n, void *arg)
+{
+    buf_put(arg, text, n);
+    return 0;
+}
+
 static int ask(const char *socket, size_t word, json_t *params, bool as_json)
 {
-    char *text, *answer;
+    char line[8192], *answer;
+    struct buf text;
     size_t n;
     json_t *request = json_pack("{s:s,s:i,s:s,s:o}", "jsonrpc", "2.0", "id", 1, "method",
                                 words[word].method, "params", params);
-    text = json_dumps(request, JSON_COMPACT);
+    buf_init(&text, line, sizeof(line));
+    json_dump_callback(request, append, &text, JSON_COMPACT);
     json_decref(request);
-    if (!text)
-        return CMD_FAILED;
-    int err = ctl_client_ask(socket, str_z(text), PATIENCE_MS, &answer, &n);
-    free(text);
+    if (text.full)
+        return cmd_usage("ctl", "an argument is too long");
+    int err = ctl_client_ask(socket, buf_str(&text), PATIENCE_MS, &answer, &n);
     if (err) {
-        fprintf(stderr, "ringdown ctl: %s: %s\n", socket, strerror(-err));
+        fprintf(stderr, "ringdown ctl: %s: %s\n", socket, uv_strerror(err));
         return CMD_FAILED;
     }
     int status = show(words[word].word, answer, as_json);

@@ -16,24 +16,48 @@ static const struct {
     } column[MAX_COLUMNS];
 } tables[] = {
     {"calls",
-     {{"id", "CALL"}, {"state", "STATE"}, {"caller", "FROM"}, {"dialled", "DIALLED"},
-      {"callee", "TO"}, {"answered_by", "ANSWERED BY"}, {"codec", "CODEC"}, {"age_s", "SECONDS"}}},
+     {{"id", "CALL"},
+      {"state", "STATE"},
+      {"caller", "FROM"},
+      {"dialled", "DIALLED"},
+      {"callee", "TO"},
+      {"answered_by", "ANSWERED BY"},
+      {"codec", "CODEC"},
+      {"age_s", "SECONDS"}}},
     {"registrations",
-     {{"aor", "ADDRESS OF RECORD"}, {"contact", "CONTACT"}, {"transport", "VIA"},
-      {"source", "SOURCE"}, {"expires_s", "SECONDS"}, {"user_agent", "PHONE"}}},
+     {{"aor", "ADDRESS OF RECORD"},
+      {"contact", "CONTACT"},
+      {"transport", "VIA"},
+      {"source", "SOURCE"},
+      {"expires_s", "SECONDS"},
+      {"user_agent", "PHONE"}}},
     {"trunks",
-     {{"name", "TRUNK"}, {"state", "STATE"}, {"address", "ADDRESS"}, {"expires_s", "SECONDS"},
+     {{"name", "TRUNK"},
+      {"state", "STATE"},
+      {"address", "ADDRESS"},
+      {"expires_s", "SECONDS"},
       {"reason", "REASON"}}},
     {"bans",
-     {{"address", "ADDRESS"}, {"failures", "FAILURES"}, {"seconds_left", "SECONDS LEFT"},
+     {{"address", "ADDRESS"},
+      {"failures", "FAILURES"},
+      {"seconds_left", "SECONDS LEFT"},
       {"times", "TIMES"}}},
     {"rtt",
-     {{"peer", "PEER"}, {"srtt_us", "SRTT us"}, {"rttvar_us", "RTTVAR us"}, {"samples", "SAMPLES"},
+     {{"peer", "PEER"},
+      {"srtt_us", "SRTT us"},
+      {"rttvar_us", "RTTVAR us"},
+      {"samples", "SAMPLES"},
       {"t1_ms", "T1 ms"}}},
     {"cdr",
-     {{"start_ms", "STARTED"}, {"caller", "FROM"}, {"dialled", "DIALLED"}, {"callee", "TO"},
-      {"answered_by", "ANSWERED BY"}, {"disposition", "RESULT"}, {"ended_by", "ENDED BY"},
-      {"q850_cause", "CAUSE"}, {"talk_ms", "TALK ms"}}},
+     {{"start_ms", "STARTED"},
+      {"caller", "FROM"},
+      {"dialled", "DIALLED"},
+      {"callee", "TO"},
+      {"answered_by", "ANSWERED BY"},
+      {"disposition", "RESULT"},
+      {"ended_by", "ENDED BY"},
+      {"q850_cause", "CAUSE"},
+      {"talk_ms", "TALK ms"}}},
 };
 
 static void text_of(const char *key, const json_t *v, char *out, size_t cap)
@@ -63,7 +87,8 @@ static void print_table(size_t which, const json_t *list)
     char text[512];
     for (size_t c = 0; c < MAX_COLUMNS && tables[which].column[c].key; c++) {
         width[c] = strlen(tables[which].column[c].title);
-        json_array_foreach(list, i, row) {
+        json_array_foreach(list, i, row)
+        {
             const char *key = tables[which].column[c].key;
             text_of(key, json_object_get(row, key), text, sizeof(text));
             width[c] = strlen(text) > width[c] ? strlen(text) : width[c];
@@ -71,7 +96,8 @@ static void print_table(size_t which, const json_t *list)
         printf("%-*s  ", (int)width[c], tables[which].column[c].title);
     }
     putchar('\n');
-    json_array_foreach(list, i, row) {
+    json_array_foreach(list, i, row)
+    {
         for (size_t c = 0; c < MAX_COLUMNS && tables[which].column[c].key; c++) {
             const char *key = tables[which].column[c].key;
             text_of(key, json_object_get(row, key), text, sizeof(text));
@@ -85,7 +111,8 @@ static void print_trace(const json_t *result)
 {
     const json_t *e;
     size_t i;
-    json_array_foreach(json_object_get(result, "events"), i, e) {
+    json_array_foreach(json_object_get(result, "events"), i, e)
+    {
         char what[64], extra[64] = "";
         const json_t *method = json_object_get(e, "method"), *ms = json_object_get(e, "for_ms");
         text_of("", json_object_get(e, "what"), what, sizeof(what));
@@ -105,14 +132,16 @@ static void print_object(const json_t *object, int depth)
     const char *key;
     json_t *v;
     char text[512];
-    json_object_foreach((json_t *)(uintptr_t)object, key, v) {
+    json_object_foreach((json_t *)(uintptr_t)object, key, v)
+    {
         if (json_is_object(v)) {
             printf("%*s%s\n", depth * 2, "", key);
             print_object(v, depth + 1);
         } else if (json_is_array(v)) {
             size_t i;
             const json_t *item;
-            json_array_foreach(v, i, item) {
+            json_array_foreach(v, i, item)
+            {
                 text_of(key, item, text, sizeof(text));
                 if (json_is_object(item))
                     print_object(item, depth + 1);

@@ -13,9 +13,9 @@
 #include "pbx/store.h"
 
 #define CONFIG_MAX_BYTES (16u << 20)
-#define STOP_PATIENCE    (5 * USEC_S)   /* calls get so long to answer their BYE */
+#define STOP_PATIENCE    (5 * USEC_S) /* calls get so long to answer their BYE */
 
-/* ---- outputs of the PBX ---------------------------------------------------------------------------- */
+/* ---- outputs of the PBX ---------------------------------------------------------------------- */
 
 static void hold(struct wire *w, const struct pbx_out *o)
 {
@@ -112,7 +112,7 @@ void wire_drain(struct wire *w)
     }
 }
 
-/* ---- what the world brings -------------------------------------------------------------------------- */
+/* ---- what the world brings ------------------------------------------------------------------- */
 
 static void on_rx(void *ctx, usec_t now, const struct net_rx *rx)
 {
@@ -255,7 +255,7 @@ static void on_signal(void *ctx, int signum)
     notify_ready("serving");
 }
 
-/* ---- clocks ------------------------------------------------------------------------------------------- */
+/* ---- clocks ---------------------------------------------------------------------------------- */
 
 static void on_clock(struct loop_timer *t)
 {
@@ -285,7 +285,7 @@ static void open_timers(struct wire *w)
     w->timers_open = true;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------ */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static int complain(const char *what, int err)
 {
@@ -313,7 +313,8 @@ static int open_net(struct wire *w, struct pbx_conf *conf)
 {
     const struct config_limits *limits = &w->config->limits;
     struct net_config cfg = {.max_conns = limits->tcp_connections < NET_MAX_CONNS
-                                              ? limits->tcp_connections : NET_MAX_CONNS,
+                                              ? limits->tcp_connections
+                                              : NET_MAX_CONNS,
                              .max_conns_per_source = limits->tcp_connections_per_source,
                              .max_bans = limits->banned_sources,
                              .idle_ms = limits->tcp_idle_ms,
@@ -433,8 +434,7 @@ static int open_log(struct wire *w)
     static char path[4097]; /* lives as long as the sink, and there is one sink */
     const struct config_log *log = &w->config->log;
     str_copy_z(path, sizeof(path), log->file);
-    int err = logsink_init(&w->log,
-                           log->format == CONF_LOG_JSON ? LOGSINK_JSON : LOGSINK_TEXT,
+    int err = logsink_init(&w->log, log->format == CONF_LOG_JSON ? LOGSINK_JSON : LOGSINK_TEXT,
                            path[0] ? path : NULL);
     w->log_open = err == 0;
     return err ? complain(path, err) : 0;

@@ -16,7 +16,7 @@
 struct wire_held {
     struct flow flow;
     struct blob *blob;
-    uint64_t seq;       /* of the database batch; 0: of the batch not yet sealed */
+    uint64_t seq; /* of the database batch; 0: of the batch not yet sealed */
 };
 
 struct wire {
@@ -33,14 +33,14 @@ struct wire {
     struct logsink log;
     struct pbx *pbx;
     bool db_open, log_open, watch_open, timers_open;
-    bool stored;                /* statements were submitted in this turn */
+    bool stored; /* statements were submitted in this turn */
     bool stopping;
     usec_t stop_at;
-    struct wire_held *held;     /* a ring, oldest first */
+    struct wire_held *held; /* a ring, oldest first */
     uint32_t held_head, held_n, held_cap;
     struct media_cmd *media_cmd;
     uint32_t media_n, media_cap;
-    unsigned closing;           /* loop_watch_close() not yet confirmed */
+    unsigned closing; /* loop_watch_close() not yet confirmed */
     char ctl_path[108];
     char db_url[4200]; /* the database keeps pointing at it */
 };

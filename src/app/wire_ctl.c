@@ -83,18 +83,19 @@ static void reload(struct wire *w, const json_t *request, struct buf *out)
         reply(out, request, "result", json_pack("{s:s}", "applied", w->file_name));
 }
 
-/* ---- call records ------------------------------------------------------------------------------------- */
+/* ---- call records ---------------------------------------------------------------------------- */
 
 static const char *const cdr_column[] = {
-    "id", "scenario", "caller", "caller_name", "dialled", "callee", "did", "answered_by",
-    "trunk_in", "trunk_out", "start_ms", "ring_ms", "answer_ms", "end_ms", "talk_ms",
-    "disposition", "ended_by", "sip_cause", "q850_cause", "reason", "codec", "legs"};
+    "id",         "scenario",    "caller",   "caller_name", "dialled",  "callee",
+    "did",        "answered_by", "trunk_in", "trunk_out",   "start_ms", "ring_ms",
+    "answer_ms",  "end_ms",      "talk_ms",  "disposition", "ended_by", "sip_cause",
+    "q850_cause", "reason",      "codec",    "legs"};
 
 static int cdr_row(void *ctx, const struct row_value *v, unsigned n)
 {
     json_t *list = ctx, *row = json_object();
     for (unsigned i = 0; i < n && i < ARRAY_LEN(cdr_column); i++) {
-        json_t *value = v[i].type == ROW_NULL ? json_null()
+        json_t *value = v[i].type == ROW_NULL  ? json_null()
                         : v[i].type == ROW_INT ? json_integer(v[i].i)
                                                : json_stringn(v[i].s.p, v[i].s.n);
         if (i + 1 == ARRAY_LEN(cdr_column) && v[i].type == ROW_TEXT) { /* legs: JSON itself */

@@ -121,8 +121,9 @@ bool addr_is_private(const struct addr *a)
     const uint8_t *ip = a->ip;
     if (a->family == ADDR_V6)
         return (ip[0] & 0xFE) == 0xFC || (ip[0] == 0xFE && (ip[1] & 0xC0) == 0x80);
-    return ip[0] == 10 || (ip[0] == 172 && (ip[1] & 0xF0) == 16) || (ip[0] == 192 && ip[1] == 168) ||
-           (ip[0] == 169 && ip[1] == 254) || (ip[0] == 100 && (ip[1] & 0xC0) == 64);
+    return ip[0] == 10 || (ip[0] == 172 && (ip[1] & 0xF0) == 16) ||
+           (ip[0] == 192 && ip[1] == 168) || (ip[0] == 169 && ip[1] == 254) ||
+           (ip[0] == 100 && (ip[1] & 0xC0) == 64);
 }
 
 bool addr_is_multicast(const struct addr *a)

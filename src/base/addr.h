@@ -8,9 +8,9 @@
 enum addr_family { ADDR_NONE = 0, ADDR_V4 = 4, ADDR_V6 = 6 };
 
 struct addr {
-    uint8_t family;    /* enum addr_family */
-    uint16_t port;     /* host byte order */
-    uint8_t ip[16];    /* network byte order; IPv4 uses the first four bytes */
+    uint8_t family; /* enum addr_family */
+    uint16_t port;  /* host byte order */
+    uint8_t ip[16]; /* network byte order; IPv4 uses the first four bytes */
 };
 
 enum proto { PROTO_UDP, PROTO_TCP, PROTO_TLS, PROTO_WS, PROTO_WSS, PROTO_SCTP, PROTO_COUNT };

@@ -12,7 +12,7 @@
             bug_report(#cond, __FILE__, __LINE__);                                                 \
     } while (0)
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define ARRAY_LEN(a)                    (sizeof(a) / sizeof((a)[0]))
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* Prints the broken condition on standard error and aborts. */

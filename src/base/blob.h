@@ -9,9 +9,9 @@
 
 struct blob_pool {
     void *free[BLOB_CLASSES];
-    char *chunk;         /* the chunk being cut */
+    char *chunk; /* the chunk being cut */
     size_t chunk_left;
-    void *chunks;        /* all chunks, to give back at the end */
+    void *chunks; /* all chunks, to give back at the end */
     size_t mapped_bytes, used_bytes, max_bytes;
     uint64_t live;
 };

@@ -9,9 +9,9 @@
 #define FLOW_MAX_LISTENERS 32
 
 struct flow {
-    uint8_t proto;      /* enum proto */
-    uint8_t listener;   /* index in the configured list of addresses */
-    uint32_t conn;      /* connection of a stream transport; 0: any to this peer, or a new one */
+    uint8_t proto;    /* enum proto */
+    uint8_t listener; /* index in the configured list of addresses */
+    uint32_t conn;    /* connection of a stream transport; 0: any to this peer, or a new one */
     struct addr peer;
 };
 

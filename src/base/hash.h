@@ -47,7 +47,7 @@ static inline struct hash_node *hash_again(struct hash_node *n)
     while (n && n->hash != h);
     return n;
 }
-#define hash_each(node, t, h) \
+#define hash_each(node, t, h)                                                                      \
     for (struct hash_node *node = hash_first((t), (h)); node; node = hash_again(node))
 
 #endif

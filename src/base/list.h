@@ -37,8 +37,8 @@ static inline void list_remove(struct list *node)
     node->next = node->prev = NULL;
 }
 
-#define list_each(node, head) \
-    for (struct list *node = (head)->next, *node##_next = node->next; node != (head); \
+#define list_each(node, head)                                                                      \
+    for (struct list *node = (head)->next, *node##_next = node->next; node != (head);              \
          node = node##_next, node##_next = node->next)
 
 #endif

@@ -9,11 +9,11 @@
 #define LOCAL_MAX 32
 
 struct local_addrs {
-    struct addr external;       /* family ADDR_NONE: not configured */
+    struct addr external; /* family ADDR_NONE: not configured */
     unsigned n;
     struct {
         struct addr ip;
-        uint8_t prefix;         /* bits of the network part */
+        uint8_t prefix; /* bits of the network part */
     } a[LOCAL_MAX];
 };
 

@@ -13,9 +13,9 @@
 typedef uint64_t handle_t;
 
 struct slot_table {
-    char *mem;          /* the objects */
-    uint32_t *gen;      /* odd: in use */
-    uint32_t *next;     /* free list */
+    char *mem;      /* the objects */
+    uint32_t *gen;  /* odd: in use */
+    uint32_t *next; /* free list */
     uint32_t item_bytes, cap;
     uint32_t free_head; /* index + 1; 0: none */
     uint32_t fresh;     /* slots from here on were never used */

@@ -14,11 +14,14 @@ struct str {
 };
 
 /* STR("text"): a literal. STR_NONE: absent (p == NULL), which is not the same as empty. */
-#define STR(lit)        ((struct str){(lit), sizeof(lit) - 1})
-#define STR_INIT(lit)   {(lit), sizeof(lit) - 1}
-#define STR_NONE        ((struct str){NULL, 0})
-#define STR_FMT         "%.*s"
-#define STR_ARG(s)      (int)(s).n, (s).p ? (s).p : ""
+#define STR(lit) ((struct str){(lit), sizeof(lit) - 1})
+#define STR_INIT(lit)                                                                              \
+    {                                                                                              \
+        (lit), sizeof(lit) - 1                                                                     \
+    }
+#define STR_NONE   ((struct str){NULL, 0})
+#define STR_FMT    "%.*s"
+#define STR_ARG(s) (int)(s).n, (s).p ? (s).p : ""
 
 static inline struct str str_of(const char *p, size_t n)
 {

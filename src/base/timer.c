@@ -57,7 +57,8 @@ void timer_stop(struct timer_wheel *w, struct timer *t)
     w->armed--;
 }
 
-/* Distance in slots (1..256) from `from` to the next occupied slot, or 0 when the level is empty. */
+/* Distance in slots (1..256) from `from` to the next occupied slot, or 0 when the level is empty.
+ */
 static unsigned next_slot(const uint64_t *map, unsigned from)
 {
     for (unsigned step = 1; step <= TIMER_SLOTS;) {

@@ -8,17 +8,17 @@
 #include "base/slot.h"
 
 typedef uint64_t usec_t;
-#define USEC_MS        ((usec_t)1000)
-#define USEC_S         ((usec_t)1000000)
-#define USEC_NEVER     UINT64_MAX
+#define USEC_MS    ((usec_t)1000)
+#define USEC_S     ((usec_t)1000000)
+#define USEC_NEVER UINT64_MAX
 
 #define TIMER_LEVELS 5
 #define TIMER_SLOTS  256
 
 struct timer {
-    struct list node;  /* in a slot of the wheel; zero when stopped */
+    struct list node; /* in a slot of the wheel; zero when stopped */
     uint64_t due_ms;
-    uint32_t kind;     /* the owner's */
+    uint32_t kind; /* the owner's */
     uint16_t level, slot;
 };
 
@@ -27,7 +27,7 @@ struct timer_wheel {
     uint64_t map[TIMER_LEVELS][TIMER_SLOTS / 64]; /* which slots hold timers */
     struct list due;                              /* expired, waiting for timer_pop() */
     uint64_t now_ms;
-    uint64_t armed;                               /* timers in the wheel */
+    uint64_t armed; /* timers in the wheel */
 };
 
 void timer_wheel_init(struct timer_wheel *w, usec_t now);

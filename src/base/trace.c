@@ -9,13 +9,14 @@ static const struct {
     enum trace_level level;
     struct str name, area, text;
 } defs[TRACE_COUNT] = {
-#define TRACE(id, level, area, text) {TRACE_##level, STR_INIT(#id), STR_INIT(#area), STR_INIT(text)},
+#define TRACE(id, level, area, text)                                                               \
+    {TRACE_##level, STR_INIT(#id), STR_INIT(#area), STR_INIT(text)},
 #include "base/trace.def"
 #undef TRACE
 };
 
 static const struct str level_names[] = {
-    [TRACE_ERROR] = STR_INIT("error"), [TRACE_WARN] = STR_INIT("warn"),
+    [TRACE_ERROR] = STR_INIT("error"),   [TRACE_WARN] = STR_INIT("warn"),
     [TRACE_NOTICE] = STR_INIT("notice"), [TRACE_INFO] = STR_INIT("info"),
     [TRACE_DEBUG] = STR_INIT("debug"),
 };
@@ -141,8 +142,11 @@ bool trace_next(struct trace *t, struct trace_rec *ret)
         t->tail += t->cap - at;
         return trace_next(t, ret);
     }
-    *ret = (struct trace_rec){.at = head.at, .cause = head.cause, .tag = head.tag,
-                              .id = (enum trace_id)head.id, .n = head.n};
+    *ret = (struct trace_rec){.at = head.at,
+                              .cause = head.cause,
+                              .tag = head.tag,
+                              .id = (enum trace_id)head.id,
+                              .n = head.n};
     memcpy(ret->arg, t->ring + at + sizeof(head), head.n * sizeof(struct trace_arg));
     t->tail += head.bytes;
     return true;
@@ -197,7 +201,8 @@ void trace_json(struct buf *b, const struct trace_rec *r, uint64_t wall_us)
     struct buf plain;
     buf_init(&plain, line, sizeof(line));
     trace_text(&plain, r);
-    buf_printf(b, "{\"time\":%llu.%06u,\"level\":\"%s\",\"area\":\"%s\",\"event\":\"%s\",\"text\":\"",
+    buf_printf(b,
+               "{\"time\":%llu.%06u,\"level\":\"%s\",\"area\":\"%s\",\"event\":\"%s\",\"text\":\"",
                (unsigned long long)(wall_us / USEC_S), (unsigned)(wall_us % USEC_S),
                level_names[defs[r->id].level].p, defs[r->id].area.p, defs[r->id].name.p);
     buf_json(b, buf_str(&plain));

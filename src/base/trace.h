@@ -30,8 +30,8 @@ struct trace_arg {
 
 struct trace_rec {
     usec_t at;
-    uint64_t cause;       /* trace id of the input that led to this */
-    handle_t tag;         /* history of the call concerned, or 0 */
+    uint64_t cause; /* trace id of the input that led to this */
+    handle_t tag;   /* history of the call concerned, or 0 */
     enum trace_id id;
     unsigned n;
     struct trace_arg arg[TRACE_MAX_ARGS]; /* text points into the ring until the next call */
@@ -39,33 +39,33 @@ struct trace_rec {
 
 /* One entry of a call's history. */
 enum hist_kind {
-    HIST_RX_REQUEST,    /* code: method, a: CSeq */
-    HIST_RX_RESPONSE,   /* code: status, a: method */
+    HIST_RX_REQUEST,  /* code: method, a: CSeq */
+    HIST_RX_RESPONSE, /* code: status, a: method */
     HIST_TX_REQUEST,
     HIST_TX_RESPONSE,
-    HIST_RETRANSMIT,    /* sent again. code: method or status */
-    HIST_DUPLICATE,     /* received again */
-    HIST_TIMER_ARMED,   /* code: letter ('A'..'M') or HIST_T_*, a: ms */
+    HIST_RETRANSMIT,  /* sent again. code: method or status */
+    HIST_DUPLICATE,   /* received again */
+    HIST_TIMER_ARMED, /* code: letter ('A'..'M') or HIST_T_*, a: ms */
     HIST_TIMER_FIRED,
     HIST_TIMER_STOPPED,
-    HIST_STATE,         /* code: the call's state */
-    HIST_MEDIA,         /* code: enum of engine/media events */
+    HIST_STATE, /* code: the call's state */
+    HIST_MEDIA, /* code: enum of engine/media events */
     HIST_KIND_COUNT
 };
 /* Timers without a letter in RFC 3261. */
 enum hist_timer {
-    HIST_T_INVITE = 1,  /* invite_timeout */
-    HIST_T_BYE,         /* bye_timeout */
-    HIST_T_ACK,         /* 2xx retransmission until ACK: T1..T2 */
-    HIST_T_ACK_WAIT,    /* 64*T1 without ACK */
-    HIST_T_RING,        /* no_answer_timeout, ring time */
-    HIST_T_RTP,         /* rtp_timeout */
+    HIST_T_INVITE = 1, /* invite_timeout */
+    HIST_T_BYE,        /* bye_timeout */
+    HIST_T_ACK,        /* 2xx retransmission until ACK: T1..T2 */
+    HIST_T_ACK_WAIT,   /* 64*T1 without ACK */
+    HIST_T_RING,       /* no_answer_timeout, ring time */
+    HIST_T_RTP,        /* rtp_timeout */
     HIST_T_COUNT
 };
 struct hist_event {
-    uint32_t ms;        /* since the history was opened */
+    uint32_t ms; /* since the history was opened */
     uint8_t kind;
-    uint8_t leg;        /* the owner's number for the leg, 0 if unknown */
+    uint8_t leg; /* the owner's number for the leg, 0 if unknown */
     uint16_t code;
     uint32_t a;
 };
@@ -73,7 +73,7 @@ struct hist_event {
 #define HIST_EVENTS 60
 struct hist {
     usec_t opened;
-    uint32_t total;     /* events ever; the ring holds the last HIST_EVENTS */
+    uint32_t total; /* events ever; the ring holds the last HIST_EVENTS */
     bool closed;
     handle_t next_closed;
     struct hist_event ev[HIST_EVENTS];
@@ -83,7 +83,7 @@ struct trace {
     char *ring;
     size_t cap, head, tail; /* tail: read here; byte counts, taken modulo cap */
     enum trace_level level;
-    usec_t now;             /* set at the doors */
+    usec_t now; /* set at the doors */
     uint64_t cause;
     uint64_t dropped;
     struct slot_table hists;

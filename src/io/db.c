@@ -79,7 +79,7 @@ static struct batch *list_take(struct batch_list *l)
     return b;
 }
 
-/* ---- filling, on the loop's thread ---- */
+/* ---- filling, on the loop's thread ----------------------------------------------------------- */
 
 static struct batch *batch_take(struct db *db)
 {
@@ -208,7 +208,7 @@ uint64_t db_commit(struct db *db)
     return seq;
 }
 
-/* ---- storing, on the database's thread ---- */
+/* ---- storing, on the database's thread ------------------------------------------------------- */
 
 static void op_unpack(struct row_op *op, const char *p, const struct packed_op *head)
 {
@@ -312,7 +312,7 @@ static void db_thread(void *arg)
     }
 }
 
-/* ---- telling, on the loop's thread ---- */
+/* ---- telling, on the loop's thread ----------------------------------------------------------- */
 
 static void batch_told(struct db *db, struct batch *b)
 {
@@ -357,7 +357,7 @@ struct db_stats db_stats_get(struct db *db)
     return s;
 }
 
-/* ---- opening and closing ---- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 static int backend_find(struct db *db)
 {

@@ -250,7 +250,7 @@ static void ask_srv(struct query *q)
     ares_query(q->dns->channel, name, ns_c_in, ns_t_srv, on_srv, q);
 }
 
-/* ---- c-ares on the loop ---- */
+/* ---- c-ares on the loop ---------------------------------------------------------------------- */
 
 static void on_ready(struct loop_watch *w, unsigned events)
 {
@@ -314,7 +314,7 @@ static void on_tick(struct loop_timer *t)
     ares_process_fd(dns->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
 }
 
-/* ---- the door ---- */
+/* ---- the door -------------------------------------------------------------------------------- */
 
 static int channel_open(struct dns *dns)
 {

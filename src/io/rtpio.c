@@ -116,7 +116,7 @@ struct rtpio_count rtpio_counted(const struct rtpio *io)
     return io->count;
 }
 
-/* ---- addresses ---- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 static socklen_t sa_of(struct sockaddr_storage *ret, const struct addr *a)
 {
@@ -145,7 +145,7 @@ static void addr_of(struct addr *ret, const struct sockaddr_storage *sa)
     memcpy(ret->ip, &in6->sin6_addr, 16);
 }
 
-/* ---- port pairs ---- */
+/* ---- port pairs ------------------------------------------------------------------------------ */
 
 static int socket_bind(const struct rtpio *io, const struct addr *bind_addr)
 {
@@ -234,7 +234,7 @@ void rtpio_drain(struct rtpio *io, uint16_t port)
     }
 }
 
-/* ---- packets ---- */
+/* ---- packets --------------------------------------------------------------------------------- */
 
 static void packet_send(struct rtpio *io, const struct rtpio_forward *f, size_t n)
 {
@@ -270,7 +270,7 @@ static void packet_rx(struct rtpio *io, usec_t now, uint16_t port)
         packet_send(io, &f, in.n);
 }
 
-/* ---- the thread ---- */
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 static usec_t wait_for(const struct rtpio *io, usec_t now, usec_t max_wait_us)
 {

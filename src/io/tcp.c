@@ -11,7 +11,7 @@
 #define RX_FIRST       4096u
 #define RX_MAX         98304u
 
-/* ---- reading ---- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static void tcp_watch_update(struct conn *c)
 {
@@ -174,7 +174,7 @@ static void tcp_rx_discard(struct conn *c)
         conn_end(c, 0);
 }
 
-/* ---- writing ---- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 void tcp_queue(struct conn *c, struct blob *b)
 {
@@ -251,7 +251,7 @@ void tcp_flush(struct conn *c)
         tcp_watch_update(c);
 }
 
-/* ---- events ---- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 static void tcp_connected(struct conn *c)
 {
@@ -316,7 +316,7 @@ static void socket_tune(int fd)
     sock_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
 }
 
-/* ---- listening ---- */
+/* ---- listening ------------------------------------------------------------------------------- */
 
 static void tcp_admit(struct net_listener *l, int fd, const union sock_addr *from)
 {
@@ -385,7 +385,7 @@ int tcp_open(struct net_listener *l)
     return 0;
 }
 
-/* ---- connecting ---- */
+/* ---- connecting ------------------------------------------------------------------------------ */
 
 /* The address that a connection for this listener leaves from: the listener's own with any port,
  * where it has one, so that a peer sees the address it knows. */

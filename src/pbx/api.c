@@ -62,9 +62,8 @@ static void reply(struct buf *out, json_t *id, json_t *result, enum api_error er
     if (result)
         json_object_set_new(all, "result", result);
     else
-        json_object_set_new(all, "error",
-                            json_pack("{s:i,s:s}", "code", (int)error, "message",
-                                      error_text(error)));
+        json_object_set_new(
+            all, "error", json_pack("{s:i,s:s}", "code", (int)error, "message", error_text(error)));
     json_object_set(all, "id", id ? id : json_null());
     json_dump_callback(all, append, out, JSON_COMPACT);
     json_decref(all);

@@ -6,16 +6,19 @@
 static json_t *leg_json(struct pbx *p, const struct leg *leg)
 {
     static const char *const states[] = {"trying", "ringing", "answered", "ended"};
-    struct str party = leg->trunk ? leg->trunk->name
-                       : leg->extension ? leg->extension->number : STR("");
+    struct str party = leg->trunk       ? leg->trunk->name
+                       : leg->extension ? leg->extension->number
+                                        : STR("");
     json_t *j = json_object();
     json_object_set_new(j, "number", json_integer(leg->number));
     json_object_set_new(j, "call_id", api_text(leg->call_id));
     json_object_set_new(j, "party", api_text(party));
     json_object_set_new(j, "kind", json_string(leg->trunk ? "trunk" : "extension"));
     json_object_set_new(j, "direction", json_string(leg->outgoing ? "out" : "in"));
-    json_object_set_new(j, "state", json_string(leg->outgoing ? states[leg->state]
-                                                : leg->state == LEG_ENDED ? "ended" : "caller"));
+    json_object_set_new(j, "state",
+                        json_string(leg->outgoing             ? states[leg->state]
+                                    : leg->state == LEG_ENDED ? "ended"
+                                                              : "caller"));
     json_object_set_new(j, "peer", api_addr(&leg->flow.peer));
     json_object_set_new(j, "transport", api_text(proto_name((enum proto)leg->flow.proto)));
     json_t *ports = json_array();
@@ -39,8 +42,8 @@ static json_t *call_json(struct pbx *p, const struct call *call)
     json_object_set_new(j, "dialled", api_text(r->dialled));
     json_object_set_new(j, "callee", api_text(r->callee));
     json_object_set_new(j, "did", r->did.n ? api_text(r->did) : json_null());
-    json_object_set_new(j, "answered_by", r->answered_by.n ? api_text(r->answered_by)
-                                                           : json_null());
+    json_object_set_new(j, "answered_by",
+                        r->answered_by.n ? api_text(r->answered_by) : json_null());
     json_object_set_new(j, "codec", r->codec.n ? api_text(r->codec) : json_null());
     json_object_set_new(j, "start_ms", json_integer((json_int_t)r->start_ms));
     json_object_set_new(j, "answer_ms",
@@ -119,26 +122,33 @@ json_t *api_hangup(struct pbx *p, const json_t *params, enum api_error *error)
     return json_pack("{s:I}", "ended", (json_int_t)number);
 }
 
-/* ---- history --------------------------------------------------------------------------------------- */
+/* ---- history --------------------------------------------------------------------------------- */
 
 static const char *kind_name(enum hist_kind kind)
 {
-    static const char *const names[HIST_KIND_COUNT] = {
-        [HIST_RX_REQUEST] = "received",     [HIST_RX_RESPONSE] = "received",
-        [HIST_TX_REQUEST] = "sent",         [HIST_TX_RESPONSE] = "sent",
-        [HIST_RETRANSMIT] = "sent again",   [HIST_DUPLICATE] = "received again",
-        [HIST_TIMER_ARMED] = "timer armed", [HIST_TIMER_FIRED] = "timer fired",
-        [HIST_TIMER_STOPPED] = "timer cancelled", [HIST_STATE] = "state", [HIST_MEDIA] = "media"};
+    static const char *const names[HIST_KIND_COUNT] = {[HIST_RX_REQUEST] = "received",
+                                                       [HIST_RX_RESPONSE] = "received",
+                                                       [HIST_TX_REQUEST] = "sent",
+                                                       [HIST_TX_RESPONSE] = "sent",
+                                                       [HIST_RETRANSMIT] = "sent again",
+                                                       [HIST_DUPLICATE] = "received again",
+                                                       [HIST_TIMER_ARMED] = "timer armed",
+                                                       [HIST_TIMER_FIRED] = "timer fired",
+                                                       [HIST_TIMER_STOPPED] = "timer cancelled",
+                                                       [HIST_STATE] = "state",
+                                                       [HIST_MEDIA] = "media"};
     return names[kind];
 }
 
 static struct str timer_name(unsigned code, char mem[1])
 {
-    static const struct str names[HIST_T_COUNT] = {
-        [0] = STR_INIT("?"),
-        [HIST_T_INVITE] = STR_INIT("invite_timeout"), [HIST_T_BYE] = STR_INIT("bye_timeout"),
-        [HIST_T_ACK] = STR_INIT("2xx retransmission"), [HIST_T_ACK_WAIT] = STR_INIT("ACK wait"),
-        [HIST_T_RING] = STR_INIT("ring time"), [HIST_T_RTP] = STR_INIT("rtp_timeout")};
+    static const struct str names[HIST_T_COUNT] = {[0] = STR_INIT("?"),
+                                                   [HIST_T_INVITE] = STR_INIT("invite_timeout"),
+                                                   [HIST_T_BYE] = STR_INIT("bye_timeout"),
+                                                   [HIST_T_ACK] = STR_INIT("2xx retransmission"),
+                                                   [HIST_T_ACK_WAIT] = STR_INIT("ACK wait"),
+                                                   [HIST_T_RING] = STR_INIT("ring time"),
+                                                   [HIST_T_RTP] = STR_INIT("rtp_timeout")};
     if (code < HIST_T_COUNT)
         return names[code];
     mem[0] = (char)code;
@@ -170,8 +180,7 @@ static json_t *event_json(const struct hist_event *e)
         } else {
             json_object_set_new(j, "what", json_integer(e->code));
             if (e->a && e->a < SIP_METHOD_COUNT)
-                json_object_set_new(j, "method",
-                                    api_text(sip_method_name((enum sip_method)e->a)));
+                json_object_set_new(j, "method", api_text(sip_method_name((enum sip_method)e->a)));
         }
     }
     return j;

@@ -56,7 +56,7 @@ json_t *api_trunks(struct pbx *p, const json_t *params, enum api_error *error)
     return list;
 }
 
-/* ---- bans -------------------------------------------------------------------------------------------- */
+/* ---- bans ------------------------------------------------------------------------------------ */
 
 static bool address_of(const json_t *params, struct addr *ret)
 {
@@ -110,7 +110,7 @@ json_t *api_bans(struct pbx *p, const json_t *params, enum api_error *error)
     return list;
 }
 
-/* ---- counters ------------------------------------------------------------------------------------------ */
+/* ---- counters -------------------------------------------------------------------------------- */
 
 json_t *api_status(struct pbx *p, const json_t *params, enum api_error *error)
 {

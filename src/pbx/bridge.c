@@ -12,8 +12,8 @@ void bridge_link(struct pbx *p, struct leg *a, struct leg *b)
         if (!a->stream[i].id || !b->stream[i].id)
             continue;
         struct pbx_out *o = pbx_emit(p, PBX_OUT_MEDIA);
-        o->media = (struct media_cmd){
-            .kind = MEDIA_LINK, .id = a->stream[i].id, .peer = b->stream[i].id};
+        o->media =
+            (struct media_cmd){.kind = MEDIA_LINK, .id = a->stream[i].id, .peer = b->stream[i].id};
     }
 }
 
@@ -128,7 +128,7 @@ void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o)
     sip_ack(p->core, p->now, other->session, &content);
 }
 
-/* ---- other requests ------------------------------------------------------------------------------- */
+/* ---- other requests -------------------------------------------------------------------------- */
 
 void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
@@ -148,9 +148,8 @@ void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o)
         return;
     }
     struct sip_field field[SIP_FIELDS_MAX];
-    struct sip_content content = {.field = field,
-                                  .type = sip_msg_get(m, SIP_H_CONTENT_TYPE),
-                                  .body = m->body};
+    struct sip_content content = {
+        .field = field, .type = sip_msg_get(m, SIP_H_CONTENT_TYPE), .body = m->body};
     if (sip_msg_has(m, SIP_H_CONTENT_DISPOSITION))
         field[content.n_fields++] = (struct sip_field){
             .id = SIP_H_CONTENT_DISPOSITION, .value = sip_msg_get(m, SIP_H_CONTENT_DISPOSITION)};

@@ -174,12 +174,14 @@ struct call *call_new(struct pbx *p, const struct sip_out *invite)
     leg->flow = invite->flow;
     sip_session_set_user(p->core, invite->session, leg_user(p, leg), call->tag, leg->number);
     hist_put(&p->trace, call->tag,
-             (struct hist_event){.kind = HIST_RX_REQUEST, .leg = leg->number, .code = SIP_INVITE,
+             (struct hist_event){.kind = HIST_RX_REQUEST,
+                                 .leg = leg->number,
+                                 .code = SIP_INVITE,
                                  .a = invite->msg->cseq.number});
     return call;
 }
 
-/* ---- calls of one extension ------------------------------------------------------------------------ */
+/* ---- calls of one extension ------------------------------------------------------------------ */
 
 static uint32_t *counter(struct pbx *p, const struct config_extension *e)
 {
@@ -229,7 +231,7 @@ bool extension_is_busy(struct pbx *p, const struct config_extension *e)
     return n && *n >= max;
 }
 
-/* ---- the end ------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void hang_up_legs(struct pbx *p, struct call *call, const struct call_ending *e)
 {
@@ -300,7 +302,7 @@ void call_leg_ended(struct pbx *p, struct leg *leg)
     call_free(p, call);
 }
 
-/* ---- what the engine says -------------------------------------------------------------------------- */
+/* ---- what the engine says -------------------------------------------------------------------- */
 
 static void rx_cancelled(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
@@ -409,7 +411,7 @@ void call_rx(struct pbx *p, const struct sip_out *o)
     }
 }
 
-/* ---- media ----------------------------------------------------------------------------------------- */
+/* ---- media ----------------------------------------------------------------------------------- */
 
 static struct leg *leg_of_stream(struct pbx *p, media_id id)
 {
@@ -435,8 +437,8 @@ static void rtp_timeout(struct pbx *p, struct leg *leg)
     p->calls->rtp_timeouts++;
     trace_emit(&p->trace, TRACE_MEDIA_TIMEOUT, call->tag, TS(buf_str(&id)),
                TU(call->config->media.rtp_timeout_ms / 1000));
-    hist_put(&p->trace, call->tag, (struct hist_event){.kind = HIST_TIMER_FIRED,
-                                                       .leg = leg->number, .code = HIST_T_RTP});
+    hist_put(&p->trace, call->tag,
+             (struct hist_event){.kind = HIST_TIMER_FIRED, .leg = leg->number, .code = HIST_T_RTP});
     struct call_ending e = {
         .by = CALL_BY_SYSTEM, .status = 200, .cause = 41, .reason = STR("rtp_timeout")};
     call_end(p, call, &e);
@@ -458,11 +460,11 @@ void call_rx_media(struct pbx *p, const struct media_ev *ev)
     struct buf from;
     buf_init(&from, mem, sizeof(mem));
     addr_put(&from, &ev->from);
-    trace_emit(&p->trace, TRACE_MEDIA_STRANGER, call_find(p, leg->call)->tag,
-               TS(buf_str(&from)), TU(leg->stream[0].port));
+    trace_emit(&p->trace, TRACE_MEDIA_STRANGER, call_find(p, leg->call)->tag, TS(buf_str(&from)),
+               TU(leg->stream[0].port));
 }
 
-/* ---- shutdown and audit ------------------------------------------------------------------------------ */
+/* ---- shutdown and audit ---------------------------------------------------------------------- */
 
 void call_shutdown(struct pbx *p)
 {
@@ -490,8 +492,8 @@ unsigned call_audit(struct pbx *p)
         if (leg->state == LEG_ENDED || sip_session_view(p->core, leg->session, &view))
             continue;
         struct call *call = call_find(p, leg->call);
-        struct call_ending e = {.by = CALL_BY_SYSTEM, .status = 500, .reason = STR("audit"),
-                                .except = leg};
+        struct call_ending e = {
+            .by = CALL_BY_SYSTEM, .status = 500, .reason = STR("audit"), .except = leg};
         trace_emit(&p->trace, TRACE_AUDIT_REAPED, call->tag, TS(STR("leg")), TU(leg->number));
         call_end(p, call, &e);
         call_leg_ended(p, leg);

@@ -7,18 +7,18 @@
 #include "pbx/port.h"
 #include "wire/sdp/caps.h"
 
-#define CALL_MAX_LEGS    12
-#define LEG_MAX_STREAMS  4
-#define PAST_CALLS       4096
-#define RELAYED_MAX      1024 /* requests handed from leg to leg and not yet answered */
+#define CALL_MAX_LEGS   12
+#define LEG_MAX_STREAMS 4
+#define PAST_CALLS      4096
+#define RELAYED_MAX     1024 /* requests handed from leg to leg and not yet answered */
 
 enum call_state {
-    CALL_ROUTING,   /* the caller's INVITE is here, nobody rings yet */
-    CALL_TRYING,    /* INVITEs are out */
+    CALL_ROUTING, /* the caller's INVITE is here, nobody rings yet */
+    CALL_TRYING,  /* INVITEs are out */
     CALL_RINGING,
     CALL_ANSWERING, /* a callee has answered; the caller's ACK is still to come */
     CALL_UP,
-    CALL_ENDING,    /* the record is written; waiting for the last answers */
+    CALL_ENDING, /* the record is written; waiting for the last answers */
     CALL_STATES
 };
 struct str call_state_name(enum call_state s);
@@ -26,31 +26,31 @@ struct str call_state_name(enum call_state s);
 enum leg_state {
     LEG_TRYING,
     LEG_RINGING,
-    LEG_ANSWERED,   /* the one that is kept */
-    LEG_ENDED       /* its session is over; the entry stays for the record */
+    LEG_ANSWERED, /* the one that is kept */
+    LEG_ENDED     /* its session is over; the entry stays for the record */
 };
 
 struct leg_stream {
-    media_id id;        /* 0: no pair taken (refused media) */
+    media_id id; /* 0: no pair taken (refused media) */
     uint16_t port;
     uint8_t family;
-    bool held;          /* the party receives nothing */
-    struct addr rtp;    /* where the party receives */
+    bool held;       /* the party receives nothing */
+    struct addr rtp; /* where the party receives */
 };
 
 struct leg {
     handle_t call, session;
-    uint8_t number;     /* in the call's history: 1 is the caller */
+    uint8_t number; /* in the call's history: 1 is the caller */
     uint8_t state;
     bool outgoing;
-    bool counted;       /* for its extension */
-    bool ack_waits;     /* its 2xx held an offer: the ACK waits for the answer */
+    bool counted;   /* for its extension */
+    bool ack_waits; /* its 2xx held an offer: the ACK waits for the answer */
     uint8_t n_streams;
     struct leg_stream stream[LEG_MAX_STREAMS];
     uint64_t sdp_id, sdp_version;
     struct flow flow;
-    uint16_t status;    /* last response of a callee */
-    handle_t reinvite;  /* a re-INVITE of this leg that waits for the other one: its transaction */
+    uint16_t status;   /* last response of a callee */
+    handle_t reinvite; /* a re-INVITE of this leg that waits for the other one: its transaction */
     /* Point into the call's configuration snapshot. */
     const struct config_extension *extension;
     const struct config_trunk *trunk;
@@ -70,14 +70,14 @@ enum call_end { CALL_BY_CALLER, CALL_BY_CALLEE, CALL_BY_SYSTEM };
 
 struct call {
     handle_t self;
-    uint64_t number;        /* 1, 2, ... what people call it by */
+    uint64_t number; /* 1, 2, ... what people call it by */
     uint8_t state, n_legs;
-    bool late_offer;        /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
-    bool early_media;       /* 183 with SDP went to the caller */
-    bool rang;              /* 180 went to the caller */
+    bool late_offer;  /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
+    bool early_media; /* 183 with SDP went to the caller */
+    bool rang;        /* 180 went to the caller */
     handle_t leg[CALL_MAX_LEGS]; /* [0]: the caller */
     handle_t winner;
-    handle_t tag;           /* history */
+    handle_t tag; /* history */
     struct config *config;
     struct pbx_timer answer_timer;
     struct cdr cdr;
@@ -88,7 +88,7 @@ struct calls {
     struct slot_table calls, legs;
     struct port_stock ports;
     struct pbx_timer audit;
-    uint32_t *per_extension;    /* live legs, by index in the present configuration */
+    uint32_t *per_extension; /* live legs, by index in the present configuration */
     uint32_t n_extensions;
     uint64_t last_number;
     uint64_t total, answered, refused, rtp_timeouts, reaped;
@@ -106,7 +106,7 @@ struct calls {
     uint32_t past_at;
 };
 
-/* ---- call.c ------------------------------------------------------------------------------------ */
+/* ---- call.c ---------------------------------------------------------------------------------- */
 struct call *call_new(struct pbx *p, const struct sip_out *invite);
 struct call *call_find(struct pbx *p, handle_t h);
 struct leg *leg_find(struct pbx *p, handle_t h);
@@ -120,7 +120,7 @@ void call_enter(struct pbx *p, struct call *call, enum call_state state);
 struct call_ending {
     enum call_end by;
     unsigned status, cause;
-    struct str reason;          /* a word for the record: "rtp_timeout"; none: nothing special */
+    struct str reason; /* a word for the record: "rtp_timeout"; none: nothing special */
     const struct leg *except;
 };
 void call_end(struct pbx *p, struct call *call, const struct call_ending *e);
@@ -138,7 +138,7 @@ void call_leg_over(struct pbx *p, struct leg *leg);
 /* The same, and the call goes with its last leg when it is ending. */
 void call_leg_ended(struct pbx *p, struct leg *leg);
 
-/* ---- leg.c ------------------------------------------------------------------------------------- */
+/* ---- leg.c ----------------------------------------------------------------------------------- */
 struct leg *leg_new(struct pbx *p, struct call *call, handle_t *ret);
 void leg_free(struct pbx *p, struct leg *leg);
 uint64_t leg_user(struct pbx *p, const struct leg *leg);
@@ -163,7 +163,7 @@ MUST_CHECK int leg_caps(struct pbx *p, const struct leg *leg, struct str *ret);
 /* "PCMU/8000" of the first media that is not refused; none. */
 struct str leg_codec_name(struct pbx *p, const struct sdp *sdp);
 
-/* ---- bridge.c ---------------------------------------------------------------------------------- */
+/* ---- bridge.c -------------------------------------------------------------------------------- */
 void bridge_link(struct pbx *p, struct leg *a, struct leg *b);
 void bridge_timeout(struct pbx *p, struct call *call);
 void bridge_reinvite(struct pbx *p, struct leg *leg, const struct sip_out *o);
@@ -176,31 +176,31 @@ void bridge_response(struct pbx *p, const struct sip_out *o);
 /* A 401 or 407 of a trunk is answered with its credentials; false: it cannot be. */
 bool trunk_answers(struct pbx *p, struct leg *leg, const struct sip_out *o);
 
-/* ---- carry.c: what passes from leg to leg --------------------------------------------------------- */
+/* ---- carry.c: what passes from leg to leg ---------------------------------------------------- */
 /* Appends the end-to-end header fields of m that are neither ours to write nor hop by hop. Returns
  * the new count, at most cap. */
 unsigned carry_fields(const struct sip_msg *m, struct sip_field *field, unsigned n, unsigned cap);
 
-/* ---- cdr.c ------------------------------------------------------------------------------------- */
+/* ---- cdr.c ----------------------------------------------------------------------------------- */
 void cdr_start(struct pbx *p, struct call *call);
 void cdr_write(struct pbx *p, struct call *call, const struct call_ending *e);
 void cdr_free(struct pbx *p, struct call *call);
 struct str cdr_disposition(const struct call *call, unsigned status);
 
-/* ---- plan.c ------------------------------------------------------------------------------------ */
+/* ---- plan.c ---------------------------------------------------------------------------------- */
 enum plan_kind { PLAN_NONE, PLAN_EXTENSION, PLAN_TRUNK, PLAN_REJECT };
 struct plan {
     enum plan_kind kind;
     const struct config_extension *extension;
     const struct config_trunk *trunk;
-    unsigned status;            /* PLAN_NONE and PLAN_REJECT: what to answer */
-    struct str number;          /* dialled, unescaped, in p->turn */
+    unsigned status;   /* PLAN_NONE and PLAN_REJECT: what to answer */
+    struct str number; /* dialled, unescaped, in p->turn */
     bool by_did;
 };
 /* Who is meant by a Request-URI dialled by this leg's party. */
 struct plan plan_find(struct pbx *p, const struct leg *from, const struct sip_uri *ruri);
 
-/* ---- feature/dial.c ---------------------------------------------------------------------------- */
+/* ---- feature/dial.c -------------------------------------------------------------------------- */
 void dial_invite(struct pbx *p, const struct sip_out *o);
 void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void dial_answered(struct pbx *p, struct leg *leg, const struct sip_out *o);

@@ -30,9 +30,10 @@ static bool passes(enum sip_hdr_id id)
 static bool hop_by_hop(struct str name)
 {
     static const struct str names[] = {
-        STR_INIT("Proxy-Connection"), STR_INIT("X-CID"), STR_INIT("P-Charging-Vector"),
-        STR_INIT("P-Access-Network-Info"), STR_INIT("P-Visited-Network-ID"),
-        STR_INIT("Security-Client"), STR_INIT("Security-Verify"), STR_INIT("Security-Server"),
+        STR_INIT("Proxy-Connection"),          STR_INIT("X-CID"),
+        STR_INIT("P-Charging-Vector"),         STR_INIT("P-Access-Network-Info"),
+        STR_INIT("P-Visited-Network-ID"),      STR_INIT("Security-Client"),
+        STR_INIT("Security-Verify"),           STR_INIT("Security-Server"),
         STR_INIT("Content-Transfer-Encoding"), STR_INIT("Requires"),
     };
     for (unsigned i = 0; i < ARRAY_LEN(names); i++)
@@ -47,8 +48,8 @@ unsigned carry_fields(const struct sip_msg *m, struct sip_field *field, unsigned
         const struct sip_hdr *h = &m->hdr[i];
         if (!passes((enum sip_hdr_id)h->id) || (h->id == SIP_H_OTHER && hop_by_hop(h->name)))
             continue;
-        field[n++] = (struct sip_field){
-            .id = (enum sip_hdr_id)h->id, .name = h->name, .value = h->value};
+        field[n++] =
+            (struct sip_field){.id = (enum sip_hdr_id)h->id, .name = h->name, .value = h->value};
     }
     return n;
 }

@@ -50,15 +50,16 @@ struct str cdr_disposition(const struct call *call, unsigned status)
 
 static struct str ended_by(enum call_end by)
 {
-    return by == CALL_BY_CALLER ? STR("caller")
+    return by == CALL_BY_CALLER   ? STR("caller")
            : by == CALL_BY_CALLEE ? STR("callee")
                                   : STR("system");
 }
 
 static void put_leg(struct buf *b, const struct leg *leg)
 {
-    struct str party = leg->trunk ? leg->trunk->name
-                       : leg->extension ? leg->extension->number : STR("");
+    struct str party = leg->trunk       ? leg->trunk->name
+                       : leg->extension ? leg->extension->number
+                                        : STR("");
     buf_lit(b, "{\"call_id\":\"");
     buf_json(b, leg->call_id);
     buf_lit(b, "\",\"party\":\"");
@@ -109,8 +110,8 @@ static void trace_end(struct pbx *p, struct call *call, const struct call_ending
     buf_init(&id, mem, sizeof(mem));
     buf_u64(&id, call->number);
     trace_emit(&p->trace, TRACE_CALL_ENDED, call->tag, TS(buf_str(&id)),
-               TS(cdr_disposition(call, e->status)), TS(ended_by(e->by)),
-               TU(call->cdr.q850_cause), TU(talk_ms / 1000));
+               TS(cdr_disposition(call, e->status)), TS(ended_by(e->by)), TU(call->cdr.q850_cause),
+               TU(talk_ms / 1000));
 }
 
 void cdr_write(struct pbx *p, struct call *call, const struct call_ending *e)

@@ -107,6 +107,7 @@ static void unban(struct pbx *p, struct source *s)
     buf_init(&text, mem, sizeof(mem));
     s->until = 0;
     s->failures = 0;
+    s->last = p->now; /* how often it was banned is remembered from the end of the ban on */
     pbx_timer_stop(p, &s->over);
     trace_emit(&p->trace, TRACE_UNBANNED, 0, TS(ip_text(&text, &s->ip)));
     struct pbx_out *o = pbx_emit(p, PBX_OUT_BAN);

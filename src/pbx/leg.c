@@ -52,8 +52,8 @@ static void close_stream(struct pbx *p, struct leg_stream *s)
     if (!s->id)
         return;
     struct pbx_out *o = pbx_emit(p, PBX_OUT_MEDIA);
-    o->media = (struct media_cmd){
-        .kind = MEDIA_CLOSE, .id = s->id, .port = s->port, .family = s->family};
+    o->media =
+        (struct media_cmd){.kind = MEDIA_CLOSE, .id = s->id, .port = s->port, .family = s->family};
     *s = (struct leg_stream){0};
 }
 
@@ -78,7 +78,7 @@ int leg_sdp_of(struct pbx *p, const struct sip_msg *m, const struct sdp **ret)
     return err;
 }
 
-/* ---- the party's side: where it receives --------------------------------------------------------- */
+/* ---- the party's side: where it receives ----------------------------------------------------- */
 
 static void set_stream(struct pbx *p, struct leg *leg, unsigned i, const struct sdp *sdp)
 {
@@ -113,7 +113,7 @@ void leg_set_remote(struct pbx *p, struct leg *leg, const struct sdp *sdp)
     }
 }
 
-/* ---- our side: what the party is told ------------------------------------------------------------- */
+/* ---- our side: what the party is told -------------------------------------------------------- */
 
 static struct addr media_addr(struct pbx *p, const struct leg *leg)
 {
@@ -140,8 +140,7 @@ static bool is_refused(const struct sdp *sdp, const struct sdp_choice *choice, u
     return sdp->media[i].port == 0 || !sdp->media[i].rtp || (choice && choice->media[i].refused);
 }
 
-int leg_open(struct pbx *p, struct leg *leg, const struct sdp *sdp,
-             const struct sdp_choice *choice)
+int leg_open(struct pbx *p, struct leg *leg, const struct sdp *sdp, const struct sdp_choice *choice)
 {
     struct addr own = media_addr(p, leg);
     unsigned n = sdp->n_media < LEG_MAX_STREAMS ? sdp->n_media : LEG_MAX_STREAMS;
@@ -171,7 +170,9 @@ int leg_sdp_for(struct pbx *p, struct leg *leg, const struct sdp *from,
     }
     struct sdp_rewrite rw = {
         .local = {.session_id = leg->sdp_id, .version = leg->sdp_version++, .addr = own},
-        .choice = choice, .stream = streams, .n_streams = n};
+        .choice = choice,
+        .stream = streams,
+        .n_streams = n};
     size_t cap = 8192;
     char *mem = arena_take(&p->turn, cap);
     struct buf b;
@@ -184,7 +185,7 @@ int leg_sdp_for(struct pbx *p, struct leg *leg, const struct sdp *from,
     return 0;
 }
 
-/* ---- codecs ----------------------------------------------------------------------------------------- */
+/* ---- codecs ---------------------------------------------------------------------------------- */
 
 static bool allowed(const struct config_choices *list, uint8_t codec)
 {
@@ -221,7 +222,8 @@ unsigned leg_codecs(struct pbx *p, const struct leg *a, const struct leg *b,
 int leg_caps(struct pbx *p, const struct leg *leg, struct str *ret)
 {
     struct str names[CONF_CODEC_COUNT];
-    struct sdp_caps caps = {.local = {.session_id = leg->sdp_id, .version = leg->sdp_version,
+    struct sdp_caps caps = {.local = {.session_id = leg->sdp_id,
+                                      .version = leg->sdp_version,
                                       .addr = media_addr(p, leg)},
                             .codec = names,
                             .n_codecs = leg_codecs(p, leg, NULL, names),

@@ -16,7 +16,7 @@
 static const char supported[] = "path";
 static const char allowed[] = "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO";
 
-/* ---- small things everybody uses --------------------------------------------------------------- */
+/* ---- small things everybody uses ------------------------------------------------------------- */
 
 static bool grow(struct pbx *p)
 {
@@ -123,8 +123,7 @@ bool pbx_is_our_host(const struct pbx *p, const struct sip_uri *uri)
     if (local_is_ours(&p->local, &ip))
         return true;
     for (unsigned i = 0; i < p->n_listeners; i++)
-        if (addr_ip_eq(&p->listener[i].bound, &ip) ||
-            addr_ip_eq(&p->listener[i].advertised, &ip))
+        if (addr_ip_eq(&p->listener[i].bound, &ip) || addr_ip_eq(&p->listener[i].advertised, &ip))
             return true;
     return false;
 }
@@ -139,7 +138,7 @@ const struct config *pbx_config(const struct pbx *p)
     return p->config;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static struct sip_timers timers_of(const struct config *config)
 {
@@ -279,7 +278,7 @@ void pbx_free(struct pbx *p)
     mem_free(p);
 }
 
-/* ---- who gets what the engine says ------------------------------------------------------------- */
+/* ---- who gets what the engine says ----------------------------------------------------------- */
 
 /* No event package is served, so SUBSCRIBE and PUBLISH are methods like any other unknown one:
  * 489 would have to name packages (RFC 6665 section 8.2.2). */

@@ -41,15 +41,15 @@ static struct plan by_route(struct pbx *p, const struct leg *from, struct str nu
 {
     const struct config *c = p->config;
     enum config_target_kind kind = from->trunk ? CONF_TARGET_TRUNK : CONF_TARGET_EXTENSION;
-    uint32_t index = (uint32_t)(from->trunk ? from->trunk - c->trunks
-                                            : from->extension - c->extensions);
+    uint32_t index =
+        (uint32_t)(from->trunk ? from->trunk - c->trunks : from->extension - c->extensions);
     const struct config_route *r = config_find_route(c, kind, index, number);
     if (!r)
         return refuse(404, number);
     switch ((enum config_target_kind)r->to.kind) {
     case CONF_TARGET_TRUNK:
-        return (struct plan){.kind = PLAN_TRUNK, .trunk = &c->trunks[r->to.index],
-                             .number = changed(p, r, number)};
+        return (struct plan){
+            .kind = PLAN_TRUNK, .trunk = &c->trunks[r->to.index], .number = changed(p, r, number)};
     case CONF_TARGET_EXTENSION:
         return to_extension(&c->extensions[r->to.index], number, false);
     case CONF_TARGET_REJECT:

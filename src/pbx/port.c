@@ -1,7 +1,8 @@
 #include "pbx/port.h"
 
-#define LOW_WATER   64  /* fewer free pairs than this and half of those in use: more are ordered */
+#define LOW_WATER   64 /* fewer free pairs than this and half of those in use: more are ordered */
 #define FIRST_ORDER 256
+#define ORDER_MAX   1024 /* the plane opens no more at once */
 
 static unsigned index_of(enum addr_family family)
 {
@@ -11,6 +12,7 @@ static unsigned index_of(enum addr_family family)
 static void order(struct pbx *p, struct port_stock *s, enum addr_family family, uint32_t count)
 {
     struct pbx_out *o = pbx_emit(p, PBX_OUT_MEDIA);
+    count = count < ORDER_MAX ? count : ORDER_MAX;
     o->media = (struct media_cmd){.kind = MEDIA_STOCK, .family = (uint8_t)family, .count = count};
     s->asked[index_of(family)] += count;
 }
@@ -36,8 +38,8 @@ uint16_t port_take(struct pbx *p, struct port_stock *s, enum addr_family family,
     s->in_use++;
     *id = ++s->last_id;
     struct pbx_out *o = pbx_emit(p, PBX_OUT_MEDIA);
-    o->media = (struct media_cmd){
-        .kind = MEDIA_OPEN, .id = *id, .port = port, .family = (uint8_t)family};
+    o->media =
+        (struct media_cmd){.kind = MEDIA_OPEN, .id = *id, .port = port, .family = (uint8_t)family};
     return port;
 }
 

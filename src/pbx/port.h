@@ -7,11 +7,11 @@
 #include "pbx/pbx_int.h"
 
 struct port_stock {
-    uint16_t free[2][16384];    /* rings, IPv4 and IPv6: the longest unused comes first */
+    uint16_t free[2][16384]; /* rings, IPv4 and IPv6: the longest unused comes first */
     uint32_t head[2], n[2];
-    uint32_t asked[2];          /* ordered and not yet announced */
+    uint32_t asked[2]; /* ordered and not yet announced */
     uint32_t in_use;
-    uint64_t exhausted;         /* calls refused for want of a pair */
+    uint64_t exhausted; /* calls refused for want of a pair */
     media_id last_id;
 };
 

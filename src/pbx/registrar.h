@@ -8,16 +8,16 @@
 struct binding {
     struct hash_node by_aor, by_conn;
     struct pbx_timer expiry;
-    struct flow flow;               /* where its REGISTER came from */
+    struct flow flow; /* where its REGISTER came from */
     uint32_t cseq;
-    uint16_t q;                     /* 0..1000; 1000 if not given */
-    bool natted;                    /* reach it through `flow`, not through the contact's host */
-    bool on_conn;                   /* in by_conn */
-    uint32_t text_bytes;            /* the texts are one block of the pool, which starts at aor.p */
+    uint16_t q;          /* 0..1000; 1000 if not given */
+    bool natted;         /* reach it through `flow`, not through the contact's host */
+    bool on_conn;        /* in by_conn */
+    uint32_t text_bytes; /* the texts are one block of the pool, which starts at aor.p */
     usec_t expires_at, registered_at;
-    struct str aor;                 /* "sip:user@domain", canonical */
-    struct str contact;             /* the URI */
-    struct str params;              /* contact parameters besides expires and q */
+    struct str aor;     /* "sip:user@domain", canonical */
+    struct str contact; /* the URI */
+    struct str params;  /* contact parameters besides expires and q */
     struct str call_id, path, instance, user_agent;
 };
 

@@ -4,7 +4,8 @@
 
 /* A binding is found by address of record and contact; times are wall-clock milliseconds, because
  * the monotonic clock does not survive a restart. `flow` is how the phone is reached:
- * "udp 0 192.0.2.1:5060" (transport, listener, source address). */
+ * "udp 0 192.0.2.1:5060" (transport, listener, source address), with " nat" behind it when its
+ * contact is no place to send to. */
 const char *const pbx_store_schema[] = {
     "CREATE TABLE IF NOT EXISTS binding ("
     " aor TEXT NOT NULL, contact TEXT NOT NULL, call_id TEXT NOT NULL, cseq BIGINT NOT NULL,"

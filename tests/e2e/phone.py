@@ -72,11 +72,15 @@ def heard(path, frequencies, seconds=1.0):
 
 class Baresip:
     def __init__(self, lab, number, hertz, codecs="pcmu/8000/1,pcma/8000/1", regint=3600,
-                 proto="udp", account=None):
+                 proto="udp", account=None, ip=None):
+        """account: a line of baresip's own instead of the lab's; ip: an address that is not the
+        lab's alone, so ports are searched."""
         if not shutil.which("baresip") or not modules_dir():
             raise Skip("baresip is not installed")
         self.lab, self.number, self.hertz = lab, number, hertz
-        self.ip = lab.ip(lab.phone(number))
+        self.ip = ip or lab.ip(lab.phone(number))
+        self.media_ip = ip or "127.0.0.1"
+        self.sip_port, self.control_port = (lab.ports(2), lab.ports(2)) if ip else (5060, 5565)
         self.dir = lab.path("phone" + number)
         self.ears = os.path.join(self.dir, "ears")
         os.makedirs(self.ears)
@@ -104,13 +108,13 @@ class Baresip:
     def settings(self):
         # Its RTP sockets are bound to no address, so it speaks from 127.0.0.1 and must say so.
         port = self.lab.ports(20)
-        lines = ["poll_method epoll", f"sip_listen {self.ip}:5060", "call_local_timeout 120",
+        lines = ["poll_method epoll", f"sip_listen {self.ip}:{self.sip_port}", "call_local_timeout 120",
                  "call_max_calls 4", f"audio_source aufile,{self.dir}/tone.wav",
                  "ausrc_srate 8000", "auplay_srate 8000", "ausrc_channels 1", "auplay_channels 1",
                  "audio_level no", "ausrc_format s16", "auplay_format s16",
                  f"rtp_ports {port}-{port + 18}", "rtcp_mux no", "jitter_buffer_type fixed",
-                 "jitter_buffer_delay 1-10", "net_interface 127.0.0.1",
-                 f"module_path {modules_dir()}", f"ctrl_tcp_listen {self.ip}:5565",
+                 "jitter_buffer_delay 1-10", f"net_interface {self.media_ip}",
+                 f"module_path {modules_dir()}", f"ctrl_tcp_listen {self.ip}:{self.control_port}",
                  "ring_aufile none", f"snd_path {self.ears}", "module_tmp account.so",
                  "module_app menu.so", "module_app ctrl_tcp.so"]
         lines += [f"module {m}.so" for m in MODULES
@@ -123,7 +127,7 @@ class Baresip:
         if not self.job.running():
             raise Fail("baresip ended: " + self.job.text()[-200:])
         try:
-            return socket.create_connection((self.ip, 5565), 1)
+            return socket.create_connection((self.ip, self.control_port), 1)
         except OSError:
             return None
 
@@ -173,8 +177,8 @@ class Baresip:
         self.lab.until(lambda: words in self.job.text(), seconds,
                        f"phone {self.number} says {words!r}")
 
-    def dial(self, number):
-        self.tell("dial", f"sip:{number}@pbx.test")
+    def dial(self, number, host="pbx.test"):
+        self.tell("dial", f"sip:{number}@{host}")
 
     # ---- ears ------------------------------------------------------------------------------------
 

@@ -27,6 +27,15 @@ struct world_event *world_event_new(struct world *w, enum world_event_kind kind,
     return e;
 }
 
+void world_wake(struct world *w, usec_t in, void (*wake)(void *arg, uint64_t n), void *arg,
+                uint64_t n)
+{
+    struct world_event *e = world_event_new(w, WORLD_EV_WAKE, w->now + in);
+    e->wake = wake;
+    e->arg = arg;
+    e->token = n;
+}
+
 void world_event_done(struct world *w, struct world_event *e)
 {
     mem_free(e->bytes);
@@ -170,7 +179,8 @@ void world_net_reset(struct world *w)
     list_each(node, &w->events)
     {
         struct world_event *e = container_of(node, struct world_event, node);
-        if ((e->kind != WORLD_EV_TO_PBX && e->kind != WORLD_EV_TO_HOST) || e->flow.conn)
+        bool datagram = (e->kind == WORLD_EV_TO_PBX || e->kind == WORLD_EV_TO_HOST) && !e->flow.conn;
+        if (!datagram && e->kind != WORLD_EV_WAKE)
             world_event_done(w, e);
     }
 }

@@ -173,6 +173,8 @@ static void host_rx(struct world_host *h, const struct flow *flow, struct str by
 {
     struct ua *ua = container_of(h, struct ua, host);
     static _Thread_local struct sip_msg m; /* too large for the stack */
+    if (ua->absorb && ua->absorb(ua, flow, bytes))
+        return;
     struct ua_rx *rx = arena_zero(&h->w->arena, sizeof(*rx));
     BUG_ON(!rx);
     *rx = (struct ua_rx){.at = h->w->now, .flow = *flow, .bytes = keep(ua, bytes)};

@@ -22,6 +22,7 @@ struct ua_call {
     uint32_t sdp_version;
     struct str sdp; /* the last codec list, when a spec names none */
     unsigned index; /* of the UA's calls */
+    void *user;     /* whoever drives the UA */
 };
 
 /* A request that came and may be answered. */
@@ -61,6 +62,8 @@ struct ua {
     struct list all_rx;
     /* Called instead of putting a message into the inbox. */
     void (*on_rx)(struct ua *ua, const struct ua_rx *rx);
+    /* Called before the UA looks at a message; true: it is not for the UA (a repetition, ...). */
+    bool (*absorb)(struct ua *ua, const struct flow *flow, struct str bytes);
 };
 
 struct ua_edit {

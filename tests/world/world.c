@@ -139,6 +139,9 @@ static void tell(struct world *w, struct world_event *e)
     case WORLD_EV_MEDIA:
         pbx_media(w->pbx, w->now, &e->media);
         break;
+    case WORLD_EV_WAKE:
+        e->wake(e->arg, e->token);
+        break;
     case WORLD_EV_RESOLVED:
         pbx_resolved(w->pbx, w->now, e->token, &e->addr, e->found ? 1 : 0, 300);
         break;

@@ -133,6 +133,9 @@ void world_host_add(struct world *w, struct world_host *h);
 void world_tx(struct world_host *h, enum proto proto, struct str bytes);
 /* Its connection breaks; the PBX learns of it. */
 void world_break(struct world_host *h);
+/* Calls wake(arg, n) after `in`. There is no way to stop it: the arguments must tell if it is stale. */
+void world_wake(struct world *w, usec_t in, void (*wake)(void *arg, uint64_t n), void *arg,
+                uint64_t n);
 
 /* Moves to the next instant at which something happens, not later than `limit`, and lets it happen.
  * false: nothing happened up to `limit`, which is now. */
@@ -161,7 +164,7 @@ void world_store_rx(struct world *w, const struct row_op *op);
 void world_store_restore(struct world *w);
 /* net.c */
 enum world_event_kind { WORLD_EV_TO_PBX, WORLD_EV_TO_HOST, WORLD_EV_FAILED, WORLD_EV_MEDIA,
-                        WORLD_EV_RESOLVED };
+                        WORLD_EV_RESOLVED, WORLD_EV_WAKE };
 struct world_event {
     struct list node;
     enum world_event_kind kind;
@@ -174,6 +177,8 @@ struct world_event {
     uint64_t token;
     struct addr addr;
     bool found;
+    void (*wake)(void *arg, uint64_t n);
+    void *arg;
 };
 struct world_event *world_event_new(struct world *w, enum world_event_kind kind, usec_t due);
 void world_event_done(struct world *w, struct world_event *e);

@@ -154,7 +154,7 @@ int relay_stats(const struct relay *r, media_id id, struct media_stats *ret)
     return 0;
 }
 
-/* ---- silence ---- */
+/* ---- silence --------------------------------------------------------------------------------- */
 
 /* The smaller of both sides' timeouts that is set; 0: none. */
 static uint32_t timeout_of(const struct stream *s, const struct stream *peer)
@@ -235,7 +235,7 @@ usec_t relay_deadline(const struct relay *r)
     return timer_deadline(&r->wheel);
 }
 
-/* ---- commands ---- */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 static int cmd_open(struct relay *r, usec_t now, const struct media_cmd *cmd)
 {
@@ -354,7 +354,7 @@ int relay_cmd(struct relay *r, usec_t now, const struct media_cmd *cmd)
     return -EINVAL;
 }
 
-/* ---- packets ---- */
+/* ---- packets --------------------------------------------------------------------------------- */
 
 /* RFC 3550 A.1 and A.2 validity checks, and RFC 5761 section 4 to tell RTCP from RTP. A STUN
  * message (RFC 5764 section 5.1.2: first byte 0..3) has version 0 and fails. */

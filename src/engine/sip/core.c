@@ -131,8 +131,9 @@ void core_hist(struct sip_core *c, handle_t tag, uint8_t leg, enum hist_kind kin
                uint32_t a)
 {
     if (tag)
-        hist_put(c->trace, tag, (struct hist_event){.kind = (uint8_t)kind, .leg = leg,
-                                                    .code = (uint16_t)code, .a = a});
+        hist_put(
+            c->trace, tag,
+            (struct hist_event){.kind = (uint8_t)kind, .leg = leg, .code = (uint16_t)code, .a = a});
 }
 
 void core_hist_timer(struct sip_core *c, handle_t tag, uint8_t leg, enum hist_kind kind,

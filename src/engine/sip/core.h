@@ -23,10 +23,10 @@ struct sip_core;
 /* ---- configuration --------------------------------------------------------------------------- */
 
 struct sip_timers {
-    usec_t t1, t2, t4;          /* RFC 3261 section 17 */
-    usec_t t1_min, t1_max;      /* bounds of the measured T1 */
-    usec_t bye_timeout;         /* an unanswered BYE ends the session anyway */
-    bool adaptive_t1;           /* T1 by destination from measured round trips (RFC 6298) */
+    usec_t t1, t2, t4;     /* RFC 3261 section 17 */
+    usec_t t1_min, t1_max; /* bounds of the measured T1 */
+    usec_t bye_timeout;    /* an unanswered BYE ends the session anyway */
+    bool adaptive_t1;      /* T1 by destination from measured round trips (RFC 6298) */
 };
 
 #define SIP_MAX_EXEMPT 64
@@ -42,9 +42,9 @@ struct sip_conf {
     const char *supported_call; /* those of calls, in Supported of INVITE and its answers; "" */
     const char *allow;          /* methods in Allow */
     uint32_t max_txns, max_sessions, max_dialogs;
-    uint32_t udp_max_bytes;     /* requests above go by TCP (RFC 3261 18.1.1); 0: never */
+    uint32_t udp_max_bytes;          /* requests above go by TCP (RFC 3261 18.1.1); 0: never */
     uint32_t rate_per_s, rate_burst; /* new requests a source address may start; 0: no limit */
-    unsigned n_exempt;          /* networks without that limit */
+    unsigned n_exempt;               /* networks without that limit */
     struct {
         struct addr ip;
         uint8_t prefix;
@@ -61,35 +61,35 @@ void sip_core_reconfigure(struct sip_core *c, const struct sip_timers *timers);
 /* ---- outputs --------------------------------------------------------------------------------- */
 
 enum sip_out_kind {
-    SIP_OUT_SEND,       /* bytes for the network; unref the blob afterwards */
-    SIP_OUT_REQUEST,    /* a request outside INVITE sessions: answer with sip_respond(txn) */
-    SIP_OUT_RESPONSE,   /* a response to sip_request() or sip_session_request(): status, msg (NULL
-                           for 408 and 503 made here); final when status >= 200 */
-    SIP_OUT_INVITE,     /* a new call: session, msg. Answer with sip_progress/answer/reject() */
-    SIP_OUT_REINVITE,   /* an INVITE inside session: answer it in the same ways */
-    SIP_OUT_CANCELLED,  /* the caller gave up; 487 was sent and the session is gone */
-    SIP_OUT_ACKED,      /* the ACK of our 2xx came; its body may hold the answer of a late offer */
-    SIP_OUT_PROGRESS,   /* a 101-199 to our INVITE; dialog tells forked ones apart */
-    SIP_OUT_ANSWERED,   /* the 2xx to our INVITE (also of a re-INVITE): sip_ack() it */
-    SIP_OUT_FAILED,     /* 300-699 to our INVITE, or 408/503 made here (msg NULL). Of a re-INVITE:
-                           the session stays unless `ended` */
-    SIP_OUT_IN_DIALOG,  /* another request inside session (INFO, UPDATE, ...): sip_respond(txn) */
-    SIP_OUT_BYE,        /* the peer hung up; 200 was sent, the session is gone */
-    SIP_OUT_ENDED       /* the session is over for another reason: our BYE was answered or timed
-                           out (status), no ACK came, the dialog is unknown to the peer */
+    SIP_OUT_SEND,      /* bytes for the network; unref the blob afterwards */
+    SIP_OUT_REQUEST,   /* a request outside INVITE sessions: answer with sip_respond(txn) */
+    SIP_OUT_RESPONSE,  /* a response to sip_request() or sip_session_request(): status, msg (NULL
+                          for 408 and 503 made here); final when status >= 200 */
+    SIP_OUT_INVITE,    /* a new call: session, msg. Answer with sip_progress/answer/reject() */
+    SIP_OUT_REINVITE,  /* an INVITE inside session: answer it in the same ways */
+    SIP_OUT_CANCELLED, /* the caller gave up; 487 was sent and the session is gone */
+    SIP_OUT_ACKED,     /* the ACK of our 2xx came; its body may hold the answer of a late offer */
+    SIP_OUT_PROGRESS,  /* a 101-199 to our INVITE; dialog tells forked ones apart */
+    SIP_OUT_ANSWERED,  /* the 2xx to our INVITE (also of a re-INVITE): sip_ack() it */
+    SIP_OUT_FAILED,    /* 300-699 to our INVITE, or 408/503 made here (msg NULL). Of a re-INVITE:
+                          the session stays unless `ended` */
+    SIP_OUT_IN_DIALOG, /* another request inside session (INFO, UPDATE, ...): sip_respond(txn) */
+    SIP_OUT_BYE,       /* the peer hung up; 200 was sent, the session is gone */
+    SIP_OUT_ENDED      /* the session is over for another reason: our BYE was answered or timed
+                          out (status), no ACK came, the dialog is unknown to the peer */
 };
 
 struct sip_out {
     enum sip_out_kind kind;
-    uint64_t cause;             /* number of the input that led to this */
+    uint64_t cause; /* number of the input that led to this */
     /* SIP_OUT_SEND */
-    struct flow flow;           /* also: where the message of the other kinds came from */
+    struct flow flow; /* also: where the message of the other kinds came from */
     struct blob *blob;
-    bool after_commit;          /* leaves when what was stored before it is safe */
+    bool after_commit; /* leaves when what was stored before it is safe */
     /* the others */
     handle_t session, txn, dialog;
-    uint64_t user;              /* the user's number of the session or request */
-    const struct sip_msg *msg;  /* valid until the next input; may be NULL */
+    uint64_t user;             /* the user's number of the session or request */
+    const struct sip_msg *msg; /* valid until the next input; may be NULL */
     uint16_t status;
     bool ended;
 };
@@ -122,7 +122,7 @@ struct sip_field {
 struct sip_content {
     const struct sip_field *field;
     unsigned n_fields;
-    struct str type, body;      /* body none: no body */
+    struct str type, body; /* body none: no body */
 };
 
 /* Answers a request of SIP_OUT_REQUEST or SIP_OUT_IN_DIALOG. reason none: the usual phrase.
@@ -139,16 +139,16 @@ int sip_respond(struct sip_core *c, usec_t now, handle_t txn, const struct sip_a
 /* A new INVITE session as UAC. The engine makes Via, tags, CSeq, Max-Forwards, Contact, Allow,
  * Supported. */
 struct sip_invite_cmd {
-    struct flow to;             /* where it goes; listener 0xFF: the engine chooses */
+    struct flow to; /* where it goes; listener 0xFF: the engine chooses */
     struct str ruri;
-    struct str from, to_hdr;    /* name-addr without tag */
+    struct str from, to_hdr; /* name-addr without tag */
     struct str contact_user;
-    struct str call_id;         /* none: a new one */
-    struct str route;           /* "Route" values, comma separated; none: no route */
-    int max_forwards;           /* -1: 70 */
+    struct str call_id; /* none: a new one */
+    struct str route;   /* "Route" values, comma separated; none: no route */
+    int max_forwards;   /* -1: 70 */
     uint64_t user;
-    handle_t tag;               /* history of the call */
-    uint8_t leg;                /* its number in the history */
+    handle_t tag; /* history of the call */
+    uint8_t leg;  /* its number in the history */
     struct sip_content content;
 };
 /* 0 and *ret, or -EAGAIN (a table is full), -EINVAL, -EMSGSIZE. */
@@ -180,7 +180,8 @@ int sip_session_request(struct sip_core *c, usec_t now, handle_t session, enum s
 
 /* Ends the session the right way for its state (RFC 3261 section 15): CANCEL before the final
  * answer to our INVITE, reject before ours to theirs, BYE afterwards (after the ACK if it is still
- * awaited). `reason` is a Reason value or none. The end comes as SIP_OUT_ENDED or SIP_OUT_FAILED. */
+ * awaited). `reason` is a Reason value or none. The end comes as SIP_OUT_ENDED or SIP_OUT_FAILED.
+ */
 int sip_hangup(struct sip_core *c, usec_t now, handle_t session, struct str reason);
 
 /* A request outside any dialog. call_id and from_tag none: new ones. */
@@ -188,8 +189,8 @@ struct sip_request_cmd {
     enum sip_method method;
     struct flow to;
     struct str ruri, from, to_hdr, call_id, from_tag, route;
-    uint32_t cseq;              /* 0: 1 */
-    struct str contact;         /* full Contact value; none: no Contact */
+    uint32_t cseq;      /* 0: 1 */
+    struct str contact; /* full Contact value; none: no Contact */
     uint64_t user;
     handle_t tag;
     struct sip_content content;
@@ -209,11 +210,11 @@ bool sip_session_view(const struct sip_core *c, handle_t session, struct sip_dia
 
 enum sip_txn_kind { TXN_ICT, TXN_NICT, TXN_IST, TXN_NIST, TXN_KINDS };
 enum sip_txn_state {
-    TXN_TRYING,     /* Calling of ICT, Trying of NICT and NIST */
+    TXN_TRYING, /* Calling of ICT, Trying of NICT and NIST */
     TXN_PROCEEDING,
     TXN_COMPLETED,
     TXN_CONFIRMED,
-    TXN_ACCEPTED,   /* RFC 6026 */
+    TXN_ACCEPTED, /* RFC 6026 */
     TXN_TERMINATED,
     TXN_STATES
 };
@@ -225,17 +226,17 @@ struct str sip_txn_state_name(enum sip_txn_kind kind, enum sip_txn_state state);
 /* Does this machine have this state? */
 bool txn_has_state(enum sip_txn_kind kind, enum sip_txn_state state);
 
-#define SIP_TIMER_LETTERS 13    /* 'A'..'M' */
+#define SIP_TIMER_LETTERS 13 /* 'A'..'M' */
 struct sip_stats {
     uint64_t rx_requests, rx_responses, tx_requests, tx_responses, rx_bad, rx_stray;
     uint64_t rx_method[SIP_METHOD_COUNT], tx_method[SIP_METHOD_COUNT];
-    uint64_t tx_status[8], rx_status[8];         /* by class 1..6 */
+    uint64_t tx_status[8], rx_status[8]; /* by class 1..6 */
     uint64_t retransmissions_sent, retransmissions_received;
-    uint64_t timeouts[SIP_TIMER_LETTERS];        /* by the timer that ended a transaction */
+    uint64_t timeouts[SIP_TIMER_LETTERS]; /* by the timer that ended a transaction */
     uint64_t fired[SIP_TIMER_LETTERS];
     uint64_t invite_timeouts, bye_timeouts, ack_timeouts;
     uint64_t merged, loops, overload, rate_limited, transport_errors, reaped;
-    uint64_t txns[TXN_KINDS][TXN_STATES];        /* active now */
+    uint64_t txns[TXN_KINDS][TXN_STATES]; /* active now */
     uint64_t active_txns, active_sessions, active_dialogs, active_timers;
     uint64_t blob_bytes;
 };
@@ -245,7 +246,7 @@ void sip_core_stats(const struct sip_core *c, struct sip_stats *ret);
 struct sip_rtt {
     struct addr peer;
     uint32_t srtt_us, rttvar_us, samples;
-    usec_t t1;                  /* what adaptive_t1 makes of it */
+    usec_t t1; /* what adaptive_t1 makes of it */
 };
 bool sip_core_rtt(const struct sip_core *c, uint32_t *at, struct sip_rtt *ret);
 
@@ -255,7 +256,7 @@ unsigned sip_core_audit(struct sip_core *c, usec_t now);
 
 /* The timer armed next of each transaction and session with this history tag, for people. */
 struct sip_timer_view {
-    char name[12];              /* "A".."M", "ACK", "BYE" */
+    char name[12]; /* "A".."M", "ACK", "BYE" */
     usec_t due;
     struct str method;
 };

@@ -29,8 +29,8 @@ void dialog_free(struct sip_core *c, handle_t h)
         return;
     if (d->by_tag.hash)
         hash_remove(&c->by_tag, &d->by_tag);
-    struct str *texts[] = {&d->call_id, &d->local, &d->remote, &d->remote_tag, &d->target,
-                           &d->route};
+    struct str *texts[] = {&d->call_id,    &d->local,  &d->remote,
+                           &d->remote_tag, &d->target, &d->route};
     for (unsigned i = 0; i < ARRAY_LEN(texts); i++)
         if (core_keep(c, texts[i], STR_NONE))
             continue;
@@ -134,8 +134,8 @@ int dialog_from_request(struct sip_core *c, struct sip_dialog *d, const struct s
 {
     struct str target = contact_uri(m);
     int err = core_keep(c, &d->call_id, m->call_id);
-    err |= core_keep(c, &d->local, with_tag(c, sip_msg_get(m, SIP_H_TO),
-                                            str_of(d->local_tag, SIP_TAG_CHARS)));
+    err |= core_keep(c, &d->local,
+                     with_tag(c, sip_msg_get(m, SIP_H_TO), str_of(d->local_tag, SIP_TAG_CHARS)));
     err |= core_keep(c, &d->remote, unfolded(c, sip_msg_get(m, SIP_H_FROM)));
     err |= core_keep(c, &d->remote_tag, m->from.tag.p ? m->from.tag : STR(""));
     err |= core_keep(c, &d->target, target.p ? target : m->from.uri.whole);

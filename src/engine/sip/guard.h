@@ -14,8 +14,8 @@ void guard_free(struct sip_guard *g);
 
 enum guard_verdict {
     GUARD_PASS,
-    GUARD_REFUSE,   /* over the rate: say 503 */
-    GUARD_DROP      /* far over it: not worth an answer */
+    GUARD_REFUSE, /* over the rate: say 503 */
+    GUARD_DROP    /* far over it: not worth an answer */
 };
 enum guard_verdict guard_take(struct sip_guard *g, usec_t now, const struct addr *from);
 

@@ -115,7 +115,7 @@ void session_contact(struct sip_core *c, const struct sip_session *s, const stru
     request_contact(c, b, s->contact_user, flow);
 }
 
-/* ---- hanging up: RFC 3261 section 15 ----------------------------------------------------------- */
+/* ---- hanging up: RFC 3261 section 15 --------------------------------------------------------- */
 
 int session_bye(struct sip_core *c, handle_t h, struct str reason)
 {
@@ -175,7 +175,7 @@ int sip_hangup(struct sip_core *c, usec_t now, handle_t session, struct str reas
     }
 }
 
-/* ---- timers ------------------------------------------------------------------------------------ */
+/* ---- timers ---------------------------------------------------------------------------------- */
 
 void session_timer(struct sip_core *c, struct timer *t)
 {
@@ -192,7 +192,7 @@ void session_timer(struct sip_core *c, struct timer *t)
     uas_timer(c, s, h, life);
 }
 
-/* ---- responses to whatever the session has sent -------------------------------------------------- */
+/* ---- responses to whatever the session has sent ---------------------------------------------- */
 
 static void bye_answered(struct sip_core *c, struct sip_txn *t, const struct sip_msg *m)
 {
@@ -265,7 +265,7 @@ void session_txn_failed(struct sip_core *c, struct sip_txn *t, unsigned status)
     o->status = (uint16_t)status;
 }
 
-/* ---- requests inside the session -------------------------------------------------------------- */
+/* ---- requests inside the session ------------------------------------------------------------- */
 
 int sip_session_request(struct sip_core *c, usec_t now, handle_t session, enum sip_method method,
                         const struct sip_content *content, uint64_t user)

@@ -109,7 +109,7 @@ int sip_reinvite(struct sip_core *c, usec_t now, handle_t session,
     return 0;
 }
 
-/* ---- CANCEL ------------------------------------------------------------------------------------ */
+/* ---- CANCEL ---------------------------------------------------------------------------------- */
 
 /* RFC 3261 9.1: only after a provisional response; then 64*T1 for the final one. */
 static void send_cancel(struct sip_core *c, struct sip_session *s)
@@ -151,7 +151,7 @@ int uac_cancel(struct sip_core *c, handle_t h, struct str reason)
     return err;
 }
 
-/* ---- dialogs of a forked INVITE ------------------------------------------------------------------ */
+/* ---- dialogs of a forked INVITE -------------------------------------------------------------- */
 
 static int clone_dialog(struct sip_core *c, const struct sip_dialog *from, struct sip_dialog *d)
 {
@@ -211,7 +211,7 @@ static void confirm(struct sip_core *c, struct sip_session *s, struct sip_dialog
     s->n_dialogs = 1;
 }
 
-/* ---- ACK --------------------------------------------------------------------------------------- */
+/* ---- ACK ------------------------------------------------------------------------------------- */
 
 static int write_ack(struct sip_core *c, struct sip_session *s, struct sip_dialog *d,
                      const struct sip_content *content, uint32_t cseq)
@@ -219,8 +219,12 @@ static int write_ack(struct sip_core *c, struct sip_session *s, struct sip_dialo
     struct sip_field with_auth[2];
     struct sip_content full = *content;
     struct sip_txn *invite = txn_find(c, s->invite);
-    struct sip_req r = {.method = STR("ACK"), .from = d->local, .to = d->remote,
-                        .call_id = d->call_id, .cseq = cseq, .max_forwards = -1,
+    struct sip_req r = {.method = STR("ACK"),
+                        .from = d->local,
+                        .to = d->remote,
+                        .call_id = d->call_id,
+                        .cseq = cseq,
+                        .max_forwards = -1,
                         .content = &full};
     struct req_branch branch;
     struct flow to;
@@ -270,7 +274,7 @@ int sip_ack(struct sip_core *c, usec_t now, handle_t session, const struct sip_c
     return 0;
 }
 
-/* ---- responses --------------------------------------------------------------------------------- */
+/* ---- responses ------------------------------------------------------------------------------- */
 
 /* A fork answered although another one has been taken, or the call was given up: it is
  * acknowledged and ended at once (RFC 3261 13.2.2.4). */
@@ -289,8 +293,7 @@ static void end_extra_fork(struct sip_core *c, handle_t h, struct sip_txn *t,
         return;
     s->ack = NULL;
     if (!clone_dialog(c, slot_find(&c->dialogs, first), d) &&
-        !dialog_from_response(c, d, m, &t->flow) &&
-        !write_ack(c, s, d, &nothing, m->cseq.number)) {
+        !dialog_from_response(c, d, m, &t->flow) && !write_ack(c, s, d, &nothing, m->cseq.number)) {
         send_ack(c, s);
         if (!dialog_request(c, d, SIP_BYE, &nothing, &bye))
             bye->session = bye->dialog = 0;

@@ -37,7 +37,7 @@ void uas_invite(struct sip_core *c, struct sip_txn *txn, const struct sip_msg *m
     o->flow = txn->flow;
 }
 
-/* ---- answers ---------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static struct sip_txn *pending_invite(const struct sip_core *c, const struct sip_session *s)
 {
@@ -121,7 +121,7 @@ int sip_reject(struct sip_core *c, usec_t now, handle_t session, const struct si
     return err;
 }
 
-/* ---- what the caller does next ------------------------------------------------------------------ */
+/* ---- what the caller does next --------------------------------------------------------------- */
 
 void uas_cancelled(struct sip_core *c, struct sip_txn *invite)
 {
@@ -137,7 +137,8 @@ void uas_cancelled(struct sip_core *c, struct sip_txn *invite)
         session_end(c, h, SIP_OUT_CANCELLED, 487);
         return;
     }
-    struct sip_out *o = session_emit(c, h, SIP_OUT_CANCELLED); /* of a re-INVITE: the call goes on */
+    struct sip_out *o =
+        session_emit(c, h, SIP_OUT_CANCELLED); /* of a re-INVITE: the call goes on */
     o->status = 487;
     o->ended = false;
 }
@@ -186,7 +187,7 @@ void uas_timer(struct sip_core *c, struct sip_session *s, handle_t h, bool life)
     session_bye(c, h, STR("SIP;cause=408;text=\"ACK timeout\""));
 }
 
-/* ---- requests inside the dialog ------------------------------------------------------------------ */
+/* ---- requests inside the dialog -------------------------------------------------------------- */
 
 static void reinvite(struct sip_core *c, struct sip_session *s, struct sip_txn *txn,
                      const struct sip_msg *m)

@@ -5,8 +5,7 @@
 static bool choose_listener(const struct sip_core *c, struct flow *to, enum proto proto)
 {
     const struct sip_conf *conf = &c->conf;
-    if (to->listener < conf->n_listeners &&
-        conf->listener[to->listener].proto == proto &&
+    if (to->listener < conf->n_listeners && conf->listener[to->listener].proto == proto &&
         conf->listener[to->listener].bound.family == to->peer.family) {
         to->proto = (uint8_t)proto;
         return true;
@@ -128,8 +127,8 @@ int request_build(struct sip_core *c, const struct sip_req *r, struct flow *to,
     make_branch(c, branch);
     int err = write_request(c, r, to, branch, &text);
     /* RFC 3261 18.1.1: what may not fit one packet goes over TCP. */
-    if (!err && to->proto == PROTO_UDP && c->conf.udp_max_bytes &&
-        text.n > c->conf.udp_max_bytes && rtt_tcp_usable(c->rtt, &to->peer, c->now)) {
+    if (!err && to->proto == PROTO_UDP && c->conf.udp_max_bytes && text.n > c->conf.udp_max_bytes &&
+        rtt_tcp_usable(c->rtt, &to->peer, c->now)) {
         wanted.listener = SIP_NO_LISTENER;
         wanted.conn = 0;
         if (choose_listener(c, &wanted, PROTO_TCP)) {
@@ -151,8 +150,7 @@ int request_start(struct sip_core *c, enum sip_txn_kind kind, enum sip_method me
                   struct sip_txn **ret)
 {
     char mem[TXN_KEY_BYTES];
-    struct str key =
-        txn_client_key(c, str_of(branch->text, sizeof(branch->text)), method, mem);
+    struct str key = txn_client_key(c, str_of(branch->text, sizeof(branch->text)), method, mem);
     struct sip_txn *t = txn_new(c, kind, method, to, key);
     if (!t) {
         blob_unref(blob);
@@ -212,7 +210,7 @@ int request_derive(struct sip_core *c, const struct blob *sent, enum sip_method 
     return 0;
 }
 
-/* ---- the same request once more, with credentials ---------------------------------------------- */
+/* ---- the same request once more, with credentials -------------------------------------------- */
 
 static bool replaced(const struct sip_hdr *h, const struct sip_field *field)
 {

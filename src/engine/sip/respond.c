@@ -8,8 +8,7 @@ static bool via_is_natted(const struct sip_msg *m, const struct flow *flow)
     return addr_parse(&sent_by, m->via.host, 0) == 0 && !addr_ip_eq(&sent_by, &flow->peer);
 }
 
-struct flow respond_flow(const struct sip_core *c, const struct sip_msg *m,
-                         const struct flow *flow)
+struct flow respond_flow(const struct sip_core *c, const struct sip_msg *m, const struct flow *flow)
 {
     struct flow to = *flow;
     /* RFC 3581 section 4: with rport, back to where it came from. Without, to the source address
@@ -176,8 +175,7 @@ int respond_build(struct sip_core *c, const struct sip_txn *txn, const struct si
                      a->status == 501;
     if (advertise) {
         sip_build_hdr(&w, SIP_H_ALLOW, str_z(c->conf.allow));
-        const char *tags =
-            txn->method == SIP_OPTIONS ? c->conf.supported : c->conf.supported_call;
+        const char *tags = txn->method == SIP_OPTIONS ? c->conf.supported : c->conf.supported_call;
         if (a->status < 300 && tags[0])
             sip_build_hdr(&w, SIP_H_SUPPORTED, str_z(tags));
     }
@@ -229,8 +227,8 @@ int sip_respond(struct sip_core *c, usec_t now, handle_t txn, const struct sip_a
     struct buf contact;
     buf_init(&contact, mem, sizeof(mem));
     /* A 2xx inside a dialog refreshes the target at the peer (RFC 3261 12.2.2). */
-    bool refresh = s && (t->method == SIP_UPDATE || t->method == SIP_SUBSCRIBE ||
-                         t->method == SIP_REFER);
+    bool refresh =
+        s && (t->method == SIP_UPDATE || t->method == SIP_SUBSCRIBE || t->method == SIP_REFER);
     if (refresh && a->status < 300)
         session_contact(c, s, &t->flow, &contact);
     if (a->status >= 200)

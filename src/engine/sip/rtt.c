@@ -3,9 +3,9 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-#define ENTRIES   8192 /* a power of two */
-#define WAYS      4
-#define NO_TCP_S  600
+#define ENTRIES  8192 /* a power of two */
+#define WAYS     4
+#define NO_TCP_S 600
 
 struct entry {
     struct addr peer;
@@ -86,8 +86,7 @@ static usec_t t1_of(const struct entry *e, const struct sip_timers *conf)
     return t1 < conf->t1_min ? conf->t1_min : t1 > conf->t1_max ? conf->t1_max : t1;
 }
 
-usec_t rtt_t1(const struct sip_rtt_table *t, const struct addr *peer,
-              const struct sip_timers *conf)
+usec_t rtt_t1(const struct sip_rtt_table *t, const struct addr *peer, const struct sip_timers *conf)
 {
     const struct entry *e = find(t, peer);
     return e && e->samples ? t1_of(e, conf) : conf->t1;

@@ -82,7 +82,7 @@ static void rx_cancel(struct sip_core *c, const struct sip_msg *m, const struct 
         uas_cancelled(c, invite);
 }
 
-/* ---- what RFC 3261 8.2 lets a server refuse before it looks at the meaning -------------------- */
+/* ---- what RFC 3261 8.2 lets a server refuse before it looks at the meaning ------------------- */
 
 /* Appends the tags of Require that we do not support. */
 static void missing_extensions(struct sip_core *c, const struct sip_msg *m, struct buf *b)
@@ -129,9 +129,8 @@ static bool is_exempt(const struct sip_core *c, const struct addr *peer)
 static bool over_limit(struct sip_core *c, const struct flow *flow)
 {
     struct sip_field retry = {.id = SIP_H_RETRY_AFTER, .value = STR("5")};
-    enum guard_verdict v = is_exempt(c, &flow->peer)
-                               ? GUARD_PASS
-                               : guard_take(c->guard, c->now, &flow->peer);
+    enum guard_verdict v =
+        is_exempt(c, &flow->peer) ? GUARD_PASS : guard_take(c->guard, c->now, &flow->peer);
     if (v != GUARD_PASS) {
         c->stats.rate_limited++;
         if (v == GUARD_REFUSE)
@@ -147,7 +146,7 @@ static bool over_limit(struct sip_core *c, const struct flow *flow)
     return full;
 }
 
-/* ---- the walk up ------------------------------------------------------------------------------ */
+/* ---- the walk up ----------------------------------------------------------------------------- */
 
 static void deliver(struct sip_core *c, const struct sip_msg *m, const struct flow *flow,
                     struct str tag)

@@ -10,22 +10,22 @@
 #include "engine/sip/rtt.h"
 #include "engine/sip/txn.h"
 
-#define SIP_TX_BYTES     SIP_MAX_BYTES
-#define SIP_OUT_QUEUE    256    /* grows by doubling up to SIP_OUT_LIMIT */
-#define SIP_OUT_LIMIT    65536
-#define SIP_MAX_FORKS    8
-#define SIP_TAG_CHARS    16
-#define SIP_NO_LISTENER  0xFF
+#define SIP_TX_BYTES    SIP_MAX_BYTES
+#define SIP_OUT_QUEUE   256 /* grows by doubling up to SIP_OUT_LIMIT */
+#define SIP_OUT_LIMIT   65536
+#define SIP_MAX_FORKS   8
+#define SIP_TAG_CHARS   16
+#define SIP_NO_LISTENER 0xFF
 
 /* timer.kind: which member of which object it is. */
 enum sip_timer_kind { ST_TXN_RETRY, ST_TXN_LIFE, ST_SES_RETRY, ST_SES_LIFE };
 
 struct sip_dialog {
-    struct hash_node by_tag;    /* hash of the local tag */
-    handle_t session, next;     /* forks of one INVITE */
+    struct hash_node by_tag; /* hash of the local tag */
+    handle_t session, next;  /* forks of one INVITE */
     uint32_t local_cseq, remote_cseq;
     bool has_remote_cseq, early;
-    bool pinned;                /* behind NAT: requests go where the peer's came from */
+    bool pinned; /* behind NAT: requests go where the peer's came from */
     struct flow flow;
     char local_tag[SIP_TAG_CHARS];
     /* Owned texts, in the core's pool. local and remote are From/To values with their tags. */
@@ -38,8 +38,8 @@ enum sip_session_state {
     SES_CANCELLING, /* UAC, CANCEL sent or to be sent with the first provisional */
     SES_ANSWERED,   /* UAS: 2xx sent, no ACK; UAC: 2xx received, sip_ack() not yet called */
     SES_CONFIRMED,
-    SES_ENDING,     /* BYE sent */
-    SES_FAILED,     /* UAC, final non-2xx: alive until the next input, for sip_retry() */
+    SES_ENDING, /* BYE sent */
+    SES_FAILED, /* UAC, final non-2xx: alive until the next input, for sip_retry() */
     SES_STATES
 };
 
@@ -47,18 +47,18 @@ struct sip_session {
     uint8_t state, leg;
     bool uac;
     bool cancel_sent, had_provisional;
-    bool bye_wanted;            /* BYE as soon as the ACK of our 2xx is here */
-    bool ack_due;               /* UAC: a 2xx waits for sip_ack() */
-    bool auth_sent;             /* the INVITE carried credentials: so does the ACK (RFC 3261 22.1) */
+    bool bye_wanted; /* BYE as soon as the ACK of our 2xx is here */
+    bool ack_due;    /* UAC: a 2xx waits for sip_ack() */
+    bool auth_sent;  /* the INVITE carried credentials: so does the ACK (RFC 3261 22.1) */
     uint8_t n_dialogs;
     uint64_t user;
     handle_t tag;
-    handle_t dialogs;           /* first of the list; the confirmed one once there is one */
-    handle_t invite;            /* transaction of the INVITE or re-INVITE under way */
+    handle_t dialogs; /* first of the list; the confirmed one once there is one */
+    handle_t invite;  /* transaction of the INVITE or re-INVITE under way */
     handle_t bye;
     uint32_t invite_cseq;
-    struct blob *ok;            /* our 2xx, until its ACK. RFC 3261 13.3.1.4 */
-    struct blob *ack;           /* our ACK, sent again for each repeated 2xx */
+    struct blob *ok;  /* our 2xx, until its ACK. RFC 3261 13.3.1.4 */
+    struct blob *ack; /* our ACK, sent again for each repeated 2xx */
     struct flow ok_flow, ack_flow;
     uint32_t ack_cseq;
     usec_t ok_interval;
@@ -81,7 +81,7 @@ struct sip_core {
     struct sip_stats stats;
     struct sip_out *out;
     uint32_t out_head, out_n, out_cap;
-    struct sip_msg msg, old;    /* the message in hand; one parsed again from a kept copy */
+    struct sip_msg msg, old; /* the message in hand; one parsed again from a kept copy */
     struct arena work;
     handle_t limbo_session, limbo_txn; /* failed with the last input; sip_retry() may save them */
     char tx[SIP_TX_BYTES];
@@ -121,7 +121,7 @@ struct sip_req {
     struct str method, ruri, from, to, call_id, route, contact;
     uint32_t cseq;
     int max_forwards;
-    bool advertise;             /* Allow and Supported */
+    bool advertise; /* Allow and Supported */
     const struct sip_content *content;
 };
 struct req_branch {

@@ -7,47 +7,47 @@
 #include "engine/sip/core.h"
 
 enum txn_event {
-    TXN_EV_START,       /* client: the request is sent; server: it has come */
-    TXN_EV_1XX,         /* client: received; server: the user sends one */
+    TXN_EV_START, /* client: the request is sent; server: it has come */
+    TXN_EV_1XX,   /* client: received; server: the user sends one */
     TXN_EV_2XX,
-    TXN_EV_FINAL,       /* 300-699 */
-    TXN_EV_AGAIN,       /* server: the request came again */
-    TXN_EV_ACK,         /* IST */
-    TXN_EV_RETRY,       /* Timer A, E or G */
-    TXN_EV_LIFE,        /* Timer B, D, F, H, I, J, K, L or M */
-    TXN_EV_ERROR,       /* the transport failed */
+    TXN_EV_FINAL, /* 300-699 */
+    TXN_EV_AGAIN, /* server: the request came again */
+    TXN_EV_ACK,   /* IST */
+    TXN_EV_RETRY, /* Timer A, E or G */
+    TXN_EV_LIFE,  /* Timer B, D, F, H, I, J, K, L or M */
+    TXN_EV_ERROR, /* the transport failed */
     TXN_EVENTS
 };
 
 /* What a step asks for besides the new state. */
 enum {
-    TXN_DO_SEND = 1,    /* send what came with the event: request, response */
-    TXN_DO_RESEND = 2,  /* send the kept copy again */
-    TXN_DO_ACK = 4,     /* client: make or repeat the ACK to a final non-2xx */
-    TXN_DO_USER = 8,    /* client: pass the response up; IST: pass the ACK up */
-    TXN_DO_TIMEOUT = 16,/* tell the user: no answer, no ACK */
-    TXN_DO_ERROR = 32   /* tell the user: transport */
+    TXN_DO_SEND = 1,     /* send what came with the event: request, response */
+    TXN_DO_RESEND = 2,   /* send the kept copy again */
+    TXN_DO_ACK = 4,      /* client: make or repeat the ACK to a final non-2xx */
+    TXN_DO_USER = 8,     /* client: pass the response up; IST: pass the ACK up */
+    TXN_DO_TIMEOUT = 16, /* tell the user: no answer, no ACK */
+    TXN_DO_ERROR = 32    /* tell the user: transport */
 };
 
 enum txn_timer_op {
     TXN_T_KEEP,
     TXN_T_STOP,
-    TXN_T_T1,           /* T1 from now; nothing on reliable transports */
-    TXN_T_DOUBLE,       /* twice the last interval */
-    TXN_T_DOUBLE_T2,    /* the same, at most T2 */
+    TXN_T_T1,        /* T1 from now; nothing on reliable transports */
+    TXN_T_DOUBLE,    /* twice the last interval */
+    TXN_T_DOUBLE_T2, /* the same, at most T2 */
     TXN_T_T2,
     TXN_T_64T1,
-    TXN_T_D,            /* at least 32 s; 0 on reliable transports */
-    TXN_T_T4,           /* 0 on reliable transports */
-    TXN_T_J             /* 64*T1; 0 on reliable transports */
+    TXN_T_D,  /* at least 32 s; 0 on reliable transports */
+    TXN_T_T4, /* 0 on reliable transports */
+    TXN_T_J   /* 64*T1; 0 on reliable transports */
 };
 
 struct txn_cell {
-    bool valid;         /* otherwise the event is counted and ignored */
-    uint8_t next;       /* enum sip_txn_state */
-    uint8_t act;        /* TXN_DO_... */
+    bool valid;   /* otherwise the event is counted and ignored */
+    uint8_t next; /* enum sip_txn_state */
+    uint8_t act;  /* TXN_DO_... */
     uint8_t retry_op, life_op;
-    char retry, life;   /* letters of the timers armed */
+    char retry, life; /* letters of the timers armed */
 };
 
 /* Row and column of the constant table. */
@@ -61,15 +61,15 @@ struct str txn_event_name(enum txn_event event);
 struct sip_txn {
     struct hash_node by_key, by_merge;
     struct timer retry, life;
-    struct flow flow;           /* where its messages go */
+    struct flow flow; /* where its messages go */
     uint64_t user;
     handle_t session, dialog, tag;
-    struct blob *last;          /* client: the request; server: the last response */
-    struct blob *head;          /* server: what each response begins with */
-    struct blob *ack;           /* ICT */
+    struct blob *last; /* client: the request; server: the last response */
+    struct blob *head; /* server: what each response begins with */
+    struct blob *ack;  /* ICT */
     usec_t started, interval, t1;
     uint32_t cseq;
-    uint16_t status;            /* last response passed or sent */
+    uint16_t status; /* last response passed or sent */
     uint8_t kind, state, method, leg;
     char retry_letter, life_letter;
     bool in_merge, retransmitted, tcp_for_size, wants_answer, cancelled;

@@ -14,10 +14,10 @@ struct attempt {
     struct call *call;
     struct leg *caller;
     const struct sip_msg *m;
-    const struct sdp *offer;    /* NULL: late offer */
+    const struct sdp *offer; /* NULL: late offer */
     struct plan plan;
-    bool anonymous;             /* Privacy: id (RFC 3323) */
-    unsigned failure;           /* why the last target could not be called */
+    bool anonymous;   /* Privacy: id (RFC 3323) */
+    unsigned failure; /* why the last target could not be called */
 };
 
 static void trace_call(struct pbx *p, struct call *call, enum trace_id id, struct str text)
@@ -29,7 +29,7 @@ static void trace_call(struct pbx *p, struct call *call, enum trace_id id, struc
     trace_emit(&p->trace, id, call->tag, TS(buf_str(&number)), TS(text));
 }
 
-/* ---- refusing ---------------------------------------------------------------------------------- */
+/* ---- refusing -------------------------------------------------------------------------------- */
 
 static void refuse_session(struct pbx *p, handle_t session, unsigned status, enum sip_hdr_id id,
                            struct str value)
@@ -46,8 +46,7 @@ static void refuse_media(struct pbx *p, struct call *call)
     struct sip_field warning = {.id = SIP_H_WARNING};
     char mem[200];
     struct buf b;
-    struct sip_content content = {.field = &warning, .n_fields = 1,
-                                  .type = STR("application/sdp")};
+    struct sip_content content = {.field = &warning, .n_fields = 1, .type = STR("application/sdp")};
     buf_init(&b, mem, sizeof(mem));
     buf_lit(&b, "305 ");
     buf_str_put(&b, p->domain);
@@ -66,7 +65,7 @@ static void refuse(struct pbx *p, struct call *call, unsigned status)
         call_refuse(p, call, status, NULL);
 }
 
-/* ---- who calls ----------------------------------------------------------------------------------- */
+/* ---- who calls ------------------------------------------------------------------------------- */
 
 static struct str caller_number(struct pbx *p, const struct leg *leg, const struct sip_msg *m)
 {
@@ -107,7 +106,7 @@ static void note_caller(struct pbx *p, struct call *call, const struct sip_msg *
         trace_emit(&p->trace, TRACE_RX_LIMIT, call->tag, TS(STR("caller")), TS(STR("memory")));
 }
 
-/* ---- the INVITE to a target ---------------------------------------------------------------------- */
+/* ---- the INVITE to a target ------------------------------------------------------------------ */
 
 static void put_quoted(struct buf *b, struct str s)
 {
@@ -198,8 +197,8 @@ static int send_invite(struct pbx *p, struct attempt *a, struct leg *leg, struct
     struct str number = shown_number(a, leg);
     struct str host = leg->trunk ? trunk_host(leg->trunk) : p->domain;
     struct str asserted = identity(p, call->cdr.caller_name, number, host);
-    struct str from = a->anonymous ? STR("\"Anonymous\" <sip:anonymous@anonymous.invalid>")
-                                   : asserted;
+    struct str from =
+        a->anonymous ? STR("\"Anonymous\" <sip:anonymous@anonymous.invalid>") : asserted;
     int hops = a->m->max_forwards;
     struct sip_invite_cmd cmd = {.to = leg->flow,
                                  .ruri = ruri,
@@ -232,8 +231,8 @@ static unsigned offer_for(struct pbx *p, struct attempt *a, struct leg *leg, str
         return 0;
     if (!choice)
         return 503;
-    struct sdp_policy policy = {.codec = names, .keep_video = true,
-                                .n_codecs = leg_codecs(p, a->caller, leg, names)};
+    struct sdp_policy policy = {
+        .codec = names, .keep_video = true, .n_codecs = leg_codecs(p, a->caller, leg, names)};
     if (!policy.n_codecs || !sdp_choice_make(choice, a->offer, &policy))
         return 488;
     int err = leg_sdp_for(p, leg, a->offer, choice, body);
@@ -268,7 +267,7 @@ static bool add_leg(struct pbx *p, struct attempt *a, const struct leg *like, st
     return false;
 }
 
-/* ---- targets -------------------------------------------------------------------------------------- */
+/* ---- targets --------------------------------------------------------------------------------- */
 
 static unsigned dial_extension(struct pbx *p, struct attempt *a)
 {
@@ -349,12 +348,12 @@ static void route(struct pbx *p, struct attempt *a)
     usec_t wait = p->config->sip.timers.invite_timeout_ms * USEC_MS;
     call_enter(p, call, CALL_TRYING);
     pbx_timer_start(p, &call->answer_timer, wait);
-    hist_put(&p->trace, call->tag, (struct hist_event){.kind = HIST_TIMER_ARMED,
-                                                       .code = HIST_T_INVITE,
-                                                       .a = (uint32_t)(wait / USEC_MS)});
+    hist_put(&p->trace, call->tag,
+             (struct hist_event){
+                 .kind = HIST_TIMER_ARMED, .code = HIST_T_INVITE, .a = (uint32_t)(wait / USEC_MS)});
 }
 
-/* ---- the caller's INVITE ---------------------------------------------------------------------------- */
+/* ---- the caller's INVITE --------------------------------------------------------------------- */
 
 static bool is_encoded(const struct sip_msg *m)
 {
@@ -436,7 +435,7 @@ void dial_invite(struct pbx *p, const struct sip_out *o)
     route(p, &a);
 }
 
-/* ---- what the callees say ------------------------------------------------------------------------- */
+/* ---- what the callees say -------------------------------------------------------------------- */
 
 static void note_ringing(struct pbx *p, struct call *call, struct leg *leg)
 {
@@ -515,8 +514,8 @@ static unsigned answer_for_caller(struct pbx *p, struct call *call, struct leg *
     struct sdp_choice *choice = NULL;
     struct str names[CONF_CODEC_COUNT];
     if (call->late_offer) { /* it is an offer: only what the caller's side may use */
-        struct sdp_policy policy = {.codec = names, .keep_video = true,
-                                    .n_codecs = leg_codecs(p, caller, leg, names)};
+        struct sdp_policy policy = {
+            .codec = names, .keep_video = true, .n_codecs = leg_codecs(p, caller, leg, names)};
         choice = arena_take(&p->turn, sizeof(*choice));
         if (!choice || !sdp_choice_make(choice, sdp, &policy))
             return 488;
@@ -576,7 +575,7 @@ void dial_acked(struct pbx *p, struct leg *leg, const struct sip_out *o)
     bridge_acked(p, leg, o);
 }
 
-/* ---- failures --------------------------------------------------------------------------------------- */
+/* ---- failures -------------------------------------------------------------------------------- */
 
 bool trunk_answers(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {

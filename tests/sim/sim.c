@@ -1,0 +1,355 @@
+/* sim SEEDS [FIRST]: so many worlds, each from its seed: phones and a trunk that call each other at
+ * random through one PBX, over a network that loses, delays, repeats and reorders, with restarts.
+ * When all have gone quiet, nothing may be left and every call must have one record.
+ *
+ * Prints "ok SEEDS" lines in blocks and "not ok seed N: why"; exit status 1 if one failed. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "engine/sip/sip_int.h"
+#include "pbx/call_int.h"
+#include "robot.h"
+
+#define MAX_PHONES 6
+#define ROBOTS     (MAX_PHONES + 1)
+#define BLOCK      100
+
+struct sim {
+    struct world w;
+    uint64_t seed;
+    struct robot robot[ROBOTS];
+    struct robot *list[ROBOTS];
+    unsigned n;
+    char config[4096];
+    bool faithful; /* nothing is lost and nobody dies: then every robot must be content too */
+    bool verbose;
+    usec_t silent_since[WORLD_STREAMS];
+    media_id silent_id[WORLD_STREAMS];
+    uint64_t calls_killed, calls_before; /* of PBXs that were killed */
+    uint64_t restarts, links;
+};
+
+static const char config_head[] =
+    "sip:\n"
+    "  domain: pbx.test\n"
+    "  listen: [\"udp:127.0.0.104:5060\", \"tcp:127.0.0.104:5060\"]\n"
+    "media: {address: 127.0.0.104, ports: 20000-20199, rtp_timeout: 20, hold_timeout: 60}\n"
+    "trunk: {options_interval: 60}\n"
+    "limits: {requests_per_second: 0, calls: 200, transactions: 4000, dialogs: 1000,"
+    " registrations: 100, call_histories: 20}\n"
+    "log: {level: error}\n"
+    "trunks:\n  - {name: kt, uri: \"sip:127.0.0.77:5080\"}\n"
+    "routes:\n"
+    "  - {match: \"^0[0-9]+$\", to: \"trunk:kt\"}\n"
+    "extensions:\n";
+
+static struct str config_of(struct sim *s, unsigned phones)
+{
+    struct buf b;
+    buf_init(&b, s->config, sizeof(s->config));
+    buf_z(&b, config_head);
+    for (unsigned i = 0; i < phones; i++)
+        buf_printf(&b, "  - {number: \"10%02u\", password: \"pw-%u\", did: [\"070000010%02u\"]}\n",
+                   i, i, i);
+    BUG_ON(b.full);
+    return buf_str(&b);
+}
+
+/* ---- the media: who would hear whom ---------------------------------------------------------- */
+
+static struct rcall *party_of(struct sim *s, const struct world_stream *st)
+{
+    for (unsigned i = 0; i < s->n; i++)
+        if (addr_ip_eq(&s->robot[i].ua.host.addr, &st->rtp))
+            return robot_call_at(&s->robot[i], st->rtp.port);
+    return NULL;
+}
+
+static void on_link(struct world *w, const struct world_stream *a, const struct world_stream *b)
+{
+    struct sim *s = w->watcher;
+    if (!a->set || !b->set || a->rtp.family == ADDR_NONE || b->rtp.family == ADDR_NONE)
+        return;
+    struct rcall *x = party_of(s, a), *y = party_of(s, b);
+    s->links++;
+    if (!x || !y)
+        world_fail(w, "media goes to an address that is in no call");
+    else if (!str_eq(x->key, y->key))
+        world_fail(w, "somebody hears a stranger: call " STR_FMT " and call " STR_FMT,
+                   STR_ARG(x->key), STR_ARG(y->key));
+}
+
+static bool heard(struct sim *s, const struct world_stream *st)
+{
+    struct rcall *c = st->set ? party_of(s, st) : NULL;
+    return c && rcall_talks(c) && !c->held;
+}
+
+/* Once a second: has a stream and its peer been silent for too long? */
+static void listen(void *arg, uint64_t n)
+{
+    struct sim *s = arg;
+    struct world *w = &s->w;
+    for (unsigned i = 0; i < w->streams_peak; i++) {
+        struct world_stream *st = &w->stream[i];
+        struct world_stream *peer = st->id ? world_stream_find(w, st->peer) : NULL;
+        if (!st->id || s->silent_id[i] != st->id || !st->timeout_ms || heard(s, st) ||
+            (peer && heard(s, peer))) {
+            s->silent_id[i] = st->id;
+            s->silent_since[i] = w->now;
+        } else if (w->now - s->silent_since[i] >= st->timeout_ms * USEC_MS) {
+            struct media_ev ev = {.kind = MEDIA_EV_TIMEOUT, .id = st->id};
+            world_media_ev(w, &ev);
+            s->silent_since[i] = w->now + 1000000 * USEC_S; /* once */
+        }
+    }
+    world_wake(w, USEC_S, listen, s, 0);
+}
+
+/* ---- building a world ------------------------------------------------------------------------ */
+
+static void weather(struct sim *s, struct world_host *h)
+{
+    struct rand *r = &s->w.rand;
+    for (unsigned d = 0; d < 2; d++) {
+        struct world_fate *f = &h->fate[d];
+        f->delay = rand_below(r, 60) * USEC_MS;
+        if (s->faithful)
+            continue;
+        f->loss_pm = rand_below(r, 3) ? 200 : (uint32_t)rand_below(r, 50);
+        f->dup_pm = (uint32_t)rand_below(r, 60);
+        f->jitter = rand_below(r, 3) ? rand_below(r, 300) * USEC_MS : 0;
+    }
+}
+
+static void add_robot(struct sim *s, unsigned i, bool trunk)
+{
+    struct rand *rand = &s->w.rand;
+    struct robot *r = &s->robot[i];
+    struct robot_conf conf = {.trunk = trunk, .faithful = s->faithful,
+                              .calls_s = 4 + (uint32_t)rand_below(rand, 24)};
+    struct addr a = {.family = ADDR_V4, .port = trunk ? 5080 : 5060,
+                     .ip = {127, 0, 0, trunk ? 77 : (uint8_t)(10 + i)}};
+    enum proto proto = !trunk && rand_below(rand, 3) == 0 ? PROTO_TCP : PROTO_UDP;
+    struct str name = ua_text(&s->w, trunk ? "T%u" : "P%u", i);
+    robot_init(r, &s->w, name.p, &a, proto, &conf);
+    r->ua.domain = trunk ? STR("127.0.0.104") : STR("pbx.test");
+    /* Some extensions have two phones. */
+    unsigned number = !trunk && i && rand_below(rand, 4) == 0 ? i - 1 : i;
+    r->ua.user = trunk ? STR("carrier") : ua_text(&s->w, "10%02u", number);
+    r->ua.password = ua_text(&s->w, "pw-%u", number);
+    r->ua.host.no_tcp = proto == PROTO_UDP && rand_below(rand, 2) == 0;
+    r->others = s->list;
+    weather(s, &r->ua.host);
+    s->list[i] = r;
+}
+
+static int build(struct sim *s, uint64_t seed)
+{
+    struct rand r;
+    rand_seed(&r, seed);
+    unsigned phones = 2 + (unsigned)rand_below(&r, MAX_PHONES - 1);
+    s->seed = seed;
+    s->faithful = rand_below(&r, 4) == 0;
+    struct world_conf conf = {.config = config_of(s, phones), .seed = seed,
+                              .name = STR("sim"), .level = TRACE_ERROR};
+    if (world_init(&s->w, &conf))
+        return -1;
+    s->w.dump = s->verbose;
+    s->w.watcher = s;
+    s->w.on_link = on_link;
+    s->n = phones + 1;
+    for (unsigned i = 0; i < s->n; i++)
+        add_robot(s, i, i == phones);
+    for (unsigned i = 0; i < s->n; i++) {
+        s->robot[i].n_others = s->n;
+        robot_start(&s->robot[i]);
+    }
+    world_wake(&s->w, USEC_S, listen, s, 0);
+    return 0;
+}
+
+/* ---- what must hold -------------------------------------------------------------------------- */
+
+static void none(struct sim *s, const char *what, uint64_t n)
+{
+    if (n)
+        world_fail(&s->w, "%llu %s left", (unsigned long long)n, what);
+}
+
+static void check_records(struct sim *s, uint64_t calls)
+{
+    static char seen[1 << 16]; /* of ids, by their first bytes; cleared for each world */
+    memset(seen, 0, sizeof(seen));
+    if (s->w.n_cdrs != calls)
+        world_fail(&s->w, "%llu calls have %u records", (unsigned long long)calls, s->w.n_cdrs);
+    list_each(node, &s->w.cdrs)
+    {
+        struct str id = container_of(node, struct world_row, node)->op.v[0].s;
+        list_each(other, &s->w.cdrs)
+        {
+            if (other == node)
+                break;
+            if (str_eq(container_of(other, struct world_row, node)->op.v[0].s, id))
+                world_fail(&s->w, "two records have the id " STR_FMT, STR_ARG(id));
+        }
+    }
+}
+
+static void check(struct sim *s)
+{
+    struct pbx *p = s->w.pbx;
+    struct sip_stats st;
+    sip_core_stats(p->core, &st);
+    none(s, "transactions", st.active_txns);
+    none(s, "sessions", st.active_sessions);
+    none(s, "dialogs", st.active_dialogs);
+    none(s, "timers of the engine", st.active_timers);
+    none(s, "calls", p->calls->calls.used);
+    none(s, "legs", p->calls->legs.used);
+    none(s, "port pairs", p->calls->ports.in_use);
+    none(s, "media streams", s->w.streams_open);
+    none(s, "blobs of the engine", p->core->pool.live);
+    none(s, "objects that the audit had to reap", st.reaped + p->calls->reaped);
+    check_records(s, s->calls_before + p->calls->total - s->calls_killed);
+    for (unsigned i = 0; s->faithful && !s->restarts && i < s->n; i++)
+        if (robot_calls_left(&s->robot[i]))
+            world_fail(&s->w, "%s still believes in %u calls", s->robot[i].ua.name.p,
+                       robot_calls_left(&s->robot[i]));
+}
+
+/* ---- one world ------------------------------------------------------------------------------- */
+
+static void restart(struct sim *s)
+{
+    struct calls *c = s->w.pbx->calls;
+    uint64_t unrecorded = 0;
+    uint32_t at = 0;
+    handle_t h;
+    const struct call *call;
+    while ((call = slot_next(&c->calls, &at, &h)))
+        unrecorded += call->state != CALL_ENDING;
+    s->calls_before += c->total;
+    s->calls_killed += unrecorded;
+    s->restarts++;
+    if (world_restart(&s->w))
+        world_fail(&s->w, "the PBX does not start again");
+}
+
+static void reload(struct sim *s)
+{
+    if (world_reload(&s->w, s->w.conf.config))
+        world_fail(&s->w, "the configuration it runs with is refused");
+}
+
+/* The trunk is asked with OPTIONS for ever; there are moments between two of them. */
+static void settle(struct sim *s)
+{
+    struct sip_stats st;
+    for (unsigned i = 0; i < 60 && !s->w.failed; i++) {
+        sip_core_stats(s->w.pbx->core, &st);
+        if (!st.active_txns)
+            return;
+        world_run(&s->w, s->w.now + USEC_S);
+    }
+}
+
+static uint64_t run(struct sim *s)
+{
+    struct world *w = &s->w;
+    usec_t end = w->now + (120 + rand_below(&w->rand, 240)) * USEC_S;
+    bool restarts = rand_below(&w->rand, 3) == 0, shutdown = rand_below(&w->rand, 8) == 0;
+    while (!w->failed && w->now < end) {
+        usec_t next = w->now + (10 + rand_below(&w->rand, 200)) * USEC_S;
+        world_run(w, next < end ? next : end);
+        if (restarts && w->now < end && !w->failed)
+            restart(s);
+        else if (!w->failed && rand_below(&w->rand, 4) == 0)
+            reload(s);
+    }
+    if (shutdown && !w->failed)
+        world_shutdown(w);
+    for (unsigned i = 0; i < s->n; i++)
+        robot_quiet(&s->robot[i]);
+    world_run(w, w->now + 400 * USEC_S);
+    settle(s);
+    if (shutdown && !w->failed && !pbx_is_idle(w->pbx))
+        world_fail(w, "the PBX was told to stop and is not idle");
+    if (!w->failed)
+        check(s);
+    return w->hash;
+}
+
+static void print_counts(const struct sim *s)
+{
+    uint32_t made = 0, taken = 0, refused = 0, cancelled = 0, died = 0;
+    for (unsigned i = 0; i < s->n; i++) {
+        made += s->robot[i].made;
+        taken += s->robot[i].taken;
+        refused += s->robot[i].refused;
+        cancelled += s->robot[i].cancelled;
+        died += s->robot[i].died;
+    }
+    fprintf(stderr,
+            "seed %llu%s: %u calls, %u taken, %u refused, %u cancelled, %u deaths, %llu restarts, "
+            "%u records, %llu messages, %llu lost, %llu links\n",
+            (unsigned long long)s->seed, s->faithful ? " (faithful)" : "", made, taken, refused,
+            cancelled, died, (unsigned long long)s->restarts, s->w.n_cdrs,
+            (unsigned long long)s->w.sent, (unsigned long long)s->w.lost,
+            (unsigned long long)s->links);
+}
+
+/* One seed, now and then twice: the same seed must give the same bytes at the same times. */
+static bool one(uint64_t seed, bool verbose, bool counts)
+{
+    struct sim *s = mem_zero(sizeof(*s));
+    uint64_t hash[2] = {0, 0};
+    bool ok = s != NULL;
+    unsigned runs = seed % 16 == 0 ? 2 : 1;
+    for (unsigned i = 0; ok && i < runs; i++) {
+        memset(s, 0, sizeof(*s));
+        s->verbose = verbose;
+        ok = build(s, seed) == 0;
+        hash[i] = ok ? run(s) : 0;
+        ok = ok && !s->w.failed;
+        if (!ok)
+            printf("not ok seed %llu: at %.3f s: %s\n", (unsigned long long)seed,
+                   (double)(s->w.now - s->w.started) / 1e6, s->w.failure);
+        if (counts)
+            print_counts(s);
+        world_done(&s->w);
+    }
+    if (ok && runs == 2 && hash[0] != hash[1]) {
+        printf("not ok seed %llu: a second run sent other bytes\n", (unsigned long long)seed);
+        ok = false;
+    }
+    mem_free(s);
+    return ok;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seeds = 0, first = 1, passed = 0;
+    bool verbose = argc > 1 && !strcmp(argv[1], "-v"), counts = argc > 1 && !strcmp(argv[1], "-c");
+    int at = 1 + (verbose || counts);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc <= at || num_u64(&seeds, str_z(argv[at]), 1000000000) ||
+        (argc > at + 1 && num_u64(&first, str_z(argv[at + 1]), UINT64_MAX / 2))) {
+        fprintf(stderr, "usage: sim [-v | -c] SEEDS [FIRST]\n");
+        return 2;
+    }
+    uint64_t good = 0;
+    for (uint64_t i = 0; i < seeds; i++) {
+        bool ok = one(first + i, verbose, counts);
+        good += ok;
+        passed += ok;
+        if ((i + 1) % BLOCK == 0 || i + 1 == seeds) {
+            if (good == i % BLOCK + 1)
+                printf("ok seeds %llu to %llu\n", (unsigned long long)(first + i - i % BLOCK),
+                       (unsigned long long)(first + i));
+            good = 0;
+        }
+    }
+    return passed == seeds ? 0 : 1;
+}
