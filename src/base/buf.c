@@ -30,10 +30,16 @@ void buf_hex(struct buf *b, const void *bytes, size_t n)
 {
     static const char digit[] = "0123456789abcdef";
     const unsigned char *p = bytes;
-    for (size_t i = 0; i < n; i++) {
-        char two[2] = {digit[p[i] >> 4], digit[p[i] & 15]};
-        buf_put(b, two, 2);
+    if (2 * n > b->cap - b->n) {
+        b->full = true;
+        return;
     }
+    char *out = b->p + b->n;
+    for (size_t i = 0; i < n; i++) {
+        *out++ = digit[p[i] >> 4];
+        *out++ = digit[p[i] & 15];
+    }
+    b->n += 2 * n;
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

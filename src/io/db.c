@@ -8,8 +8,8 @@
 
 #define QUEUE_BYTES  ((size_t)64 << 20)
 #define BATCH_FIRST  (32u * 1024)
-#define BATCH_KEEP   (1u << 20)
-#define BATCHES_KEPT 16
+#define BATCH_KEEP   (256u * 1024)
+#define BATCHES_KEPT 64
 /* So many batches become one transaction at most, so that the first of them does not wait long. */
 #define BATCHES_AT_ONCE 1024
 

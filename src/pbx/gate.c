@@ -1,6 +1,7 @@
 #include "pbx/gate_int.h"
 
 #include "base/mem.h"
+#include "pbx/quirk.h"
 #include "pbx/trunk.h"
 
 /* From the so many-th wrong answer of a source on, the refusal says so and asks no more. */
@@ -153,6 +154,17 @@ static void refuse(struct pbx *p, const struct sip_out *o, unsigned status)
     answer(p, o, &a);
 }
 
+/* Leaves the challenge for MD5, if there is one, as the only one; returns how many are left. */
+static unsigned only_md5(const struct gate *g, struct str *value, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (g->alg[i] == DIGEST_MD5) {
+            value[0] = value[i];
+            return 1;
+        }
+    return n;
+}
+
 /* RFC 3261 22.2 and 22.3: a registrar is a server of its own, for the rest we stand before it. */
 static void challenge(struct pbx *p, const struct sip_out *o, bool stale)
 {
@@ -163,12 +175,15 @@ static void challenge(struct pbx *p, const struct sip_out *o, bool stale)
     bool registering = o->msg->method == SIP_REGISTER;
     buf_init(&b, mem, sizeof(mem));
     unsigned n = auth_server_challenge(p->gate->auth, p->now, stale, &b, value);
+    if (quirk_has(o->msg, QUIRK_ONLY_MD5))
+        n = only_md5(p->gate, value, n);
     for (unsigned i = 0; i < n; i++)
         field[i] = (struct sip_field){.id = registering ? SIP_H_WWW_AUTHENTICATE
                                                         : SIP_H_PROXY_AUTHENTICATE,
                                       .value = value[i]};
     struct sip_answer a = {.status = registering ? 401 : 407,
-                           .content = {.field = field, .n_fields = n}};
+                           .content = {.field = field, .n_fields = n},
+                           .once = true};
     answer(p, o, &a);
 }
 

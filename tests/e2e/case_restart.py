@@ -73,9 +73,7 @@ def kill_call_case(lab):
 @case("kill_phones", weight=4)
 def kill_phones_case(lab):
     """Real phones, one on UDP and one on TCP, do not know that the server was killed."""
-    config = lab.config()
-    config["auth"] = {"algorithms": ["MD5"]}
-    lab.start(config)
+    lab.start()
     udp = Baresip(lab, "1427", 440)
     tcp = Baresip(lab, "1428", 1000, proto="tcp")
     for each in (udp, tcp):

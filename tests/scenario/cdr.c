@@ -3,10 +3,10 @@
 
 /* In the order of STORE_CDR_PUT. */
 static const char *const columns[] = {
-    "id",       "scenario",  "caller",  "caller_name", "dialled",     "callee",   "did",
-    "answered_by", "trunk_in", "trunk_out", "start_ms", "ring_ms",    "answer_ms", "end_ms",
-    "talk_ms",  "disposition", "ended_by", "sip_cause", "q850_cause", "reason",   "codec",
-    "legs"};
+    "id",         "scenario",    "caller",   "caller_name", "dialled",  "callee",
+    "did",        "answered_by", "trunk_in", "trunk_out",   "start_ms", "ring_ms",
+    "answer_ms",  "end_ms",      "talk_ms",  "disposition", "ended_by", "sip_cause",
+    "q850_cause", "reason",      "codec",    "legs"};
 
 static struct str value_of(struct play *p, const struct row_op *op, unsigned i)
 {

@@ -24,9 +24,23 @@ static struct str key_of(struct str section)
     return str_sub(section, 0, colon < 0 ? section.n : (size_t)colon);
 }
 
+/* A whole section takes the place of what was set of it key by key. */
+static void drop_keys(struct play *p, struct str section)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < p->n_sections; i++) {
+        struct str key = key_of(p->section[i]);
+        bool inside = str_starts(key, section) && key.n > section.n && key.p[section.n] == '.';
+        if (!inside)
+            p->section[kept++] = p->section[i];
+    }
+    p->n_sections = kept;
+}
+
 static void set(struct play *p, struct str section)
 {
     unsigned i = 0;
+    drop_keys(p, key_of(section));
     while (i < p->n_sections && !str_eq(key_of(p->section[i]), key_of(section)))
         i++;
     BUG_ON(i == ARRAY_LEN(p->section));

@@ -10,12 +10,16 @@ static const struct {
     struct str name;
     size_t at;
 } stats[] = {
-#define S(field) {STR_INIT(#field), offsetof(struct sip_stats, field)}
-    S(rx_requests), S(rx_responses), S(tx_requests), S(tx_responses), S(rx_bad), S(rx_stray),
-    S(retransmissions_sent), S(retransmissions_received), S(invite_timeouts), S(bye_timeouts),
-    S(ack_timeouts), S(merged), S(loops), S(overload), S(rate_limited), S(transport_errors),
-    S(reaped), S(active_txns), S(active_sessions), S(active_dialogs), S(active_timers),
-    S(blob_bytes),
+#define S(field)                                                                                   \
+    {                                                                                              \
+        STR_INIT(#field), offsetof(struct sip_stats, field)                                        \
+    }
+    S(rx_requests),     S(rx_responses), S(tx_requests),          S(tx_responses),
+    S(rx_bad),          S(rx_stray),     S(retransmissions_sent), S(retransmissions_received),
+    S(invite_timeouts), S(bye_timeouts), S(ack_timeouts),         S(merged),
+    S(loops),           S(overload),     S(rate_limited),         S(transport_errors),
+    S(reaped),          S(active_txns),  S(active_sessions),      S(active_dialogs),
+    S(active_timers),   S(blob_bytes),
 #undef S
 };
 

@@ -56,8 +56,9 @@ static void number(struct play *p, struct str name, struct str op, struct str wa
 /* expect clean: nothing of any call is left. */
 static void clean(struct play *p)
 {
-    static const char *const names[] = {"calls", "legs", "sessions", "dialogs", "transactions",
-                                        "timers", "ports", "streams", "audit_reaped", "reaped"};
+    static const char *const names[] = {"calls",        "legs",   "sessions", "dialogs",
+                                        "transactions", "timers", "ports",    "streams",
+                                        "audit_reaped", "reaped"};
     for (unsigned i = 0; i < ARRAY_LEN(names) && !p->failed; i++)
         number(p, str_z(names[i]), STR("="), STR("0"));
 }
@@ -107,9 +108,9 @@ static void api(struct play *p)
     size_t cap = 256 * 1024;
     struct buf b;
     buf_init(&b, arena_take(&p->w.arena, cap), cap);
-    struct str request = ua_text(
-        &p->w, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" STR_FMT "\",\"params\":{}}",
-        STR_ARG(p->word[2]));
+    struct str request =
+        ua_text(&p->w, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" STR_FMT "\",\"params\":{}}",
+                STR_ARG(p->word[2]));
     world_api(&p->w, request, &b);
     bool ok = false;
     if (p->n_words != 5 || !field_compare(buf_str(&b), p->word[3], p->word[4], &ok))

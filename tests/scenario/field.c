@@ -22,8 +22,8 @@ static struct str sdp_codecs(struct look *l, const struct sdp *s, const struct s
     char mem[512];
     struct buf b;
     buf_init(&b, mem, sizeof(mem));
-    static const char *const fixed[35] = {[0] = "PCMU", [3] = "GSM", [8] = "PCMA", [9] = "G722",
-                                          [18] = "G729"};
+    static const char *const fixed[35] = {
+        [0] = "PCMU", [3] = "GSM", [8] = "PCMA", [9] = "G722", [18] = "G729"};
     for (unsigned i = 0; i < m->n_formats; i++) {
         uint64_t pt = 200;
         struct str name = m->format[i];
@@ -163,13 +163,20 @@ static const struct {
     struct str name;
     struct str (*get)(struct look *l);
 } fields[] = {
-    {STR_INIT("from.uri"), from_uri},   {STR_INIT("to.uri"), to_uri},
-    {STR_INIT("from.tag"), from_tag},   {STR_INIT("to.tag"), to_tag},
-    {STR_INIT("from.user"), from_user}, {STR_INIT("from.display"), from_display},
-    {STR_INIT("ruri"), ruri},           {STR_INIT("branch"), branch},
-    {STR_INIT("cseq"), cseq},           {STR_INIT("reason"), reason},
-    {STR_INIT("body"), body},           {STR_INIT("transport"), transport},
-    {STR_INIT("contact.uri"), contact_uri}, {STR_INIT("vias"), via_count},
+    {STR_INIT("from.uri"), from_uri},
+    {STR_INIT("to.uri"), to_uri},
+    {STR_INIT("from.tag"), from_tag},
+    {STR_INIT("to.tag"), to_tag},
+    {STR_INIT("from.user"), from_user},
+    {STR_INIT("from.display"), from_display},
+    {STR_INIT("ruri"), ruri},
+    {STR_INIT("branch"), branch},
+    {STR_INIT("cseq"), cseq},
+    {STR_INIT("reason"), reason},
+    {STR_INIT("body"), body},
+    {STR_INIT("transport"), transport},
+    {STR_INIT("contact.uri"), contact_uri},
+    {STR_INIT("vias"), via_count},
     {STR_INIT("length"), length},
 };
 

@@ -123,7 +123,9 @@ static void phone_statement(struct play *p)
     const struct {
         const char *key;
         struct str *to;
-    } texts[] = {{"user", &ua->user}, {"password", &ua->password}, {"display", &ua->display},
+    } texts[] = {{"user", &ua->user},
+                 {"password", &ua->password},
+                 {"display", &ua->display},
                  {"domain", &ua->domain}};
     for (int i = 2; i < p->n_words; i++)
         for (unsigned k = 0; k < ARRAY_LEN(texts); k++)
@@ -285,8 +287,8 @@ static void api_statement(struct play *p)
     buf_init(&b, arena_take(&p->w.arena, cap), cap);
     struct str request =
         ua_text(&p->w, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" STR_FMT "\",\"params\":%s}",
-                STR_ARG(p->word[1]), p->n_words > 2 ? ua_text(&p->w, STR_FMT, STR_ARG(p->word[2])).p
-                                                    : "{}");
+                STR_ARG(p->word[1]),
+                p->n_words > 2 ? ua_text(&p->w, STR_FMT, STR_ARG(p->word[2])).p : "{}");
     world_api(&p->w, request, &b);
     if (p->verbose)
         printf("%.*s\n", (int)b.n, b.p);
@@ -298,23 +300,26 @@ static const struct {
     void (*run)(struct play *p);
     int min_words;
 } statements[] = {
-    {STR_INIT("phone"), phone_statement, 2},     {STR_INIT("drop"), fate_statement, 4},
-    {STR_INIT("dup"), fate_statement, 4},        {STR_INIT("delay"), fate_statement, 4},
-    {STR_INIT("jitter"), fate_statement, 4},     {STR_INIT("loss"), fate_statement, 4},
-    {STR_INIT("dead"), host_statement, 2},       {STR_INIT("alive"), host_statement, 2},
-    {STR_INIT("unreachable"), host_statement, 2}, {STR_INIT("break"), host_statement, 2},
-    {STR_INIT("ignore"), host_statement, 2},     {STR_INIT("forget"), host_statement, 2},
-    {STR_INIT("advance"), advance_statement, 2}, {STR_INIT("mark"), mark_statement, 1},
-    {STR_INIT("media"), media_statement, 2},     {STR_INIT("dns"), dns_statement, 4},
-    {STR_INIT("reload"), reload_statement, 1},   {STR_INIT("restart"), restart_statement, 1},
+    {STR_INIT("phone"), phone_statement, 2},       {STR_INIT("drop"), fate_statement, 4},
+    {STR_INIT("dup"), fate_statement, 4},          {STR_INIT("delay"), fate_statement, 4},
+    {STR_INIT("jitter"), fate_statement, 4},       {STR_INIT("loss"), fate_statement, 4},
+    {STR_INIT("dead"), host_statement, 2},         {STR_INIT("alive"), host_statement, 2},
+    {STR_INIT("unreachable"), host_statement, 2},  {STR_INIT("break"), host_statement, 2},
+    {STR_INIT("ignore"), host_statement, 2},       {STR_INIT("forget"), host_statement, 2},
+    {STR_INIT("advance"), advance_statement, 2},   {STR_INIT("mark"), mark_statement, 1},
+    {STR_INIT("media"), media_statement, 2},       {STR_INIT("dns"), dns_statement, 4},
+    {STR_INIT("reload"), reload_statement, 1},     {STR_INIT("restart"), restart_statement, 1},
     {STR_INIT("shutdown"), shutdown_statement, 1}, {STR_INIT("let"), let_statement, 4},
-    {STR_INIT("expect"), expect_statement, 2},   {STR_INIT("api"), api_statement, 2},
+    {STR_INIT("expect"), expect_statement, 2},     {STR_INIT("api"), api_statement, 2},
 };
 
 static void start(struct play *p)
 {
-    struct world_conf conf = {.config = config_text(p), .name = STR("fixture"), .seed = 1,
-                              .pcap = p->pcap.file ? &p->pcap : NULL, .level = p->level};
+    struct world_conf conf = {.config = config_text(p),
+                              .name = STR("fixture"),
+                              .seed = 1,
+                              .pcap = p->pcap.file ? &p->pcap : NULL,
+                              .level = p->level};
     struct world_name names[WORLD_NAMES];
     unsigned n_names = p->w.n_names;
     memcpy(names, p->w.names, sizeof(names));

@@ -20,9 +20,9 @@ struct play {
     } var[PLAY_VARS];
     unsigned n_vars;
     usec_t mark;
-    struct list *cdr_at;       /* the record last compared */
-    uint64_t idle_timers;      /* of the PBX at rest */
-    struct str section[64];    /* the configuration, one entry a line or block */
+    struct list *cdr_at;    /* the record last compared */
+    uint64_t idle_timers;   /* of the PBX at rest */
+    struct str section[64]; /* the configuration, one entry a line or block */
     unsigned n_sections;
     struct pcap pcap;
     const struct statement *st;

@@ -40,8 +40,7 @@ static bool is_wanted(struct str bytes, struct str wanted)
         struct str one = bar < 0 ? wanted : str_sub(wanted, 0, (size_t)bar);
         wanted = bar < 0 ? str_of(wanted.p, 0) : str_from(wanted, (size_t)bar + 1);
         struct str head = str_starts(line, STR("SIP/2.0 ")) ? str_sub(line, 8, 3) : line;
-        if (str_eq(head, one) ||
-            (head.n > one.n && str_starts(head, one) && head.p[one.n] == ' '))
+        if (str_eq(head, one) || (head.n > one.n && str_starts(head, one) && head.p[one.n] == ' '))
             return true;
     }
     return false;
@@ -117,8 +116,9 @@ static void judge(struct play *p, struct ua *ua, const struct ua_rx *rx, usec_t 
     if (exact != USEC_NEVER && rx->at != exact)
         play_fail(p, l, "expected at %s, got at %s", seconds(p, exact), seconds(p, rx->at));
     if (again != rx->again)
-        play_fail(p, l, again ? "expected a repetition, got a new message\n" STR_FMT
-                              : "expected a new message, got a repetition\n" STR_FMT,
+        play_fail(p, l,
+                  again ? "expected a repetition, got a new message\n" STR_FMT
+                        : "expected a new message, got a repetition\n" STR_FMT,
                   STR_ARG(rx->bytes));
     struct str cseq = field_get(p, rx->bytes, rx, STR("CSeq"));
     if (of.n && str_ifind(cseq, of) < 0)

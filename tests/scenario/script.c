@@ -6,8 +6,8 @@
 #include "base/buf.h"
 #include "base/num.h"
 
-#define MAX_LINES 4000
-#define MAX_DEPTH 6
+#define MAX_LINES  4000
+#define MAX_DEPTH  6
 #define MAX_REPEAT 1000
 
 struct bind {
@@ -48,7 +48,9 @@ int script_duration(uint64_t *ret, struct str s)
     static const struct {
         struct str unit;
         uint64_t us;
-    } units[] = {{STR_INIT("ms"), 1000}, {STR_INIT("s"), 1000000}, {STR_INIT("m"), 60000000},
+    } units[] = {{STR_INIT("ms"), 1000},
+                 {STR_INIT("s"), 1000000},
+                 {STR_INIT("m"), 60000000},
                  {STR_INIT("h"), 3600000000ull}};
     size_t n = s.n;
     while (n && (s.p[n - 1] < '0' || s.p[n - 1] > '9'))
@@ -124,13 +126,14 @@ static unsigned read_lines(struct loader *l, const char *path, struct str text, 
             t.n--;
         if (!t.n || t.p[0] == '#')
             continue;
-        out[n++] = (struct line){.file = path, .number = number, .indent = (unsigned)indent,
-                                 .text = t};
+        out[n++] =
+            (struct line){.file = path, .number = number, .indent = (unsigned)indent, .text = t};
     }
     return n;
 }
 
-static int lines_in(struct loader *l, const struct line *line, unsigned n, const struct scope *scope);
+static int lines_in(struct loader *l, const struct line *line, unsigned n,
+                    const struct scope *scope);
 
 static int put(struct loader *l, const struct line *line, unsigned n, const struct scope *scope,
                struct str text)
@@ -229,7 +232,8 @@ static int split(struct loader *l, const struct line *line, unsigned n, const st
     }
 }
 
-static int lines_in(struct loader *l, const struct line *line, unsigned n, const struct scope *scope)
+static int lines_in(struct loader *l, const struct line *line, unsigned n,
+                    const struct scope *scope)
 {
     for (unsigned i = 0; i < n;) {
         unsigned end = i + 1;

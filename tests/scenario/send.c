@@ -4,8 +4,8 @@
 
 static bool in_dialog_by_nature(struct str method)
 {
-    static const char *const names[] = {"BYE",   "ACK",  "CANCEL", "UPDATE", "INFO",
-                                        "PRACK", "REFER", "NOTIFY"};
+    static const char *const names[] = {"BYE",  "ACK",   "CANCEL", "UPDATE",
+                                        "INFO", "PRACK", "REFER",  "NOTIFY"};
     for (unsigned i = 0; i < ARRAY_LEN(names); i++)
         if (str_eq(method, str_z(names[i])))
             return true;
@@ -27,16 +27,18 @@ static bool option(struct play *p, struct ua *ua, struct ua_spec *s, struct str 
     const struct {
         const char *key;
         struct str *to;
-    } texts[] = {{"from", &s->from},       {"to", &s->to},       {"ruri", &s->ruri},
-                 {"call-id", &s->call_id}, {"branch", &s->branch}, {"contact", &s->contact},
-                 {"tag", &s->tag},         {"as", &s->name},     {"of", &s->reply_to},
-                 {"auth", &s->auth},       {"sdp", &s->sdp},     {"sdp.dir", &s->dir},
+    } texts[] = {{"from", &s->from},         {"to", &s->to},         {"ruri", &s->ruri},
+                 {"call-id", &s->call_id},   {"branch", &s->branch}, {"contact", &s->contact},
+                 {"tag", &s->tag},           {"as", &s->name},       {"of", &s->reply_to},
+                 {"auth", &s->auth},         {"sdp", &s->sdp},       {"sdp.dir", &s->dir},
                  {"sdp.host", &s->sdp_host}, {"type", &s->type}};
     const struct {
         const char *key;
         int64_t *to;
-    } numbers[] = {{"cseq", &s->cseq}, {"max-forwards", &s->max_forwards},
-                   {"expires", &s->expires}, {"sdp.port", &s->sdp_port}};
+    } numbers[] = {{"cseq", &s->cseq},
+                   {"max-forwards", &s->max_forwards},
+                   {"expires", &s->expires},
+                   {"sdp.port", &s->sdp_port}};
     for (unsigned i = 0; i < ARRAY_LEN(texts); i++)
         if (str_eq(key, str_z(texts[i].key))) {
             *texts[i].to = v;
@@ -178,9 +180,8 @@ static void send_raw(struct play *p, struct ua *ua, struct ua_spec *s)
     char path[512];
     if (file.n) {
         const char *slash = strrchr(p->st->line.file, '/');
-        snprintf(path, sizeof(path), "%.*s%.*s",
-                 slash ? (int)(slash - p->st->line.file) + 1 : 0, p->st->line.file, (int)file.n,
-                 file.p);
+        snprintf(path, sizeof(path), "%.*s%.*s", slash ? (int)(slash - p->st->line.file) + 1 : 0,
+                 p->st->line.file, (int)file.n, file.p);
         bytes = script_file(&p->arena, path);
     } else if (!children(p, s, &bytes)) {
         return;

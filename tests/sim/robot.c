@@ -196,7 +196,8 @@ static void begin(struct robot *r)
     s.sdp = chance(r, 8) ? STR_NONE : codecs(r);
     s.target = chance(r, 4) ? STR("4040404") : somebody(r);
     if (r->conf.trunk) {
-        s.from = ua_text(world_of(r), "<sip:" STR_FMT "@127.0.0.77:5080>", STR_ARG(fresh_number(r)));
+        s.from =
+            ua_text(world_of(r), "<sip:" STR_FMT "@127.0.0.77:5080>", STR_ARG(fresh_number(r)));
         if (s.target.n == 4)
             s.target = ua_text(world_of(r), "0700000" STR_FMT, STR_ARG(s.target));
     }

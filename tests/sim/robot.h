@@ -1,6 +1,6 @@
-/* A user with a phone, or the carrier behind the trunk, who does things at random: registers, calls,
- * answers, refuses, cancels, holds, hangs up, dies. Its protocol is correct: it sends again what is
- * lost, acknowledges, and remembers what it has answered. */
+/* A user with a phone, or the carrier behind the trunk, who does things at random: registers,
+ * calls, answers, refuses, cancels, holds, hangs up, dies. Its protocol is correct: it sends again
+ * what is lost, acknowledges, and remembers what it has answered. */
 #ifndef SIM_ROBOT_H
 #define SIM_ROBOT_H
 
@@ -18,11 +18,11 @@ struct rcall {
     enum rcall_state state;
     bool cancelled, reinviting, held, had_provisional, authorized;
     bool target_refused;
-    struct str key;   /* the same at both ends of one call, and at no other */
-    struct str ok;    /* our 2xx, sent again until its ACK */
+    struct str key; /* the same at both ends of one call, and at no other */
+    struct str ok;  /* our 2xx, sent again until its ACK */
     usec_t ok_interval, ok_end;
     uint32_t ok_cseq;
-    uint64_t gen;     /* of the pending decision */
+    uint64_t gen; /* of the pending decision */
 };
 
 /* One transaction of a robot. */
@@ -40,8 +40,8 @@ struct rtxn {
 
 struct robot_conf {
     bool trunk;
-    bool faithful;        /* answers and ends what it began: for worlds without loss */
-    uint32_t calls_s;     /* mean time between calls */
+    bool faithful;    /* answers and ends what it began: for worlds without loss */
+    uint32_t calls_s; /* mean time between calls */
 };
 
 struct robot {
@@ -50,7 +50,7 @@ struct robot {
     struct list calls, txns;
     struct robot *const *others; /* who can be called */
     unsigned n_others;
-    bool quiet;           /* begins nothing any more */
+    bool quiet; /* begins nothing any more */
     bool registered, registering;
     uint64_t reg_gen;
     uint32_t made, taken, refused, cancelled, ended, died;

@@ -79,8 +79,7 @@ struct rtxn *rtxn_request(struct robot *r, struct rcall *c, struct ua_spec *spec
     static struct sip_msg m; /* too large for the stack; written before it is read */
     struct str bytes;
     struct world *w = r->ua.host.w;
-    if (ua_build(&r->ua, spec, &bytes) ||
-        sip_msg_parse(&m, bytes.p, bytes.n, false) != SIP_OK)
+    if (ua_build(&r->ua, spec, &bytes) || sip_msg_parse(&m, bytes.p, bytes.n, false) != SIP_OK)
         return NULL;
     world_tx(&r->ua.host, r->ua.proto, bytes);
     if (m.method == SIP_ACK)

@@ -127,9 +127,10 @@ static void add_robot(struct sim *s, unsigned i, bool trunk)
 {
     struct rand *rand = &s->w.rand;
     struct robot *r = &s->robot[i];
-    struct robot_conf conf = {.trunk = trunk, .faithful = s->faithful,
-                              .calls_s = 4 + (uint32_t)rand_below(rand, 24)};
-    struct addr a = {.family = ADDR_V4, .port = trunk ? 5080 : 5060,
+    struct robot_conf conf = {
+        .trunk = trunk, .faithful = s->faithful, .calls_s = 4 + (uint32_t)rand_below(rand, 24)};
+    struct addr a = {.family = ADDR_V4,
+                     .port = trunk ? 5080 : 5060,
                      .ip = {127, 0, 0, trunk ? 77 : (uint8_t)(10 + i)}};
     enum proto proto = !trunk && rand_below(rand, 3) == 0 ? PROTO_TCP : PROTO_UDP;
     struct str name = ua_text(&s->w, trunk ? "T%u" : "P%u", i);
@@ -152,8 +153,8 @@ static int build(struct sim *s, uint64_t seed)
     unsigned phones = 2 + (unsigned)rand_below(&r, MAX_PHONES - 1);
     s->seed = seed;
     s->faithful = rand_below(&r, 4) == 0;
-    struct world_conf conf = {.config = config_of(s, phones), .seed = seed,
-                              .name = STR("sim"), .level = TRACE_ERROR};
+    struct world_conf conf = {
+        .config = config_of(s, phones), .seed = seed, .name = STR("sim"), .level = TRACE_ERROR};
     if (world_init(&s->w, &conf))
         return -1;
     s->w.dump = s->verbose;

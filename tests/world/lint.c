@@ -149,17 +149,20 @@ static void start_line(struct lint *l)
 
 static void presence(struct lint *l)
 {
-    static const struct str once[] = {
-        STR_INIT("From"),           STR_INIT("To"),           STR_INIT("Call-ID"),
-        STR_INIT("CSeq"),           STR_INIT("Max-Forwards"), STR_INIT("Content-Length"),
-        STR_INIT("Content-Type"),   STR_INIT("Expires"),      STR_INIT("Min-Expires"),
-        STR_INIT("Session-Expires"), STR_INIT("Min-SE"),      STR_INIT("Event"),
-        STR_INIT("User-Agent"),     STR_INIT("Server"),       STR_INIT("Retry-After"),
-        STR_INIT("Date"),           STR_INIT("RSeq"),         STR_INIT("RAck"),
-        STR_INIT("Session-ID"),     STR_INIT("Refer-To"),     STR_INIT("Replaces")};
-    static const struct str always[] = {STR_INIT("Via"),     STR_INIT("From"), STR_INIT("To"),
-                                        STR_INIT("Call-ID"), STR_INIT("CSeq"),
-                                        STR_INIT("Content-Length")};
+    static const struct str once[] = {STR_INIT("From"),         STR_INIT("To"),
+                                      STR_INIT("Call-ID"),      STR_INIT("CSeq"),
+                                      STR_INIT("Max-Forwards"), STR_INIT("Content-Length"),
+                                      STR_INIT("Content-Type"), STR_INIT("Expires"),
+                                      STR_INIT("Min-Expires"),  STR_INIT("Session-Expires"),
+                                      STR_INIT("Min-SE"),       STR_INIT("Event"),
+                                      STR_INIT("User-Agent"),   STR_INIT("Server"),
+                                      STR_INIT("Retry-After"),  STR_INIT("Date"),
+                                      STR_INIT("RSeq"),         STR_INIT("RAck"),
+                                      STR_INIT("Session-ID"),   STR_INIT("Refer-To"),
+                                      STR_INIT("Replaces")};
+    static const struct str always[] = {STR_INIT("Via"),  STR_INIT("From"),
+                                        STR_INIT("To"),   STR_INIT("Call-ID"),
+                                        STR_INIT("CSeq"), STR_INIT("Content-Length")};
     for (unsigned i = 0; i < sizeof(once) / sizeof(once[0]); i++)
         if (count(l, once[i]) > 1)
             say(l, "repeated " STR_FMT, STR_ARG(once[i]));
@@ -170,8 +173,7 @@ static void presence(struct lint *l)
         say(l, "body without Content-Type");
     struct str length = get(l, STR("Content-Length"));
     if (!digits(length) || number(length) != l->body.n)
-        say(l, "Content-Length " STR_FMT " but the body has %zu bytes", STR_ARG(length),
-            l->body.n);
+        say(l, "Content-Length " STR_FMT " but the body has %zu bytes", STR_ARG(length), l->body.n);
 }
 
 static void cseq(struct lint *l)
@@ -255,10 +257,15 @@ static void response(struct lint *l)
     static const struct {
         unsigned status;
         struct str header;
-    } need[] = {{401, STR_INIT("WWW-Authenticate")}, {407, STR_INIT("Proxy-Authenticate")},
-                {405, STR_INIT("Allow")},            {420, STR_INIT("Unsupported")},
-                {421, STR_INIT("Require")},          {422, STR_INIT("Min-SE")},
-                {423, STR_INIT("Min-Expires")},      {489, STR_INIT("Allow-Events")},     {302, STR_INIT("Contact")}};
+    } need[] = {{401, STR_INIT("WWW-Authenticate")},
+                {407, STR_INIT("Proxy-Authenticate")},
+                {405, STR_INIT("Allow")},
+                {420, STR_INIT("Unsupported")},
+                {421, STR_INIT("Require")},
+                {422, STR_INIT("Min-SE")},
+                {423, STR_INIT("Min-Expires")},
+                {489, STR_INIT("Allow-Events")},
+                {302, STR_INIT("Contact")}};
     for (unsigned i = 0; i < sizeof(need) / sizeof(need[0]); i++)
         if (l->status == need[i].status && !count(l, need[i].header))
             say(l, "%u without " STR_FMT, l->status, STR_ARG(need[i].header));
@@ -286,8 +293,7 @@ static void values(struct lint *l)
         } else if (str_ieq(l->name[i], STR("Date"))) {
             if (v.n != 29 || !str_eq(str_from(v, 25), STR(" GMT")))
                 say(l, "Date \"" STR_FMT "\"", STR_ARG(v));
-        } else if (str_ieq(l->name[i], STR("Record-Route")) ||
-                   str_ieq(l->name[i], STR("Route")) ||
+        } else if (str_ieq(l->name[i], STR("Record-Route")) || str_ieq(l->name[i], STR("Route")) ||
                    str_ieq(l->name[i], STR("P-Asserted-Identity"))) {
             struct str one;
             while (sip_list_next(&v, &one))
@@ -374,8 +380,8 @@ static void parser_agrees(struct lint *l)
 int lint_message(struct str bytes, enum proto proto, char *why, size_t cap)
 {
     struct lint l = {.bytes = bytes, .proto = proto, .why = why, .cap = cap};
-    void (*const always[])(struct lint *) = {split, start_line, presence, cseq, vias,
-                                             values, sdp, parser_agrees};
+    void (*const always[])(struct lint *) = {split, start_line, presence, cseq,
+                                             vias,  values,     sdp,      parser_agrees};
     for (unsigned i = 0; i < sizeof(always) / sizeof(always[0]) && !l.bad; i++)
         always[i](&l);
     if (l.bad)

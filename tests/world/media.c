@@ -113,8 +113,8 @@ static void set(struct world *w, struct world_stream *s, const struct media_cmd 
 
 static void close_stream(struct world *w, struct world_stream *s)
 {
-    struct media_ev ev = {.kind = MEDIA_EV_CLOSED, .id = s->id, .count = 1, .port = {s->port},
-                          .family = ADDR_V4};
+    struct media_ev ev = {
+        .kind = MEDIA_EV_CLOSED, .id = s->id, .count = 1, .port = {s->port}, .family = ADDR_V4};
     unlink_stream(w, s);
     s->id = 0;
     w->streams_open--;

@@ -114,8 +114,7 @@ struct world_conn *world_conn_find(struct world *w, uint32_t id)
 static struct world_conn *conn_to(struct world *w, const struct addr *peer)
 {
     for (unsigned i = 0; i < WORLD_CONNS; i++)
-        if (w->conn[i].id &&
-            (addr_eq(&w->conn[i].peer, peer) || addr_eq(&w->conn[i].alias, peer)))
+        if (w->conn[i].id && (addr_eq(&w->conn[i].peer, peer) || addr_eq(&w->conn[i].alias, peer)))
             return &w->conn[i];
     return NULL;
 }
@@ -142,8 +141,8 @@ static struct world_conn *conn_open(struct world *w, struct world_host *h, bool 
 
 static struct flow conn_flow(const struct world *w, const struct world_conn *c)
 {
-    return (struct flow){.proto = PROTO_TCP, .listener = w->tcp_listener, .conn = c->id,
-                         .peer = c->peer};
+    return (struct flow){
+        .proto = PROTO_TCP, .listener = w->tcp_listener, .conn = c->id, .peer = c->peer};
 }
 
 static unsigned conn_side(const struct world_conn *c, bool host_sends)
@@ -179,7 +178,8 @@ void world_net_reset(struct world *w)
     list_each(node, &w->events)
     {
         struct world_event *e = container_of(node, struct world_event, node);
-        bool datagram = (e->kind == WORLD_EV_TO_PBX || e->kind == WORLD_EV_TO_HOST) && !e->flow.conn;
+        bool datagram =
+            (e->kind == WORLD_EV_TO_PBX || e->kind == WORLD_EV_TO_HOST) && !e->flow.conn;
         if (!datagram && e->kind != WORLD_EV_WAKE)
             world_event_done(w, e);
     }
@@ -224,8 +224,8 @@ static void under_way(struct world *w, struct world_host *h, enum world_dir dir,
             due = c->last_due[dir];
         if (c)
             c->last_due[dir] = due;
-        struct world_event *e = world_event_new(
-            w, dir == WORLD_TO_HOST ? WORLD_EV_TO_HOST : WORLD_EV_TO_PBX, due);
+        struct world_event *e =
+            world_event_new(w, dir == WORLD_TO_HOST ? WORLD_EV_TO_HOST : WORLD_EV_TO_PBX, due);
         e->flow = *flow;
         e->host = h;
         e->bytes = mem_strndup(bytes.p, bytes.n);
@@ -241,8 +241,7 @@ static void refused(struct world *w, const struct flow *flow)
 
 static void tx_tcp(struct world *w, const struct flow *flow, struct str bytes)
 {
-    struct world_conn *c =
-        flow->conn ? world_conn_find(w, flow->conn) : conn_to(w, &flow->peer);
+    struct world_conn *c = flow->conn ? world_conn_find(w, flow->conn) : conn_to(w, &flow->peer);
     /* A connection that is gone is opened again to the same address, if that can be done. */
     if (!c) {
         struct world_host *h = host_at(w, &flow->peer);

@@ -64,8 +64,7 @@ struct ua_req *ua_request_find(struct ua *ua, const struct ua_call *call, struct
 {
     for (struct list *node = ua->requests.prev; node != &ua->requests; node = node->prev) {
         struct ua_req *r = container_of(node, struct ua_req, node);
-        if (!r->answered && (!call || r->call == call) &&
-            (!method.n || str_eq(r->method, method)))
+        if (!r->answered && (!call || r->call == call) && (!method.n || str_eq(r->method, method)))
             return r;
     }
     return NULL;
@@ -131,15 +130,14 @@ static void rx_request(struct ua *ua, const struct sip_msg *m, const struct flow
         return;
     struct ua_req *r = arena_zero(&ua->host.w->arena, sizeof(*r));
     BUG_ON(!r);
-    *r = (struct ua_req){.call = c, .bytes = keep(ua, m->raw), .method = keep(ua, m->method_text),
-                         .flow = *flow};
+    *r = (struct ua_req){
+        .call = c, .bytes = keep(ua, m->raw), .method = keep(ua, m->method_text), .flow = *flow};
     list_append(&ua->requests, &r->node);
 }
 
 static void take_challenge(struct ua *ua, const struct sip_msg *m)
 {
-    enum sip_hdr_id id =
-        m->status == 401 ? SIP_H_WWW_AUTHENTICATE : SIP_H_PROXY_AUTHENTICATE;
+    enum sip_hdr_id id = m->status == 401 ? SIP_H_WWW_AUTHENTICATE : SIP_H_PROXY_AUTHENTICATE;
     struct str all = STR_NONE;
     for (unsigned i = m->first[id]; i; i = m->hdr[i - 1].next)
         all = all.n ? ua_text(ua->host.w, STR_FMT "\n" STR_FMT, STR_ARG(all),
@@ -338,10 +336,9 @@ static struct str contact_of(struct ua *ua, const struct ua_spec *spec)
 static struct str new_via(struct ua *ua, const struct ua_spec *spec)
 {
     struct world *w = ua->host.w;
-    struct str branch = spec->branch.n
-                            ? spec->branch
-                            : ua_text(w, "z9hG4bK" STR_FMT "%016llx", STR_ARG(ua->name),
-                                      (unsigned long long)rand_u64(&w->rand));
+    struct str branch = spec->branch.n ? spec->branch
+                                       : ua_text(w, "z9hG4bK" STR_FMT "%016llx", STR_ARG(ua->name),
+                                                 (unsigned long long)rand_u64(&w->rand));
     return ua_text(w, "SIP/2.0/" STR_FMT " " STR_FMT ";branch=" STR_FMT ";rport",
                    STR_ARG(proto_name(ua->proto)), STR_ARG(host_text(ua)), STR_ARG(branch));
 }
@@ -384,16 +381,16 @@ static const char *derive(struct ua *ua, struct ua_call *c, struct ua_spec *spec
     if (is(spec->method, "ACK") &&
         sip_msg_parse(&final, c->invite_final.p, c->invite_final.n, false) == SIP_OK)
         to = keep(ua, sip_msg_get(&final, SIP_H_TO));
-    d.start = ua_text(ua->host.w, STR_FMT " " STR_FMT " SIP/2.0", STR_ARG(spec->method),
-                      STR_ARG(ruri));
+    d.start =
+        ua_text(ua->host.w, STR_FMT " " STR_FMT " SIP/2.0", STR_ARG(spec->method), STR_ARG(ruri));
     add(&d, "Via", spec->branch.n ? new_via(ua, spec) : m.via.whole);
     add(&d, "Max-Forwards", STR("70"));
     add(&d, "From", sip_msg_get(&m, SIP_H_FROM));
     add(&d, "To", spec->to.n ? spec->to : to);
     add(&d, "Call-ID", c->call_id);
-    add(&d, "CSeq", ua_text(ua->host.w, "%u " STR_FMT,
-                            spec->cseq >= 0 ? (unsigned)spec->cseq : m.cseq.number,
-                            STR_ARG(spec->method)));
+    add(&d, "CSeq",
+        ua_text(ua->host.w, "%u " STR_FMT, spec->cseq >= 0 ? (unsigned)spec->cseq : m.cseq.number,
+                STR_ARG(spec->method)));
     if (sip_msg_has(&m, SIP_H_ROUTE))
         add(&d, "Route", sip_msg_get(&m, SIP_H_ROUTE));
     *ret = finish(&d, spec);
@@ -434,16 +431,16 @@ static struct ua_call *open_call(struct ua *ua, struct ua_spec *spec)
     c->ruri = spec->ruri.n ? spec->ruri : uri_of(ua, target);
     if (spec->tag.n)
         c->local_tag = spec->tag;
-    c->local = ua_text(w, STR_FMT ";tag=" STR_FMT, STR_ARG(own_address(ua, spec)),
-                       STR_ARG(c->local_tag));
+    c->local =
+        ua_text(w, STR_FMT ";tag=" STR_FMT, STR_ARG(own_address(ua, spec)), STR_ARG(c->local_tag));
     c->remote = reg ? own_address(ua, spec) : name_addr(ua, c->ruri);
     return c;
 }
 
 static void put_contact(struct draft *d, const struct ua_spec *spec)
 {
-    static const char *const with[] = {"INVITE", "SUBSCRIBE", "REFER", "UPDATE", "NOTIFY",
-                                       "REGISTER"};
+    static const char *const with[] = {"INVITE", "SUBSCRIBE", "REFER",
+                                       "UPDATE", "NOTIFY",    "REGISTER"};
     for (unsigned i = 0; i < ARRAY_LEN(with); i++)
         if (is(spec->method, with[i]))
             add(d, "Contact", contact_of(d->ua, spec));
@@ -463,8 +460,9 @@ static const char *build_request(struct ua *ua, struct ua_spec *spec, struct str
     if (spec->name.n)
         c->name = spec->name;
     ua->call = is(spec->method, "REGISTER") ? ua->call : c;
-    struct str ruri = spec->ruri.n ? spec->ruri : spec->in_dialog && c->target.n ? c->target
-                                                                                : c->ruri;
+    struct str ruri = spec->ruri.n                     ? spec->ruri
+                      : spec->in_dialog && c->target.n ? c->target
+                                                       : c->ruri;
     bool ack = is(spec->method, "ACK"), invite = is(spec->method, "INVITE");
     uint32_t cseq = ack ? c->invite_cseq : c->local_cseq + 1;
     if (spec->cseq >= 0)

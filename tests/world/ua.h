@@ -81,8 +81,8 @@ struct ua_spec {
     struct str target; /* user or URI */
     struct str from, to, ruri, call_id, branch, contact, tag, name, reply_to;
     int64_t cseq, max_forwards, expires; /* -1: none */
-    struct str auth; /* "yes", "wrong", "MD5", ... */
-    struct str sdp;  /* "PCMU,PCMA,te" */
+    struct str auth;                     /* "yes", "wrong", "MD5", ... */
+    struct str sdp;                      /* "PCMU,PCMA,te" */
     struct str dir, sdp_host;
     int64_t sdp_port; /* -1: its own */
     bool same_sdp;    /* the version stays */

@@ -45,11 +45,12 @@ struct str ua_credentials(struct ua *ua, struct str method, struct str uri, stru
     digest_ha1(d, alg, ua->user, f.realm, password, &ha1);
     digest_response(d, alg, &ha1, &f, method, &response);
     digest_free(d);
-    struct str v = ua_text(w,
-                           "Digest username=\"" STR_FMT "\", realm=\"" STR_FMT "\", nonce=\"" STR_FMT
-                           "\", uri=\"" STR_FMT "\", response=\"%.*s\", algorithm=" STR_FMT,
-                           STR_ARG(f.username), STR_ARG(f.realm), STR_ARG(f.nonce), STR_ARG(uri),
-                           response.n, response.text, STR_ARG(digest_alg_name(alg)));
+    struct str v =
+        ua_text(w,
+                "Digest username=\"" STR_FMT "\", realm=\"" STR_FMT "\", nonce=\"" STR_FMT
+                "\", uri=\"" STR_FMT "\", response=\"%.*s\", algorithm=" STR_FMT,
+                STR_ARG(f.username), STR_ARG(f.realm), STR_ARG(f.nonce), STR_ARG(uri), response.n,
+                response.text, STR_ARG(digest_alg_name(alg)));
     if (f.qop.n)
         v = ua_text(w, STR_FMT ", qop=auth, nc=%s, cnonce=\"%s\"", STR_ARG(v), nc, cnonce);
     if (f.opaque.p)

@@ -33,10 +33,10 @@ struct world_host {
     struct list node;
     struct world *w;
     struct addr addr;
-    bool no_tcp;    /* refuses connections */
-    bool deaf;      /* hears nothing, says nothing: dead without a word */
-    bool unreachable; /* datagrams come back as errors (ICMP) */
-    uint32_t conn;  /* its connection to the PBX, whoever opened it; 0: none */
+    bool no_tcp;        /* refuses connections */
+    bool deaf;          /* hears nothing, says nothing: dead without a word */
+    bool unreachable;   /* datagrams come back as errors (ICMP) */
+    uint32_t conn;      /* its connection to the PBX, whoever opened it; 0: none */
     struct addr source; /* what a NAT makes of its address; family ADDR_NONE: no NAT */
     struct world_fate fate[2];
     void (*rx)(struct world_host *h, const struct flow *flow, struct str bytes);
@@ -133,7 +133,8 @@ void world_host_add(struct world *w, struct world_host *h);
 void world_tx(struct world_host *h, enum proto proto, struct str bytes);
 /* Its connection breaks; the PBX learns of it. */
 void world_break(struct world_host *h);
-/* Calls wake(arg, n) after `in`. There is no way to stop it: the arguments must tell if it is stale. */
+/* Calls wake(arg, n) after `in`. There is no way to stop it: the arguments must tell if it is
+ * stale. */
 void world_wake(struct world *w, usec_t in, void (*wake)(void *arg, uint64_t n), void *arg,
                 uint64_t n);
 
@@ -163,8 +164,14 @@ void world_media_ev(struct world *w, const struct media_ev *ev);
 void world_store_rx(struct world *w, const struct row_op *op);
 void world_store_restore(struct world *w);
 /* net.c */
-enum world_event_kind { WORLD_EV_TO_PBX, WORLD_EV_TO_HOST, WORLD_EV_FAILED, WORLD_EV_MEDIA,
-                        WORLD_EV_RESOLVED, WORLD_EV_WAKE };
+enum world_event_kind {
+    WORLD_EV_TO_PBX,
+    WORLD_EV_TO_HOST,
+    WORLD_EV_FAILED,
+    WORLD_EV_MEDIA,
+    WORLD_EV_RESOLVED,
+    WORLD_EV_WAKE
+};
 struct world_event {
     struct list node;
     enum world_event_kind kind;

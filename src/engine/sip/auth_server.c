@@ -116,8 +116,10 @@ static void nonce_tag(const struct auth_server *s, struct str head, struct diges
 static void put_hex64(struct buf *b, uint64_t v, unsigned digits)
 {
     static const char hex[] = "0123456789abcdef";
-    for (unsigned i = digits; i-- > 0;)
-        buf_ch(b, hex[(v >> (4 * i)) & 15]);
+    char text[16];
+    for (unsigned i = digits; i-- > 0; v >>= 4)
+        text[i] = hex[v & 15];
+    buf_put(b, text, digits);
 }
 
 static void nonce_build(struct auth_server *s, usec_t now, char *mem)
@@ -224,6 +226,10 @@ static enum auth_verdict nonce_take(struct auth_server *s, usec_t now, struct st
 
 static void put_quoted(struct buf *b, struct str s)
 {
+    if (str_chr(s, '"') < 0 && str_chr(s, '\\') < 0) {
+        buf_str_put(b, s);
+        return;
+    }
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] == '"' || s.p[i] == '\\')
             buf_ch(b, '\\');

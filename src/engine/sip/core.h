@@ -133,6 +133,8 @@ struct sip_answer {
     struct str reason;
     struct sip_content content;
     bool after_commit;
+    bool once;          /* no INVITE: forget the request with this answer. Who asks again is
+                           answered anew, and nobody unknown takes our memory (RFC 3261 26.3.2.4) */
 };
 int sip_respond(struct sip_core *c, usec_t now, handle_t txn, const struct sip_answer *a);
 

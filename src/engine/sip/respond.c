@@ -118,6 +118,15 @@ struct blob *respond_head(struct sip_core *c, const struct sip_msg *m, const str
     return b.full ? NULL : blob_copy(&c->pool, buf_str(&b));
 }
 
+void respond_tag(const struct sip_core *c, const struct sip_msg *m, char tag[SIP_TAG_CHARS])
+{
+    struct buf b;
+    uint64_t h = hash_str(&c->by_merge, m->call_id) ^ hash_str(&c->by_key, m->via.branch);
+    _Static_assert(sizeof(h) * 2 == SIP_TAG_CHARS, "the digits fill the tag");
+    buf_init(&b, tag, SIP_TAG_CHARS);
+    buf_hex(&b, &h, sizeof(h));
+}
+
 void respond_stateless(struct sip_core *c, const struct flow *flow, unsigned status,
                        const struct sip_field *field)
 {
@@ -125,16 +134,12 @@ void respond_stateless(struct sip_core *c, const struct flow *flow, unsigned sta
     struct flow to = respond_flow(c, m, flow);
     struct sip_build w;
     struct str text;
-    char tag[20];
-    struct buf tag_buf;
-    /* The same request gets the same tag again: RFC 3261 8.2.7. */
-    uint64_t h = hash_str(&c->by_merge, m->call_id) ^ hash_str(&c->by_key, m->via.branch);
-    buf_init(&tag_buf, tag, sizeof(tag));
-    buf_hex(&tag_buf, &h, sizeof(h));
+    char tag[SIP_TAG_CHARS];
+    respond_tag(c, m, tag);
     bool refused = m->verdict != SIP_OK;
     struct str reason = refused ? sip_verdict_text(m->verdict) : sip_status_reason(status);
     sip_build_response(&w, c->tx, sizeof(c->tx), status, reason);
-    put_head(&w.b, m, flow, buf_str(&tag_buf));
+    put_head(&w.b, m, flow, str_of(tag, sizeof(tag)));
     if (field)
         sip_build_hdr(&w, field->id, field->value);
     if (c->conf.server_name[0])
@@ -233,5 +238,9 @@ int sip_respond(struct sip_core *c, usec_t now, handle_t txn, const struct sip_a
         session_contact(c, s, &t->flow, &contact);
     if (a->status >= 200)
         t->wants_answer = false;
-    return respond_txn(c, t, a, contact.n ? buf_str(&contact) : STR_NONE);
+    int err = respond_txn(c, t, a, contact.n ? buf_str(&contact) : STR_NONE);
+    t = a->once ? txn_find(c, txn) : NULL;
+    if (t && t->state == TXN_COMPLETED && t->kind == TXN_NIST)
+        txn_free(c, t);
+    return err;
 }

@@ -212,6 +212,9 @@ void rx_request(struct sip_core *c, const struct flow *flow)
         respond_stateless(c, flow, 482, NULL);
         return;
     }
-    core_tag(c, tag);
+    if (m->method == SIP_REGISTER) /* no dialog: it need not be hard to guess */
+        respond_tag(c, m, tag);
+    else
+        core_tag(c, tag);
     deliver(c, m, flow, str_of(tag, SIP_TAG_CHARS));
 }

@@ -106,6 +106,8 @@ struct blob *respond_head(struct sip_core *c, const struct sip_msg *m, const str
                           struct str to_tag);
 struct flow respond_flow(const struct sip_core *c, const struct sip_msg *m,
                          const struct flow *flow);
+/* A To tag that the same request gets again, however often it comes: RFC 3261 8.2.7. */
+void respond_tag(const struct sip_core *c, const struct sip_msg *m, char tag[SIP_TAG_CHARS]);
 void respond_stateless(struct sip_core *c, const struct flow *flow, unsigned status,
                        const struct sip_field *field);
 /* Builds a response of txn; contact none: no Contact. -EINVAL, -EMSGSIZE, -ENOMEM. */

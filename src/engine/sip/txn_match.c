@@ -94,17 +94,22 @@ void txn_merge_put(struct sip_core *c, struct sip_txn *t, const struct sip_msg *
     t->in_merge = true;
 }
 
+static bool is_branch_of_ours(struct sip_core *c, const struct sip_via *via, enum sip_method method)
+{
+    char mem[TXN_KEY_BYTES];
+    return via->branch.n && txn_by_key(c, txn_client_key(c, via->branch, method, mem), false);
+}
+
 bool txn_loops(struct sip_core *c, const struct sip_msg *m)
 {
     struct sip_values it = sip_values(m, SIP_H_VIA);
     struct str value;
     struct sip_via via;
-    char mem[TXN_KEY_BYTES];
-    while (sip_values_next(&it, &value)) {
-        if (sip_via_parse(&via, value) || !via.branch.n)
-            continue;
-        if (txn_by_key(c, txn_client_key(c, via.branch, m->method, mem), false))
+    if (is_branch_of_ours(c, &m->via, m->method))
+        return true;
+    (void)sip_values_next(&it, &value); /* the top one, which the parser has read already */
+    while (sip_values_next(&it, &value))
+        if (!sip_via_parse(&via, value) && is_branch_of_ours(c, &via, m->method))
             return true;
-    }
     return false;
 }

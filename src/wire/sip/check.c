@@ -5,7 +5,11 @@
 #include "base/num.h"
 #include "wire/sip/lex.h"
 
-static enum sip_verdict check_via(struct sip_msg *m, struct str value, bool repeated)
+/* The checks that type into a structure of their own stay out of line: check_header() would pay for
+ * their stack at every field. */
+#define APART static __attribute__((noinline))
+
+APART enum sip_verdict check_via(struct sip_msg *m, struct str value, bool repeated)
 {
     const char *p = value.p, *end = p + value.n;
     struct sip_via other;
@@ -53,7 +57,7 @@ static enum sip_verdict check_party(struct sip_nameaddr *na, struct str value, e
 }
 
 /* `first` takes the first value. */
-static enum sip_verdict check_addrs(struct str value, struct sip_nameaddr *first, unsigned flags,
+APART enum sip_verdict check_addrs(struct str value, struct sip_nameaddr *first, unsigned flags,
                                     enum sip_verdict bad)
 {
     const char *p = value.p, *end = p + value.n;
@@ -91,8 +95,26 @@ static enum sip_verdict check_route(struct str value)
     return check_addrs(value, &first, NAMEADDR_BRACKETS, SIP_BAD_ROUTE);
 }
 
-static enum sip_verdict check_cseq(struct sip_msg *m, struct str value)
+/* One to nine digits, one space, the method of the request. */
+static bool cseq_usual(struct sip_msg *m, struct str value)
 {
+    uint32_t v = 0;
+    size_t i = 0;
+    for (; i < value.n && i < 9 && lex_is(value.p[i], LEX_DIGIT); i++)
+        v = v * 10 + (uint32_t)(value.p[i] - '0');
+    if (i == 0 || i == value.n || value.p[i] != ' ' || m->method == SIP_METHOD_UNKNOWN)
+        return false;
+    struct str method = str_of(value.p + i + 1, value.n - i - 1);
+    if (!str_eq(method, m->method_text))
+        return false;
+    m->cseq = (struct sip_cseq){v, m->method, method};
+    return true;
+}
+
+APART enum sip_verdict check_cseq(struct sip_msg *m, struct str value)
+{
+    if (cseq_usual(m, value))
+        return SIP_OK;
     m->cseq = (struct sip_cseq){0};
     if (sip_cseq_parse(&m->cseq, value) == 0)
         return SIP_OK;
@@ -110,6 +132,11 @@ static enum sip_verdict check_cseq(struct sip_msg *m, struct str value)
 static enum sip_verdict check_call_id(struct sip_msg *m, struct str value)
 {
     const char *end = value.p + value.n;
+    const char *p = lex_span(value.p, end, LEX_HOST);
+    if (p > value.p && p + 1 < end && *p == '@' && lex_span(p + 1, end, LEX_HOST) == end) {
+        m->call_id = value;
+        return SIP_OK;
+    }
     ptrdiff_t at = str_chr(value, '@');
     m->call_id = STR_NONE;
     if (value.n == 0 || lex_span(value.p, end, LEX_VISIBLE) < end)

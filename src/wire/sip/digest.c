@@ -108,31 +108,28 @@ struct str digest_alg_name(enum digest_alg alg)
     return alg < DIGEST_ALG_COUNT ? algs[alg].name : STR_NONE;
 }
 
+#define FIELD(member)                                                                              \
+    {                                                                                              \
+        STR_INIT(#member), offsetof(struct digest_fields, member)                                  \
+    }
+
 static struct str *field_at(struct digest_fields *f, struct str name)
 {
-    const struct {
+    static const struct {
         struct str name;
-        struct str *at;
+        size_t at;
     } rows[] = {
-        {STR_INIT("username"), &f->username},
-        {STR_INIT("realm"), &f->realm},
-        {STR_INIT("nonce"), &f->nonce},
-        {STR_INIT("uri"), &f->uri},
-        {STR_INIT("response"), &f->response},
-        {STR_INIT("algorithm"), &f->algorithm},
-        {STR_INIT("cnonce"), &f->cnonce},
-        {STR_INIT("qop"), &f->qop},
-        {STR_INIT("nc"), &f->nc},
-        {STR_INIT("opaque"), &f->opaque},
-        {STR_INIT("domain"), &f->domain},
-        {STR_INIT("stale"), &f->stale},
-        {STR_INIT("userhash"), &f->userhash},
+        FIELD(username),  FIELD(realm),  FIELD(nonce),    FIELD(uri), FIELD(response),
+        FIELD(algorithm), FIELD(cnonce), FIELD(qop),      FIELD(nc),  FIELD(opaque),
+        FIELD(domain),    FIELD(stale),  FIELD(userhash),
     };
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
         if (rows[i].name.n == name.n && str_ieq(rows[i].name, name))
-            return rows[i].at;
+            return (void *)((char *)f + rows[i].at);
     return NULL;
 }
+
+#undef FIELD
 
 /* name LWS "=" LWS ( token / quoted-string ); returns behind it and its white space. Some phones
  * leave the quotes off a URI or nonce, so a bare value is any parameter value. */

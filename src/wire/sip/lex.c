@@ -9,16 +9,19 @@ const struct sip_nameaddr nameaddr_none;
 const struct sip_via via_none;
 const uint16_t first_none[SIP_H_COUNT];
 
+#define BOTH (LEX_UNAME | LEX_UINFO)
 #define ALNUM                                                                                      \
     (LEX_TOKEN | LEX_HOST | LEX_USER | LEX_UPARAM | LEX_VALUE | LEX_DISPLAY | LEX_VISIBLE |        \
-     LEX_ALPHA)
+     LEX_ALPHA | BOTH)
 #define NUMBER                                                                                     \
     (LEX_TOKEN | LEX_HOST | LEX_USER | LEX_UPARAM | LEX_VALUE | LEX_DISPLAY | LEX_VISIBLE |        \
-     LEX_DIGIT | LEX_V6 | LEX_DIAL)
+     LEX_DIGIT | LEX_V6 | LEX_DIAL | BOTH)
 /* Visible characters that end neither a parameter value nor an unquoted display name. */
 #define PLAIN (LEX_VISIBLE | LEX_VALUE | LEX_DISPLAY)
 /* mark and token at once: - . ! ~ * ' _ */
-#define MARK (LEX_TOKEN | LEX_USER | LEX_UPARAM | PLAIN)
+#define MARK (LEX_TOKEN | USER | UPARAM | PLAIN)
+#define USER (LEX_USER | LEX_UINFO)
+#define UPARAM (LEX_UPARAM | LEX_UNAME)
 
 const uint16_t lex_table[256] = {
     ['\t'] = LEX_SPACE | LEX_DISPLAY,
@@ -27,47 +30,47 @@ const uint16_t lex_table[256] = {
     [' '] = LEX_SPACE | LEX_DISPLAY,
     ['!'] = MARK,
     ['"'] = LEX_VISIBLE,
-    ['#'] = PLAIN | LEX_USER | LEX_DIAL,
-    ['$'] = PLAIN | LEX_USER | LEX_UPARAM,
+    ['#'] = PLAIN | USER | LEX_DIAL,
+    ['$'] = PLAIN | USER | UPARAM,
     ['%'] = PLAIN | LEX_TOKEN,
-    ['&'] = PLAIN | LEX_USER | LEX_UPARAM,
+    ['&'] = PLAIN | USER | UPARAM,
     ['\''] = MARK,
-    ['('] = PLAIN | LEX_USER | LEX_UPARAM | LEX_DIAL,
-    [')'] = PLAIN | LEX_USER | LEX_UPARAM | LEX_DIAL,
+    ['('] = PLAIN | USER | UPARAM | LEX_DIAL,
+    [')'] = PLAIN | USER | UPARAM | LEX_DIAL,
     ['*'] = MARK | LEX_DIAL,
     ['+'] = MARK,
-    [','] = LEX_VISIBLE | LEX_USER | LEX_UPARAM,
+    [','] = LEX_VISIBLE | USER | UPARAM,
     ['-'] = MARK | LEX_HOST | LEX_DIAL,
     ['.'] = MARK | LEX_HOST | LEX_V6 | LEX_DIAL,
-    ['/'] = PLAIN | LEX_USER | LEX_UPARAM,
+    ['/'] = PLAIN | USER | UPARAM,
     ['0' ... '9'] = NUMBER,
-    [':'] = PLAIN | LEX_UPARAM | LEX_V6,
-    [';'] = LEX_VISIBLE | LEX_USER,
+    [':'] = PLAIN | UPARAM | LEX_V6,
+    [';'] = LEX_VISIBLE | USER,
     ['<'] = LEX_VISIBLE,
-    ['='] = PLAIN | LEX_USER,
+    ['='] = PLAIN | USER,
     ['>'] = LEX_VISIBLE,
-    ['?'] = PLAIN | LEX_USER,
-    ['@'] = PLAIN | LEX_UPARAM,
+    ['?'] = PLAIN | USER,
+    ['@'] = PLAIN | UPARAM,
     ['A' ... 'F'] = ALNUM | LEX_V6 | LEX_DIAL,
     ['G' ... 'Z'] = ALNUM,
-    ['['] = PLAIN | LEX_UPARAM,
+    ['['] = PLAIN | UPARAM,
     ['\\'] = LEX_VISIBLE,
-    [']'] = PLAIN | LEX_UPARAM,
+    [']'] = PLAIN | UPARAM,
     ['^'] = PLAIN,
     ['_'] = MARK | LEX_HOST,
-    ['`'] = PLAIN | LEX_TOKEN,
+    ['`'] = PLAIN | LEX_TOKEN | BOTH,
     ['a' ... 'f'] = ALNUM | LEX_V6 | LEX_DIAL,
     ['g' ... 'z'] = ALNUM,
     ['{'] = PLAIN,
     ['|'] = PLAIN,
     ['}'] = PLAIN,
     ['~'] = MARK,
-    [0x80 ... 0xFF] = LEX_USER | LEX_VALUE | LEX_DISPLAY,
+    [0x80 ... 0xFF] = USER | LEX_VALUE | LEX_DISPLAY,
 };
 
 const char *lex_quoted(const char *p, const char *end)
 {
-    for (p++; p < end; p++) {
+    for (p = span_plain(p + 1, end); p < end; p++) {
         if (*p == '"')
             return p + 1;
         if (*p != '\\')
@@ -80,28 +83,23 @@ const char *lex_quoted(const char *p, const char *end)
     return NULL;
 }
 
-const char *lex_host(const char *p, const char *end)
+const char *lex_host_v6(const char *p, const char *end)
 {
-    if (p < end && *p == '[') {
-        /* RFC 5118 4.10: ":::" is let through, older grammars produce it. */
-        const char *q = lex_span(p + 1, end, LEX_V6);
-        bool colon = q > p + 1 && memchr(p + 1, ':', (size_t)(q - p - 1));
-        return colon && q < end && *q == ']' ? q + 1 : NULL;
-    }
-    const char *q = lex_span(p, end, LEX_HOST);
-    return q > p ? q : NULL;
+    /* RFC 5118 4.10: ":::" is let through, older grammars produce it. */
+    const char *q = lex_span(p + 1, end, LEX_V6);
+    bool colon = q > p + 1 && memchr(p + 1, ':', (size_t)(q - p - 1));
+    return colon && q < end && *q == ']' ? q + 1 : NULL;
 }
 
-const char *lex_port(const char *p, const char *end, uint16_t *ret)
+const char *lex_escapes(const char *p, const char *end, unsigned classes)
 {
-    const char *q = p;
-    uint32_t v = 0;
-    for (; q < end && lex_is(*q, LEX_DIGIT) && v <= 65535; q++)
-        v = v * 10 + (uint32_t)(*q - '0');
-    if (v == 0 || v > 65535)
-        return NULL;
-    *ret = (uint16_t)v;
-    return q;
+    while (p < end && *p == '%') {
+        if (end - p < 3 || num_hex2(p + 1) < 0)
+            return NULL;
+        for (p += 3; p < end && lex_is(*p, classes); p++)
+            continue;
+    }
+    return p;
 }
 
 bool lex_escapes_ok(struct str s)
@@ -120,6 +118,8 @@ bool lex_escapes_ok(struct str s)
 bool lex_name_is(struct str name, struct str other)
 {
     size_t i = 0, j = 0;
+    if (name.n < other.n)
+        return false;
     for (; i < name.n && j < other.n; i++, j++) {
         char c = name.p[i];
         int byte = c == '%' && name.n - i >= 3 ? num_hex2(name.p + i + 1) : -1;

@@ -6,6 +6,7 @@
 #define WIRE_SIP_LEX_H
 
 #include "wire/sip/msg.h"
+#include "wire/sip/span.h"
 
 enum lex_class {
     LEX_TOKEN = 1 << 0,   /* token */
@@ -20,6 +21,11 @@ enum lex_class {
     LEX_VISIBLE = 1 << 9, /* printable ASCII without SP */
     LEX_ALPHA = 1 << 10,
     LEX_DIAL = 1 << 11, /* tel: digits and visual separators */
+    LEX_UNAME = 1 << 12, /* LEX_UPARAM or LEX_TOKEN without '%' */
+    LEX_UINFO = 1 << 13, /* LEX_USER or LEX_TOKEN without '%' */
+    /* All the characters that span.h calls plain are in each of these. */
+    LEX_WORDS = LEX_TOKEN | LEX_HOST | LEX_USER | LEX_UPARAM | LEX_VALUE | LEX_DISPLAY |
+                LEX_VISIBLE | LEX_UNAME | LEX_UINFO,
 };
 
 extern const uint16_t lex_table[256];
@@ -31,6 +37,8 @@ static inline bool lex_is(char c, unsigned classes)
 
 static inline const char *lex_span(const char *p, const char *end, unsigned classes)
 {
+    if (classes & LEX_WORDS)
+        p = span_plain(p, end);
     while (p < end && lex_is(*p, classes))
         p++;
     return p;
@@ -46,14 +54,40 @@ static inline struct str lex_str(const char *from, const char *to)
     return (struct str){from, (size_t)(to - from)};
 }
 
+/* s without white space at both ends; values mostly have none. */
+static inline struct str lex_trim(struct str s)
+{
+    if (s.n && !lex_is(s.p[0], LEX_SPACE) && !lex_is(s.p[s.n - 1], LEX_SPACE))
+        return s;
+    return str_trim(s);
+}
+
 /* p is at the opening quote; returns behind the closing one. */
 const char *lex_quoted(const char *p, const char *end);
 
+/* Behind the bracketed IPv6 address that starts at p. */
+const char *lex_host_v6(const char *p, const char *end);
+
 /* Behind the host (name, IPv4, bracketed IPv6) that starts at p. */
-const char *lex_host(const char *p, const char *end);
+static inline const char *lex_host(const char *p, const char *end)
+{
+    const char *q = lex_span(p, end, LEX_HOST);
+    if (q > p)
+        return q;
+    return p < end && *p == '[' ? lex_host_v6(p, end) : NULL;
+}
 
 /* p is behind the ':'; returns behind the digits of a port from 1 to 65535. */
-const char *lex_port(const char *p, const char *end, uint16_t *ret);
+static inline const char *lex_port(const char *p, const char *end, uint16_t *ret)
+{
+    uint32_t v = 0;
+    for (; p < end && (unsigned char)(*p - '0') <= 9 && v <= 65535; p++)
+        v = v * 10 + (uint32_t)(*p - '0');
+    if (v == 0 || v > 65535)
+        return NULL;
+    *ret = (uint16_t)v;
+    return p;
+}
 
 /* s against a literal in lower case, without case; senders mostly write it as it is here. */
 #define lex_ieq(s, lit)                                                                            \
@@ -63,18 +97,31 @@ const char *lex_port(const char *p, const char *end, uint16_t *ret);
 /* Every '%' starts two hexadecimal digits. */
 bool lex_escapes_ok(struct str s);
 
+/* Behind the characters of the classes and the escapes between them that start at the '%' p. */
+const char *lex_escapes(const char *p, const char *end, unsigned classes);
+
+/* lex_span() over classes without '%', and escapes; NULL if one is malformed. */
+static inline const char *lex_span_escaped(const char *p, const char *end, unsigned classes)
+{
+    p = lex_span(p, end, classes);
+    return p < end && *p == '%' ? lex_escapes(p, end, classes) : p;
+}
+
 /* A parameter name against another, without case and with %XX undone in the first. */
 bool lex_name_is(struct str name, struct str other);
 
 struct lex_param {
     struct str name, value; /* value is none if there is no '=' */
+    const char *stop;       /* behind both, before the white space that follows */
 };
 
 /* gen-value: token, host (IPv6 with or without brackets, RFC 5118 4.5) or quoted-string. */
 static inline const char *lex_param_value(const char *p, const char *end)
 {
-    const char *q = p < end && *p == '"' ? lex_quoted(p, end) : lex_span(p, end, LEX_VALUE);
-    return q == p ? NULL : q;
+    const char *q = lex_span(p, end, LEX_VALUE);
+    if (q > p)
+        return q;
+    return p < end && *p == '"' ? lex_quoted(p, end) : NULL;
 }
 
 /* p is at ';'. Returns behind the parameter and the white space after it: at ';', ',' or the end.
@@ -87,13 +134,16 @@ static inline const char *lex_param(const char *p, const char *end, struct lex_p
         return NULL;
     ret->name = lex_str(p, q);
     ret->value = STR_NONE;
-    q = lex_ws(q, end);
+    ret->stop = q;
+    if (q < end && *q != '=')
+        q = lex_ws(q, end);
     if (q < end && *q == '=') {
         p = lex_ws(q + 1, end);
         q = lex_param_value(p, end);
         if (!q)
             return NULL;
         ret->value = lex_str(p, q);
+        ret->stop = q;
         q = lex_ws(q, end);
     }
     return q == end || *q == ';' || *q == ',' ? q : NULL;
@@ -117,6 +167,9 @@ extern const struct sip_nameaddr nameaddr_none;
 extern const struct sip_via via_none;
 extern const uint16_t first_none[SIP_H_COUNT];
 
+/* Behind the URI that starts at p: at the end, or at a character that no URI has. *ret holds
+ * uri_none before. */
+const char *uri_scan_at(const char *p, const char *end, struct sip_uri *ret);
 /* The whole text is one URI. *ret is overwritten in any case. 0 or -EINVAL. */
 int uri_scan(struct sip_uri *ret, struct str s);
 

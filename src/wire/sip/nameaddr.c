@@ -8,28 +8,30 @@
 
 static const char *params_scan(const char *p, const char *end, struct sip_nameaddr *ret)
 {
+    struct lex_param param = {.stop = NULL};
+    const char *first = NULL;
     p = lex_ws(p, end);
-    const char *first = p + 1;
     while (p < end && *p == ';') {
-        struct lex_param param;
         p = lex_param(p, end, &param);
         if (!p)
             return NULL;
-        if (!ret->tag.p && lex_ieq(param.name, "tag"))
+        first = first ? first : param.name.p;
+        if (param.name.n == 3 && !ret->tag.p && lex_ieq(param.name, "tag"))
             ret->tag = param.value;
-        ret->params = str_trim(lex_str(first, p));
     }
+    if (first)
+        ret->params = lex_str(first, param.stop);
     return p == end || *p == ',' ? p : NULL;
 }
 
 /* p is at '<'. */
 static const char *bracket_scan(const char *p, const char *end, struct sip_nameaddr *ret)
 {
-    const char *close = memchr(p, '>', (size_t)(end - p));
-    if (!close || uri_scan(&ret->uri, lex_str(p + 1, close)))
+    p = uri_scan_at(p + 1, end, &ret->uri);
+    if (!p || p == end || *p != '>')
         return NULL;
     ret->bracketed = true;
-    return params_scan(close + 1, end, ret);
+    return params_scan(p + 1, end, ret);
 }
 
 /* Without brackets the URI ends at ';', ',' or white space: all parameters belong to the header
@@ -46,7 +48,7 @@ static const char *spec_scan(const char *p, const char *end, unsigned flags,
             return NULL;
         q = lex_span(q, end, LEX_VISIBLE);
     }
-    if (uri_scan(&ret->uri, lex_str(p, q)))
+    if (uri_scan_at(p, q, &ret->uri) != q)
         return NULL;
     return params_scan(q, end, ret);
 }
@@ -55,8 +57,12 @@ const char *nameaddr_scan(const char *p, const char *end, unsigned flags, struct
 {
     *ret = nameaddr_none;
     p = lex_ws(p, end);
+    if (p == end)
+        return NULL;
+    if (*p == '<')
+        return bracket_scan(p, end, ret);
     const char *q;
-    if (p < end && *p == '"') {
+    if (*p == '"') {
         q = lex_quoted(p, end);
         if (!q)
             return NULL;
@@ -66,9 +72,8 @@ const char *nameaddr_scan(const char *p, const char *end, unsigned flags, struct
     }
     q = lex_span(p, end, LEX_DISPLAY);
     if (q < end && *q == '<') {
-        struct str display = str_trim(lex_str(p, q));
-        if (display.n)
-            ret->display = display;
+        /* Not empty: p is neither white space nor '<'. */
+        ret->display = str_trim(lex_str(p, q));
         return bracket_scan(q, end, ret);
     }
     return flags & NAMEADDR_BRACKETS ? NULL : spec_scan(p, end, flags, ret);

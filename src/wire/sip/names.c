@@ -53,45 +53,42 @@ static inline uint64_t word(const char *p)
     return w | FOLD;
 }
 
-static inline uint64_t first_word(const char *p, size_t n, size_t slack)
+/* The first eight bytes of a name of which fewer than eight may be read. */
+static __attribute__((noinline)) uint64_t short_word(struct str name)
 {
-    if (n >= 8)
-        return word(p);
     char room[8] = {0};
-    if (slack < 8) {
-        memcpy(room, p, n);
-        p = room;
-    }
-    return word(p) & ((UINT64_C(1) << (8 * n)) - 1);
+    memcpy(room, name.p, name.n);
+    return word(room);
 }
 
-static inline bool entry_is(const struct name_entry *e, struct str name, uint64_t first,
-                            uint64_t last)
+static enum sip_hdr_id find_compact(char c)
 {
-    if (e->n != name.n)
-        return false;
-    /* Behind a short entry there are zeros, which the fold has turned into spaces. */
-    uint64_t beyond = name.n < 8 ? FOLD << (8 * name.n) : 0;
-    if ((word(e->text) ^ beyond) != first)
-        return false;
-    if (name.n > 8 && word(e->text + e->n - 8) != last)
-        return false;
-    return name.n <= 16 || word(e->text + 8) == word(name.p + 8);
+    unsigned i = (unsigned)chr_lower(c) - 'a';
+    return i < 26 ? names_compact[i] : SIP_H_OTHER;
 }
 
 enum sip_hdr_id names_find(struct str name, size_t slack)
 {
-    if (name.n == 1) {
-        unsigned i = (unsigned)chr_lower(name.p[0]) - 'a';
-        return i < 26 ? names_compact[i] : SIP_H_OTHER;
+    uint64_t first, last = 0, mask = UINT64_MAX;
+    if (name.n >= 8) {
+        if (name.n > LONGEST)
+            return SIP_H_OTHER;
+        first = word(name.p);
+        last = word(name.p + name.n - 8);
+    } else {
+        if (name.n < 2)
+            return name.n ? find_compact(name.p[0]) : SIP_H_OTHER;
+        mask = (UINT64_C(1) << (8 * name.n)) - 1;
+        first = (slack < 8 ? short_word(name) : word(name.p)) & mask;
     }
-    if (name.n < 2 || name.n > LONGEST)
-        return SIP_H_OTHER;
-    uint64_t first = first_word(name.p, name.n, slack);
-    uint64_t last = name.n >= 8 ? word(name.p + name.n - 8) : 0;
     uint64_t mixed = (first ^ (last >> 7 | last << 57)) * NAMES_KEY;
     enum sip_hdr_id id = names_slot[mixed >> (64 - NAMES_BITS)];
-    return entry_is(&headers[id], name, first, last) ? id : SIP_H_OTHER;
+    const struct name_entry *e = &headers[id];
+    if (e->n != name.n || (word(e->text) & mask) != first)
+        return SIP_H_OTHER;
+    if (name.n > 8 && word(e->text + e->n - 8) != last)
+        return SIP_H_OTHER;
+    return name.n <= 16 || word(e->text + 8) == word(name.p + 8) ? id : SIP_H_OTHER;
 }
 
 enum sip_hdr_kind names_kind(enum sip_hdr_id id)

@@ -122,6 +122,11 @@ void sip_put_unfolded(struct buf *b, struct str value)
     if (value.n == 0)
         return;
     const char *p = value.p, *end = p + value.n;
+    /* Hardly anybody folds. */
+    if (!memchr(p, '\n', value.n) && !memchr(p, '\r', value.n)) {
+        buf_put(b, p, value.n);
+        return;
+    }
     while (p < end) {
         const char *q = p;
         while (q < end && *q != '\r' && *q != '\n')

@@ -227,6 +227,13 @@ static enum sip_verdict parse_status_line(struct sip_msg *m, struct str s)
     return v;
 }
 
+/* RFC 3261 19.1.1: no headers in a Request-URI. */
+static enum sip_verdict parse_ruri(struct sip_msg *m, struct str text)
+{
+    m->ruri_text = text;
+    return uri_scan(&m->ruri, text) || m->ruri.headers.p ? SIP_BAD_URI : SIP_OK;
+}
+
 /* RFC 3261 7.1. More than one space between the parts and spaces at the end are forgiven
  * (RFC 4475 3.1.2.9 and 3.1.2.10): we write the line anew. A space within the URI is not. */
 static enum sip_verdict parse_request_line(struct sip_msg *m, struct str s)
@@ -240,17 +247,16 @@ static enum sip_verdict parse_request_line(struct sip_msg *m, struct str s)
         return SIP_BAD_START_LINE;
     while (end > p && (end[-1] == ' ' || end[-1] == '\t'))
         end--;
+    if (end - p > 9 && memcmp(end - 8, " SIP/2.0", 8) == 0)
+        return parse_ruri(m, str_trim(lex_str(p, end - 8)));
     const char *version = end;
     while (version > p && version[-1] != ' ' && version[-1] != '\t')
         version--;
     enum sip_verdict v = check_version(lex_str(version, end));
     if (v == SIP_BAD_START_LINE)
         return v;
-    m->ruri_text = str_trim(lex_str(p, version));
-    /* RFC 3261 19.1.1: no headers in a Request-URI. */
-    if (uri_scan(&m->ruri, m->ruri_text) || m->ruri.headers.p)
-        return v ? v : SIP_BAD_URI;
-    return v;
+    enum sip_verdict uri = parse_ruri(m, str_trim(lex_str(p, version)));
+    return v ? v : uri;
 }
 
 /* False when the bytes end here. */
@@ -259,7 +265,7 @@ static bool parse_start(struct pass *s)
     struct sip_msg *m = s->m;
     struct line l = line_take(s, s->p, false);
     struct str text = lex_str(s->p, l.stop);
-    bool status = str_istarts(text, STR("SIP/"));
+    bool status = text.n > 4 && text.p[3] == '/' && str_istarts(text, STR("SIP/"));
     enum sip_verdict v = status ? parse_status_line(m, text) : parse_request_line(m, text);
     if (l.stray || l.nul)
         v = SIP_BAD_START_LINE;

@@ -38,56 +38,64 @@ static void param_note(struct sip_uri *u, struct str name, struct str value)
         *at = value;
 }
 
-/* p is at the first ';'. Returns behind the last parameter, at '?' or the end. */
-static const char *params_scan(struct sip_uri *u, const char *p, const char *end)
+/* p is at the first ';'. Returns behind the last parameter. */
+static const char *params_scan(const char *p, const char *end, struct sip_uri *u)
 {
     const char *first = p + 1;
-    while (p < end && *p == ';') {
+    do {
         const char *name = p + 1;
-        p = lex_span(name, end, LEX_UPARAM | LEX_TOKEN);
-        if (p == name)
+        p = lex_span_escaped(name, end, LEX_UNAME);
+        if (!p || p == name)
             return NULL;
         struct str n = lex_str(name, p), v = STR_NONE;
         if (p < end && *p == '=') {
             const char *value = p + 1;
-            p = lex_span(value, end, LEX_UPARAM | LEX_TOKEN);
+            p = lex_span_escaped(value, end, LEX_UNAME);
+            if (!p)
+                return NULL;
             v = lex_str(value, p);
         }
         param_note(u, n, v);
-    }
+    } while (p < end && *p == ';');
     u->params = lex_str(first, p);
-    return lex_escapes_ok(u->params) ? p : NULL;
+    return p;
 }
 
-/* The header part is loose: Refer-To of real phones carries unescaped '@', ';' and '='. */
-static const char *headers_scan(struct sip_uri *u, const char *p, const char *end)
+/* Visible characters but those that would break the header it stands in. */
+static const char *visible_scan(const char *p, const char *end)
 {
-    const char *first = p + 1;
-    for (p = first; p < end; p++)
-        if (!lex_is(*p, LEX_VISIBLE) || *p == '<' || *p == '>' || *p == '"')
-            return NULL;
-    u->headers = lex_str(first, p);
+    while (p < end && lex_is(*p, LEX_VISIBLE) && *p != '<' && *p != '>' && *p != '"')
+        p++;
     return p;
 }
 
 /* user [":" password], which ends at '@'. */
 static int userinfo_scan(struct sip_uri *u, const char *p, const char *at)
 {
-    const char *q = lex_span(p, at, LEX_USER | LEX_TOKEN);
-    u->user = lex_str(p, q);
-    if (q == p || !lex_escapes_ok(u->user))
+    const char *q = lex_span_escaped(p, at, LEX_UINFO);
+    if (!q || q == p)
         return -EINVAL;
+    u->user = lex_str(p, q);
     if (q < at && *q == ':') {
         const char *pass = q + 1;
-        q = lex_span(pass, at, LEX_USER | LEX_TOKEN);
-        u->password = lex_str(pass, q);
-        if (!lex_escapes_ok(u->password))
+        q = lex_span_escaped(pass, at, LEX_UINFO);
+        if (!q)
             return -EINVAL;
+        u->password = lex_str(pass, q);
     }
     return q == at ? 0 : -EINVAL;
 }
 
-static int sip_scan(struct sip_uri *u, const char *p, const char *end)
+/* The '@' of this URI, or NULL. p is behind its first host characters. */
+static const char *find_at(const char *p, const char *end)
+{
+    if (p == end || *p == '>')
+        return NULL;
+    const char *close = memchr(p, '>', (size_t)(end - p));
+    return memchr(p, '@', (size_t)((close ? close : end) - p));
+}
+
+static const char *sip_scan(const char *p, const char *end, struct sip_uri *u)
 {
     /* Most users are made of host characters, so one span finds '@' or proves the short form. */
     const char *q = lex_span(p, end, LEX_HOST);
@@ -96,49 +104,75 @@ static int sip_scan(struct sip_uri *u, const char *p, const char *end)
         p = q + 1;
         q = lex_host(p, end);
     } else {
-        const char *at = q < end ? memchr(q, '@', (size_t)(end - q)) : NULL;
+        const char *at = find_at(q, end);
         if (at && userinfo_scan(u, p, at))
-            return -EINVAL;
+            return NULL;
         p = at ? at + 1 : p;
-        q = lex_host(p, end);
+        q = at || q == p ? lex_host(p, end) : q;
     }
     if (!q)
-        return -EINVAL;
+        return NULL;
     u->host = lex_str(p, q);
-    if (q < end && *q == ':') {
+    if (q < end && *q == ':')
         q = lex_port(q + 1, end, &u->port);
-        if (!q)
-            return -EINVAL;
+    if (q && q < end && *q == ';')
+        q = params_scan(q, end, u);
+    if (q && q < end && *q == '?') {
+        /* The header part is loose: Refer-To of real phones carries unescaped '@', ';', '='. */
+        p = q + 1;
+        q = visible_scan(p, end);
+        u->headers = lex_str(p, q);
     }
-    if (q < end && *q == ';')
-        q = params_scan(u, q, end);
-    if (q && q < end && *q == '?')
-        q = headers_scan(u, q, end);
-    return q == end ? 0 : -EINVAL;
+    return q;
 }
 
 /* RFC 3966: "+" digits, or a local number; both with visual separators. */
-static int tel_scan(struct sip_uri *u, const char *p, const char *end)
+static const char *tel_scan(const char *p, const char *end, struct sip_uri *u)
 {
     const char *digits = p < end && *p == '+' ? p + 1 : p;
     const char *q = lex_span(digits, end, LEX_DIAL);
     if (q == digits)
-        return -EINVAL;
+        return NULL;
     u->user = lex_str(p, q);
-    if (q < end && *q == ';')
-        q = params_scan(u, q, end);
-    return q == end ? 0 : -EINVAL;
+    return q < end && *q == ';' ? params_scan(q, end, u) : q;
 }
 
-/* Any absoluteURI; '"' and brackets would break the header it stands in. */
-static int other_scan(const char *p, const char *end)
+/* A scheme that is not written "sip:". */
+static const char *scheme_scan(const char *p, const char *end, struct sip_uri *u)
 {
-    if (p == end)
-        return -EINVAL;
-    for (; p < end; p++)
-        if (!lex_is(*p, LEX_VISIBLE) || *p == '<' || *p == '>' || *p == '"')
-            return -EINVAL;
-    return 0;
+    const char *colon = lex_span(p, end, LEX_TOKEN);
+    if (colon == end || *colon != ':' || !lex_is(*p, LEX_ALPHA))
+        return NULL;
+    struct str scheme = lex_str(p, colon);
+    u->scheme_text = scheme;
+    if (lex_ieq(scheme, "sip"))
+        return sip_scan(colon + 1, end, u);
+    if (lex_ieq(scheme, "sips")) {
+        u->scheme = SIP_SCHEME_SIPS;
+        return sip_scan(colon + 1, end, u);
+    }
+    if (lex_ieq(scheme, "tel")) {
+        u->scheme = SIP_SCHEME_TEL;
+        return tel_scan(colon + 1, end, u);
+    }
+    /* Any absoluteURI. */
+    u->scheme = SIP_SCHEME_OTHER;
+    const char *q = visible_scan(colon + 1, end);
+    return q > colon + 1 ? q : NULL;
+}
+
+const char *uri_scan_at(const char *p, const char *end, struct sip_uri *ret)
+{
+    const char *q;
+    if (end - p > 4 && memcmp(p, "sip:", 4) == 0) {
+        ret->scheme_text = str_of(p, 3);
+        q = sip_scan(p + 4, end, ret);
+    } else {
+        q = scheme_scan(p, end, ret);
+    }
+    if (q)
+        ret->whole = lex_str(p, q);
+    return q;
 }
 
 int uri_scan(struct sip_uri *ret, struct str s)
@@ -146,25 +180,7 @@ int uri_scan(struct sip_uri *ret, struct str s)
     *ret = uri_none;
     ret->whole = s;
     const char *end = s.p + s.n;
-    if (s.n > 4 && s.p[3] == ':' && lex_ieq(str_of(s.p, 3), "sip")) {
-        ret->scheme_text = str_of(s.p, 3);
-        return sip_scan(ret, s.p + 4, end);
-    }
-    const char *colon = lex_span(s.p, end, LEX_ALPHA | LEX_DIGIT | LEX_TOKEN);
-    if (s.n == 0 || colon == end || *colon != ':' || !lex_is(s.p[0], LEX_ALPHA))
-        return -EINVAL;
-    struct str scheme = lex_str(s.p, colon);
-    ret->scheme_text = scheme;
-    if (lex_ieq(scheme, "sips")) {
-        ret->scheme = SIP_SCHEME_SIPS;
-        return sip_scan(ret, colon + 1, end);
-    }
-    if (lex_ieq(scheme, "tel")) {
-        ret->scheme = SIP_SCHEME_TEL;
-        return tel_scan(ret, colon + 1, end);
-    }
-    ret->scheme = SIP_SCHEME_OTHER;
-    return other_scan(colon + 1, end);
+    return s.n && uri_scan_at(s.p, end, ret) == end ? 0 : -EINVAL;
 }
 
 int sip_uri_parse(struct sip_uri *ret, struct str s)

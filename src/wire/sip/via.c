@@ -23,6 +23,10 @@ static const char *slash_scan(const char *p, const char *end)
 /* sent-protocol; the version is not judged here: the start line's decides (RFC 4475 3.1.2.16). */
 static const char *proto_scan(const char *p, const char *end, struct sip_via *ret)
 {
+    if (end - p > 12 && memcmp(p, "SIP/2.0/UDP ", 12) == 0) {
+        ret->proto = str_of(p + 8, 3);
+        return p + 11;
+    }
     if (end - p > 8 && memcmp(p, "SIP/2.0/", 8) == 0)
         return word_scan(p + 8, end, &ret->proto);
     struct str skip;
@@ -90,19 +94,23 @@ const char *via_scan(const char *p, const char *end, struct sip_via *ret)
     ret->whole.p = p;
     p = proto_scan(p, end, ret);
     p = p ? sent_by_scan(p, end, ret) : NULL;
-    if (!p)
-        return NULL;
-    const char *first = p + 1;
+    if (!p || p == end)
+        return p;
+    struct lex_param param;
+    const char *first = NULL, *stop = NULL;
     while (p < end && *p == ';') {
-        struct lex_param param;
         p = lex_param(p, end, &param);
         if (!p)
-            return NULL;
+            break;
+        first = first ? first : param.name.p;
+        stop = param.stop;
         param_note(ret, param.name, param.value);
-        ret->params = str_trim(lex_str(first, p));
-        ret->whole.n = (size_t)(ret->params.p + ret->params.n - ret->whole.p);
     }
-    return p == end || *p == ',' ? p : NULL;
+    if (first) {
+        ret->params = lex_str(first, stop);
+        ret->whole.n = (size_t)(stop - ret->whole.p);
+    }
+    return p && (p == end || *p == ',') ? p : NULL;
 }
 
 int sip_via_parse(struct sip_via *ret, struct str s)

@@ -130,7 +130,7 @@ static const char head[] =
     "# State machines\n\n"
     "This page is printed from the table in `src/engine/sip/txn_table.c` by\n"
     "`tests/unit/engine/sip/test_state_machines.c`, which fails when it is not current.\n\n"
-    "An event that a state does not list is counted and ignored. *send*: what came with the "
+    "An event that a state does not list is ignored. *send*: what came with the "
     "event;\n"
     "*resend*: the kept copy; *ack*: the ACK of a refusal; *user*: the user of the transaction is "
     "told;\n"

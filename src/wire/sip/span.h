@@ -1,0 +1,76 @@
+/* Runs of plain characters, sixteen bytes at a time. Plain are letters, digits, '-' and '.': they
+ * belong to every word of the SIP grammar and are most of what is sent, so a scanner that skips
+ * them here is left with one look at the separator behind. For the files of this folder only. */
+#ifndef WIRE_SIP_SPAN_H
+#define WIRE_SIP_SPAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef __SSE2__
+#    include <emmintrin.h>
+
+/* Bit i: byte i is not plain. */
+static inline unsigned span_others(__m128i x)
+{
+    /* Bit 5 joins the cases; what then lies 25 or less above 'a' is a letter. */
+    __m128i letter = _mm_sub_epi8(_mm_or_si128(x, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+    letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8('z' - 'a')), letter);
+    /* From '-' to '9' there are '-', '.', '/' and the digits. */
+    __m128i digit = _mm_sub_epi8(x, _mm_set1_epi8('-'));
+    digit = _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8('9' - '-')), digit);
+    __m128i slash = _mm_cmpeq_epi8(x, _mm_set1_epi8('/'));
+    __m128i plain = _mm_or_si128(letter, _mm_andnot_si128(slash, digit));
+    return (unsigned)_mm_movemask_epi8(plain) ^ 0xFFFF;
+}
+
+static inline __m128i span_load(const char *p)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+static inline __m128i span_load_half(const char *p)
+{
+    return _mm_loadl_epi64((const __m128i *)(const void *)p);
+}
+
+/* Behind the plain characters at p, or somewhere among the last seven bytes before end. */
+static inline const char *span_plain(const char *p, const char *end)
+{
+    for (; end - p >= 16; p += 16) {
+        unsigned others = span_others(span_load(p));
+        if (others)
+            return p + __builtin_ctz(others);
+    }
+    if (end - p >= 8)
+        p += __builtin_ctz(span_others(span_load_half(p)) | 1U << 8);
+    return p;
+}
+
+/* Behind the bytes at p that are neither a control from NUL to CR nor c, or somewhere among the
+ * last fifteen bytes before end. */
+static inline const char *span_until(const char *p, const char *end, char c)
+{
+    for (; end - p >= 16; p += 16) {
+        __m128i x = span_load(p);
+        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8('\r')), x);
+        unsigned hits =
+            (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(x, _mm_set1_epi8(c))));
+        if (hits)
+            return p + __builtin_ctz(hits);
+    }
+    return p;
+}
+#else
+static inline const char *span_plain(const char *p, const char *end)
+{
+    return p;
+}
+
+static inline const char *span_until(const char *p, const char *end, char c)
+{
+    return p;
+}
+#endif
+
+#endif
