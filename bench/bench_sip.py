@@ -9,6 +9,7 @@ import shutil
 import statistics
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -211,6 +212,8 @@ def compare(args, mode):
             for _ in range(args.runs):
                 for name, server in servers.items():
                     us, result, by_thread = measure(args, server, mode)
+                    print(f"  {mode} {name} {us:.2f} us, {result['rate']}/s, generator "
+                          f"{result['generator_us']} us", file=sys.stderr, flush=True)
                     figures[name].append(us)
                     failed += result["failed"]
                     generator.append(result["generator_us"])

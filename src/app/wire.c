@@ -93,7 +93,7 @@ void wire_drain(struct wire *w)
             to_media(w, &o.media);
             break;
         case PBX_OUT_STORE:
-            store(w, &o.row);
+            store(w, o.row);
             break;
         case PBX_OUT_RESOLVE:
             if (dns_resolve(w->dns, o.name, o.port, (enum proto)o.proto, o.token))

@@ -15,6 +15,8 @@ static bool passes(enum sip_hdr_id id)
     case SIP_H_ERROR_INFO:
     case SIP_H_IN_REPLY_TO:
     case SIP_H_REPLY_TO:
+    case SIP_H_ACCEPT:
+    case SIP_H_ACCEPT_ENCODING:
     case SIP_H_ACCEPT_LANGUAGE:
     case SIP_H_HISTORY_INFO:
     case SIP_H_DIVERSION:

@@ -56,10 +56,15 @@ bool pbx_out(struct pbx *p, struct pbx_out *ret)
 
 struct row_op *pbx_store(struct pbx *p, enum store_statement statement)
 {
-    struct pbx_out *o = pbx_emit(p, PBX_OUT_STORE);
-    o->row.statement = (uint16_t)statement;
-    o->row.n = 0;
-    return &o->row;
+    struct row_op *row = arena_take(&p->turn, sizeof(*row));
+    if (!row) {
+        trace_emit(&p->trace, TRACE_STORE_FAILED, 0, TS(STR("out of memory")));
+        return &p->lost_row;
+    }
+    row->statement = (uint16_t)statement;
+    row->n = 0;
+    pbx_emit(p, PBX_OUT_STORE)->row = row;
+    return row;
 }
 
 struct str pbx_turn_dup(struct pbx *p, struct str s)

@@ -45,7 +45,7 @@ struct pbx_out {
     struct blob *blob;
     bool after_commit, keep;
     struct media_cmd media;
-    struct row_op row;
+    const struct row_op *row;
     struct str name;
     uint16_t port;
     uint8_t proto;

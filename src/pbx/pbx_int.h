@@ -26,6 +26,7 @@ struct pbx {
     usec_t now, started;
     uint64_t wall_offset_us; /* wall clock - monotonic */
     bool stopping;
+    struct row_op lost_row;         /* where a statement goes that finds no memory */
     struct pbx_out *out;
     uint32_t out_head, out_n, out_cap;
     struct gate *gate;

@@ -385,6 +385,109 @@ def big_invite_case(lab):
     equal(protos[-1], "udp", "transport of the INVITE to a phone without TCP")
 
 
+@case("no_answer")
+def no_answer_case(lab):
+    """T5: nobody answers within invite_timeout, so the phone gets CANCEL and the caller 408."""
+    config = lab.config()
+    config["sip"]["timers"] = {"invite_timeout": 1}
+    lab.start(config)
+    register(lab, "1427")
+    p27 = callee(lab, phone("1427").ring_in().get("CANCEL").reply(200, "OK", tag=False)
+                 .answer_487())
+    refused(lab, outside(lab).invite().expect(100, optional=True).expect(180), 408)
+    finish(p27)
+    row, = lab.cdrs(1)
+    equal((row["sip_cause"], row["disposition"], row["ended_by"]), (408, "NO ANSWER", "system"),
+          "CDR")
+    ladder = Ladder(lab)
+    rang = ladder.find("pbx>p27 INVITE").seconds
+    check(1.0 <= ladder.find("pbx>p27 CANCEL").seconds - rang < 2.0, "time of the CANCEL")
+
+
+@case("dead_phone")
+def dead_phone_case(lab):
+    """A registered phone that says nothing: timer B ends the attempt."""
+    config = lab.config()
+    config["sip"]["timers"] = {"t1": 0.03}
+    lab.start(config)
+    register(lab, "1427")
+    with sip.Peer(lab.ip(55), (lab.pbx, 5060)):  # takes everything and keeps silent
+        trk = caller(lab, outside(lab).invite().expect(100, optional=True).expect(480)
+                     .ack_failure())
+        finish(trk)
+    row, = lab.cdrs(1)
+    equal((row["sip_cause"], row["disposition"]), (480, "UNAVAILABLE"), "CDR")
+    sent = [p.seconds for p in lab.messages() if p.source[0] == lab.pbx and p.message.request]
+    gaps = [b - a for a, b in zip(sent, sent[1:])]
+    equal(len(sent), 7, f"transmissions of the INVITE, at {[round(t - sent[0], 2) for t in sent]}")
+    for gap, wanted in zip(gaps, (0.03, 0.06, 0.12, 0.24, 0.48, 0.96)):
+        check(wanted - 0.01 < gap < wanted + 0.15, f"timer A: {gap:.3f} s, not {wanted} s")
+
+
+@case("rtp_timeout")
+def rtp_timeout_case(lab):
+    """T10: no RTP either way ends the call with a BYE to both, and the record says why."""
+    config = lab.config()
+    config["media"]["rtp_timeout"] = 1
+    lab.start(config)
+    register(lab, "1427")
+    p27 = callee(lab, phone("1427").ring_in().answer().get_bye())
+    finish(caller(lab, outside(lab).invite().answered().ack().get_bye()), p27)
+    row, = lab.cdrs(1)
+    equal((row["ended_by"], row["reason"]), ("system", "rtp_timeout"), "CDR")
+    check(900 <= row["talk_ms"] <= 3500, f"time of the call: {row['talk_ms']} ms")
+    ladder = Ladder(lab)
+    check("Q.850" in ladder.find("pbx>trk BYE").message.get("reason", ""), "Reason of the BYE")
+
+
+@case("fork")
+def fork_case(lab):
+    """One extension on two phones: both ring, one answers, the other gets CANCEL."""
+    lab.start()
+    register(lab, "1427")
+    with sip.Peer(lab.ip(56), (lab.pbx, 5060)) as peer:
+        _, last = peer.register("109Q1427", "secret-1427")
+        equal(last and len(last.all("contact")), 2, "contacts of 1427")
+    answers = callee(lab, phone("1427").ring_in().pause(400).answer().get_bye())
+    loses = lab.sipp("second", phone("1427").ring_in().get("CANCEL").reply(200, "OK", tag=False)
+                     .answer_487(), 56)
+    lab.bound(56)
+    trk = caller(lab, outside(lab).invite().expect(100, optional=True).expect(180)
+                 .expect(180, optional=True).expect(200).ack().pause(200).bye())
+    finish(trk, answers, loses)
+    row, = lab.cdrs(1)
+    equal(row["disposition"], "ANSWERED", "disposition")
+    lab.quiet()
+    ladder = Ladder(lab)
+    equal(len(ladder.legs()), 3, "legs")
+    gone = [p.message for p in ladder.packets if p.message.method == "CANCEL" and p.message.request]
+    equal(len(gone), 1, "CANCELs")
+    check("Call completed elsewhere" in gone[0].get("reason", ""),
+          f"Reason of the CANCEL (RFC 3326): {gone[0].get('reason')}")
+
+
+@case("burst", weight=2)
+def burst_case(lab):
+    """A hundred calls at once; each has its record, and nothing is left."""
+    config = lab.config()
+    config["media"]["ports"] = "20000-20499"
+    config["sip"]["timers"] = {"t1": 0.1, "t2": 0.4, "t4": 0.5}
+    config["limits"] = {"calls_per_extension": 200}
+    lab.start(config)
+    register(lab, "1427")
+    many = ["-r", "100", "-l", "200", "-m", "100"]
+    p27 = callee(lab, phone("1427").ring_in().answer().get_bye(20), more=many[-2:])
+    trk = caller(lab, outside(lab).invite().answered().ack().pause(300).bye(), more=many)
+    finish(trk, p27)
+    rows = lab.cdrs(100)
+    equal({r["disposition"] for r in rows}, {"ANSWERED"}, "dispositions")
+    equal(len({r["id"] for r in rows}), 100, "ids of the records")
+    lab.quiet()
+    lab.until(lambda: lab.ctl("stats")["transaction_timer"]["active_transactions"] == 0, 12,
+              "no transaction is left")
+    equal(lab.ctl("stats")["rtp_ports_in_use"], 0, "RTP ports in use")
+
+
 # ---- digest: extension to extension, extension to trunk ------------------------------------------------
 
 def inside(lab, number="1428", to="1427"):
@@ -401,7 +504,8 @@ def inside_case(lab):
     register(lab, "1427")
     register(lab, "1428")
     p27 = callee(lab, phone("1427").ring_in().answer().get_bye())
-    p28 = lab.sipp("phone1428", inside(lab).answered().ack().pause(200).bye(), 54)
+    p28 = lab.sipp("phone1428", inside(lab).answered().ack().pause(200).bye(), 54,
+                   more=["-auth_uri", "1427@pbx.test"])
     finish(p28, p27)
     row, = lab.cdrs(1)
     equal((row["caller"], row["callee"], row["disposition"]), ("1428", "1427", "ANSWERED"), "CDR")

@@ -24,8 +24,7 @@ BESIDES = {401: "www-authenticate", 407: "proxy-authenticate", 405: "allow", 420
 NEEDS = {"INVITE": ["contact"], "SUBSCRIBE": ["contact", "event"], "UPDATE": ["contact"],
          "NOTIFY": ["contact", "event", "subscription-state"], "PRACK": ["rack"],
          "REFER": ["contact", "refer-to"]}
-ICMP_SEVERITY = 0x600000  # of an expert info: warning; errors are above
-ERROR_SEVERITY = 0x800000
+WARN_SEVERITY, ERROR_SEVERITY = 0x600000, 0x800000  # of Wireshark's expert infos
 
 
 class Packet:
@@ -83,42 +82,46 @@ def packets(capture):
     return found
 
 
+# TCP's own troubles, repeated requests and what speaks of itself are no fault of the sender.
+HARMLESS = ("Duplicate", "Unencrypted", "This frame", "Connection", "Previous", "Response", "ACKed",
+            "D-SACK", "Source port")
+
+
+def expert_finding(severities, messages, malformed):
+    """What Wireshark's experts have against a packet, or None."""
+    grave = [words for words, level in zip(messages, severities)
+             if level >= ERROR_SEVERITY or (level >= WARN_SEVERITY and
+                                            not words.startswith(HARMLESS))]
+    if malformed or grave:
+        return f"{'malformed ' if malformed else ''}{'; '.join(grave)}"
+    return None
+
+
 def dissector_findings(capture, addresses):
-    """Packets that Wireshark calls malformed, or wrong by its expert."""
+    """Packets that Wireshark calls malformed or wrong, and datagrams from a SIP port of ours that
+    are no SIP at all."""
     ours = " || ".join(f"ip.src=={a}" for a in addresses)
-    text = tshark(capture, "-Y", f"({ours}) && (sip || sdp || rtp || rtcp) && !icmp && "
-                  f"(_ws.malformed || _ws.expert.severity >= {ICMP_SEVERITY})",
+    wrong = f"_ws.malformed || _ws.expert.severity >= {WARN_SEVERITY}"
+    text = tshark(capture, "-Y", f"({ours}) && !icmp && (((sip || sdp || rtp || rtcp) && ({wrong}))"
+                  f" || (udp.srcport==5060 && !sip && udp.length > 12))",
                   "-T", "fields", "-E", "separator=/t", "-E", "aggregator=|",
-                  "-e", "frame.number", "-e", "frame.protocols", "-e", "_ws.expert.severity",
-                  "-e", "_ws.expert.message", "-e", "_ws.malformed")
+                  *(x for field in ("frame.number", "frame.protocols", "_ws.expert.severity",
+                                    "_ws.expert.message", "_ws.malformed", "udp.payload")
+                    for x in ("-e", field)))
     found = []
     for line in text.decode("utf-8", "replace").splitlines():
-        number, protocols, severities, messages, malformed = (line.split("\t") + [""] * 5)[:5]
-        levels = [int(s) for s in severities.split("|") if s.isdigit()]
-        words = messages.split("|")
-        # TCP's own troubles and repeated requests are the network's affair.
-        grave = [w for w, s in zip(words, levels) if s >= ERROR_SEVERITY or
-                 (s >= ICMP_SEVERITY and not w.startswith(("Duplicate", "Unencrypted", "This frame",
-                                                           "Connection", "Previous", "Response",
-                                                           "ACKed", "D-SACK", "Source port")))]
-        if malformed or grave:
-            found.append(f"frame {number}: dissector {protocols.split(':')[-1]}: "
-                         f"{'malformed ' if malformed else ''}{'; '.join(grave)}")
-    return found
-
-
-def not_sip_findings(capture, addresses):
-    """Datagrams from a SIP port of ours that are no SIP at all."""
-    ours = " || ".join(f"(ip.src=={a} && udp.srcport==5060)" for a in addresses)
-    text = tshark(capture, "-Y", f"({ours}) && !sip && !icmp && udp.length > 12",
-                  "-T", "fields", "-e", "frame.number", "-e", "udp.payload")
-    found = []
-    for line in text.decode().splitlines():
-        number, payload = (line.split("\t") + [""])[:2]
+        number, protocols, severities, messages, malformed, payload = \
+            (line.split("\t") + [""] * 6)[:6]
+        names = protocols.split(":")
+        why = None
+        if {"sip", "sdp", "rtp", "rtcp"} & set(names):
+            levels = [int(s) for s in severities.split("|") if s.isdigit()]
+            why = expert_finding(levels, messages.split("|"), malformed)
         # Answers to the port of another protocol are taken for that one's.
-        start = bytes.fromhex(payload).split(b"\r\n")[0]
-        if not re.fullmatch(rb"SIP/2\.0 [1-6]\d\d .*|\S+ \S+ SIP/2\.0", start):
-            found.append(f"frame {number}: no SIP from a SIP port")
+        elif not re.match(rb"SIP/2\.0 [1-6]\d\d |\S+ \S+ SIP/2\.0\r\n", bytes.fromhex(payload)):
+            why = "no SIP from a SIP port"
+        if why:
+            found.append(f"frame {number}: dissector {names[-1]}: {why}")
     return found
 
 
@@ -385,9 +388,9 @@ def judge(capture, addresses, messages=None, echoed=False):
     for packet in packets(capture) if messages is None else messages:
         if packet.source[0] in addresses:
             found += judge_message(packet, echoed)
-    if not echoed:
+    if not echoed:  # or the dissectors would blame us for what the peers wrote
         found += dissector_findings(capture, addresses)
-    return found + not_sip_findings(capture, addresses)
+    return found
 
 
 def main(argv):

@@ -259,7 +259,7 @@ void world_drain(struct world *w)
             world_media_rx(w, &o.media);
             break;
         case PBX_OUT_STORE:
-            world_store_rx(w, &o.row);
+            world_store_rx(w, o.row);
             break;
         case PBX_OUT_RESOLVE:
             resolve(w, &o);

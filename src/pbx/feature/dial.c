@@ -587,7 +587,12 @@ bool trunk_answers(struct pbx *p, struct leg *leg, const struct sip_out *o)
  * transaction is between the callee and us; a phone that is not there is "unavailable". */
 static unsigned for_caller(const struct leg *leg)
 {
+    /* These speak of the INVITE that we wrote, with fields that the caller could not use. */
+    static const uint16_t ours[] = {405, 406, 413, 414, 415, 416, 420, 421, 422, 423, 489, 494};
     unsigned status = leg->status;
+    for (unsigned i = 0; i < ARRAY_LEN(ours); i++)
+        if (status == ours[i])
+            return status == 415 ? 488 : 500;
     if (status / 100 == 3 || status == 481)
         return 480;
     if (status == 401 || status == 407)

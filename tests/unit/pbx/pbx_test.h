@@ -96,7 +96,7 @@ static inline void rig_keep_out(struct rig *r, struct pbx_out *o)
         break;
     }
     case PBX_OUT_STORE:
-        rig_keep_row(r, &o->row);
+        rig_keep_row(r, o->row);
         break;
     case PBX_OUT_BAN:
         r->ban[r->n_bans++] = *o;
