@@ -137,7 +137,7 @@ extensions:
 
 
 # For what a closed loop makes in the 32 s of Timer J.
-MANY = "calls: 100000, transactions: 2000000, dialogs: 400000"
+MANY = "calls: 100000, transactions: 500000, dialogs: 200000"
 
 
 def ringdown(args, tmp, users=USERS, short_timers=False, env=None, limits=MANY):

@@ -304,28 +304,35 @@ bool location_uri_flow(const struct sip_uri *uri, struct flow *ret)
     return true;
 }
 
+/* Did NAT rewrite the source of a request that came straight from the phone? Then Via names another
+ * address than it came from. */
+static bool source_rewritten(const struct sip_msg *m, const struct flow *flow, struct addr *sent_by)
+{
+    struct sip_values via = sip_values(m, SIP_H_VIA);
+    struct str v;
+    unsigned hops = 0;
+    while (hops < 2 && sip_values_next(&via, &v))
+        hops++;
+    return hops == 1 && addr_parse(sent_by, m->via.host, 0) == 0 &&
+           !addr_ip_eq(sent_by, &flow->peer);
+}
+
 bool location_is_natted(const struct sip_msg *m, const struct flow *flow,
                         const struct sip_uri *contact)
 {
     struct addr there, sent_by;
     if (flow->proto == PROTO_WS || flow->proto == PROTO_WSS)
         return true; /* RFC 7118 5: nobody can connect to a browser */
-    if (addr_parse(&there, contact->host, 0))
+    if (addr_parse(&there, contact->host, sip_uri_port(contact)))
         return true; /* a name only the phone's network may know */
-    if (addr_ip_eq(&there, &flow->peer))
-        return false;
+    bool rewritten = source_rewritten(m, flow, &sent_by);
+    if (addr_ip_eq(&there, &flow->peer)) /* learnt by STUN, perhaps for another port */
+        return rewritten && there.port != flow->peer.port;
     bool source_inside = addr_is_private(&flow->peer) || addr_is_loopback(&flow->peer);
     if (addr_is_private(&there) && !source_inside)
         return true;
-    struct sip_values via = sip_values(m, SIP_H_VIA);
-    struct str v;
-    unsigned hops = 0;
-    while (hops < 2 && sip_values_next(&via, &v))
-        hops++;
-    if (hops > 1 || addr_parse(&sent_by, m->via.host, 0) || addr_ip_eq(&sent_by, &flow->peer))
-        return false; /* a proxy sent it, or nothing rewrote the source */
-    /* The source was rewritten on the way. A contact at the phone itself is then out of reach. */
-    return addr_ip_eq(&there, &sent_by) || addr_is_private(&there);
+    /* A contact at the phone itself is out of reach; one elsewhere is meant. */
+    return rewritten && (addr_ip_eq(&there, &sent_by) || addr_is_private(&there));
 }
 
 void registrar_reach(struct pbx *p, const struct binding *b, struct flow *to, struct str *route)

@@ -1,7 +1,10 @@
 """FLOWS S1 with SIPp as the trunk and as both phones: the basic call and its variants."""
+import hashlib
+import itertools
 import re
 import secrets
 
+import judge
 import sip
 from ladder import Ladder
 from lab import PHONES, case, check, equal
@@ -89,19 +92,22 @@ def nonce_case(lab):
     config["auth"] = {"nonce_seconds": 5, "ban_after": 2, "ban_never": []}
     lab.start(config)
     with sip.Peer(lab.ip(55), (lab.pbx, 5060)) as peer:
-        def stale():
-            first, last = peer.register("109Q1427", "secret-1427", challenge=old)
-            equal(first, None, "challenge")
-            check(last is not None, "no answer")
-            return last if last.status == 401 else None
         first, last = peer.register("109Q1427", "secret-1427")
         equal(last.status, 200, "REGISTER")
-        old = first.get("www-authenticate")
-        # The same nonce count again: a replay, which is answered like an old nonce.
-        again = lab.until(stale, 8, "the nonce is old")
-        offers = again.all("www-authenticate")
-        check(all("stale=true" in o.lower() for o in offers), f"no stale=true: {offers}")
-        check(old not in offers, "the same nonce again")
+        old, counts = first.get("www-authenticate"), itertools.count(2)
+
+        def again(count):
+            _, answer = peer.register("109Q1427", "secret-1427", challenge=old, count=count)
+            check(answer is not None, "no answer")
+            return answer if answer.status == 401 else None
+        equal(again(next(counts)), None, "refusal of a nonce that is still good")
+        replayed = again(1)
+        check(replayed is not None, "a nonce count is good twice (RFC 7616 3.4.6)")
+        worn = lab.until(lambda: again(next(counts)), 8, "the nonce is old")
+        for answer in (replayed, worn):
+            offers = answer.all("www-authenticate")
+            check(all("stale=true" in o.lower() for o in offers), f"no stale=true: {offers}")
+            check(old not in offers, "the same nonce again")
         _, last = peer.register("109Q1427", "secret-1427")
         equal(last.status, 200, "REGISTER with a new nonce")
     equal(lab.ctl("bans"), [], "bans")
@@ -488,6 +494,34 @@ def burst_case(lab):
     equal(lab.ctl("stats")["rtp_ports_in_use"], 0, "RTP ports in use")
 
 
+@case("ipv6", captured=False)
+def ipv6_case(lab):
+    """S1 over IPv6. ::1 is everybody's, so the ports are searched and nothing is captured."""
+    pbx, trk, p27, media = (lab.ports(4) for _ in range(4))
+    config = lab.config()
+    config["sip"]["listen"] = [f"udp:[::1]:{pbx}"]
+    config["media"]["address"] = "::1"
+    config["media"]["ports"] = f"{media}-{media + 3}"
+    config["trunks"][0]["uri"] = f"sip:[::1]:{trk}"
+    lab.start(config)
+    with sip.Peer("::1", ("::1", pbx), port=p27) as peer:
+        _, last = peer.register("109Q1427", "secret-1427")
+        equal(last and last.status, 200, "REGISTER")
+        found = judge.judge_message(judge.Packet(1, 0, ("::1", pbx), ("::1", p27), "udp", last.raw))
+        check(not found, f"{found}")
+        check(f"@[::1]:{p27}" in one(last, "contact"), "Contact: " + one(last, "contact"))
+    argv = ["sipp", f"[::1]:{pbx}", "-i", "::1", "-mi", "::1", "-m", "1", "-nostdin",
+            "-timeout", "20s", "-timeout_error"]
+    answer = lab.write("p27.xml", phone("1427").ring_in().answer().get_bye().xml())
+    invite = lab.write("trk.xml", Script(CALLER, to="07086661427", host="pbx.test").invite()
+                       .answered().ack().pause(100).bye().xml())
+    callee_job = lab.job("phone1427", [*argv, "-sf", answer, "-p", str(p27)])
+    lab.until(lambda: f":{p27:04X} " in open("/proc/net/udp6", encoding="ascii").read(), 5,
+              "the phone listens")
+    finish(lab.job("trunk", [*argv, "-sf", invite, "-p", str(trk)]), callee_job)
+    equal(lab.cdrs(1)[0]["disposition"], "ANSWERED", "CDR")
+
+
 # ---- digest: extension to extension, extension to trunk ------------------------------------------------
 
 def inside(lab, number="1428", to="1427"):
@@ -502,7 +536,8 @@ def inside_case(lab):
     """407, credentials, and a display name with a comma in it."""
     lab.start()
     register(lab, "1427")
-    register(lab, "1428")
+    registering = Script(PHONES["1428"]).register("secret-1428")
+    finish(lab.sipp("register1428", registering, 54, more=["-auth_uri", "pbx.test"]))
     p27 = callee(lab, phone("1427").ring_in().answer().get_bye())
     p28 = lab.sipp("phone1428", inside(lab).answered().ack().pause(200).bye(), 54,
                    more=["-auth_uri", "1427@pbx.test"])
@@ -523,7 +558,6 @@ REALM = "carrier.test"
 
 def check_digest(lab, request, name, challenge):
     """Computes the response the trunk would, from the nonce it gave."""
-    import hashlib
     value = one(request, name)
     given = dict((k, a or b) for k, a, b in re.findall(r'(\w+)=(?:"([^"]*)"|([^\s,"]+))', value))
 

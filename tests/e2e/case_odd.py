@@ -219,6 +219,30 @@ def tcp_faults_case(lab):
     plain_call(lab, 1)
 
 
+@case("tcp_reset")
+def tcp_reset_case(lab):
+    """The phone's connection dies while it rings: the caller is told at once, not by a timer."""
+    lab.start()
+    with sip.Peer(lab.ip(55), (lab.pbx, 5060), "tcp", 0) as peer:
+        # It is behind NAT: only the connection leads there (RFC 5626 section 3).
+        peer.host = "192.168.0.55"
+        _, last = peer.register("109Q1427", "secret-1427")
+        equal(last and last.status, 200, "REGISTER")
+        trk = caller(lab, outside(lab).invite().expect(100, optional=True).expect(180)
+                     .expect(480, seconds=4).ack_failure())
+        invite = peer.receive(5)
+        equal(invite and invite.method, "INVITE", "what comes over the connection")
+        kept = "".join(f"{line}\r\n" for line in invite.lines
+                       if line.split(":")[0] in ("Via", "From", "Call-ID", "CSeq"))
+        peer.send(f"SIP/2.0 180 Ringing\r\n{kept}To: {invite.get('to')};tag=1\r\n"
+                  f"Contact: <sip:109Q1427@{peer.host}:{peer.port};transport=tcp>\r\n"
+                  "Content-Length: 0\r\n\r\n")
+        lab.until(lambda: lab.ctl("calls")[0]["state"] == "ringing", 3, "it rings")
+        peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    finish(trk)
+    lab.until(lambda: lab.ctl("registrations") == [], 3, "its registration ends with it")
+
+
 @case("udp_noise")
 def udp_noise_case(lab):
     """Random bytes and broken copies of good messages; the server answers others all the time."""

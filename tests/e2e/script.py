@@ -91,6 +91,18 @@ class Script:
             lines.append(f"[authentication username={auth[0]} password={auth[1]}]")
         return self.send(lines, body(payloads) if sdp else "")
 
+    def register(self, password):
+        """REGISTER and again with the answer to its challenge."""
+        self.caller = True
+        self.remote_uri = f"sip:{self.user}@{self.host}"
+        for answer in ([], [f"[authentication username={self.user} password={password}]"]):
+            self.cseq += 1
+            lines = [f"REGISTER sip:{self.host} SIP/2.0", *self.common("REGISTER", self.cseq)]
+            lines[4] = f"To: <{self.remote_uri}>"
+            self.send([*lines, self.contact, "Expires: 3600", *answer])
+            self.expect(200) if answer else self.expect(401, auth=True)
+        return self
+
     def ack_failure(self):
         """The ACK of a final response other than 2xx: same branch (RFC 3261 17.1.1.3)."""
         return self.send([f"ACK {self.remote_uri} SIP/2.0",

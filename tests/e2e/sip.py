@@ -61,7 +61,7 @@ class Message:
         return f"<{self.start} {self.get('cseq')}>"
 
 
-def digest_answer(challenge, user, password, method, uri, body_hash=None):
+def digest_answer(challenge, user, password, method, uri, count=1):
     """The Authorization value for a challenge (RFC 7616), or None if the algorithm is unknown."""
     given = dict((k.lower(), a or b) for k, a, b in
                  re.findall(r'(\w+)=(?:"([^"]*)"|([^\s,"]+))', challenge))
@@ -76,10 +76,11 @@ def digest_answer(challenge, user, password, method, uri, body_hash=None):
     cnonce = secrets.token_hex(8)
     ha1 = h(f"{user}:{given['realm']}:{password}")
     ha2 = h(f"{method}:{uri}")
-    response = h(f"{ha1}:{given['nonce']}:00000001:{cnonce}:auth:{ha2}")
+    nc = f"{count:08x}"
+    response = h(f"{ha1}:{given['nonce']}:{nc}:{cnonce}:auth:{ha2}")
     value = (f'Digest username="{user}", realm="{given["realm"]}", nonce="{given["nonce"]}", '
              f'uri="{uri}", response="{response}", algorithm={name}, cnonce="{cnonce}", '
-             f'qop=auth, nc=00000001')
+             f'qop=auth, nc={nc}')
     if "opaque" in given:
         value += f', opaque="{given["opaque"]}"'
     return value
@@ -91,7 +92,8 @@ class Peer:
     def __init__(self, ip, server, proto="udp", port=5060):
         self.ip, self.server, self.proto = ip, server, proto
         kind = socket.SOCK_DGRAM if proto == "udp" else socket.SOCK_STREAM
-        self.sock = socket.socket(socket.AF_INET, kind)
+        self.host = f"[{ip}]" if ":" in ip else ip
+        self.sock = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, kind)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.sock.bind((ip, port))
         self.port = self.sock.getsockname()[1]
@@ -170,9 +172,9 @@ class Peer:
               tag=None, max_forwards=70):
         self.number += 1
         branch = "z9hG4bK" + secrets.token_hex(6)
-        me = f"<sip:{user}@{self.ip}:{self.port}"
+        me = f"<sip:{user}@{self.host}:{self.port}"
         lines = [f"{method} {uri} SIP/2.0",
-                 f"Via: SIP/2.0/{self.proto.upper()} {self.ip}:{self.port};branch={branch};rport",
+                 f"Via: SIP/2.0/{self.proto.upper()} {self.host}:{self.port};branch={branch};rport",
                  f"Max-Forwards: {max_forwards}",
                  f"From: <sip:{user}@pbx.test>;tag={tag or secrets.token_hex(4)}",
                  f"To: <{to or uri}>",
@@ -200,7 +202,7 @@ class Peer:
         return None
 
     def register(self, user, password, expires=3600, algorithm=None, fields=(), domain="pbx.test",
-                 challenge=None):
+                 challenge=None, count=1):
         """REGISTER, with the answer to its challenge: (the 401 or None, the last response)."""
         uri = "sip:" + domain
         call_id = secrets.token_hex(16) + "@" + self.ip
@@ -216,7 +218,7 @@ class Peer:
                               re.search(rf"algorithm=\"?{algorithm}\"?(,|\s|$)", c)), None)
             if challenge is None:
                 return first, None
-        answer = digest_answer(challenge, user, password, "REGISTER", uri)
+        answer = digest_answer(challenge, user, password, "REGISTER", uri, count)
         last = self.ask("REGISTER", uri, [*fields, "Authorization: " + answer], user=user, to=aor,
                         call_id=call_id)
         return first, last

@@ -5,11 +5,7 @@
 #include "base/num.h"
 #include "wire/sip/lex.h"
 
-/* The checks that type into a structure of their own stay out of line: check_header() would pay for
- * their stack at every field. */
-#define APART static __attribute__((noinline))
-
-APART enum sip_verdict check_via(struct sip_msg *m, struct str value, bool repeated)
+static enum sip_verdict check_via(struct sip_msg *m, struct str value, bool repeated)
 {
     const char *p = value.p, *end = p + value.n;
     struct sip_via other;
@@ -57,7 +53,7 @@ static enum sip_verdict check_party(struct sip_nameaddr *na, struct str value, e
 }
 
 /* `first` takes the first value. */
-APART enum sip_verdict check_addrs(struct str value, struct sip_nameaddr *first, unsigned flags,
+static enum sip_verdict check_addrs(struct str value, struct sip_nameaddr *first, unsigned flags,
                                     enum sip_verdict bad)
 {
     const char *p = value.p, *end = p + value.n;
@@ -89,7 +85,7 @@ static enum sip_verdict check_contact(struct sip_msg *m, struct str value, bool 
     return v;
 }
 
-static enum sip_verdict check_route(struct str value)
+static enum sip_verdict check_route(struct sip_msg *m, struct str value, bool repeated)
 {
     struct sip_nameaddr first;
     return check_addrs(value, &first, NAMEADDR_BRACKETS, SIP_BAD_ROUTE);
@@ -111,7 +107,7 @@ static bool cseq_usual(struct sip_msg *m, struct str value)
     return true;
 }
 
-APART enum sip_verdict check_cseq(struct sip_msg *m, struct str value)
+static enum sip_verdict check_cseq(struct sip_msg *m, struct str value, bool repeated)
 {
     if (cseq_usual(m, value))
         return SIP_OK;
@@ -129,7 +125,7 @@ APART enum sip_verdict check_cseq(struct sip_msg *m, struct str value)
 
 /* RFC 3261 25.1: word ["@" word]. More characters than a word has are let through, two '@' are
  * not. */
-static enum sip_verdict check_call_id(struct sip_msg *m, struct str value)
+static enum sip_verdict check_call_id(struct sip_msg *m, struct str value, bool repeated)
 {
     const char *end = value.p + value.n;
     const char *p = lex_span(value.p, end, LEX_HOST);
@@ -164,7 +160,7 @@ static int number(uint64_t *ret, struct str s, uint64_t max)
     return 0;
 }
 
-static enum sip_verdict check_max_forwards(struct sip_msg *m, struct str value)
+static enum sip_verdict check_max_forwards(struct sip_msg *m, struct str value, bool repeated)
 {
     uint64_t v;
     if (number(&v, value, 255))
@@ -173,7 +169,7 @@ static enum sip_verdict check_max_forwards(struct sip_msg *m, struct str value)
     return SIP_OK;
 }
 
-static enum sip_verdict check_content_length(struct sip_msg *m, struct str value)
+static enum sip_verdict check_content_length(struct sip_msg *m, struct str value, bool repeated)
 {
     uint64_t v;
     if (number(&v, value, UINT32_MAX))
@@ -189,13 +185,13 @@ static enum sip_verdict check_digits(struct str value, enum sip_verdict bad)
 }
 
 /* RFC 3261 20.17: GMT is the only zone. */
-static enum sip_verdict check_date(struct str value)
+static enum sip_verdict check_date(struct sip_msg *m, struct str value, bool repeated)
 {
     return value.n > 4 && str_eq(str_from(value, value.n - 4), STR(" GMT")) ? SIP_OK : SIP_BAD_DATE;
 }
 
 /* A scheme and something behind it; the parameters are read by who knows the scheme. */
-static enum sip_verdict check_auth(struct str value)
+static enum sip_verdict check_auth(struct sip_msg *m, struct str value, bool repeated)
 {
     const char *end = value.p + value.n;
     const char *p = lex_span(value.p, end, LEX_TOKEN);
@@ -204,7 +200,7 @@ static enum sip_verdict check_auth(struct str value)
 }
 
 /* type "/" subtype; spaces around the slash are legal (SLASH in RFC 3261 25.1). */
-static enum sip_verdict check_content_type(struct str value)
+static enum sip_verdict check_content_type(struct sip_msg *m, struct str value, bool repeated)
 {
     const char *end = value.p + value.n;
     const char *p = lex_span(value.p, end, LEX_TOKEN);
@@ -217,57 +213,47 @@ static enum sip_verdict check_content_type(struct str value)
     return q && (q == end || *q == ';') ? SIP_OK : SIP_BAD_VALUE;
 }
 
-/* What an answer does not repeat and no peer of ours depends on. */
-static enum sip_verdict check_other(enum sip_hdr_id id, struct str value)
+static enum sip_verdict check_from(struct sip_msg *m, struct str value, bool repeated)
 {
-    switch (id) {
-    case SIP_H_EXPIRES:
-        return check_digits(value, SIP_BAD_EXPIRES);
-    case SIP_H_MIN_EXPIRES:
-    case SIP_H_RSEQ:
-        return check_digits(value, SIP_BAD_VALUE);
-    case SIP_H_DATE:
-        return check_date(value);
-    case SIP_H_AUTHORIZATION:
-    case SIP_H_PROXY_AUTHORIZATION:
-    case SIP_H_WWW_AUTHENTICATE:
-    case SIP_H_PROXY_AUTHENTICATE:
-        return check_auth(value);
-    case SIP_H_CONTENT_TYPE:
-        return check_content_type(value);
-    default:
-        return SIP_OK;
-    }
+    return check_party(&m->from, value, SIP_BAD_FROM);
 }
 
-enum sip_verdict check_header(struct sip_msg *m, enum sip_hdr_id id, struct str value,
-                              bool repeated)
+static enum sip_verdict check_to(struct sip_msg *m, struct str value, bool repeated)
 {
-    if (repeated && names_kind(id) == SIP_KIND_ONE)
-        return SIP_REPEATED_HEADER;
-    switch (id) {
-    case SIP_H_VIA:
-        return check_via(m, value, repeated);
-    case SIP_H_FROM:
-        return check_party(&m->from, value, SIP_BAD_FROM);
-    case SIP_H_TO:
-        return check_party(&m->to, value, SIP_BAD_TO);
-    case SIP_H_CALL_ID:
-        return check_call_id(m, value);
-    case SIP_H_CSEQ:
-        return check_cseq(m, value);
-    case SIP_H_CONTACT:
-        return check_contact(m, value, repeated);
-    case SIP_H_MAX_FORWARDS:
-        return check_max_forwards(m, value);
-    case SIP_H_CONTENT_LENGTH:
-        return check_content_length(m, value);
-    case SIP_H_ROUTE:
-    case SIP_H_RECORD_ROUTE:
-    case SIP_H_PATH:
-    case SIP_H_SERVICE_ROUTE:
-        return check_route(value);
-    default:
-        return check_other(id, value);
-    }
+    return check_party(&m->to, value, SIP_BAD_TO);
 }
+
+static enum sip_verdict check_expires(struct sip_msg *m, struct str value, bool repeated)
+{
+    return check_digits(value, SIP_BAD_EXPIRES);
+}
+
+static enum sip_verdict check_number(struct sip_msg *m, struct str value, bool repeated)
+{
+    return check_digits(value, SIP_BAD_VALUE);
+}
+
+check_fn *const check_table[SIP_H_COUNT] = {
+    [SIP_H_VIA] = check_via,
+    [SIP_H_FROM] = check_from,
+    [SIP_H_TO] = check_to,
+    [SIP_H_CALL_ID] = check_call_id,
+    [SIP_H_CSEQ] = check_cseq,
+    [SIP_H_CONTACT] = check_contact,
+    [SIP_H_MAX_FORWARDS] = check_max_forwards,
+    [SIP_H_CONTENT_LENGTH] = check_content_length,
+    [SIP_H_ROUTE] = check_route,
+    [SIP_H_RECORD_ROUTE] = check_route,
+    [SIP_H_PATH] = check_route,
+    [SIP_H_SERVICE_ROUTE] = check_route,
+    /* What an answer does not repeat and no peer of ours depends on. */
+    [SIP_H_EXPIRES] = check_expires,
+    [SIP_H_MIN_EXPIRES] = check_number,
+    [SIP_H_RSEQ] = check_number,
+    [SIP_H_DATE] = check_date,
+    [SIP_H_AUTHORIZATION] = check_auth,
+    [SIP_H_PROXY_AUTHORIZATION] = check_auth,
+    [SIP_H_WWW_AUTHENTICATE] = check_auth,
+    [SIP_H_PROXY_AUTHENTICATE] = check_auth,
+    [SIP_H_CONTENT_TYPE] = check_content_type,
+};

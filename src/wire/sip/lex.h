@@ -174,9 +174,9 @@ const char *uri_scan_at(const char *p, const char *end, struct sip_uri *ret);
 int uri_scan(struct sip_uri *ret, struct str s);
 
 /* The verdict on the value of one header field, typing into m what every message needs. `repeated`:
- * not the first field with this id. */
-enum sip_verdict check_header(struct sip_msg *m, enum sip_hdr_id id, struct str value,
-                              bool repeated);
+ * not the first field of its header. Where there is none, any value will do. */
+typedef enum sip_verdict check_fn(struct sip_msg *m, struct str value, bool repeated);
+extern check_fn *const check_table[SIP_H_COUNT];
 
 /* The header with this name, or SIP_H_OTHER; `slack` bytes may be read from name.p on. */
 enum sip_hdr_id names_find(struct str name, size_t slack);

@@ -158,7 +158,12 @@ static bool has_stray(const char *p, const char *stop)
     return false;
 }
 
-/* The logical line that starts at p, folds included when `folds`. */
+static inline bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* The logical line that starts at p, which is not empty; folds included when `folds`. */
 static inline __attribute__((always_inline)) struct line line_take(struct pass *s, const char *p,
                                                                    bool folds)
 {
@@ -168,9 +173,9 @@ static inline __attribute__((always_inline)) struct line line_take(struct pass *
         lf = lines_next(&s->lines);
         if (!lf)
             return l;
-    } while (folds && lf + 1 < s->end && (lf[1] == ' ' || lf[1] == '\t'));
+    } while (folds && lf + 1 < s->end && is_blank(lf[1]));
     l.next = lf + 1;
-    l.stop = lf > p && lf[-1] == '\r' ? lf - 1 : lf;
+    l.stop = lf - (lf[-1] == '\r');
     if (__builtin_expect(s->lines.odd, 0)) {
         l.nul = has_nul(p, l.stop);
         l.stray = has_stray(p, l.stop);
@@ -279,50 +284,54 @@ static bool parse_start(struct pass *s)
     return true;
 }
 
-static inline uint16_t index_put(struct pass *s, struct str name, struct str value,
-                                 enum sip_hdr_id id)
+/* Puts a field in the index and judges its value. */
+static inline enum sip_verdict take_field(struct pass *s, struct str name, struct str value,
+                                          enum sip_hdr_id id)
 {
     struct sip_msg *m = s->m;
-    uint16_t i = ++m->n_hdrs;
-    struct sip_hdr *h = &m->hdr[i - 1];
-    h->name = name;
-    h->value = value;
-    h->id = (uint16_t)id;
-    h->next = 0;
+    uint16_t i = m->n_hdrs;
+    m->hdr[i++] = (struct sip_hdr){.name = name, .value = value, .id = (uint16_t)id};
+    m->n_hdrs = i;
     if (id == SIP_H_OTHER)
-        return i;
-    if (m->first[id])
-        m->hdr[s->last[id] - 1].next = i;
-    else
-        m->first[id] = i;
+        return SIP_OK;
+    uint16_t first = m->first[id], last = s->last[id];
     s->last[id] = i;
-    return i;
+    check_fn *check = check_table[id];
+    if (!first) {
+        m->first[id] = i;
+        return check ? check(m, value, false) : SIP_OK;
+    }
+    m->hdr[last - 1].next = i;
+    if (names_kind(id) == SIP_KIND_ONE)
+        return SIP_REPEATED_HEADER;
+    return check ? check(m, value, true) : SIP_OK;
 }
 
 /* One header field; s->p is at its name. False when the bytes end here or the index is full. */
-static bool parse_field(struct pass *s)
+static inline bool parse_field(struct pass *s)
 {
     struct sip_msg *m = s->m;
     const char *start = s->p;
     struct line l = line_take(s, start, true);
-    const char *stop = find_name_end(start, s->end), *p = stop;
-    while (p < s->end && (*p == ' ' || *p == '\t'))
-        p++;
-    struct str name = lex_str(start, stop);
     if (!l.next) {
         refuse(m, SIP_TRUNCATED, l.stop, STR_NONE);
         return false;
     }
     s->p = l.next;
+    /* The end of the line stops both, at the latest. */
+    const char *stop = find_name_end(start, s->end), *p = stop;
+    while (is_blank(*p))
+        p++;
+    struct str name = lex_str(start, stop);
     enum sip_hdr_id id = names_find(name, (size_t)(s->end - start));
-    if (p >= l.stop || *p != ':' || l.stray || (id == SIP_H_OTHER && !sip_is_token(name))) {
+    if (*p != ':' || l.stray || (id == SIP_H_OTHER && !sip_is_token(name))) {
         refuse(m, SIP_BAD_HEADER_LINE, start, STR_NONE);
         return true;
     }
-    const char *from = lex_ws(p + 1, l.stop), *to = l.stop;
-    while (to > from && lex_is(to[-1], LEX_SPACE))
-        to--;
-    struct str value = lex_str(from, to);
+    p = lex_ws(p + 1, l.stop);
+    struct str value = lex_str(p, l.stop);
+    while (value.n && lex_is(p[value.n - 1], LEX_SPACE))
+        value.n--;
     if (l.nul && !nul_quoted(value)) {
         refuse(m, SIP_BAD_HEADER_LINE, start, name);
         return true;
@@ -331,11 +340,9 @@ static bool parse_field(struct pass *s)
         refuse(m, SIP_TOO_MANY_HEADERS, start, name);
         return false;
     }
-    bool repeated = m->first[id] != 0;
-    index_put(s, name, value, id);
-    enum sip_verdict v = id ? check_header(m, id, value, repeated) : SIP_OK;
+    enum sip_verdict v = take_field(s, name, value, id);
     if (v)
-        refuse(m, v, from, name);
+        refuse(m, v, p, name);
     return true;
 }
 

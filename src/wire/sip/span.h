@@ -34,6 +34,13 @@ static inline __m128i span_load_half(const char *p)
     return _mm_loadl_epi64((const __m128i *)(const void *)p);
 }
 
+/* Eight to fifteen bytes, as their first eight and their last eight. */
+static inline unsigned span_others_short(const char *p, size_t n)
+{
+    unsigned both = span_others(_mm_unpacklo_epi64(span_load_half(p), span_load_half(p + n - 8)));
+    return (both & 0xFF) | both >> 8 << (n - 8) | 1U << n;
+}
+
 /* Behind the plain characters at p, or somewhere among the last seven bytes before end. */
 static inline const char *span_plain(const char *p, const char *end)
 {
@@ -43,7 +50,7 @@ static inline const char *span_plain(const char *p, const char *end)
             return p + __builtin_ctz(others);
     }
     if (end - p >= 8)
-        p += __builtin_ctz(span_others(span_load_half(p)) | 1U << 8);
+        p += __builtin_ctz(span_others_short(p, (size_t)(end - p)));
     return p;
 }
 

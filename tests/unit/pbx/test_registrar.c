@@ -300,10 +300,14 @@ static void equal_uris_are_one_contact(void **state)
 static void the_same_contact_twice_in_one_request(void **state)
 {
     assert_int_equal(rig_register(r, &p27,
-                                  "Contact: <sip:a@192.0.2.55>;q=0.1\r\n"
-                                  "Contact: <sip:a@192.0.2.55>;q=0.2\r\n"),
+                                  "Contact: <sip:a@192.0.2.55>;q=0.1;x=first\r\n"
+                                  "Contact: <sip:a@192.0.2.55>;q=0.2;x=other\r\n"),
                      200);
     assert_int_equal(count_of("1427"), 1);
+    assert_int_equal(r->n_rows, 2); /* each as it was, though the binding has changed since */
+    assert_text(r->row[0].v[0].s, "sip:109Q1427@pbx.test");
+    assert_text(r->row[0].v[10].s, "x=first");
+    assert_text(r->row[1].v[10].s, "x=other");
     assert_int_equal(only_of("1427")->q, 200);
 }
 
@@ -372,6 +376,11 @@ static void a_full_table_is_503(void **state)
                                   "Contact: <sip:a@192.0.2.56>, <sip:b@192.0.2.56>,"
                                   " <sip:c@192.0.2.56>\r\n"),
                      200);
+    assert_int_equal(rig_register(r, &p27, "Contact: <sip:a@192.0.2.55>;expires=0\r\n"), 200);
+    assert_int_equal(rig_register(r, &p28, "Contact: <sip:a@192.0.2.54>, <sip:b@192.0.2.54>\r\n"),
+                     503); /* one would fit: all or nothing */
+    assert_int_equal(registrar_count(r->pbx), 5);
+    assert_int_equal(rig_register(r, &p27, "Contact: <sip:a@192.0.2.55>\r\n"), 200);
     assert_int_equal(rig_register(r, &p28, "Contact: <sip:a@192.0.2.54>\r\n"), 503);
     assert_true(sip_msg_has(rig_msg(r, 0), SIP_H_RETRY_AFTER));
     assert_int_equal(rig_register(r, &p27, "Contact: <sip:a@192.0.2.55>\r\n"), 200);
@@ -572,6 +581,44 @@ static void a_phone_behind_nat_is_called_where_it_came_from(void **state)
     p27.flow = rig_udp("198.51.100.7:31001");
     assert_int_equal(rig_register(r, &p27, "Contact: <sip:a@192.168.0.55:5060>\r\n"), 200);
     assert_reached("1427", "198.51.100.7:31001", PROTO_UDP, 0);
+}
+
+static bool is_natted(const char *source, const char *via, const char *contact)
+{
+    char header[256];
+    snprintf(header, sizeof(header), "Contact: <sip:a@%s>\r\n", contact);
+    p27.flow = rig_udp(source);
+    p27.via = via;
+    assert_int_equal(rig_register(r, &p27, header), 200);
+    bool natted = only_of("1427")->natted;
+    assert_int_equal(rig_register(r, &p27, "Contact: *\r\nExpires: 0\r\n"), 200);
+    return natted;
+}
+
+static void nat_is_seen_in_its_forms(void **state)
+{
+    /* plain, and a phone with several addresses */
+    assert_false(is_natted("198.51.100.7:5060", "198.51.100.7", "198.51.100.7"));
+    assert_false(is_natted("198.51.100.7:40000", "198.51.100.7", "198.51.100.7:5070"));
+    assert_false(is_natted("10.0.0.7:5060", "10.0.0.7", "10.0.1.8"));
+    /* a router */
+    assert_true(is_natted("198.51.100.7:31000", "192.168.0.5", "192.168.0.5"));
+    /* one that rewrites Via and forgets the contact */
+    assert_true(is_natted("198.51.100.7:31000", "198.51.100.7", "192.168.0.5"));
+    /* two networks inside */
+    assert_true(is_natted("10.0.0.7:31000", "192.168.0.5", "192.168.0.5"));
+    assert_true(is_natted("10.0.0.7:31000", "192.168.0.5", "192.168.0.6"));
+    /* an address learnt by STUN, for this port and for another */
+    assert_false(is_natted("198.51.100.7:31000", "192.168.0.5", "198.51.100.7:31000"));
+    assert_true(is_natted("198.51.100.7:31000", "192.168.0.5", "198.51.100.7:31999"));
+    /* a public network whose addresses are rewritten all the same */
+    assert_true(is_natted("198.51.100.7:31000", "203.0.113.5", "203.0.113.5"));
+    assert_false(is_natted("198.51.100.7:31000", "203.0.113.5", "203.0.113.77"));
+    /* a proxy brought it */
+    assert_false(
+        is_natted("198.51.100.7:5060", "192.168.0.5, SIP/2.0/UDP 203.0.113.5", "203.0.113.5"));
+    assert_false(is_natted("10.0.0.7:5060", "192.168.0.5, SIP/2.0/UDP 10.1.1.1", "192.168.0.5"));
+    assert_true(is_natted("198.51.100.7:5060", "198.51.100.7", "phone.local"));
 }
 
 static void a_contact_elsewhere_is_believed(void **state)
@@ -778,6 +825,7 @@ int main(void)
         T(path_is_stored_and_returned),
         T(a_phone_on_the_same_network_is_called_at_its_contact),
         T(a_phone_behind_nat_is_called_where_it_came_from),
+        T(nat_is_seen_in_its_forms),
         T(a_contact_elsewhere_is_believed),
         T(a_connection_is_kept_while_it_carries_a_binding),
         T(a_new_connection_takes_over),

@@ -400,6 +400,11 @@ static void a_reload_keeps_what_did_not_change(void **state)
     wait_request(USEC_MS);
     answer("200 OK", "Expires: 1000\r\n");
     reload(yaml);
+    struct trunk_view v;
+    uint32_t at = 0;
+    assert_true(trunk_next(r->pbx, &at, &v));
+    assert_false(trunk_next(r->pbx, &at, &v));
+    rig_wait(r, USEC_S);
     assert_int_equal(r->n_sent, 0);
     assert_int_equal(view_of("kt").state, TRUNK_UP);
     wait_request(901 * USEC_S); /* and it is refreshed as before */
