@@ -5,7 +5,7 @@
  *   registrations                  bindings
  *   trunks                         gateways and their state
  *   timers {id}                    timers that are armed (of one call, or the next 200 of all)
- *   stats                          counters, by the names of MISSION T13
+ *   stats                          counters (T13)
  *   rtt                            measured round trips by destination
  *   trace {call}                   the history of a call: its number or one of its Call-IDs
  *   hangup {call}                  ends a call

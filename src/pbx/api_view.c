@@ -186,7 +186,7 @@ static json_t *transactions(const struct sip_stats *s)
     return j;
 }
 
-/* The names of the source documents: FLOWS section 5. */
+/* The names by which T13 wants them. */
 static void put_timer_names(struct pbx *p, json_t *j, const struct sip_stats *s)
 {
     const struct config_timers *t = &p->config->sip.timers;

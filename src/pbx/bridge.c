@@ -172,6 +172,10 @@ void bridge_response(struct pbx *p, const struct sip_out *o)
     struct calls *c = p->calls;
     if (c->relayed[seq % RELAYED_MAX].seq != seq || o->status < 200)
         return;
+    if (o->status == 408) { /* too late for any answer: RFC 4320 4.2 */
+        sip_abandon(p->core, p->now, c->relayed[seq % RELAYED_MAX].txn);
+        return;
+    }
     unsigned status = o->status == 401 || o->status == 407 ? 500 : o->status;
     struct sip_field field[SIP_FIELDS_MAX];
     struct sip_answer a = {.status = (uint16_t)status, .content = {.field = field}};

@@ -14,7 +14,7 @@ void call_shutdown(struct pbx *p);
 /* After a reload: calls are counted for the extensions of the new configuration. */
 void call_reload(struct pbx *p);
 uint32_t call_count(const struct pbx *p);
-/* Ends what outlived its call and returns how many objects that were (MISSION T11). */
+/* Ends what outlived its call and returns how many objects that were (T11). */
 unsigned call_audit(struct pbx *p);
 
 #endif

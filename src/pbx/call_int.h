@@ -1,4 +1,4 @@
-/* Calls, legs and bridges as the features see them. DESIGN: a call is legs joined at a bridge. The
+/* Calls, legs and bridges as the features see them. A call is legs joined at a bridge. The
  * call is the root: legs live in its list and go when it goes. */
 #ifndef PBX_CALL_INT_H
 #define PBX_CALL_INT_H

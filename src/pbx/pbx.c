@@ -465,6 +465,7 @@ void pbx_shutdown(struct pbx *p, usec_t now)
     enter(p, now);
     p->stopping = true;
     call_shutdown(p);
+    trunk_shutdown(p);
     pump(p);
 }
 
@@ -472,5 +473,5 @@ bool pbx_is_idle(const struct pbx *p)
 {
     struct sip_stats s;
     sip_core_stats(p->core, &s);
-    return call_count(p) == 0 && s.active_sessions == 0;
+    return call_count(p) == 0 && s.active_sessions == 0 && trunk_is_idle(p);
 }

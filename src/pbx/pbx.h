@@ -77,7 +77,7 @@ void pbx_restore(struct pbx *p, usec_t now, unsigned i, const struct row_value *
  * (listeners, store) differs: then nothing is applied and *why says what. */
 MUST_CHECK int pbx_reload(struct pbx *p, usec_t now, struct config *config, struct str *why);
 
-/* MISSION T14 cleanup_all: refuses new calls, ends those in progress. */
+/* T14, "cleanup all": refuses new calls, ends those in progress. */
 void pbx_shutdown(struct pbx *p, usec_t now);
 /* Nothing is left to wait for. */
 bool pbx_is_idle(const struct pbx *p);

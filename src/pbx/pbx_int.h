@@ -34,7 +34,7 @@ struct pbx {
     struct trunks *trunks;
     struct calls *calls;
     struct str domain; /* sip.domain, or the first listen address */
-    char domain_mem[128];
+    char domain_mem[256];
 };
 
 /* A timer of the PBX: the owner's function is called with the object it is embedded in. */

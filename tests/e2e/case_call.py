@@ -1,4 +1,4 @@
-"""FLOWS S1 with SIPp as the trunk and as both phones: the basic call and its variants."""
+"""S1 with SIPp as the trunk and as both phones: the basic call and its variants."""
 import hashlib
 import itertools
 import re

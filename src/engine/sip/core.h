@@ -137,6 +137,9 @@ struct sip_answer {
                            answered anew, and nobody unknown takes our memory (RFC 3261 26.3.2.4) */
 };
 int sip_respond(struct sip_core *c, usec_t now, handle_t txn, const struct sip_answer *a);
+/* Never answers a non-INVITE request: for one whose time is over, since a 408 must not be sent
+ * (RFC 4320 section 4.2). */
+void sip_abandon(struct sip_core *c, usec_t now, handle_t txn);
 
 /* A new INVITE session as UAC. The engine makes Via, tags, CSeq, Max-Forwards, Contact, Allow,
  * Supported. */
@@ -237,6 +240,7 @@ struct sip_stats {
     uint64_t timeouts[SIP_TIMER_LETTERS]; /* by the timer that ended a transaction */
     uint64_t fired[SIP_TIMER_LETTERS];
     uint64_t invite_timeouts, bye_timeouts, ack_timeouts;
+    uint64_t ignored;                            /* events that no state expects */
     uint64_t merged, loops, overload, rate_limited, transport_errors, reaped;
     uint64_t txns[TXN_KINDS][TXN_STATES]; /* active now */
     uint64_t active_txns, active_sessions, active_dialogs, active_timers;
@@ -252,7 +256,7 @@ struct sip_rtt {
 };
 bool sip_core_rtt(const struct sip_core *c, uint32_t *at, struct sip_rtt *ret);
 
-/* Looks for sessions and dialogs that nothing can end any more (MISSION T11), ends and counts them.
+/* Looks for sessions and dialogs that nothing can end any more (T11), ends and counts them.
  * Returns how many. */
 unsigned sip_core_audit(struct sip_core *c, usec_t now);
 

@@ -157,6 +157,7 @@ void uas_ack(struct sip_core *c, const struct sip_msg *m)
     timer_stop(&c->wheel, &s->retry);
     timer_stop(&c->wheel, &s->life);
     core_hist(c, s->tag, s->leg, HIST_RX_REQUEST, SIP_ACK, m->cseq.number);
+    core_hist_timer(c, s->tag, s->leg, HIST_TIMER_STOPPED, HIST_T_ACK, 0);
     core_hist_timer(c, s->tag, s->leg, HIST_TIMER_STOPPED, HIST_T_ACK_WAIT, 0);
     if (s->state == SES_ANSWERED)
         s->state = SES_CONFIRMED;

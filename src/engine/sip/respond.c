@@ -244,3 +244,11 @@ int sip_respond(struct sip_core *c, usec_t now, handle_t txn, const struct sip_a
         txn_free(c, t);
     return err;
 }
+
+void sip_abandon(struct sip_core *c, usec_t now, handle_t txn)
+{
+    core_enter_cmd(c, now);
+    struct sip_txn *t = txn_find(c, txn);
+    if (t && t->kind == TXN_NIST && t->wants_answer)
+        txn_free(c, t);
+}

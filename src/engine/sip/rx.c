@@ -32,12 +32,11 @@ static void rx_ack(struct sip_core *c, const struct sip_msg *m)
     uas_ack(c, m); /* the ACK of a 2xx: a transaction of its own, for the dialog */
 }
 
+/* key: that of txn_server_key() for the request. */
 static struct sip_txn *server_txn(struct sip_core *c, const struct sip_msg *m,
-                                  const struct flow *flow, struct str tag)
+                                  const struct flow *flow, struct str tag, struct str key)
 {
-    char mem[TXN_KEY_BYTES];
     struct flow to = respond_flow(c, m, flow);
-    struct str key = txn_server_key(c, m, m->method, mem);
     struct sip_txn *t =
         txn_new(c, m->method == SIP_INVITE ? TXN_IST : TXN_NIST, m->method, &to, key);
     if (!t)
@@ -59,7 +58,8 @@ static struct sip_txn *server_txn(struct sip_core *c, const struct sip_msg *m,
 
 /* RFC 3261 9.2: the CANCEL is answered on its own; the INVITE gets its 487 if it has no final
  * response yet. */
-static void rx_cancel(struct sip_core *c, const struct sip_msg *m, const struct flow *flow)
+static void rx_cancel(struct sip_core *c, const struct sip_msg *m, const struct flow *flow,
+                      struct str key)
 {
     char mem[TXN_KEY_BYTES], tag[SIP_TAG_CHARS];
     struct sip_txn *invite = txn_by_key(c, txn_server_key(c, m, SIP_INVITE, mem), true);
@@ -74,7 +74,7 @@ static void rx_cancel(struct sip_core *c, const struct sip_msg *m, const struct 
         core_tag(c, tag);
         to_tag = str_of(tag, SIP_TAG_CHARS);
     }
-    struct sip_txn *t = server_txn(c, m, flow, to_tag);
+    struct sip_txn *t = server_txn(c, m, flow, to_tag, key);
     if (!t)
         return;
     respond_simple(c, t, same ? 200 : 481);
@@ -149,10 +149,10 @@ static bool over_limit(struct sip_core *c, const struct flow *flow)
 /* ---- the walk up ----------------------------------------------------------------------------- */
 
 static void deliver(struct sip_core *c, const struct sip_msg *m, const struct flow *flow,
-                    struct str tag)
+                    struct str tag, struct str key)
 {
     struct sip_dialog *d = m->to.tag.n ? dialog_find(c, m) : NULL;
-    struct sip_txn *t = server_txn(c, m, flow, tag);
+    struct sip_txn *t = server_txn(c, m, flow, tag, key);
     if (!t) {
         c->stats.overload++;
         struct sip_field retry = {.id = SIP_H_RETRY_AFTER, .value = STR("5")};
@@ -195,7 +195,8 @@ void rx_request(struct sip_core *c, const struct flow *flow)
         rx_ack(c, m);
         return;
     }
-    struct sip_txn *t = txn_by_key(c, txn_server_key(c, m, m->method, mem), true);
+    struct str key = txn_server_key(c, m, m->method, mem);
+    struct sip_txn *t = txn_by_key(c, key, true);
     if (t) {
         rx_again(c, t);
         return;
@@ -203,7 +204,7 @@ void rx_request(struct sip_core *c, const struct flow *flow)
     if (over_limit(c, flow))
         return;
     if (m->method == SIP_CANCEL) {
-        rx_cancel(c, m, flow);
+        rx_cancel(c, m, flow, key);
         return;
     }
     bool merged = !m->to.tag.n && txn_merged(c, m);
@@ -216,5 +217,5 @@ void rx_request(struct sip_core *c, const struct flow *flow)
         respond_tag(c, m, tag);
     else
         core_tag(c, tag);
-    deliver(c, m, flow, str_of(tag, SIP_TAG_CHARS));
+    deliver(c, m, flow, str_of(tag, SIP_TAG_CHARS), key);
 }

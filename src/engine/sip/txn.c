@@ -136,8 +136,10 @@ unsigned txn_step(struct sip_core *c, struct sip_txn *t, enum txn_event event)
 {
     const struct txn_cell *cell =
         txn_cell((enum sip_txn_kind)t->kind, (enum sip_txn_state)t->state, event);
-    if (!cell->valid)
+    if (!cell->valid) {
+        c->stats.ignored++;
         return 0;
+    }
     c->stats.txns[t->kind][t->state]--;
     t->state = cell->next;
     retry_op(c, t, cell);

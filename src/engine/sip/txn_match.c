@@ -94,10 +94,12 @@ void txn_merge_put(struct sip_core *c, struct sip_txn *t, const struct sip_msg *
     t->in_merge = true;
 }
 
+/* All our branches have one length, so most of the others need not be looked up. */
 static bool is_branch_of_ours(struct sip_core *c, const struct sip_via *via, enum sip_method method)
 {
     char mem[TXN_KEY_BYTES];
-    return via->branch.n && txn_by_key(c, txn_client_key(c, via->branch, method, mem), false);
+    return via->branch.n == sizeof(struct req_branch) &&
+           txn_by_key(c, txn_client_key(c, via->branch, method, mem), false);
 }
 
 bool txn_loops(struct sip_core *c, const struct sip_msg *m)

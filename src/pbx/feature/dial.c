@@ -1,5 +1,5 @@
 /* Dialling: a caller's INVITE becomes INVITEs to the phones or the trunk that the plan names; the
- * first to answer is kept. FLOWS S1; RFC 3261 section 13, RFC 7092 (B2BUA). */
+ * first to answer is kept. S1; RFC 3261 section 13, RFC 7092 (B2BUA). */
 #include "pbx/call_int.h"
 #include "pbx/gate.h"
 #include "pbx/hangup.h"
@@ -279,7 +279,7 @@ static unsigned dial_extension(struct pbx *p, struct attempt *a)
         struct leg like = {.extension = e};
         struct str route;
         registrar_reach(p, bindings[i], &like.flow, &route);
-        sent += add_leg(p, a, &like, bindings[i]->contact, route);
+        sent += add_leg(p, a, &like, registrar_target(bindings[i]), route);
     }
     return sent;
 }

@@ -178,9 +178,4 @@ int uri_scan(struct sip_uri *ret, struct str s);
 typedef enum sip_verdict check_fn(struct sip_msg *m, struct str value, bool repeated);
 extern check_fn *const check_table[SIP_H_COUNT];
 
-/* The header with this name, or SIP_H_OTHER; `slack` bytes may be read from name.p on. */
-enum sip_hdr_id names_find(struct str name, size_t slack);
-enum sip_hdr_kind { SIP_KIND_ONE, SIP_KIND_LIST, SIP_KIND_FREE, SIP_KIND_AUTH };
-enum sip_hdr_kind names_kind(enum sip_hdr_id id);
-
 #endif

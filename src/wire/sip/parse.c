@@ -1,23 +1,10 @@
 /* The one pass over a message: start line, index of the header fields, body. RFC 3261 section 7. */
 #include "wire/sip/lex.h"
-
-#ifdef __SSE2__
-#    include <emmintrin.h>
-#endif
-
-/* Finds line ends 64 bytes at a time, ahead of their use: where a block starts does not depend on
- * what the one before held, so the processor works on several at once. */
-struct lines {
-    const char *block;      /* the block looked at last */
-    const char *next, *end; /* the one after it; where the bytes end */
-    uint64_t lf;            /* line feeds in `block` not yet handed out */
-    bool odd;               /* a NUL or a CR without LF was met: look closely from here on */
-};
+#include "wire/sip/names.h"
 
 struct pass {
     struct sip_msg *m;
     const char *p, *end;
-    struct lines lines;
     uint16_t last[SIP_H_COUNT]; /* index + 1 of the last field; only where first[] is set */
 };
 
@@ -32,100 +19,20 @@ static void refuse(struct sip_msg *m, enum sip_verdict v, const char *at, struct
     m->bad_name = name;
 }
 
-/* The line feeds and all controls from NUL to CR in 64 bytes, as bits. */
-struct masks {
-    uint64_t lf, ctl;
-};
-
-#ifdef __SSE2__
-static inline struct masks block_part(const char *p)
-{
-    const __m128i line = _mm_set1_epi8('\n'), cr = _mm_set1_epi8('\r');
-    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-    unsigned lf = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, line));
-    unsigned ctl = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(x, cr), x));
-    return (struct masks){lf, ctl};
-}
-
-static inline struct masks block_masks(const char *p)
-{
-    struct masks a = block_part(p), b = block_part(p + 16);
-    struct masks c = block_part(p + 32), d = block_part(p + 48);
-    return (struct masks){a.lf | b.lf << 16 | c.lf << 32 | d.lf << 48,
-                          a.ctl | b.ctl << 16 | c.ctl << 32 | d.ctl << 48};
-}
-#else
-static inline struct masks block_masks(const char *p)
-{
-    struct masks m = {0, 0};
-    for (unsigned i = 0; i < 64; i++) {
-        m.lf |= (uint64_t)(p[i] == '\n') << i;
-        m.ctl |= (uint64_t)((unsigned char)p[i] <= '\r') << i;
-    }
-    return m;
-}
-#endif
-
-/* Is one of these controls a NUL, or a CR that no LF follows? */
-static bool is_odd(const char *p, const char *end, uint64_t ctl)
-{
-    for (; ctl; ctl &= ctl - 1) {
-        const char *c = p + __builtin_ctzll(ctl);
-        if (*c == '\0' || (*c == '\r' && (c + 1 == end || c[1] != '\n')))
-            return true;
-    }
-    return false;
-}
-
-static struct masks last_masks(const char *p, size_t n)
-{
-    char room[64];
-    memset(room, ' ', sizeof(room));
-    memcpy(room, p, n);
-    return block_masks(room);
-}
-
-static inline void block_take(struct lines *l)
-{
-    const char *p = l->next;
-    size_t left = (size_t)(l->end - p);
-    struct masks m = left >= 64 ? block_masks(p) : last_masks(p, left);
-    m.ctl &= ~(m.lf | m.lf >> 1);
-    if (m.ctl)
-        l->odd |= is_odd(p, l->end, m.ctl);
-    l->lf = m.lf;
-    l->block = p;
-    l->next = p + (left < 64 ? left : 64);
-}
-
-/* The next line feed, or NULL. */
-static inline const char *lines_next(struct lines *l)
-{
-    while (!l->lf) {
-        if (l->next == l->end)
-            return NULL;
-        block_take(l);
-    }
-    const char *p = l->block + __builtin_ctzll(l->lf);
-    l->lf &= l->lf - 1;
-    return p;
-}
-
 /* The first ':', space or control character at or after p, or end: where a header name stops. */
 static inline const char *find_name_end(const char *p, const char *end)
 {
-#ifdef __SSE2__
-    const __m128i colon = _mm_set1_epi8(':'), space = _mm_set1_epi8(' ');
-    for (; end - p >= 16; p += 16) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i hit =
-            _mm_or_si128(_mm_cmpeq_epi8(x, colon), _mm_cmpeq_epi8(_mm_min_epu8(x, space), x));
-        unsigned mask = (unsigned)_mm_movemask_epi8(hit);
-        if (mask)
-            return p + __builtin_ctz(mask);
-    }
-#endif
+    p = span_name(p, end);
     while (p < end && *p != ':' && (unsigned char)*p > ' ')
+        p++;
+    return p;
+}
+
+/* The first control character from NUL to CR at or after p, or end. */
+static inline const char *find_control(const char *p, const char *end)
+{
+    p = span_text(p, end);
+    while (p < end && (unsigned char)*p > '\r')
         p++;
     return p;
 }
@@ -133,6 +40,8 @@ static inline const char *find_name_end(const char *p, const char *end)
 /* Behind a line end at p (CRLF or LF alone), or NULL. */
 static inline const char *line_end(const char *p, const char *end)
 {
+    if (p < end && (unsigned char)*p > '\r')
+        return NULL;
     if (p < end && *p == '\r')
         p++;
     return p < end && *p == '\n' ? p + 1 : NULL;
@@ -141,14 +50,8 @@ static inline const char *line_end(const char *p, const char *end)
 struct line {
     const char *stop; /* of the text */
     const char *next; /* the next line; NULL: the bytes ended first */
-    bool stray;       /* CR without LF */
-    bool nul;
+    bool odd;         /* a NUL or a CR without LF is in it */
 };
-
-static bool has_nul(const char *p, const char *stop)
-{
-    return p < stop && memchr(p, '\0', (size_t)(stop - p));
-}
 
 static bool has_stray(const char *p, const char *stop)
 {
@@ -163,24 +66,30 @@ static inline bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-/* The logical line that starts at p, which is not empty; folds included when `folds`. */
-static inline __attribute__((always_inline)) struct line line_take(struct pass *s, const char *p,
-                                                                   bool folds)
+/* The logical line in which p is, folds included when `folds`. */
+static inline struct line line_take(const char *p, const char *end, bool folds)
 {
-    struct line l = {s->end, NULL, false, false};
-    const char *lf;
-    do {
-        lf = lines_next(&s->lines);
-        if (!lf)
+    struct line l = {end, NULL, false};
+    for (;;) {
+        p = find_control(p, end);
+        /* Nearly always CRLF and the name of the next field. */
+        if (end - p > 2 && memcmp(p, "\r\n", 2) == 0 && (unsigned char)p[2] > ' ')
+            return (struct line){p, p + 2, l.odd};
+        if (p == end)
             return l;
-    } while (folds && lf + 1 < s->end && is_blank(lf[1]));
-    l.next = lf + 1;
-    l.stop = lf - (lf[-1] == '\r');
-    if (__builtin_expect(s->lines.odd, 0)) {
-        l.nul = has_nul(p, l.stop);
-        l.stray = has_stray(p, l.stop);
+        const char *next = line_end(p, end);
+        if (!next) {
+            l.odd |= *p == '\0' || *p == '\r';
+            p++;
+            continue;
+        }
+        if (!folds || next == end || !is_blank(*next)) {
+            l.stop = p;
+            l.next = next;
+            return l;
+        }
+        p = next;
     }
-    return l;
 }
 
 /* RFC 3261 25.1: a NUL may stand in a message only as a quoted-pair (RFC 4475 3.1.1.2). */
@@ -268,11 +177,11 @@ static enum sip_verdict parse_request_line(struct sip_msg *m, struct str s)
 static bool parse_start(struct pass *s)
 {
     struct sip_msg *m = s->m;
-    struct line l = line_take(s, s->p, false);
+    struct line l = line_take(s->p, s->end, false);
     struct str text = lex_str(s->p, l.stop);
     bool status = text.n > 4 && text.p[3] == '/' && str_istarts(text, STR("SIP/"));
     enum sip_verdict v = status ? parse_status_line(m, text) : parse_request_line(m, text);
-    if (l.stray || l.nul)
+    if (l.odd)
         v = SIP_BAD_START_LINE;
     if (v)
         refuse(m, v, s->p, STR_NONE);
@@ -289,22 +198,35 @@ static inline enum sip_verdict take_field(struct pass *s, struct str name, struc
                                           enum sip_hdr_id id)
 {
     struct sip_msg *m = s->m;
-    uint16_t i = m->n_hdrs;
-    m->hdr[i++] = (struct sip_hdr){.name = name, .value = value, .id = (uint16_t)id};
-    m->n_hdrs = i;
+    struct sip_hdr *h = &m->hdr[m->n_hdrs];
+    uint16_t i = ++m->n_hdrs;
+    h->name = name;
+    h->value = value;
+    h->id = (uint16_t)id;
+    h->next = 0;
     if (id == SIP_H_OTHER)
         return SIP_OK;
-    uint16_t first = m->first[id], last = s->last[id];
-    s->last[id] = i;
     check_fn *check = check_table[id];
-    if (!first) {
-        m->first[id] = i;
-        return check ? check(m, value, false) : SIP_OK;
+    bool repeated = m->first[id] != 0;
+    if (__builtin_expect(repeated, 0)) {
+        m->hdr[s->last[id] - 1].next = i;
+        s->last[id] = i;
+        if (names_kind[id] == SIP_KIND_ONE)
+            return SIP_REPEATED_HEADER;
+    } else {
+        m->first[id] = s->last[id] = i;
     }
-    m->hdr[last - 1].next = i;
-    if (names_kind(id) == SIP_KIND_ONE)
-        return SIP_REPEATED_HEADER;
-    return check ? check(m, value, true) : SIP_OK;
+    return check ? check(m, value, repeated) : SIP_OK;
+}
+
+/* p is behind the colon. */
+static inline struct str trim_value(const char *p, const char *stop)
+{
+    p += *p == ' ';
+    p = lex_ws(p, stop);
+    while (stop > p && lex_is(stop[-1], LEX_SPACE))
+        stop--;
+    return lex_str(p, stop);
 }
 
 /* One header field; s->p is at its name. False when the bytes end here or the index is full. */
@@ -312,27 +234,26 @@ static inline bool parse_field(struct pass *s)
 {
     struct sip_msg *m = s->m;
     const char *start = s->p;
-    struct line l = line_take(s, start, true);
+    const char *stop = find_name_end(start, s->end), *p = stop;
+    struct line l = line_take(stop, s->end, true);
     if (!l.next) {
         refuse(m, SIP_TRUNCATED, l.stop, STR_NONE);
         return false;
     }
     s->p = l.next;
-    /* The end of the line stops both, at the latest. */
-    const char *stop = find_name_end(start, s->end), *p = stop;
-    while (is_blank(*p))
-        p++;
+    /* The end of the line stops it, at the latest. */
+    if (*p != ':')
+        while (is_blank(*p))
+            p++;
     struct str name = lex_str(start, stop);
     enum sip_hdr_id id = names_find(name, (size_t)(s->end - start));
-    if (*p != ':' || l.stray || (id == SIP_H_OTHER && !sip_is_token(name))) {
+    if (*p != ':' || (id == SIP_H_OTHER && !sip_is_token(name)) ||
+        (l.odd && has_stray(start, l.stop))) {
         refuse(m, SIP_BAD_HEADER_LINE, start, STR_NONE);
         return true;
     }
-    p = lex_ws(p + 1, l.stop);
-    struct str value = lex_str(p, l.stop);
-    while (value.n && lex_is(p[value.n - 1], LEX_SPACE))
-        value.n--;
-    if (l.nul && !nul_quoted(value)) {
+    struct str value = trim_value(p + 1, l.stop);
+    if (l.odd && !nul_quoted(value)) {
         refuse(m, SIP_BAD_HEADER_LINE, start, name);
         return true;
     }
@@ -342,7 +263,7 @@ static inline bool parse_field(struct pass *s)
     }
     enum sip_verdict v = take_field(s, name, value, id);
     if (v)
-        refuse(m, v, p, name);
+        refuse(m, v, value.p, name);
     return true;
 }
 
@@ -422,7 +343,6 @@ enum sip_verdict sip_msg_parse(struct sip_msg *m, const char *bytes, size_t n, b
     for (const char *next = line_end(s.p, s.end); next; next = line_end(s.p, s.end))
         s.p = next;
     m->raw = lex_str(s.p, s.end);
-    s.lines = (struct lines){s.p, s.p, s.end, 0, false};
     if (m->raw.n > SIP_MAX_BYTES) {
         refuse(m, SIP_TOO_LARGE, s.p, STR_NONE);
         clear_absent(m);

@@ -54,15 +54,30 @@ static inline const char *span_plain(const char *p, const char *end)
     return p;
 }
 
-/* Behind the bytes at p that are neither a control from NUL to CR nor c, or somewhere among the
- * last fifteen bytes before end. */
-static inline const char *span_until(const char *p, const char *end, char c)
+static inline __m128i span_at_most(__m128i x, char limit)
+{
+    return _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(limit)), x);
+}
+
+/* Behind the bytes at p above CR, or somewhere among the last 31 before end. */
+static inline const char *span_text(const char *p, const char *end)
+{
+    for (; end - p >= 32; p += 32) {
+        unsigned low = (unsigned)_mm_movemask_epi8(span_at_most(span_load(p), '\r'));
+        unsigned high = (unsigned)_mm_movemask_epi8(span_at_most(span_load(p + 16), '\r'));
+        if (low | high)
+            return p + __builtin_ctz(low | high << 16);
+    }
+    return p;
+}
+
+/* Behind the bytes at p above SP that are no colon, or somewhere among the last fifteen. */
+static inline const char *span_name(const char *p, const char *end)
 {
     for (; end - p >= 16; p += 16) {
         __m128i x = span_load(p);
-        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8('\r')), x);
-        unsigned hits =
-            (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(x, _mm_set1_epi8(c))));
+        __m128i stop = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8(':')), span_at_most(x, ' '));
+        unsigned hits = (unsigned)_mm_movemask_epi8(stop);
         if (hits)
             return p + __builtin_ctz(hits);
     }
@@ -74,7 +89,12 @@ static inline const char *span_plain(const char *p, const char *end)
     return p;
 }
 
-static inline const char *span_until(const char *p, const char *end, char c)
+static inline const char *span_text(const char *p, const char *end)
+{
+    return p;
+}
+
+static inline const char *span_name(const char *p, const char *end)
 {
     return p;
 }

@@ -72,7 +72,7 @@ static const struct binding *only_of(const char *number)
     return b[0];
 }
 
-/* ---- the basic flow (FLOWS R1 to R4) ------------------------------------------------------------
+/* ---- the basic flow (S1, R1 to R4) ------------------------------------------------------------
  */
 
 static void a_phone_registers(void **state)
