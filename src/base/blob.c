@@ -1,5 +1,7 @@
 #include "base/blob.h"
 
+#include <errno.h>
+
 #include "base/assert.h"
 #include "base/mem.h"
 
@@ -84,6 +86,23 @@ void pool_put(struct blob_pool *pool, void *p, size_t n)
     pool->free[c] = p;
     pool->live--;
     pool->used_bytes -= class_bytes(c);
+}
+
+int pool_keep(struct blob_pool *pool, struct str *owned, struct str value)
+{
+    char *copy = NULL;
+    if (value.p) {
+        copy = pool_take(pool, value.n + 1);
+        if (!copy)
+            return -ENOMEM;
+        if (value.n)
+            memcpy(copy, value.p, value.n);
+        copy[value.n] = '\0';
+    }
+    if (owned->p)
+        pool_put(pool, (void *)(uintptr_t)owned->p, owned->n + 1);
+    *owned = str_of(copy, copy ? value.n : 0);
+    return 0;
 }
 
 struct blob *blob_new(struct blob_pool *pool, size_t n)

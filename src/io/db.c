@@ -1,6 +1,7 @@
 #include "io/db.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
@@ -296,6 +297,7 @@ static void db_thread(void *arg)
     struct db *db = arg;
     struct batch *first;
     uint64_t begun = 0;
+    pthread_setname_np(pthread_self(), "ringdown-db"); /* for top and the like */
     while ((first = work_take(db, begun + db->cfg.gather_us * UINT64_C(1000)))) {
         begun = uv_hrtime();
         unsigned n = store_list(db, first);

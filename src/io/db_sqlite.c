@@ -194,6 +194,9 @@ static int open_checked(struct db_conn **ret, const char *path, const struct db_
 static int sqlite_open(struct db_conn **ret, const char *path, const struct db_config *cfg,
                        char *note)
 {
+    /* Its count of memory in use takes a process-wide lock at every request. Refused, without harm,
+     * once SQLite is in use. */
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     int err = fs_mkdirs_for(path);
     if (err) {
         note_put(note, "cannot make the folder of", path, "no permission, or no folder");

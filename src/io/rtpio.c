@@ -324,6 +324,7 @@ void rtpio_turn(struct rtpio *io, usec_t max_wait_us)
 static void *thread_main(void *arg)
 {
     struct rtpio *io = arg;
+    pthread_setname_np(pthread_self(), "ringdown-rtp"); /* for top and the like */
     while (!atomic_load(&io->stopping))
         rtpio_turn(io, USEC_S);
     return NULL;

@@ -74,19 +74,7 @@ struct str pbx_turn_dup(struct pbx *p, struct str s)
 
 int pbx_keep(struct pbx *p, struct str *owned, struct str value)
 {
-    char *copy = NULL;
-    if (value.p) {
-        copy = pool_take(&p->pool, value.n + 1);
-        if (!copy)
-            return -ENOMEM;
-        if (value.n)
-            memcpy(copy, value.p, value.n);
-        copy[value.n] = '\0';
-    }
-    if (owned->p)
-        pool_put(&p->pool, (void *)(uintptr_t)owned->p, owned->n + 1);
-    *owned = str_of(copy, copy ? value.n : 0);
-    return 0;
+    return pool_keep(&p->pool, owned, value);
 }
 
 uint64_t pbx_wall_at(const struct pbx *p, usec_t at)

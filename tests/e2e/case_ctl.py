@@ -49,6 +49,8 @@ def ctl_case(lab):
                          (["stats"], "transactions"), (["timers"], "timer"),
                          (["trace", call_ids[1]], "INVITE")):
         human(lab, *words, holds=holds)
+    done = lab.ctl_run("registrations", "--json")
+    equal(len(json.loads(done.stdout or "[]")), 1, "ctl registrations --json")
     refused(lab, "trace", "no-such-call")
     refused(lab, "hangup", "no-such-call")
     refused(lab, "frobnicate")

@@ -55,6 +55,7 @@ class Job:
 
     def __init__(self, name, argv, cwd, env=None, stdin=subprocess.DEVNULL):
         self.name = name
+        self.complaints = None  # a file in which it says what went wrong
         self.log = os.path.join(cwd, name + ".log")
         with open(self.log, "ab") as out:
             self.process = subprocess.Popen(argv, cwd=cwd, stdin=stdin, stdout=out,
@@ -75,8 +76,15 @@ class Job:
         except subprocess.TimeoutExpired:
             raise Fail(f"{self.name} is not finished after {seconds} s") from None
         if status is not None and got != status:
-            last = [line for line in self.text().splitlines() if line.strip()][-3:]
-            raise Fail(f"{self.name}: exit status {got}: {' / '.join(last)[-300:]}")
+            raise Fail(f"{self.name}: exit status {got}: {self.last_words()}")
+
+    def last_words(self):
+        text = self.text()
+        if self.complaints and os.path.exists(self.complaints):
+            with open(self.complaints, encoding="utf-8", errors="replace") as f:
+                text = f.read() or text
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return " / ".join(lines[-12:])[-600:]
 
     def signal(self, number):
         if self.running():
@@ -177,7 +185,9 @@ class Lab:
                 "-cid_str", "%u-%p@%s", "-default_behaviors", "all,-bye", *more]
         if proto == "tcp":
             argv += ["-t", "t1"]
-        return self.job(name, argv)
+        job = self.job(name, argv)
+        job.complaints = self.path(name + ".err")
+        return job
 
     def bound(self, last, port=5060, proto="udp"):
         """Waits until somebody listens there."""

@@ -144,19 +144,7 @@ void core_hist_timer(struct sip_core *c, handle_t tag, uint8_t leg, enum hist_ki
 
 int core_keep(struct sip_core *c, struct str *owned, struct str value)
 {
-    char *copy = NULL;
-    if (value.p) {
-        copy = pool_take(&c->pool, value.n + 1);
-        if (!copy)
-            return -ENOMEM;
-        if (value.n)
-            memcpy(copy, value.p, value.n);
-        copy[value.n] = '\0';
-    }
-    if (owned->p)
-        pool_put(&c->pool, (void *)(uintptr_t)owned->p, owned->n + 1);
-    *owned = str_of(copy, copy ? value.n : 0);
-    return 0;
+    return pool_keep(&c->pool, owned, value);
 }
 
 void core_tag(struct sip_core *c, char tag[SIP_TAG_CHARS])

@@ -69,17 +69,6 @@ static void put_via(struct sip_core *c, struct sip_build *w, const struct flow *
     buf_lit(&w->b, ";rport\r\n"); /* RFC 3581 section 3 */
 }
 
-static void put_fields(struct sip_build *w, const struct sip_content *content)
-{
-    for (unsigned i = 0; i < content->n_fields; i++) {
-        const struct sip_field *f = &content->field[i];
-        if (f->id == SIP_H_OTHER)
-            sip_build_hdr_name(w, f->name, f->value);
-        else
-            sip_build_hdr(w, f->id, f->value);
-    }
-}
-
 static int write_request(struct sip_core *c, const struct sip_req *r, const struct flow *to,
                          const struct req_branch *branch, struct str *ret)
 {
@@ -113,7 +102,7 @@ static int write_request(struct sip_core *c, const struct sip_req *r, const stru
         sip_build_hdr(&w, SIP_H_USER_AGENT, str_z(c->conf.server_name));
     static const struct sip_content nothing;
     const struct sip_content *content = r->content ? r->content : &nothing;
-    put_fields(&w, content);
+    respond_put_fields(&w, content);
     return sip_build_done(&w, content->type, content->body, ret);
 }
 
@@ -243,10 +232,8 @@ int request_resend(struct sip_core *c, struct sip_txn *txn, const struct sip_fie
         if (!replaced(&m->hdr[i], field))
             sip_build_hdr_name(&w, m->hdr[i].name, m->hdr[i].value);
     sip_build_cseq(&w, cseq, m->method_text);
-    if (field->id == SIP_H_OTHER)
-        sip_build_hdr_name(&w, field->name, field->value);
-    else
-        sip_build_hdr(&w, field->id, field->value);
+    struct sip_content one = {.field = field, .n_fields = 1};
+    respond_put_fields(&w, &one);
     int err = sip_build_done(&w, sip_msg_get(m, SIP_H_CONTENT_TYPE), m->body, &text);
     struct blob *b = err ? NULL : blob_copy(&c->pool, text);
     if (!b)

@@ -154,15 +154,18 @@ void respond_stateless(struct sip_core *c, const struct flow *flow, unsigned sta
     core_send(c, &to, b);
 }
 
-static void put_content(struct sip_build *w, const struct sip_content *content)
+static void put_one(struct sip_build *w, const struct sip_field *f)
 {
-    for (unsigned i = 0; i < content->n_fields; i++) {
-        const struct sip_field *f = &content->field[i];
-        if (f->id == SIP_H_OTHER)
-            sip_build_hdr_name(w, f->name, f->value);
-        else
-            sip_build_hdr(w, f->id, f->value);
-    }
+    if (f->id == SIP_H_OTHER)
+        sip_build_hdr_name(w, f->name, f->value);
+    else
+        sip_build_hdr(w, f->id, f->value);
+}
+
+void respond_put_fields(struct sip_build *w, const struct sip_content *content)
+{
+    for (unsigned i = 0; i < content->n_fields; i++)
+        put_one(w, &content->field[i]);
 }
 
 int respond_build(struct sip_core *c, const struct sip_txn *txn, const struct sip_answer *a,
@@ -186,7 +189,7 @@ int respond_build(struct sip_core *c, const struct sip_txn *txn, const struct si
     }
     if (c->conf.server_name[0])
         sip_build_hdr(&w, SIP_H_SERVER, str_z(c->conf.server_name));
-    put_content(&w, &a->content);
+    respond_put_fields(&w, &a->content);
     int err = sip_build_done(&w, a->content.type, a->content.body, &text);
     if (err)
         return err;

@@ -116,6 +116,8 @@ MUST_CHECK int respond_build(struct sip_core *c, const struct sip_txn *txn,
 /* Builds and sends it through the transaction; falls back to a bare 500 if it cannot be built. */
 int respond_txn(struct sip_core *c, struct sip_txn *txn, const struct sip_answer *a,
                 struct str contact);
+/* Appends the fields of content, not its body. */
+void respond_put_fields(struct sip_build *w, const struct sip_content *content);
 int respond_simple(struct sip_core *c, struct sip_txn *txn, unsigned status);
 
 /* request.c */

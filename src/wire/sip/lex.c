@@ -68,6 +68,19 @@ const uint16_t lex_table[256] = {
     [0x80 ... 0xFF] = USER | LEX_VALUE | LEX_DISPLAY,
 };
 
+#ifdef __SSE2__
+const char *span_plain_more(const char *p, const char *end)
+{
+    while (end - p >= 16) {
+        unsigned others = span_others(span_load(p));
+        if (others)
+            return p + (unsigned)__builtin_ctz(others);
+        p += 16;
+    }
+    return span_plain(p, end);
+}
+#endif
+
 const char *lex_quoted(const char *p, const char *end)
 {
     for (p = span_plain(p + 1, end); p < end; p++) {

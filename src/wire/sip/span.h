@@ -10,15 +10,21 @@
 #ifdef __SSE2__
 #    include <emmintrin.h>
 
+/* The bytes from first to last. They are moved to the top of what a signed byte holds, where one
+ * comparison tells them from all others. */
+static inline __m128i span_range(__m128i x, char first, char last)
+{
+    __m128i top = _mm_add_epi8(x, _mm_set1_epi8((char)(127 - last)));
+    return _mm_cmpgt_epi8(top, _mm_set1_epi8((char)(126 - (last - first))));
+}
+
 /* Bit i: byte i is not plain. */
 static inline unsigned span_others(__m128i x)
 {
-    /* Bit 5 joins the cases; what then lies 25 or less above 'a' is a letter. */
-    __m128i letter = _mm_sub_epi8(_mm_or_si128(x, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
-    letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8('z' - 'a')), letter);
+    /* Bit 5 joins the cases. */
+    __m128i letter = span_range(_mm_or_si128(x, _mm_set1_epi8(0x20)), 'a', 'z');
     /* From '-' to '9' there are '-', '.', '/' and the digits. */
-    __m128i digit = _mm_sub_epi8(x, _mm_set1_epi8('-'));
-    digit = _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8('9' - '-')), digit);
+    __m128i digit = span_range(x, '-', '9');
     __m128i slash = _mm_cmpeq_epi8(x, _mm_set1_epi8('/'));
     __m128i plain = _mm_or_si128(letter, _mm_andnot_si128(slash, digit));
     return (unsigned)_mm_movemask_epi8(plain) ^ 0xFFFF;
@@ -41,17 +47,17 @@ static inline unsigned span_others_short(const char *p, size_t n)
     return (both & 0xFF) | both >> 8 << (n - 8) | 1U << n;
 }
 
-/* Behind the plain characters at p, or somewhere among the last seven bytes before end. */
+/* span_plain() where sixteen bytes were not enough. */
+const char *span_plain_more(const char *p, const char *end);
+
+/* Behind the plain characters at p, or somewhere among the last seven bytes before end. Most runs
+ * are short, so one step is inline, without a loop for which constants would have to be loaded. */
 static inline const char *span_plain(const char *p, const char *end)
 {
-    for (; end - p >= 16; p += 16) {
-        unsigned others = span_others(span_load(p));
-        if (others)
-            return p + __builtin_ctz(others);
-    }
-    if (end - p >= 8)
-        p += __builtin_ctz(span_others_short(p, (size_t)(end - p)));
-    return p;
+    if (end - p < 16)
+        return end - p < 8 ? p : p + (unsigned)__builtin_ctz(span_others_short(p, (size_t)(end - p)));
+    unsigned others = span_others(span_load(p));
+    return others ? p + (unsigned)__builtin_ctz(others) : span_plain_more(p + 16, end);
 }
 
 static inline __m128i span_at_most(__m128i x, char limit)
