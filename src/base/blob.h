@@ -44,8 +44,8 @@ static inline struct str blob_str(const struct blob *b)
 /* Plain memory of the same pool, for objects of varying size. The caller remembers n. */
 void *pool_take(struct blob_pool *pool, size_t n);
 void pool_put(struct blob_pool *pool, void *p, size_t n);
-/* Replaces an owned text (of this pool, or none) by a copy of `value`; none frees it. 0, or -ENOMEM,
- * which leaves the old text. Freeing cannot fail. */
+/* Replaces an owned text (of this pool, or none) by a copy of `value`; none frees it. 0, or
+ * -ENOMEM, which leaves the old text. Freeing cannot fail. */
 int pool_keep(struct blob_pool *pool, struct str *owned, struct str value);
 
 #endif

@@ -413,18 +413,6 @@ void call_rx(struct pbx *p, const struct sip_out *o)
 
 /* ---- media ----------------------------------------------------------------------------------- */
 
-static struct leg *leg_of_stream(struct pbx *p, media_id id)
-{
-    uint32_t at = 0;
-    handle_t h;
-    struct leg *leg;
-    while ((leg = slot_next(&p->calls->legs, &at, &h)))
-        for (unsigned i = 0; i < leg->n_streams; i++)
-            if (leg->stream[i].id == id)
-                return leg;
-    return NULL;
-}
-
 static void rtp_timeout(struct pbx *p, struct leg *leg)
 {
     struct call *call = call_find(p, leg->call);

@@ -143,6 +143,8 @@ struct leg *leg_new(struct pbx *p, struct call *call, handle_t *ret);
 void leg_free(struct pbx *p, struct leg *leg);
 uint64_t leg_user(struct pbx *p, const struct leg *leg);
 struct leg *leg_of_user(struct pbx *p, uint64_t user);
+/* Whose stream this is; NULL: it is gone. */
+struct leg *leg_of_stream(struct pbx *p, media_id id);
 void leg_close_media(struct pbx *p, struct leg *leg);
 /* The SDP in a message, parsed into p->turn. 0 and *ret NULL: there is none. -EBADMSG. */
 MUST_CHECK int leg_sdp_of(struct pbx *p, const struct sip_msg *m, const struct sdp **ret);

@@ -57,6 +57,19 @@ static void close_stream(struct pbx *p, struct leg_stream *s)
     *s = (struct leg_stream){0};
 }
 
+struct leg *leg_of_stream(struct pbx *p, media_id id)
+{
+    const struct slot_table *t = &p->calls->legs;
+    uint32_t i = (uint32_t)(id & 0xFFFFFF) - 1;
+    if (i >= t->fresh || !(t->gen[i] & 1))
+        return NULL;
+    struct leg *leg = (void *)(t->mem + (size_t)i * t->item_bytes);
+    for (unsigned k = 0; k < leg->n_streams; k++)
+        if (leg->stream[k].id == id)
+            return leg;
+    return NULL;
+}
+
 void leg_close_media(struct pbx *p, struct leg *leg)
 {
     for (unsigned i = 0; i < leg->n_streams; i++)
@@ -130,7 +143,8 @@ static bool open_stream(struct pbx *p, struct leg *leg, unsigned i, const struct
     struct leg_stream *s = &leg->stream[i];
     if (s->id)
         return true;
-    s->port = port_take(p, &p->calls->ports, (enum addr_family)own->family, &s->id);
+    uint32_t owner = (uint32_t)slot_handle(&p->calls->legs, leg);
+    s->port = port_take(p, &p->calls->ports, (enum addr_family)own->family, owner, &s->id);
     s->family = own->family;
     return s->port != 0;
 }

@@ -23,7 +23,8 @@ void port_init(struct pbx *p, struct port_stock *s)
     order(p, s, family, FIRST_ORDER);
 }
 
-uint16_t port_take(struct pbx *p, struct port_stock *s, enum addr_family family, media_id *id)
+uint16_t port_take(struct pbx *p, struct port_stock *s, enum addr_family family, uint32_t owner,
+                   media_id *id)
 {
     unsigned f = index_of(family);
     if (s->n[f] < LOW_WATER + s->in_use / 2 && s->asked[f] == 0)
@@ -36,7 +37,7 @@ uint16_t port_take(struct pbx *p, struct port_stock *s, enum addr_family family,
     s->head[f] = (s->head[f] + 1) % ARRAY_LEN(s->free[f]);
     s->n[f]--;
     s->in_use++;
-    *id = ++s->last_id;
+    *id = ++s->last_id << 24 | (owner & 0xFFFFFF);
     struct pbx_out *o = pbx_emit(p, PBX_OUT_MEDIA);
     o->media =
         (struct media_cmd){.kind = MEDIA_OPEN, .id = *id, .port = port, .family = (uint8_t)family};

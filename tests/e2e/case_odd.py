@@ -38,6 +38,16 @@ def sipsak_case(lab):
     check("200 OK" in done.stdout, "sipsak saw no 200: " + done.stdout[-200:])
     for method in ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS"):
         check(method in done.stdout, f"Allow lacks {method}")
+    # It finds servers by their domain, so this one's is an address.
+    config = lab.config()
+    config["sip"]["domain"] = lab.pbx
+    lab.server.end()
+    lab.start(config)
+    done = subprocess.run(["sipsak", "-U", "-C", f"sip:109Q1427@{lab.ip(55)}:5060", "-x", "600",
+                           "-u", "109Q1427", "-a", "secret-1427", "-s", f"sip:109Q1427@{lab.pbx}:5060"], timeout=20,
+                          capture_output=True, text=True, check=False)
+    check(done.returncode == 0, f"sipsak -U: {done.returncode}: {done.stdout[-200:]}")
+    equal(lab.ctl("registrations")[0]["contact"], f"sip:109Q1427@{lab.ip(55)}:5060", "contact")
 
 
 # ---- torture -------------------------------------------------------------------------------------------

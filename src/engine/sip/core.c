@@ -11,7 +11,8 @@ static int init_tables(struct sip_core *c)
         slot_init(&c->dialogs, sizeof(struct sip_dialog), c->conf.max_dialogs) ||
         hash_init(&c->by_key, txns, rand_u64(c->rand)) ||
         hash_init(&c->by_merge, txns, rand_u64(c->rand)) ||
-        hash_init(&c->by_tag, dialogs, rand_u64(c->rand)))
+        hash_init(&c->by_tag, dialogs, rand_u64(c->rand)) ||
+        hash_init(&c->by_peer, txns, rand_u64(c->rand)))
         return -ENOMEM;
     c->rtt = rtt_new(rand_u64(c->rand));
     c->guard = guard_new(rand_u64(c->rand), c->conf.rate_per_s, c->conf.rate_burst);
@@ -66,7 +67,7 @@ void sip_core_free(struct sip_core *c)
     slot_done(&c->txns);
     slot_done(&c->sessions);
     slot_done(&c->dialogs);
-    struct hash_table *tables[] = {&c->by_key, &c->by_merge, &c->by_tag};
+    struct hash_table *tables[] = {&c->by_key, &c->by_merge, &c->by_tag, &c->by_peer};
     for (unsigned i = 0; i < ARRAY_LEN(tables); i++)
         if (tables[i]->bucket)
             hash_done(tables[i]);
@@ -233,14 +234,22 @@ void sip_core_rx(struct sip_core *c, usec_t now, const struct flow *flow, const 
 void sip_core_flow_failed(struct sip_core *c, usec_t now, const struct flow *flow)
 {
     enter(c, now);
-    uint32_t at = 0;
-    handle_t h;
-    struct sip_txn *t;
-    while ((t = slot_next(&c->txns, &at, &h))) {
-        bool here = t->flow.proto == flow->proto &&
-                    (flow->conn ? t->flow.conn == flow->conn || t->flow.conn == 0 : true) &&
-                    addr_eq(&t->flow.peer, &flow->peer);
+    handle_t *found = arena_take(&c->work, (c->by_peer.count + 1) * sizeof(*found));
+    size_t n = 0;
+    uint64_t h = txn_peer_hash(c, &flow->peer);
+    if (!found)
+        return;
+    hash_each(node, &c->by_peer, h)
+    {
+        const struct sip_txn *t = container_of(node, struct sip_txn, by_peer);
+        bool here = t->flow.proto == flow->proto && addr_eq(&t->flow.peer, &flow->peer) &&
+                    (!flow->conn || !t->flow.conn || t->flow.conn == flow->conn);
         if (here)
+            found[n++] = txn_handle(c, t);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct sip_txn *t = txn_find(c, found[i]);
+        if (t)
             txn_error(c, t);
     }
 }

@@ -75,7 +75,7 @@ struct sip_core {
     struct blob_pool pool;
     struct timer_wheel wheel;
     struct slot_table txns, sessions, dialogs;
-    struct hash_table by_key, by_merge, by_tag;
+    struct hash_table by_key, by_merge, by_tag, by_peer;
     struct sip_rtt_table *rtt;
     struct sip_guard *guard;
     struct sip_stats stats;

@@ -1,6 +1,14 @@
 /* The interpreter of the transaction table, and what its outputs do. */
 #include "engine/sip/sip_int.h"
 
+uint64_t txn_peer_hash(const struct sip_core *c, const struct addr *peer)
+{
+    uint8_t key[18];
+    memcpy(key, peer->ip, 16);
+    memcpy(key + 16, &peer->port, 2);
+    return hash_bytes(&c->by_peer, key, sizeof(key));
+}
+
 struct sip_txn *txn_new(struct sip_core *c, enum sip_txn_kind kind, enum sip_method method,
                         const struct flow *flow, struct str key)
 {
@@ -20,6 +28,8 @@ struct sip_txn *txn_new(struct sip_core *c, enum sip_txn_kind kind, enum sip_met
     t->key_n = (uint8_t)key.n;
     memcpy(t->key, key.p, key.n);
     hash_put(&c->by_key, &t->by_key, hash_str(&c->by_key, key));
+    if (kind == TXN_ICT || kind == TXN_NICT)
+        hash_put(&c->by_peer, &t->by_peer, txn_peer_hash(c, &flow->peer));
     c->stats.txns[kind][t->state]++;
     return t;
 }
@@ -31,6 +41,8 @@ void txn_free(struct sip_core *c, struct sip_txn *t)
     hash_remove(&c->by_key, &t->by_key);
     if (t->in_merge)
         hash_remove(&c->by_merge, &t->by_merge);
+    if (t->kind == TXN_ICT || t->kind == TXN_NICT)
+        hash_remove(&c->by_peer, &t->by_peer);
     c->stats.txns[t->kind][t->state]--;
     blob_unref(t->last);
     blob_unref(t->head);

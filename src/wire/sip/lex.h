@@ -167,9 +167,6 @@ extern const struct sip_nameaddr nameaddr_none;
 extern const struct sip_via via_none;
 extern const uint16_t first_none[SIP_H_COUNT];
 
-/* Behind the URI that starts at p: at the end, or at a character that no URI has. *ret holds
- * uri_none before. */
-const char *uri_scan_at(const char *p, const char *end, struct sip_uri *ret);
 /* The whole text is one URI. *ret is overwritten in any case. 0 or -EINVAL. */
 int uri_scan(struct sip_uri *ret, struct str s);
 

@@ -1,15 +1,24 @@
 /* name-addr and addr-spec, the values of From, To, Contact, Route and their kin. RFC 3261 20.10. */
 #include <errno.h>
 
-#include "wire/sip/lex.h"
+#include "wire/sip/uri_scan.h"
 
 /* What we accept we may have to send back unchanged in an answer (RFC 3261 8.2.6.2), so spaces
  * inside the brackets and separators in an unquoted display name are refused. */
 
 static const char *params_scan(const char *p, const char *end, struct sip_nameaddr *ret)
 {
-    struct lex_param param = {.stop = NULL};
+    struct lex_param param;
     const char *first = NULL;
+    if (end - p > 5 && memcmp(p, ";tag=", 5) == 0) {
+        /* The usual end of From and To. */
+        const char *q = lex_span(p + 5, end, LEX_VALUE);
+        if (q == end) {
+            ret->tag = lex_str(p + 5, q);
+            ret->params = lex_str(p + 1, q);
+            return q;
+        }
+    }
     p = lex_ws(p, end);
     while (p < end && *p == ';') {
         p = lex_param(p, end, &param);
@@ -25,7 +34,7 @@ static const char *params_scan(const char *p, const char *end, struct sip_namead
 }
 
 /* p is at '<'. */
-static const char *bracket_scan(const char *p, const char *end, struct sip_nameaddr *ret)
+static inline const char *bracket_scan(const char *p, const char *end, struct sip_nameaddr *ret)
 {
     p = uri_scan_at(p + 1, end, &ret->uri);
     if (!p || p == end || *p != '>')

@@ -4,11 +4,9 @@
 
 /* Index of the first `sep` outside quotes and, for commas, outside angle brackets; s.n if none. An
  * open quote or bracket runs to the end. */
-static size_t find_outside(struct str s, char sep, bool brackets)
+static size_t find_outside_slow(struct str s, char sep, bool brackets)
 {
     bool quoted = false, inside = false;
-    if (!s.n || !memchr(s.p, sep, s.n))
-        return s.n;
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
         if (quoted && c == '\\')
@@ -23,12 +21,31 @@ static size_t find_outside(struct str s, char sep, bool brackets)
     return s.n;
 }
 
+/* Where nothing before the first `sep` hides it, that is the one; s is not empty. */
+static inline size_t find_outside(struct str s, char sep, bool brackets)
+{
+    const char *at = memchr(s.p, sep, s.n);
+    if (!at)
+        return s.n;
+    size_t n = (size_t)(at - s.p);
+    if (memchr(s.p, '"', n) || (brackets && memchr(s.p, '<', n)))
+        return find_outside_slow(s, sep, brackets);
+    return n;
+}
+
+/* Takes the text before index `at` off *rest, with the separator that stands there. */
+static inline struct str take_before(struct str *rest, size_t at)
+{
+    struct str s = *rest;
+    size_t off = at < s.n ? at + 1 : at;
+    *rest = str_of(s.p + off, s.n - off);
+    return lex_trim(str_of(s.p, at));
+}
+
 bool sip_list_next(struct str *rest, struct str *ret)
 {
     while (rest->n) {
-        size_t at = find_outside(*rest, ',', true);
-        struct str value = str_trim(str_sub(*rest, 0, at));
-        *rest = str_from(*rest, at + 1);
+        struct str value = take_before(rest, find_outside(*rest, ',', true));
         if (value.n) {
             *ret = value;
             return true;
@@ -40,14 +57,12 @@ bool sip_list_next(struct str *rest, struct str *ret)
 bool sip_param_next(struct str *rest, struct str *name, struct str *value)
 {
     while (rest->n) {
-        size_t at = find_outside(*rest, ';', false);
-        struct str one = str_trim(str_sub(*rest, 0, at));
-        *rest = str_from(*rest, at + 1);
+        struct str one = take_before(rest, find_outside(*rest, ';', false));
         if (one.n == 0)
             continue;
-        ptrdiff_t eq = str_chr(one, '=');
-        *name = eq < 0 ? one : str_trim(str_sub(one, 0, (size_t)eq));
-        *value = eq < 0 ? str_of(one.p + one.n, 0) : str_trim(str_from(one, (size_t)eq + 1));
+        const char *end = one.p + one.n, *eq = memchr(one.p, '=', one.n);
+        *name = eq ? lex_trim(lex_str(one.p, eq)) : one;
+        *value = eq ? lex_trim(lex_str(eq + 1, end)) : lex_str(end, end);
         return true;
     }
     return false;
@@ -122,13 +137,8 @@ void sip_put_unfolded(struct buf *b, struct str value)
     if (value.n == 0)
         return;
     const char *p = value.p, *end = p + value.n;
-    /* Hardly anybody folds. */
-    if (!memchr(p, '\n', value.n) && !memchr(p, '\r', value.n)) {
-        buf_put(b, p, value.n);
-        return;
-    }
     while (p < end) {
-        const char *q = p;
+        const char *q = span_text(p, end);
         while (q < end && *q != '\r' && *q != '\n')
             q++;
         buf_put(b, p, (size_t)(q - p));

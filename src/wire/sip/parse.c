@@ -67,7 +67,8 @@ static inline bool is_blank(char c)
 }
 
 /* The logical line in which p is, folds included when `folds`. */
-static inline struct line line_take(const char *p, const char *end, bool folds)
+static inline __attribute__((always_inline)) struct line line_take(const char *p, const char *end,
+                                                                   bool folds)
 {
     struct line l = {end, NULL, false};
     for (;;) {

@@ -1,7 +1,7 @@
 /* URIs: sip, sips, tel, and the outer shape of any other. RFC 3261 19.1 and 25.1, RFC 3966. */
 #include <errno.h>
 
-#include "wire/sip/lex.h"
+#include "wire/sip/uri_scan.h"
 
 /* RFC 4475 3.1.1.3: names may be escaped, in part or whole; "lr" is the one that matters. */
 static bool lr_escaped(struct str name)
@@ -38,8 +38,7 @@ static void param_note(struct sip_uri *u, struct str name, struct str value)
         *at = value;
 }
 
-/* p is at the first ';'. Returns behind the last parameter. */
-static const char *params_scan(const char *p, const char *end, struct sip_uri *u)
+const char *uri_params_scan(const char *p, const char *end, struct sip_uri *u)
 {
     const char *first = p + 1;
     do {
@@ -61,8 +60,7 @@ static const char *params_scan(const char *p, const char *end, struct sip_uri *u
     return p;
 }
 
-/* Visible characters but those that would break the header it stands in. */
-static const char *visible_scan(const char *p, const char *end)
+const char *uri_visible_scan(const char *p, const char *end)
 {
     while (p < end && lex_is(*p, LEX_VISIBLE) && *p != '<' && *p != '>' && *p != '"')
         p++;
@@ -86,7 +84,7 @@ static int userinfo_scan(struct sip_uri *u, const char *p, const char *at)
     return q == at ? 0 : -EINVAL;
 }
 
-/* The '@' of this URI, or NULL. p is behind its first host characters. */
+/* The '@' of this URI, or NULL; p is behind its first host characters. */
 static const char *find_at(const char *p, const char *end)
 {
     if (p == end || *p == '>')
@@ -95,35 +93,12 @@ static const char *find_at(const char *p, const char *end)
     return memchr(p, '@', (size_t)((close ? close : end) - p));
 }
 
-static const char *sip_scan(const char *p, const char *end, struct sip_uri *u)
+const char *uri_user_scan(const char *p, const char *q, const char *end, struct sip_uri *u)
 {
-    /* Most users are made of host characters, so one span finds '@' or proves the short form. */
-    const char *q = lex_span(p, end, LEX_HOST);
-    if (q < end && *q == '@' && q > p) {
-        u->user = lex_str(p, q);
-        p = q + 1;
-        q = lex_host(p, end);
-    } else {
-        const char *at = find_at(q, end);
-        if (at && userinfo_scan(u, p, at))
-            return NULL;
-        p = at ? at + 1 : p;
-        q = at || q == p ? lex_host(p, end) : q;
-    }
-    if (!q)
+    const char *at = find_at(q, end);
+    if (at && userinfo_scan(u, p, at))
         return NULL;
-    u->host = lex_str(p, q);
-    if (q < end && *q == ':')
-        q = lex_port(q + 1, end, &u->port);
-    if (q && q < end && *q == ';')
-        q = params_scan(q, end, u);
-    if (q && q < end && *q == '?') {
-        /* The header part is loose: Refer-To of real phones carries unescaped '@', ';', '='. */
-        p = q + 1;
-        q = visible_scan(p, end);
-        u->headers = lex_str(p, q);
-    }
-    return q;
+    return at ? at + 1 : p;
 }
 
 /* RFC 3966: "+" digits, or a local number; both with visual separators. */
@@ -134,11 +109,10 @@ static const char *tel_scan(const char *p, const char *end, struct sip_uri *u)
     if (q == digits)
         return NULL;
     u->user = lex_str(p, q);
-    return q < end && *q == ';' ? params_scan(q, end, u) : q;
+    return q < end && *q == ';' ? uri_params_scan(q, end, u) : q;
 }
 
-/* A scheme that is not written "sip:". */
-static const char *scheme_scan(const char *p, const char *end, struct sip_uri *u)
+const char *uri_other_scan(const char *p, const char *end, struct sip_uri *u)
 {
     const char *colon = lex_span(p, end, LEX_TOKEN);
     if (colon == end || *colon != ':' || !lex_is(*p, LEX_ALPHA))
@@ -146,10 +120,10 @@ static const char *scheme_scan(const char *p, const char *end, struct sip_uri *u
     struct str scheme = lex_str(p, colon);
     u->scheme_text = scheme;
     if (lex_ieq(scheme, "sip"))
-        return sip_scan(colon + 1, end, u);
+        return uri_sip_scan(colon + 1, end, u);
     if (lex_ieq(scheme, "sips")) {
         u->scheme = SIP_SCHEME_SIPS;
-        return sip_scan(colon + 1, end, u);
+        return uri_sip_scan(colon + 1, end, u);
     }
     if (lex_ieq(scheme, "tel")) {
         u->scheme = SIP_SCHEME_TEL;
@@ -157,22 +131,8 @@ static const char *scheme_scan(const char *p, const char *end, struct sip_uri *u
     }
     /* Any absoluteURI. */
     u->scheme = SIP_SCHEME_OTHER;
-    const char *q = visible_scan(colon + 1, end);
+    const char *q = uri_visible_scan(colon + 1, end);
     return q > colon + 1 ? q : NULL;
-}
-
-const char *uri_scan_at(const char *p, const char *end, struct sip_uri *ret)
-{
-    const char *q;
-    if (end - p > 4 && memcmp(p, "sip:", 4) == 0) {
-        ret->scheme_text = str_of(p, 3);
-        q = sip_scan(p + 4, end, ret);
-    } else {
-        q = scheme_scan(p, end, ret);
-    }
-    if (q)
-        ret->whole = lex_str(p, q);
-    return q;
 }
 
 int uri_scan(struct sip_uri *ret, struct str s)

@@ -87,6 +87,24 @@ static inline void param_note(struct sip_via *v, struct str name, struct str val
         *at = value;
 }
 
+/* Where the value of a parameter goes that the topmost Via of a peer mostly has, written as all
+ * write it; p is at its name, *value behind the '='. */
+static inline struct str *usual_param(struct sip_via *v, const char *p, const char *end,
+                                      const char **value)
+{
+    if (end - p < 10)
+        return NULL;
+    if (memcmp(p, "branch=", 7) == 0) {
+        *value = p + 7;
+        return &v->branch;
+    }
+    if (memcmp(p, "received=", 9) == 0) {
+        *value = p + 9;
+        return &v->received;
+    }
+    return NULL;
+}
+
 const char *via_scan(const char *p, const char *end, struct sip_via *ret)
 {
     *ret = via_none;
@@ -99,6 +117,17 @@ const char *via_scan(const char *p, const char *end, struct sip_via *ret)
     struct lex_param param;
     const char *first = NULL, *stop = NULL;
     while (p < end && *p == ';') {
+        const char *value;
+        struct str *at = usual_param(ret, p + 1, end, &value);
+        if (at && !at->p) {
+            const char *q = lex_span(value, end, LEX_VALUE);
+            if (q > value && (q == end || *q == ';')) {
+                *at = lex_str(value, q);
+                first = first ? first : p + 1;
+                p = stop = q;
+                continue;
+            }
+        }
         p = lex_param(p, end, &param);
         if (!p)
             break;
