@@ -212,8 +212,9 @@ def compare(args, mode):
             for _ in range(args.runs):
                 for name, server in servers.items():
                     us, result, by_thread = measure(args, server, mode)
-                    print(f"  {mode} {name} {us:.2f} us, {result['rate']}/s, generator "
-                          f"{result['generator_us']} us", file=sys.stderr, flush=True)
+                    print(f"  {mode} {name} {us:.2f} us, {result['rate']}/s, failed "
+                          f"{result['failed']}, generator {result['generator_us']} us",
+                          file=sys.stderr, flush=True)
                     figures[name].append(us)
                     failed += result["failed"]
                     generator.append(result["generator_us"])

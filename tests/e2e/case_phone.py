@@ -1,7 +1,7 @@
 """Two baresips that talk through the exchange; each has a tone for a voice."""
 from ladder import Ladder
-from lab import case, check, equal
-from phone import Baresip
+from lab import PHONES, case, check, equal
+from phone import Baresip, Linphone
 
 
 def pair(lab, config=None, **more):
@@ -141,3 +141,27 @@ def phones_refresh_case(lab):
         return row["cseq"] > first["cseq"] and row["expires_ms"] > first["expires_ms"]
     lab.until(refreshed, 8, "the registration is refreshed")
     equal(len(lab.ctl("registrations")), 1, "registrations")
+
+
+@case("phones_linphone", weight=6)
+def phones_linphone_case(lab):
+    """Linphone calls baresip and hangs up; it takes the stronger of two challenges."""
+    lab.start()
+    first, second = Linphone(lab, "1427", 440), Baresip(lab, "1428", 1000)
+    second.registered()
+    lab.until(lambda: len(lab.ctl("registrations")) == 2, 15, "linphone is registered")
+    first.call("1428")
+    second.wait("CALL_ESTABLISHED", seconds=15)
+    second.hears(first)
+    first.has_recorded(16000)
+    first.tell("terminate")
+    second.wait("CALL_CLOSED")
+    first.hears(second)
+    row, = lab.cdrs(1)
+    equal((row["caller"], row["callee"], row["ended_by"]), ("1427", "1428", "caller"), "CDR")
+    ladder = Ladder(lab)
+    user = PHONES["1427"]
+    answers = [p.message.get("authorization", "") for p in ladder.packets
+               if p.message.request and p.message.method == "REGISTER"
+               and f"sip:{user}@" in p.message.get("from")]
+    check(any("algorithm=SHA-256" in a for a in answers), f"algorithms of Linphone: {answers}")

@@ -8,6 +8,7 @@ import queue
 import shutil
 import socket
 import struct
+import subprocess
 import threading
 import wave
 
@@ -194,3 +195,77 @@ class Baresip:
             own = heard(path, [self.hertz])[self.hertz]
             if own > 0.01:
                 raise Fail(f"phone {self.number} hears itself: level {own:.3f}")
+
+
+LINPHONE = """[sip]
+sip_port={sip_port}
+sip_tcp_port=-1
+sip_tls_port=-1
+bind_address={ip}
+guess_hostname=0
+contact=sip:{user}@{ip}
+default_proxy=0
+media_encryption=none
+[rtp]
+audio_rtp_port={rtp}-{rtp_end}
+[proxy_0]
+reg_proxy=<sip:{server}:5060;transport=udp>
+reg_route=<sip:{server}:5060;transport=udp;lr>
+reg_identity=sip:{user}@pbx.test
+reg_expires=3600
+reg_sendregister=1
+publish=0
+[auth_info_0]
+username={user}
+passwd=secret-{number}
+realm=pbx.test
+"""
+
+
+class Linphone:
+    """linphonec, told what to do by lines on its standard input."""
+
+    def __init__(self, lab, number, hertz):
+        if not shutil.which("linphonec"):
+            raise Skip("linphone-cli is not installed")
+        self.lab, self.number, self.hertz = lab, number, hertz
+        self.dir = lab.path("linphone" + number)
+        self.ear = os.path.join(self.dir, "ear.wav")
+        for part in ("linphone", ".local/share/linphone"):
+            os.makedirs(os.path.join(self.dir, part))
+        write_tone(os.path.join(self.dir, "tone.wav"), hertz)
+        rtp = lab.ports(20)
+        user = {"1427": "109Q1427", "1428": "109Q1428"}[number]
+        settings = os.path.join(self.dir, "linphonerc")
+        with open(settings, "w", encoding="utf-8") as f:
+            # It speaks from 127.0.0.1 whatever it is bound to, so that is where it is.
+            f.write(LINPHONE.format(ip="127.0.0.1", sip_port=lab.ports(2), user=user, rtp=rtp,
+                                    rtp_end=rtp + 18, server=lab.pbx, number=number))
+        env = dict(os.environ, HOME=self.dir, XDG_CONFIG_HOME=self.dir, XDG_DATA_HOME=self.dir)
+        self.job = lab.job("linphone" + number, ["linphonec", "-c", settings, "-d", "0"], env=env,
+                           stdin=subprocess.PIPE)
+        for line in ("soundcard use files", f"record {self.ear}",
+                     f"play {os.path.join(self.dir, 'tone.wav')}"):
+            self.tell(line)
+
+    def tell(self, line):
+        self.job.process.stdin.write(line.encode() + b"\n")
+        self.job.process.stdin.flush()
+
+    def call(self, number):
+        self.tell(f"call sip:{number}@pbx.test")
+        self.lab.until(lambda: "Media streams established" in self.job.text(), 15,
+                       f"phone {self.number} talks")
+
+    def has_recorded(self, size):
+        """The record is whole, with its header, when the call is over."""
+        self.lab.until(lambda: os.path.exists(self.ear) and os.path.getsize(self.ear) >= size, 15,
+                       f"phone {self.number} records")
+
+    def hears(self, other, seconds=15):
+        def there():
+            return heard(self.ear, [other.hertz])[other.hertz] > 0.02
+        self.lab.until(there, seconds, f"phone {self.number} hears {other.hertz} Hz")
+        own = heard(self.ear, [self.hertz])[self.hertz]
+        if own > 0.01:
+            raise Fail(f"phone {self.number} hears itself: level {own:.3f}")

@@ -37,20 +37,24 @@ static void nothing(struct play *p)
     quiet(p, only);
 }
 
-static void number(struct play *p, struct str name, struct str op, struct str want)
+static void compare(struct play *p, struct str name, uint64_t got, struct str op, struct str want)
 {
-    uint64_t got;
     bool ok = false;
-    if (count_get(p, name, &got)) {
-        play_fail(p, &p->st->line, "there is no number " STR_FMT, STR_ARG(name));
-        return;
-    }
     struct str text = ua_text(&p->w, "%llu", (unsigned long long)got);
     if (!field_compare(text, op, want, &ok))
         play_fail(p, &p->st->line, "what is " STR_FMT "?", STR_ARG(op));
     else if (!ok)
         play_fail(p, &p->st->line, STR_FMT ": expected " STR_FMT " " STR_FMT ", got " STR_FMT,
                   STR_ARG(name), STR_ARG(op), STR_ARG(want), STR_ARG(text));
+}
+
+static void number(struct play *p, struct str name, struct str op, struct str want)
+{
+    uint64_t got;
+    if (count_get(p, name, &got))
+        play_fail(p, &p->st->line, "there is no number " STR_FMT, STR_ARG(name));
+    else
+        compare(p, name, got, op, want);
 }
 
 /* expect clean: nothing of any call is left. */
@@ -63,9 +67,13 @@ static void clean(struct play *p)
         number(p, str_z(names[i]), STR("="), STR("0"));
 }
 
+/* The stream of a party's latest call, or the one whose RTP goes to ADDRESS:PORT. */
 static struct world_stream *stream_of(struct play *p, struct str name)
 {
     struct ua *ua = play_ua(p, name);
+    struct addr to;
+    if (!ua && addr_parse_port(&to, name) == 0)
+        return world_stream_to(&p->w, &to);
     if (!ua || !ua->call) {
         play_fail(p, &p->st->line, STR_FMT " has no call", STR_ARG(name));
         return NULL;
@@ -102,19 +110,36 @@ static void none(struct play *p)
     }
 }
 
-/* expect api METHOD contains TEXT */
+/* expect stream NAME timeout|receiving|sending OP N */
+static void stream(struct play *p)
+{
+    struct world_stream *s = p->n_words == 6 ? stream_of(p, p->word[2]) : NULL;
+    if (!s) {
+        play_fail(p, &p->st->line, "expect stream NAME timeout|receiving|sending OP N");
+        return;
+    }
+    struct str what = p->word[3];
+    uint64_t got = str_eq(what, STR("timeout"))     ? s->timeout_ms
+                   : str_eq(what, STR("receiving")) ? s->receiving
+                                                    : s->sending;
+    compare(p, what, got, p->word[4], p->word[5]);
+}
+
+/* expect api METHOD [PARAMS] contains TEXT */
 static void api(struct play *p)
 {
     size_t cap = 256 * 1024;
     struct buf b;
+    int at = p->n_words == 6 ? 4 : 3;
     buf_init(&b, arena_take(&p->w.arena, cap), cap);
-    struct str request =
-        ua_text(&p->w, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" STR_FMT "\",\"params\":{}}",
-                STR_ARG(p->word[2]));
+    struct str params = at == 4 ? p->word[3] : STR("{}");
+    struct str request = ua_text(
+        &p->w, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" STR_FMT "\",\"params\":" STR_FMT "}",
+        STR_ARG(p->word[2]), STR_ARG(params));
     world_api(&p->w, request, &b);
     bool ok = false;
-    if (p->n_words != 5 || !field_compare(buf_str(&b), p->word[3], p->word[4], &ok))
-        play_fail(p, &p->st->line, "expect api METHOD contains TEXT");
+    if (p->n_words != at + 2 || !field_compare(buf_str(&b), p->word[at], p->word[at + 1], &ok))
+        play_fail(p, &p->st->line, "expect api METHOD [PARAMS] contains TEXT");
     else if (!ok)
         play_fail(p, &p->st->line, "the API said " STR_FMT, STR_ARG(buf_str(&b)));
 }
@@ -130,6 +155,8 @@ void expect_statement(struct play *p)
         cdr_statement(p);
     else if (str_eq(what, STR("media")))
         media(p, 2, true);
+    else if (str_eq(what, STR("stream")))
+        stream(p);
     else if (str_eq(what, STR("api")) && p->n_words > 2)
         api(p);
     else if (str_eq(what, STR("no")) && p->n_words > 2)

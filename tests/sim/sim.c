@@ -30,25 +30,36 @@ struct sim {
     uint64_t restarts, links;
 };
 
-static const char config_head[] =
-    "sip:\n"
-    "  domain: pbx.test\n"
-    "  listen: [\"udp:127.0.0.104:5060\", \"tcp:127.0.0.104:5060\"]\n"
-    "media: {address: 127.0.0.104, ports: 20000-20199, rtp_timeout: 20, hold_timeout: 60}\n"
-    "trunk: {options_interval: 60}\n"
-    "limits: {requests_per_second: 0, calls: 200, transactions: 4000, dialogs: 1000,"
-    " registrations: 100, call_histories: 20}\n"
-    "log: {level: error}\n"
-    "trunks:\n  - {name: kt, uri: \"sip:127.0.0.77:5080\"}\n"
-    "routes:\n"
-    "  - {match: \"^0[0-9]+$\", to: \"trunk:kt\"}\n"
-    "extensions:\n";
+static const char config_tail[] = "trunk: {options_interval: 60}\n"
+                                  "log: {level: error}\n"
+                                  "trunks:\n  - {name: kt, uri: \"sip:127.0.0.77:5080\"}\n"
+                                  "routes:\n"
+                                  "  - {match: \"^0[0-9]+$\", to: \"trunk:kt\"}\n"
+                                  "extensions:\n";
 
-static struct str config_of(struct sim *s, unsigned phones)
+/* Some worlds have short tempers, few ports or little room. */
+static struct str config_of(struct sim *s, struct rand *r, unsigned phones)
 {
     struct buf b;
+    bool few_ports = rand_below(r, 6) == 0, few_calls = rand_below(r, 6) == 0;
+    unsigned ports = few_ports ? 4 + 4 * (unsigned)rand_below(r, 3) : 400;
+    unsigned calls = few_calls ? 2 + (unsigned)rand_below(r, 3) : 200;
     buf_init(&b, s->config, sizeof(s->config));
-    buf_z(&b, config_head);
+    buf_printf(&b,
+               "sip:\n  domain: pbx.test\n"
+               "  listen: [\"udp:127.0.0.104:5060\", \"tcp:127.0.0.104:5060\"]\n"
+               "  timers: {adaptive_t1: %s, invite_timeout: %u, bye_timeout: %u}\n",
+               rand_below(r, 3) ? "false" : "true", 5 + (unsigned)rand_below(r, 50),
+               rand_below(r, 4) ? 32 : 2 + (unsigned)rand_below(r, 40));
+    buf_printf(&b,
+               "media: {address: 127.0.0.104, ports: 20000-%u, rtp_timeout: 20,"
+               " hold_timeout: 60}\n",
+               20000 + ports - 1);
+    buf_printf(&b,
+               "limits: {requests_per_second: %u, calls: %u, transactions: %u, dialogs: 1000,"
+               " registrations: 100, call_histories: 20}\n",
+               rand_below(r, 6) ? 0 : 5, calls, rand_below(r, 8) ? 4000 : 64);
+    buf_z(&b, config_tail);
     for (unsigned i = 0; i < phones; i++)
         buf_printf(&b, "  - {number: \"10%02u\", password: \"pw-%u\", did: [\"070000010%02u\"]}\n",
                    i, i, i);
@@ -154,7 +165,7 @@ static int build(struct sim *s, uint64_t seed)
     s->seed = seed;
     s->faithful = rand_below(&r, 4) == 0;
     struct world_conf conf = {
-        .config = config_of(s, phones), .seed = seed, .name = STR("sim"), .level = TRACE_ERROR};
+        .config = config_of(s, &r, phones), .seed = seed, .name = STR("sim"), .level = TRACE_ERROR};
     if (world_init(&s->w, &conf))
         return -1;
     s->w.dump = s->verbose;

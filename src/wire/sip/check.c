@@ -144,15 +144,16 @@ static enum sip_verdict check_call_id(struct sip_msg *m, struct str value, bool 
 }
 
 /* A number of at most nine digits without the care that num_u64() takes for longer ones. */
-static int number(uint64_t *ret, struct str s, uint64_t max)
+static inline int number(uint64_t *ret, struct str s, uint32_t max)
 {
-    uint64_t v = 0;
     if (s.n == 0 || s.n > 9)
         return num_u64(ret, s, max);
-    for (size_t i = 0; i < s.n; i++) {
-        if (!lex_is(s.p[i], LEX_DIGIT))
+    uint32_t v = 0;
+    for (const char *p = s.p, *end = p + s.n; p < end; p++) {
+        uint32_t digit = (unsigned char)(*p - '0');
+        if (digit > 9)
             return -EINVAL;
-        v = v * 10 + (uint64_t)(s.p[i] - '0');
+        v = v * 10 + digit;
     }
     if (v > max)
         return -ERANGE;

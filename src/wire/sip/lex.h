@@ -80,9 +80,12 @@ static inline const char *lex_host(const char *p, const char *end)
 /* p is behind the ':'; returns behind the digits of a port from 1 to 65535. */
 static inline const char *lex_port(const char *p, const char *end, uint16_t *ret)
 {
-    uint32_t v = 0;
-    for (; p < end && (unsigned char)(*p - '0') <= 9 && v <= 65535; p++)
-        v = v * 10 + (uint32_t)(*p - '0');
+    const char *five = end - p > 5 ? p + 5 : end;
+    uint32_t v = 0, digit;
+    for (; p < five && (digit = (unsigned char)(*p - '0')) <= 9; p++)
+        v = v * 10 + digit;
+    for (; p < end && v <= 65535 && (digit = (unsigned char)(*p - '0')) <= 9; p++)
+        v = v * 10 + digit;
     if (v == 0 || v > 65535)
         return NULL;
     *ret = (uint16_t)v;

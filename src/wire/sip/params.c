@@ -44,6 +44,14 @@ static inline struct str take_before(struct str *rest, size_t at)
 
 bool sip_list_next(struct str *rest, struct str *ret)
 {
+    /* Mostly the last value, already trimmed. */
+    struct str s = *rest;
+    if (s.n && !lex_is(s.p[0], LEX_SPACE) && !lex_is(s.p[s.n - 1], LEX_SPACE) &&
+        !memchr(s.p, ',', s.n)) {
+        *ret = s;
+        *rest = str_of(s.p + s.n, 0);
+        return true;
+    }
     while (rest->n) {
         struct str value = take_before(rest, find_outside(*rest, ',', true));
         if (value.n) {

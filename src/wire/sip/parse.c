@@ -22,7 +22,6 @@ static void refuse(struct sip_msg *m, enum sip_verdict v, const char *at, struct
 /* The first ':', space or control character at or after p, or end: where a header name stops. */
 static inline const char *find_name_end(const char *p, const char *end)
 {
-    p = span_name(p, end);
     while (p < end && *p != ':' && (unsigned char)*p > ' ')
         p++;
     return p;
@@ -67,15 +66,11 @@ static inline bool is_blank(char c)
 }
 
 /* The logical line in which p is, folds included when `folds`. */
-static inline __attribute__((always_inline)) struct line line_take(const char *p, const char *end,
-                                                                   bool folds)
+static struct line line_take(const char *p, const char *end, bool folds)
 {
     struct line l = {end, NULL, false};
     for (;;) {
         p = find_control(p, end);
-        /* Nearly always CRLF and the name of the next field. */
-        if (end - p > 2 && memcmp(p, "\r\n", 2) == 0 && (unsigned char)p[2] > ' ')
-            return (struct line){p, p + 2, l.odd};
         if (p == end)
             return l;
         const char *next = line_end(p, end);
@@ -199,8 +194,10 @@ static inline enum sip_verdict take_field(struct pass *s, struct str name, struc
                                           enum sip_hdr_id id)
 {
     struct sip_msg *m = s->m;
-    struct sip_hdr *h = &m->hdr[m->n_hdrs];
-    uint16_t i = ++m->n_hdrs;
+    size_t n = m->n_hdrs;
+    struct sip_hdr *h = &m->hdr[n];
+    uint16_t i = (uint16_t)(n + 1);
+    m->n_hdrs = i;
     h->name = name;
     h->value = value;
     h->id = (uint16_t)id;
@@ -230,8 +227,8 @@ static inline struct str trim_value(const char *p, const char *stop)
     return lex_str(p, stop);
 }
 
-/* One header field; s->p is at its name. False when the bytes end here or the index is full. */
-static inline bool parse_field(struct pass *s)
+/* Any header field; s->p is at its name. False when the bytes end here or the index is full. */
+static __attribute__((noinline)) bool parse_field(struct pass *s)
 {
     struct sip_msg *m = s->m;
     const char *start = s->p;
@@ -243,9 +240,8 @@ static inline bool parse_field(struct pass *s)
     }
     s->p = l.next;
     /* The end of the line stops it, at the latest. */
-    if (*p != ':')
-        while (is_blank(*p))
-            p++;
+    while (is_blank(*p))
+        p++;
     struct str name = lex_str(start, stop);
     enum sip_hdr_id id = names_find(name, (size_t)(s->end - start));
     if (*p != ':' || (id == SIP_H_OTHER && !sip_is_token(name)) ||
@@ -267,6 +263,39 @@ static inline bool parse_field(struct pass *s)
         refuse(m, v, value.p, name);
     return true;
 }
+
+#ifdef __SSE2__
+/* The usual field: a known name of at most 16 bytes, a colon, perhaps one space, a value that is
+ * not empty, CRLF, no fold. False, and nothing is done, for any other. */
+static inline bool parse_usual(struct pass *s)
+{
+    struct sip_msg *m = s->m;
+    const char *start = s->p, *end = s->end;
+    if (end - start < 64 || m->n_hdrs == SIP_MAX_HEADERS)
+        return false;
+    size_t n = span_name_short(start);
+    const char *p = start + n;
+    enum sip_hdr_id id = names_find(str_of(start, n), 64);
+    if (*p != ':' || id == SIP_H_OTHER)
+        return false;
+    p += p[1] == ' ' ? 2 : 1;
+    const char *stop = span_text(p, end);
+    if (end - stop < 3 || memcmp(stop, "\r\n", 2) != 0 || is_blank(stop[2]))
+        return false;
+    if (lex_is(*p, LEX_SPACE) || lex_is(stop[-1], LEX_SPACE))
+        return false;
+    s->p = stop + 2;
+    enum sip_verdict v = take_field(s, str_of(start, n), lex_str(p, stop), id);
+    if (v)
+        refuse(m, v, p, str_of(start, n));
+    return true;
+}
+#else
+static inline bool parse_usual(struct pass *s)
+{
+    return false;
+}
+#endif
 
 /* RFC 3261 8.1.1; Max-Forwards may miss, RFC 2543 did not have to send it. */
 static void check_mandatory(struct sip_msg *m)
@@ -351,8 +380,13 @@ enum sip_verdict sip_msg_parse(struct sip_msg *m, const char *bytes, size_t n, b
     }
     bool more = parse_start(&s);
     const char *body = NULL;
-    while (more && !(body = line_end(s.p, s.end)))
-        more = parse_field(&s);
+    while (more && !body) {
+        while (parse_usual(&s))
+            continue;
+        body = line_end(s.p, s.end);
+        if (!body)
+            more = parse_field(&s);
+    }
     clear_absent(m);
     if (body) {
         check_mandatory(m);

@@ -71,23 +71,19 @@ static inline const char *span_text(const char *p, const char *end)
     for (; end - p >= 32; p += 32) {
         unsigned low = (unsigned)_mm_movemask_epi8(span_at_most(span_load(p), '\r'));
         unsigned high = (unsigned)_mm_movemask_epi8(span_at_most(span_load(p + 16), '\r'));
-        if (low | high)
-            return p + __builtin_ctz(low | high << 16);
+        low |= high << 16;
+        if (low)
+            return p + (unsigned)__builtin_ctz(low);
     }
     return p;
 }
 
-/* Behind the bytes at p above SP that are no colon, or somewhere among the last fifteen. */
-static inline const char *span_name(const char *p, const char *end)
+/* How many of the sixteen bytes at p are above SP and no colon, up to the first that is not. */
+static inline unsigned span_name_short(const char *p)
 {
-    for (; end - p >= 16; p += 16) {
-        __m128i x = span_load(p);
-        __m128i stop = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8(':')), span_at_most(x, ' '));
-        unsigned hits = (unsigned)_mm_movemask_epi8(stop);
-        if (hits)
-            return p + __builtin_ctz(hits);
-    }
-    return p;
+    __m128i x = span_load(p);
+    __m128i stop = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8(':')), span_at_most(x, ' '));
+    return (unsigned)__builtin_ctz((unsigned)_mm_movemask_epi8(stop) | 1U << 16);
 }
 #else
 static inline const char *span_plain(const char *p, const char *end)
@@ -100,10 +96,6 @@ static inline const char *span_text(const char *p, const char *end)
     return p;
 }
 
-static inline const char *span_name(const char *p, const char *end)
-{
-    return p;
-}
 #endif
 
 #endif

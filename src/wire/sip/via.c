@@ -20,40 +20,35 @@ static const char *slash_scan(const char *p, const char *end)
     return p < end && *p == '/' ? p + 1 : NULL;
 }
 
-/* sent-protocol; the version is not judged here: the start line's decides (RFC 4475 3.1.2.16). */
+/* sent-protocol and the white space behind it; the version is not judged here: the start line's
+ * decides (RFC 4475 3.1.2.16). */
 static const char *proto_scan(const char *p, const char *end, struct sip_via *ret)
 {
-    if (end - p > 12 && memcmp(p, "SIP/2.0/UDP ", 12) == 0) {
-        ret->proto = str_of(p + 8, 3);
-        return p + 11;
-    }
-    if (end - p > 8 && memcmp(p, "SIP/2.0/", 8) == 0)
-        return word_scan(p + 8, end, &ret->proto);
     struct str skip;
     p = word_scan(p, end, &skip);
     p = p ? slash_scan(p, end) : NULL;
     p = p ? word_scan(p, end, &skip) : NULL;
     p = p ? slash_scan(p, end) : NULL;
-    return p ? word_scan(p, end, &ret->proto) : NULL;
+    p = p ? word_scan(p, end, &ret->proto) : NULL;
+    const char *q = p ? lex_ws(p, end) : p;
+    return q > p ? q : NULL;
 }
 
-static const char *sent_by_scan(const char *p, const char *end, struct sip_via *ret)
+/* p is at the host. */
+static inline const char *sent_by_scan(const char *p, const char *end, struct sip_via *ret)
 {
-    const char *start = lex_ws(p, end);
-    if (start == p)
-        return NULL;
-    const char *q = lex_host(start, end);
+    const char *q = lex_host(p, end);
     if (!q)
         return NULL;
-    ret->host = lex_str(start, q);
-    p = lex_ws(q, end);
+    ret->host = lex_str(p, q);
+    p = q < end && *q != ';' ? lex_ws(q, end) : q;
     if (p < end && *p == ':') {
         q = lex_port(lex_ws(p + 1, end), end, &ret->port);
         if (!q) {
             ret->host = STR_NONE;
             return NULL;
         }
-        p = lex_ws(q, end);
+        p = q < end && *q != ';' ? lex_ws(q, end) : q;
     }
     ret->whole.n = (size_t)(q - ret->whole.p);
     return p;
@@ -110,7 +105,12 @@ const char *via_scan(const char *p, const char *end, struct sip_via *ret)
     *ret = via_none;
     p = lex_ws(p, end);
     ret->whole.p = p;
-    p = proto_scan(p, end, ret);
+    if (end - p > 12 && memcmp(p, "SIP/2.0/UDP ", 12) == 0) {
+        ret->proto = str_of(p + 8, 3);
+        p = lex_ws(p + 12, end);
+    } else {
+        p = proto_scan(p, end, ret);
+    }
     p = p ? sent_by_scan(p, end, ret) : NULL;
     if (!p || p == end)
         return p;
