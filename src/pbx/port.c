@@ -19,8 +19,19 @@ static void order(struct pbx *p, struct port_stock *s, enum addr_family family, 
 
 void port_init(struct pbx *p, struct port_stock *s)
 {
-    enum addr_family family = (enum addr_family)p->config->media.address.family;
-    order(p, s, family, FIRST_ORDER);
+    const struct addr *bound = &p->config->media.address;
+    if (!addr_is_any(bound)) {
+        order(p, s, (enum addr_family)bound->family, FIRST_ORDER);
+        return;
+    }
+    /* Open to all: one stock for each family that peers can come from. */
+    bool wanted[2] = {false, false};
+    for (unsigned i = 0; i < p->n_listeners; i++)
+        wanted[index_of((enum addr_family)p->listener[i].bound.family)] = true;
+    if (wanted[0])
+        order(p, s, ADDR_V4, FIRST_ORDER);
+    if (wanted[1])
+        order(p, s, ADDR_V6, FIRST_ORDER);
 }
 
 uint16_t port_take(struct pbx *p, struct port_stock *s, enum addr_family family, uint32_t owner,
