@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "app/cmd.h"
@@ -14,8 +15,10 @@
 #include "base/num.h"
 #include "io/ctl_client.h"
 
-#define DEFAULT_SOCKET "var/ringdown.sock"
-#define PATIENCE_MS    10000
+/* Where `./dev run` and where the Debian package's service put it. */
+#define LOCAL_SOCKET  "var/ringdown.sock"
+#define SYSTEM_SOCKET "/run/ringdown/ringdown.sock"
+#define PATIENCE_MS   10000
 
 /* word, method, the parameters it takes by position ("!" must be given), help */
 static const struct {
@@ -43,7 +46,9 @@ static void help(void)
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         printf("  %-14s %s\n", words[i].word, words[i].text);
     puts("\n"
-         "  -s, --socket SOCKET  the control socket (var/ringdown.sock, or RINGDOWN_CTL)\n"
+         "  -s, --socket SOCKET  the control socket; without it RINGDOWN_CTL, else the first\n"
+         "                       there is of " LOCAL_SOCKET " and\n"
+         "                       " SYSTEM_SOCKET "\n"
          "      --json           the answer as JSON\n"
          "\n"
          "Exit status: 0 done, 1 refused or nobody there, 2 wrong usage.");
@@ -78,7 +83,8 @@ static int show(const char *word, const char *text, bool as_json)
     json_t *result = json_object_get(reply, "result");
     int status = CMD_OK;
     if (error) {
-        fprintf(stderr, "ringdown ctl: %s\n", json_string_value(json_object_get(error, "message")));
+        fprintf(stderr, "ringdown ctl: %s: %s\n", word,
+                json_string_value(json_object_get(error, "message")));
         status = CMD_FAILED;
     } else if (!result) {
         fprintf(stderr, "ringdown ctl: unintelligible answer\n");
@@ -113,12 +119,23 @@ static int ask(const char *socket, size_t word, json_t *params, bool as_json)
         return cmd_usage("ctl", "an argument is too long");
     int err = ctl_client_ask(socket, buf_str(&text), PATIENCE_MS, &answer, &n);
     if (err) {
-        fprintf(stderr, "ringdown ctl: %s: %s\n", socket, uv_strerror(err));
+        bool nobody = err == -ENOENT || err == -ECONNREFUSED;
+        fprintf(stderr, "ringdown ctl: %s: %s%s\n", socket, uv_strerror(err),
+                nobody ? "; is `ringdown serve` running?" : "");
         return CMD_FAILED;
     }
     int status = show(words[word].word, answer, as_json);
     mem_free(answer);
     return status;
+}
+
+static const char *default_socket(void)
+{
+    const char *socket = getenv("RINGDOWN_CTL");
+    if (socket)
+        return socket;
+    bool system_only = access(LOCAL_SOCKET, F_OK) != 0 && access(SYSTEM_SOCKET, F_OK) == 0;
+    return system_only ? SYSTEM_SOCKET : LOCAL_SOCKET;
 }
 
 int cmd_ctl(int argc, char **argv)
@@ -127,10 +144,9 @@ int cmd_ctl(int argc, char **argv)
                                             {"json", no_argument, NULL, 'j'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
-    const char *socket = getenv("RINGDOWN_CTL");
+    const char *socket = default_socket();
     bool as_json = false;
     int c;
-    socket = socket ? socket : DEFAULT_SOCKET;
     while ((c = getopt_long(argc, argv, "s:jh", options, NULL)) != -1) {
         if (c == 'h') {
             help();
@@ -141,10 +157,10 @@ int cmd_ctl(int argc, char **argv)
         else if (c == 'j')
             as_json = true;
         else
-            return CMD_USAGE;
+            return cmd_usage("ctl", "unknown option");
     }
     if (optind == argc)
-        return cmd_usage("ctl", "what?");
+        return cmd_usage("ctl", "a word is needed");
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         if (strcmp(argv[optind], words[i].word) != 0)
             continue;

@@ -24,7 +24,7 @@ static const char template[] =
     "# those not given here have their defaults.\n"
     "\n"
     "sip:\n"
-    "  # domain: pbx.example.com          # what stands behind the @; default: the first address\n"
+    "  # domain: pbx.example.com          # what stands behind the @; default: ringdown\n"
     "  listen: [\"udp:0.0.0.0:5060\", \"tcp:0.0.0.0:5060\"]\n"
     "  # external: 203.0.113.7            # the public address when this is behind NAT\n"
     "\n"

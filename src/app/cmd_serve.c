@@ -81,7 +81,7 @@ int cmd_serve(int argc, char **argv)
         else if (c == 'p')
             phones = true;
         else
-            return CMD_USAGE;
+            return cmd_usage("serve", "unknown option");
     }
     if (optind < argc)
         return cmd_usage("serve", "no such argument");

@@ -1,5 +1,6 @@
 #include "app/ctl_print.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -58,6 +59,8 @@ static const struct {
       {"ended_by", "ENDED BY"},
       {"q850_cause", "CAUSE"},
       {"talk_ms", "TALK ms"}}},
+    /* the list within `ctl timers` */
+    {"timers", {{"timer", "TIMER"}, {"method", "METHOD"}, {"due_ms", "DUE IN ms"}}},
 };
 
 static void text_of(const char *key, const json_t *v, char *out, size_t cap)
@@ -80,12 +83,23 @@ static void text_of(const char *key, const json_t *v, char *out, size_t cap)
     }
 }
 
+/* The last column is not padded: no line ends in blanks. */
+static void print_cell(const char *text, size_t width, bool last)
+{
+    if (last)
+        printf("%s\n", text);
+    else
+        printf("%-*s  ", (int)width, text);
+}
+
 static void print_table(size_t which, const json_t *list)
 {
-    size_t width[MAX_COLUMNS] = {0}, i;
+    size_t width[MAX_COLUMNS] = {0}, columns = 0, i;
     const json_t *row;
     char text[512];
-    for (size_t c = 0; c < MAX_COLUMNS && tables[which].column[c].key; c++) {
+    while (columns < MAX_COLUMNS && tables[which].column[columns].key)
+        columns++;
+    for (size_t c = 0; c < columns; c++) {
         width[c] = strlen(tables[which].column[c].title);
         json_array_foreach(list, i, row)
         {
@@ -93,18 +107,28 @@ static void print_table(size_t which, const json_t *list)
             text_of(key, json_object_get(row, key), text, sizeof(text));
             width[c] = strlen(text) > width[c] ? strlen(text) : width[c];
         }
-        printf("%-*s  ", (int)width[c], tables[which].column[c].title);
     }
-    putchar('\n');
+    for (size_t c = 0; c < columns; c++)
+        print_cell(tables[which].column[c].title, width[c], c + 1 == columns);
     json_array_foreach(list, i, row)
     {
-        for (size_t c = 0; c < MAX_COLUMNS && tables[which].column[c].key; c++) {
+        for (size_t c = 0; c < columns; c++) {
             const char *key = tables[which].column[c].key;
             text_of(key, json_object_get(row, key), text, sizeof(text));
-            printf("%-*s  ", (int)width[c], text);
+            print_cell(text, width[c], c + 1 == columns);
         }
-        putchar('\n');
     }
+}
+
+/* Prints `list` as the table of that name, if there is one. */
+static bool put_table(const char *name, const json_t *list)
+{
+    for (size_t i = 0; json_is_array(list) && i < ARRAY_LEN(tables); i++)
+        if (strcmp(tables[i].word, name) == 0) {
+            print_table(i, list);
+            return true;
+        }
+    return false;
 }
 
 static void print_trace(const json_t *result)
@@ -127,6 +151,23 @@ static void print_trace(const json_t *result)
     }
 }
 
+static void print_object(const json_t *object, int depth);
+
+static void print_list(const char *key, const json_t *list, int depth)
+{
+    const json_t *item;
+    char text[512];
+    size_t i;
+    json_array_foreach(list, i, item)
+    {
+        text_of(key, item, text, sizeof(text));
+        if (json_is_object(item))
+            print_object(item, depth + 1);
+        else
+            printf("%*s%-*s %s\n", depth * 2, "", 24, key, text);
+    }
+}
+
 static void print_object(const json_t *object, int depth)
 {
     const char *key;
@@ -138,16 +179,8 @@ static void print_object(const json_t *object, int depth)
             printf("%*s%s\n", depth * 2, "", key);
             print_object(v, depth + 1);
         } else if (json_is_array(v)) {
-            size_t i;
-            const json_t *item;
-            json_array_foreach(v, i, item)
-            {
-                text_of(key, item, text, sizeof(text));
-                if (json_is_object(item))
-                    print_object(item, depth + 1);
-                else
-                    printf("%*s%-*s %s\n", depth * 2, "", 24, key, text);
-            }
+            if (!put_table(key, v))
+                print_list(key, v, depth);
         } else {
             text_of(key, v, text, sizeof(text));
             printf("%*s%-*s %s\n", depth * 2, "", 24, key, text);
@@ -157,11 +190,8 @@ static void print_object(const json_t *object, int depth)
 
 void ctl_print(const char *word, const json_t *result)
 {
-    for (size_t i = 0; i < ARRAY_LEN(tables); i++)
-        if (strcmp(tables[i].word, word) == 0) {
-            print_table(i, result);
-            return;
-        }
+    if (put_table(word, result))
+        return;
     if (strcmp(word, "trace") == 0)
         print_trace(result);
     else

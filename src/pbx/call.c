@@ -308,7 +308,7 @@ static void rx_cancelled(struct pbx *p, struct leg *leg, const struct sip_out *o
 {
     struct call *call = call_find(p, leg->call);
     if (!o->ended) { /* of a re-INVITE: the other leg's goes on and its answer is acknowledged */
-        leg->reinvite = 0;
+        bridge_reinvite_done(p, leg);
         return;
     }
     struct call_ending e = {.by = CALL_BY_CALLER, .status = 487, .except = leg};
@@ -405,6 +405,9 @@ void call_rx(struct pbx *p, const struct sip_out *o)
         break;
     case SIP_OUT_ENDED:
         rx_ended(p, leg, o);
+        break;
+    case SIP_OUT_RESPONSE: /* our BYE was challenged; unanswered, the session ends by itself */
+        (void)trunk_answers(p, leg, o);
         break;
     default:
         break;

@@ -47,10 +47,11 @@ struct leg {
     bool ack_waits; /* its 2xx held an offer: the ACK waits for the answer */
     uint8_t n_streams;
     struct leg_stream stream[LEG_MAX_STREAMS];
-    uint64_t sdp_id, sdp_version;
+    uint64_t sdp_id, sdp_version, sdp_hash; /* of the last description that it was sent */
     struct flow flow;
     uint16_t status;   /* last response of a callee */
     handle_t reinvite; /* a re-INVITE of this leg that waits for the other one: its transaction */
+    struct str offer;  /* owned: the description in it, which counts if it is accepted */
     /* Point into the call's configuration snapshot. */
     const struct config_extension *extension;
     const struct config_trunk *trunk;
@@ -75,6 +76,7 @@ struct call {
     bool late_offer;  /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
     bool early_media; /* 183 with SDP went to the caller */
     bool rang;        /* 180 went to the caller */
+    bool expires;     /* the caller's INVITE ends (487) before our own patience does */
     handle_t leg[CALL_MAX_LEGS]; /* [0]: the caller */
     handle_t winner;
     handle_t tag; /* history */
@@ -168,6 +170,8 @@ struct str leg_codec_name(struct pbx *p, const struct sdp *sdp);
 /* ---- bridge.c -------------------------------------------------------------------------------- */
 void bridge_link(struct pbx *p, struct leg *a, struct leg *b);
 void bridge_timeout(struct pbx *p, struct call *call);
+/* The re-INVITE of the leg is over, one way or the other. */
+void bridge_reinvite_done(struct pbx *p, struct leg *leg);
 void bridge_reinvite(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_answered(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_failed(struct pbx *p, struct leg *leg, const struct sip_out *o);
@@ -182,6 +186,10 @@ bool trunk_answers(struct pbx *p, struct leg *leg, const struct sip_out *o);
 /* Appends the end-to-end header fields of m that are neither ours to write nor hop by hop. Returns
  * the new count, at most cap. */
 unsigned carry_fields(const struct sip_msg *m, struct sip_field *field, unsigned n, unsigned cap);
+/* The same for an INVITE from outside, without what makes a phone answer by itself: nobody outside
+ * may listen into a room. */
+unsigned carry_fields_inward(const struct sip_msg *m, struct sip_field *field, unsigned n,
+                             unsigned cap);
 
 /* ---- cdr.c ----------------------------------------------------------------------------------- */
 void cdr_start(struct pbx *p, struct call *call);

@@ -44,6 +44,28 @@ static bool hop_by_hop(struct str name)
     return false;
 }
 
+static bool asks_to_answer(const struct sip_field *f)
+{
+    static const struct str names[] = {STR_INIT("Answer-Mode"), STR_INIT("Priv-Answer-Mode"),
+                                       STR_INIT("P-Auto-Answer"), STR_INIT("Auto-Answer")};
+    if (f->id == SIP_H_ALERT_INFO || f->id == SIP_H_CALL_INFO)
+        return str_ifind(f->value, STR("answer")) >= 0 || str_ifind(f->value, STR("intercom")) >= 0;
+    for (unsigned i = 0; f->id == SIP_H_OTHER && i < ARRAY_LEN(names); i++)
+        if (str_ieq(f->name, names[i]))
+            return true;
+    return false;
+}
+
+unsigned carry_fields_inward(const struct sip_msg *m, struct sip_field *field, unsigned n,
+                             unsigned cap)
+{
+    unsigned end = carry_fields(m, field, n, cap);
+    for (unsigned i = n; i < end; i++)
+        if (!asks_to_answer(&field[i]))
+            field[n++] = field[i];
+    return n;
+}
+
 unsigned carry_fields(const struct sip_msg *m, struct sip_field *field, unsigned n, unsigned cap)
 {
     for (unsigned i = 0; i < m->n_hdrs && n < cap; i++) {

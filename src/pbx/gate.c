@@ -174,7 +174,8 @@ static void challenge(struct pbx *p, const struct sip_out *o, bool stale)
     struct sip_field field[DIGEST_ALG_COUNT];
     bool registering = o->msg->method == SIP_REGISTER;
     buf_init(&b, mem, sizeof(mem));
-    unsigned n = auth_server_challenge(p->gate->auth, p->now, stale, &b, value);
+    struct auth_source who = {.now = p->now, .ip = o->flow.peer};
+    unsigned n = auth_server_challenge(p->gate->auth, &who, stale, &b, value);
     if (quirk_has(o->msg, QUIRK_ONLY_MD5))
         n = only_md5(p->gate, value, n);
     for (unsigned i = 0; i < n; i++)
@@ -285,7 +286,8 @@ static struct gate_who by_digest(struct pbx *p, const struct sip_out *o)
         return nobody;
     }
     struct claim claim = claim_find(p, &cred);
-    v = auth_server_check(p->gate->auth, p->now, o->msg, &cred, claim.ha1);
+    struct auth_source who = {.now = p->now, .ip = o->flow.peer};
+    v = auth_server_check(p->gate->auth, &who, o->msg, &cred, claim.ha1);
     switch (v) {
     case AUTH_OK:
         break;

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "pbx/gate.h"
 #include "pbx/gate_int.h"
+#include "pbx/trunk.h"
 
 #define USERS 4096 /* a power of two */
 /* A user who is guessed at from many addresses: from so many failures on, each counts for more. */
@@ -212,7 +213,8 @@ uint32_t bans_failure(struct pbx *p, const struct addr *from, struct str user)
     const struct config_auth *auth = &p->config->auth;
     struct addr key = key_of(from);
     uint32_t user_failures = user_failure(p, b, user);
-    if (!auth->ban_after || config_nets_match(&auth->ban_never, from))
+    /* One phone behind a trunk's address must not cut off all that the trunk brings. */
+    if (!auth->ban_after || config_nets_match(&auth->ban_never, from) || trunk_has_addr(p, from))
         return 0;
     struct source *s = source_take(p, b, &key);
     if (p->now - s->last > auth->ban_max_ms * USEC_MS)

@@ -1,6 +1,7 @@
 /* A leg: where a dialog, its descriptions and its media streams meet. */
 #include "pbx/call_int.h"
 
+#include "base/hash.h"
 #include "wire/sip/multipart.h"
 
 struct leg *leg_find(struct pbx *p, handle_t h)
@@ -26,7 +27,7 @@ struct leg *leg_new(struct pbx *p, struct call *call, handle_t *ret)
 void leg_free(struct pbx *p, struct leg *leg)
 {
     leg_close_media(p, leg);
-    if (pbx_keep(p, &leg->call_id, STR_NONE))
+    if (pbx_keep(p, &leg->call_id, STR_NONE) || pbx_keep(p, &leg->offer, STR_NONE))
         BUG_ON(true); /* freeing cannot fail */
     slot_put(&p->calls->legs, slot_handle(&p->calls->legs, leg));
 }
@@ -166,6 +167,34 @@ int leg_open(struct pbx *p, struct leg *leg, const struct sdp *sdp, const struct
     return 0;
 }
 
+/* RFC 3264 section 8: the version grows with each change of what the party was told, and with
+ * nothing else. */
+static int write_versioned(struct pbx *p, struct leg *leg, const struct sdp *from,
+                           struct sdp_rewrite *rw, struct str *ret)
+{
+    static const struct hash_table unseeded;
+    size_t cap = 8192;
+    char *mem = arena_take(&p->turn, cap);
+    struct buf b;
+    if (!mem)
+        return -ENOMEM;
+    buf_init(&b, mem, cap);
+    rw->local.version = leg->sdp_version;
+    if (sdp_rewrite_build(&b, from, rw))
+        return -EMSGSIZE;
+    uint64_t hash = hash_str(&unseeded, buf_str(&b));
+    if (leg->sdp_hash && hash != leg->sdp_hash) {
+        rw->local.version = ++leg->sdp_version;
+        buf_init(&b, mem, cap);
+        if (sdp_rewrite_build(&b, from, rw))
+            return -EMSGSIZE;
+        hash = hash_str(&unseeded, buf_str(&b));
+    }
+    leg->sdp_hash = hash;
+    *ret = buf_str(&b);
+    return 0;
+}
+
 int leg_sdp_for(struct pbx *p, struct leg *leg, const struct sdp *from,
                 const struct sdp_choice *choice, struct str *ret)
 {
@@ -176,27 +205,20 @@ int leg_sdp_for(struct pbx *p, struct leg *leg, const struct sdp *from,
         return -EAGAIN;
     for (unsigned i = 0; i < n; i++) {
         if (is_refused(from, choice, i)) {
-            close_stream(p, &leg->stream[i]);
+            /* An answer ends the stream. An offer, which alone has formats to choose from, does
+             * not yet: if it is refused, all stays as it was (RFC 3261 14.1). */
+            if (!choice)
+                close_stream(p, &leg->stream[i]);
             continue;
         }
         streams[i].rtp = own;
         streams[i].rtp.port = leg->stream[i].port;
     }
-    struct sdp_rewrite rw = {
-        .local = {.session_id = leg->sdp_id, .version = leg->sdp_version++, .addr = own},
-        .choice = choice,
-        .stream = streams,
-        .n_streams = n};
-    size_t cap = 8192;
-    char *mem = arena_take(&p->turn, cap);
-    struct buf b;
-    if (!mem)
-        return -ENOMEM;
-    buf_init(&b, mem, cap);
-    if (sdp_rewrite_build(&b, from, &rw))
-        return -EMSGSIZE;
-    *ret = buf_str(&b);
-    return 0;
+    struct sdp_rewrite rw = {.local = {.session_id = leg->sdp_id, .addr = own},
+                             .choice = choice,
+                             .stream = streams,
+                             .n_streams = n};
+    return write_versioned(p, leg, from, &rw, ret);
 }
 
 /* ---- codecs ---------------------------------------------------------------------------------- */

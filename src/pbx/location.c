@@ -331,6 +331,9 @@ bool location_is_natted(const struct sip_msg *m, const struct flow *flow,
     bool source_inside = addr_is_private(&flow->peer) || addr_is_loopback(&flow->peer);
     if (addr_is_private(&there) && !source_inside)
         return true;
+    /* Its own machine: ours is not what it can mean. */
+    if (addr_is_any(&there) || (addr_is_loopback(&there) && !addr_is_loopback(&flow->peer)))
+        return true;
     /* A contact at the phone itself is out of reach; one elsewhere is meant. */
     return rewritten && (addr_ip_eq(&there, &sent_by) || addr_is_private(&there));
 }

@@ -10,7 +10,8 @@
 #include "pbx/trunk.h"
 
 #define OUT_QUEUE 512
-#define OUT_LIMIT (1u << 20)
+#define OUT_LIMIT (1u << 24) /* a shutdown may end every call there can be */
+#define OUT_TICK  8192       /* a tick stops for the queue to be drained beyond so many */
 
 /* What the engine says in Supported and Allow: only what works. */
 static const char supported[] = "path";
@@ -173,40 +174,51 @@ static void put_exempt(struct sip_conf *conf, const struct addr *ip, uint8_t pre
 static void list_exempt(const struct config *config, struct sip_conf *conf)
 {
     const struct config_nets *never = &config->auth.ban_never;
-    struct sip_uri uri;
-    struct addr ip;
     for (uint32_t i = 0; i < never->n; i++)
         put_exempt(conf, &never->v[i].addr, never->v[i].bits);
     for (uint32_t i = 0; i < config->n_trunks; i++) {
         const struct config_trunk *t = &config->trunks[i];
-        if (sip_uri_parse(&uri, t->uri) == 0 && addr_parse(&ip, uri.host, 0) == 0)
-            put_exempt(conf, &ip, ip.family == ADDR_V4 ? 32 : 128);
         for (uint32_t k = 0; k < t->addresses.n; k++)
             put_exempt(conf, &t->addresses.v[k].addr, t->addresses.v[k].bits);
     }
 }
 
-static int make_core(struct pbx *p)
+static void fill_conf(const struct pbx *p, struct sip_conf *conf)
 {
     const struct config *config = p->config;
     const struct config_limits *limits = &config->limits;
-    struct sip_conf conf = {.timers = timers_of(config),
-                            .n_listeners = p->n_listeners,
-                            .local = p->local,
-                            .supported = supported,
-                            .supported_call = "",
-                            .allow = allowed,
-                            .max_txns = limits->transactions,
-                            .max_sessions = limits->dialogs,
-                            .max_dialogs = limits->dialogs + limits->dialogs / 4,
-                            .udp_max_bytes = config->sip.udp_max_bytes,
-                            .rate_per_s = limits->requests_per_second,
-                            .rate_burst = limits->requests_burst};
-    memcpy(conf.listener, p->listener, sizeof(conf.listener));
+    *conf = (struct sip_conf){.timers = timers_of(config),
+                              .n_listeners = p->n_listeners,
+                              .local = p->local,
+                              .supported = supported,
+                              .supported_call = "",
+                              .allow = allowed,
+                              .max_txns = limits->transactions,
+                              .max_sessions = limits->dialogs,
+                              .max_dialogs = limits->dialogs + limits->dialogs / 4,
+                              .udp_max_bytes = config->sip.udp_max_bytes,
+                              .rate_per_s = limits->requests_per_second,
+                              .rate_burst = limits->requests_burst};
+    memcpy(conf->listener, p->listener, sizeof(conf->listener));
     struct str host = config->sip.call_id_host.n ? config->sip.call_id_host : p->domain;
-    str_copy_z(conf.call_id_host, sizeof(conf.call_id_host), host);
-    str_copy_z(conf.server_name, sizeof(conf.server_name), config->sip.user_agent);
-    list_exempt(config, &conf);
+    str_copy_z(conf->call_id_host, sizeof(conf->call_id_host), host);
+    str_copy_z(conf->server_name, sizeof(conf->server_name), config->sip.user_agent);
+    list_exempt(config, conf);
+    if (p->trunks)
+        trunk_exempt(p, conf);
+}
+
+void pbx_reconfigure(struct pbx *p)
+{
+    struct sip_conf conf;
+    fill_conf(p, &conf);
+    sip_core_reconfigure(p->core, &conf);
+}
+
+static int make_core(struct pbx *p)
+{
+    struct sip_conf conf;
+    fill_conf(p, &conf);
     p->core = sip_core_new(&conf, &p->rand, &p->trace, p->now);
     return p->core ? 0 : -ENOMEM;
 }
@@ -224,6 +236,8 @@ static int init_parts(struct pbx *p)
     err = err ? err : gate_init(p);
     err = err ? err : registrar_init(p);
     err = err ? err : trunk_init(p);
+    if (!err)
+        pbx_reconfigure(p);
     return err ? err : call_init(p);
 }
 
@@ -366,7 +380,8 @@ void pbx_tick(struct pbx *p, usec_t now)
     sip_core_tick(p->core, p->now);
     pump(p);
     struct timer *t;
-    while ((t = timer_pop(&p->wheel, p->now))) {
+    /* As in the engine: what is left comes in the next tick. */
+    while (p->out_n < OUT_TICK && (t = timer_pop(&p->wheel, p->now))) {
         struct pbx_timer *timer = container_of(t, struct pbx_timer, timer);
         timer->fire(p, timer);
         pump(p);
@@ -431,8 +446,7 @@ int pbx_reload(struct pbx *p, usec_t now, struct config *config, struct str *why
         *why = STR("out of memory");
         return err;
     }
-    struct sip_timers timers = timers_of(config);
-    sip_core_reconfigure(p->core, &timers);
+    pbx_reconfigure(p);
     p->trace.level = (enum trace_level)config->log.level;
     registrar_reload(p);
     call_reload(p);

@@ -26,7 +26,7 @@ struct pbx {
     usec_t now, started;
     uint64_t wall_offset_us; /* wall clock - monotonic */
     bool stopping;
-    struct row_op lost_row;         /* where a statement goes that finds no memory */
+    struct row_op lost_row; /* where a statement goes that finds no memory */
     struct pbx_out *out;
     uint32_t out_head, out_n, out_cap;
     struct gate *gate;
@@ -54,6 +54,8 @@ int pbx_keep(struct pbx *p, struct str *owned, struct str value);
 uint64_t pbx_wall_ms(const struct pbx *p);
 /* Answers a request or an INVITE session with a bare status. */
 void pbx_respond(struct pbx *p, handle_t txn, unsigned status);
+/* Tells the engine what may have changed of its configuration. */
+void pbx_reconfigure(struct pbx *p);
 /* Is this host one of ours: the domain, an alias, a listen or local address? */
 bool pbx_is_our_host(const struct pbx *p, const struct sip_uri *uri);
 

@@ -16,7 +16,8 @@ struct port_stock {
 };
 
 void port_init(struct pbx *p, struct port_stock *s);
-/* A pair and the id of a new stream on it; 0: none left. The lower 24 bits of the id are `owner`. */
+/* A pair and the id of a new stream on it; 0: none left. The lower 24 bits of the id are
+ * `owner`. */
 uint16_t port_take(struct pbx *p, struct port_stock *s, enum addr_family family, uint32_t owner,
                    media_id *id);
 void port_rx(struct pbx *p, struct port_stock *s, const struct media_ev *ev);

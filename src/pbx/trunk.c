@@ -107,6 +107,7 @@ void trunk_resolved(struct pbx *p, uint64_t token, const struct addr *addr, unsi
     for (unsigned i = 0; i < n && !first; i++)
         if (addr_eq(&t->addr[i], &current))
             t->at = i;
+    pbx_reconfigure(p); /* the rate limit spares it */
     if (!first || t->leaving)
         return;
     trunk_reason(t, STR_NONE);
@@ -333,6 +334,32 @@ const struct config_trunk *trunk_by_source(struct pbx *p, const struct flow *flo
         }
     }
     return best ? best->conf : NULL;
+}
+
+bool trunk_has_addr(const struct pbx *p, const struct addr *addr)
+{
+    list_each(node, &p->trunks->all)
+    {
+        const struct trunk *t = container_of(node, struct trunk, node);
+        if (config_nets_match(&t->conf->addresses, addr))
+            return true;
+        for (unsigned i = 0; i < t->n_addrs; i++)
+            if (addr_ip_eq(&t->addr[i], addr))
+                return true;
+    }
+    return false;
+}
+
+void trunk_exempt(const struct pbx *p, struct sip_conf *conf)
+{
+    list_each(node, &p->trunks->all)
+    {
+        const struct trunk *t = container_of(node, struct trunk, node);
+        for (unsigned i = 0; i < t->n_addrs && conf->n_exempt < SIP_MAX_EXEMPT; i++) {
+            conf->exempt[conf->n_exempt].ip = t->addr[i];
+            conf->exempt[conf->n_exempt++].prefix = t->addr[i].family == ADDR_V4 ? 32 : 128;
+        }
+    }
 }
 
 int trunk_dest(struct pbx *p, const struct config_trunk *conf, struct flow *ret)

@@ -18,6 +18,10 @@ void trunk_rx_response(struct pbx *p, const struct sip_out *o);
  * when the trunk's URI names a port (over TCP: the port of the topmost Via), else the address. */
 const struct config_trunk *trunk_by_source(struct pbx *p, const struct flow *flow,
                                            const struct sip_msg *m);
+/* Is this the address of a trunk? */
+bool trunk_has_addr(const struct pbx *p, const struct addr *addr);
+/* Adds the addresses that the trunks' names stand for to the networks without a rate limit. */
+void trunk_exempt(const struct pbx *p, struct sip_conf *conf);
 /* Where its requests go. -EAGAIN: its name is not resolved. */
 MUST_CHECK int trunk_dest(struct pbx *p, const struct config_trunk *t, struct flow *ret);
 /* Answers the challenge in a 401 or 407 with the trunk's credentials, through sip_retry().

@@ -1,4 +1,5 @@
 """Looking at a captured case as a ladder of messages."""
+import judge
 from lab import Fail, check
 
 HOSTS = {104: "pbx", 77: "trk", 55: "p27", 54: "p28"}
@@ -63,7 +64,6 @@ class Ladder:
 
     def count_rtp(self, source, target):
         """RTP packets from one address of the lab to another."""
-        import judge
         text = judge.tshark(self.lab.path("capture.pcapng"), "-Y",
                             f"rtp && ip.src=={source} && ip.dst=={target}",
                             "-T", "fields", "-e", "rtp.seq")

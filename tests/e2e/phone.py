@@ -128,9 +128,11 @@ class Baresip:
         if not self.job.running():
             raise Fail("baresip ended: " + self.job.text()[-200:])
         try:
-            return socket.create_connection((self.ip, self.control_port), 1)
+            sock = socket.create_connection((self.ip, self.control_port), 1)
         except OSError:
             return None
+        sock.settimeout(None)
+        return sock
 
     def read(self):
         data = b""
@@ -158,7 +160,6 @@ class Baresip:
         if params:
             message["params"] = params
         text = json.dumps(message).encode()
-        self.sock.settimeout(None)
         self.sock.sendall(str(len(text)).encode() + b":" + text + b",")
         try:
             return self.replies.get(timeout=5)

@@ -8,7 +8,7 @@
 
 #define MAX_LINES  4000
 #define MAX_DEPTH  6
-#define MAX_REPEAT 1000
+#define MAX_REPEAT 5000
 
 struct bind {
     struct str name, value;

@@ -35,6 +35,7 @@ struct rtxn {
     struct str branch, bytes, ack;
     unsigned status;
     usec_t interval, end;
+    uint32_t starts; /* of the PBX when it began: another one knows nothing of it */
     enum proto proto;
 };
 

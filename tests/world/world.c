@@ -70,6 +70,7 @@ static int start(struct world *w)
     conf->wall_us = wall(w);
     w->udp.family = w->tcp.family = ADDR_NONE;
     listen_at(w, conf);
+    w->starts++;
     rand_bytes(&w->rand, conf->seed, sizeof(conf->seed));
     w->pbx = pbx_new(conf, w->now);
     mem_free(conf);

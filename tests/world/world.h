@@ -93,6 +93,7 @@ struct world {
     struct pbx *pbx;
     struct config *config;
     usec_t now, started;
+    uint32_t starts;  /* of the PBX: 1 before the first restart */
     struct rand rand; /* of the network */
     struct arena arena;
     struct list hosts, events, free_events;

@@ -21,8 +21,7 @@ setup_missing() {
 
 setup_list() {
     for group; do
-        grep "^${group}[[:space:]]" tools/packages ||
-            { echo "dev: no such package group: $group" >&2; exit 2; }
+        grep "^${group}[[:space:]]" tools/packages
     done
 }
 
@@ -50,6 +49,10 @@ setup_apt() {
 
 # Exit 3: something is missing and cannot be installed from here.
 setup() {
+    for group; do
+        setup_list "$group" >/dev/null ||
+            { echo "dev: no such package group: $group" >&2; exit 2; }
+    done
     missing=$(setup_missing "$@" | tr '\n' ' ')
     [ -n "$missing" ] || return 0
     as_root=

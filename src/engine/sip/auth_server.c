@@ -107,10 +107,13 @@ struct str auth_verdict_name(enum auth_verdict v)
 
 /* A keyed hash whose input has one length and of whose output half is kept: what HMAC guards
  * against, lengthening the input, is not possible here, and it costs one hash instead of four. */
-static void nonce_tag(const struct auth_server *s, struct str head, struct digest_hex *ret)
+static void nonce_tag(const struct auth_server *s, struct str head, const struct addr *from,
+                      struct digest_hex *ret)
 {
     struct str secret = str_of((const char *)s->secret, sizeof(s->secret));
-    digest_ha1(s->digest, DIGEST_SHA256, secret, head, STR("nonce"), ret);
+    char ip[1 + 16] = {(char)from->family};
+    memcpy(ip + 1, from->ip, from->family == ADDR_V4 ? 4 : 8);
+    digest_ha1(s->digest, DIGEST_SHA256, secret, head, str_of(ip, sizeof(ip)), ret);
 }
 
 static void put_hex64(struct buf *b, uint64_t v, unsigned digits)
@@ -122,14 +125,14 @@ static void put_hex64(struct buf *b, uint64_t v, unsigned digits)
     buf_put(b, text, digits);
 }
 
-static void nonce_build(struct auth_server *s, usec_t now, char *mem)
+static void nonce_build(struct auth_server *s, const struct auth_source *who, char *mem)
 {
     struct buf b;
     struct digest_hex tag;
     buf_init(&b, mem, NONCE_DIGITS);
-    put_hex64(&b, now / USEC_MS + 1, TIME_DIGITS);
+    put_hex64(&b, who->now / USEC_MS + 1, TIME_DIGITS);
     put_hex64(&b, rand_u64(s->rand), ID_DIGITS);
-    nonce_tag(s, buf_str(&b), &tag);
+    nonce_tag(s, buf_str(&b), &who->ip, &tag);
     buf_put(&b, tag.text, TAG_DIGITS);
 }
 
@@ -150,18 +153,20 @@ static bool get_hex64(struct str s, uint64_t *ret)
     return true;
 }
 
-/* Is it ours and still young? */
-static bool nonce_read(const struct auth_server *s, usec_t now, struct str nonce,
-                       uint64_t *issued_ms, uint64_t *id)
+struct nonce {
+    uint64_t issued_ms, id;
+};
+
+/* Did we give it to this address? */
+static bool nonce_read(const struct auth_server *s, struct str nonce, const struct addr *from,
+                       struct nonce *ret)
 {
     struct digest_hex tag;
-    if (nonce.n != NONCE_DIGITS || !get_hex64(str_sub(nonce, 0, TIME_DIGITS), issued_ms) ||
-        !get_hex64(str_sub(nonce, TIME_DIGITS, ID_DIGITS), id))
+    if (nonce.n != NONCE_DIGITS || !get_hex64(str_sub(nonce, 0, TIME_DIGITS), &ret->issued_ms) ||
+        !get_hex64(str_sub(nonce, TIME_DIGITS, ID_DIGITS), &ret->id))
         return false;
-    nonce_tag(s, str_sub(nonce, 0, TIME_DIGITS + ID_DIGITS), &tag);
-    if (!digest_eq(str_from(nonce, TIME_DIGITS + ID_DIGITS), str_of(tag.text, TAG_DIGITS)))
-        return false;
-    return *issued_ms + s->conf.nonce_life / USEC_MS >= now / USEC_MS;
+    nonce_tag(s, str_sub(nonce, 0, TIME_DIGITS + ID_DIGITS), from, &tag);
+    return digest_eq(str_from(nonce, TIME_DIGITS + ID_DIGITS), str_of(tag.text, TAG_DIGITS));
 }
 
 static struct seen *seen_place(struct auth_server *s, usec_t now, struct seen_set *set)
@@ -198,22 +203,21 @@ static enum auth_verdict seen_take(struct seen *w, uint32_t nc)
     return AUTH_OK;
 }
 
-static enum auth_verdict nonce_take(struct auth_server *s, usec_t now, struct str nonce,
+static enum auth_verdict nonce_take(struct auth_server *s, usec_t now, const struct nonce *nonce,
                                     uint32_t nc)
 {
-    uint64_t issued_ms, id;
-    if (!nonce_read(s, now, nonce, &issued_ms, &id))
+    if (nonce->issued_ms + s->conf.nonce_life / USEC_MS < now / USEC_MS)
         return AUTH_STALE;
-    struct seen_set *set = &s->set[id & (s->n_sets - 1)];
+    struct seen_set *set = &s->set[nonce->id & (s->n_sets - 1)];
     for (unsigned i = 0; i < WAYS; i++) {
         struct seen *w = &set->way[i];
-        if (w->top && w->id == id && w->issued_ms == issued_ms)
+        if (w->top && w->id == nonce->id && w->issued_ms == nonce->issued_ms)
             return nc ? seen_take(w, nc) : AUTH_REPLAYED;
     }
-    if (issued_ms <= set->forgotten_ms)
+    if (nonce->issued_ms <= set->forgotten_ms)
         return AUTH_STALE;
     struct seen *w = seen_place(s, now, set);
-    *w = (struct seen){.id = id, .issued_ms = issued_ms, .bits = 1, .top = nc};
+    *w = (struct seen){.id = nonce->id, .issued_ms = nonce->issued_ms, .bits = 1, .top = nc};
     if (!nc) { /* RFC 2069: without a count, the nonce is good once */
         w->bits = UINT64_MAX;
         w->top = UINT32_MAX;
@@ -237,11 +241,11 @@ static void put_quoted(struct buf *b, struct str s)
     }
 }
 
-unsigned auth_server_challenge(struct auth_server *s, usec_t now, bool stale, struct buf *b,
-                               struct str ret[DIGEST_ALG_COUNT])
+unsigned auth_server_challenge(struct auth_server *s, const struct auth_source *who, bool stale,
+                               struct buf *b, struct str ret[DIGEST_ALG_COUNT])
 {
     char nonce[NONCE_DIGITS];
-    nonce_build(s, now, nonce);
+    nonce_build(s, who, nonce);
     for (unsigned i = 0; i < s->conf.n_algs; i++) {
         size_t start = b->n;
         buf_lit(b, "Digest realm=\"");
@@ -334,14 +338,17 @@ enum auth_verdict auth_server_find(const struct auth_server *s, const struct sip
  * worth is that a captured response cannot be spent on another destination, so the user parts must
  * agree. Hosts and parameters are not compared: phones write their domain where the request went to
  * an address, gateways for NAT rewrite one of the two, and all our hosts are one server. A
- * Request-URI without a user (REGISTER) names this server, whatever the phone wrote. */
+ * URI without a user, on either side, names this server as a whole: REGISTER has one, and some
+ * clients write the server's address in the credentials of every request. */
 static bool same_resource(const struct sip_msg *m, struct str text)
 {
     struct sip_uri uri;
     if (str_eq(text, m->ruri_text) || !m->ruri.user.p)
         return true;
-    if (sip_uri_parse(&uri, text) || !uri.user.p)
+    if (sip_uri_parse(&uri, text))
         return false;
+    if (!uri.user.p)
+        return true;
     struct sip_uri a = {.scheme_text = STR("sip"), .whole = m->ruri.user, .user = m->ruri.user};
     struct sip_uri b = {.scheme_text = STR("sip"), .whole = uri.user, .user = uri.user};
     return sip_uri_eq(&a, &b);
@@ -358,19 +365,25 @@ static bool response_eq(struct str got, const struct digest_hex *want)
     return digest_eq(str_of(lower, got.n), str_of(want->text, want->n));
 }
 
-enum auth_verdict auth_server_check(struct auth_server *s, usec_t now, const struct sip_msg *m,
-                                    const struct auth_cred *cred, const struct digest_hex *ha1)
+enum auth_verdict auth_server_check(struct auth_server *s, const struct auth_source *who,
+                                    const struct sip_msg *m, const struct auth_cred *cred,
+                                    const struct digest_hex *ha1)
 {
     struct digest_hex want;
+    struct nonce nonce;
     bool known = ha1 != NULL;
+    /* Who never got our challenge may have forged his address: what he sends must not count as a
+     * failure of that address, and so it must not be a way to try passwords either. */
+    if (!nonce_read(s, cred->f.nonce, &who->ip, &nonce))
+        return AUTH_STALE;
     digest_response(s->digest, cred->alg, known ? ha1 : &s->nobody[cred->alg], &cred->f,
                     m->method_text, &want);
     bool right = response_eq(cred->f.response, &want);
-    /* Only who knows the password learns anything about the nonce: stale=true is said to nobody
-     * else (RFC 7616 3.3), so it tells a guesser nothing. */
+    /* Only who knows the password learns that its time is over: a guesser would know by
+     * stale=true that he was right. */
     if (!right || !known)
         return AUTH_WRONG;
     if (!same_resource(m, cred->f.uri))
         return AUTH_MISMATCH;
-    return nonce_take(s, now, cred->f.nonce, cred->nc);
+    return nonce_take(s, who->now, &nonce, cred->nc);
 }

@@ -29,12 +29,19 @@ void auth_server_free(struct auth_server *s);
  */
 void auth_server_reconfigure(struct auth_server *s, const struct auth_conf *conf);
 
+/* Who asks, and when. A nonce is good for the address that it was given to alone (of IPv6: for its
+ * network of 64 bits), whatever the port. */
+struct auth_source {
+    usec_t now;
+    struct addr ip;
+};
+
 #define AUTH_CHALLENGE_BYTES 1024
 /* Writes one value of WWW-Authenticate or Proxy-Authenticate for each algorithm into b and points
  * ret[] at them. Returns how many; 0 when b has no room (AUTH_CHALLENGE_BYTES and three times the
  * realm always suffice). */
-unsigned auth_server_challenge(struct auth_server *s, usec_t now, bool stale, struct buf *b,
-                               struct str ret[DIGEST_ALG_COUNT]);
+unsigned auth_server_challenge(struct auth_server *s, const struct auth_source *who, bool stale,
+                               struct buf *b, struct str ret[DIGEST_ALG_COUNT]);
 
 enum auth_verdict {
     AUTH_OK,
@@ -42,7 +49,8 @@ enum auth_verdict {
     AUTH_MALFORMED, /* Digest for us outside its grammar: 400 */
     AUTH_WRONG,     /* not the password: this is the one that counts as a failure */
     AUTH_MISMATCH,  /* right, but made for another resource: 400 (RFC 7616 3.4.6) */
-    AUTH_STALE,     /* right, but the nonce is not good any more: challenge with stale=true */
+    AUTH_STALE,     /* the nonce is not good any more, or never was for this address, in which case
+                       nothing is said about the password: challenge with stale=true */
     AUTH_REPLAYED   /* right, but this count of the nonce was used: the same */
 };
 struct str auth_verdict_name(enum auth_verdict v);
@@ -59,7 +67,8 @@ enum auth_verdict auth_server_find(const struct auth_server *s, const struct sip
                                    enum sip_hdr_id id, struct auth_cred *ret);
 /* Checks them against the H(username:realm:password) of the algorithm. ha1 NULL: there is no such
  * user; the work and the verdict are those of a wrong password. */
-enum auth_verdict auth_server_check(struct auth_server *s, usec_t now, const struct sip_msg *m,
-                                    const struct auth_cred *cred, const struct digest_hex *ha1);
+enum auth_verdict auth_server_check(struct auth_server *s, const struct auth_source *who,
+                                    const struct sip_msg *m, const struct auth_cred *cred,
+                                    const struct digest_hex *ha1);
 
 #endif

@@ -77,9 +77,14 @@ void sip_core_free(struct sip_core *c)
     mem_unmap(c, sizeof(*c));
 }
 
-void sip_core_reconfigure(struct sip_core *c, const struct sip_timers *timers)
+void sip_core_reconfigure(struct sip_core *c, const struct sip_conf *conf)
 {
-    c->conf.timers = *timers;
+    c->conf.timers = conf->timers;
+    c->conf.udp_max_bytes = conf->udp_max_bytes;
+    memcpy(c->conf.call_id_host, conf->call_id_host, sizeof(conf->call_id_host));
+    memcpy(c->conf.server_name, conf->server_name, sizeof(conf->server_name));
+    c->conf.n_exempt = conf->n_exempt;
+    memcpy(c->conf.exempt, conf->exempt, sizeof(conf->exempt));
 }
 
 /* ---- the queue of outputs -------------------------------------------------------------------- */
@@ -101,8 +106,9 @@ static bool grow(struct sip_core *c)
 struct sip_out *core_emit(struct sip_core *c, enum sip_out_kind kind)
 {
     if (c->out_n == c->out_cap) {
-        /* One input never makes so many outputs; whoever drives the engine did not drain it. */
-        BUG_ON(c->out_cap >= SIP_OUT_LIMIT);
+        /* The most that one input can lead to is the end of everything that there is, when a peer
+         * of all of it is lost; beyond that, whoever drives the engine does not drain it. */
+        BUG_ON(c->out_cap / 8 > (uint64_t)c->txns.cap + c->sessions.cap + SIP_OUT_TICK);
         BUG_ON(!grow(c));
     }
     struct sip_out *o = &c->out[(c->out_head + c->out_n++) & (c->out_cap - 1)];
@@ -258,7 +264,9 @@ void sip_core_tick(struct sip_core *c, usec_t now)
 {
     enter(c, now);
     struct timer *t;
-    while ((t = timer_pop(&c->wheel, c->now))) {
+    /* After a pause (a suspended machine) very much may be due: the rest follows in the next tick,
+     * for which the deadline stays where it is. */
+    while (c->out_n < SIP_OUT_TICK && (t = timer_pop(&c->wheel, c->now))) {
         arena_reset(&c->work);
         if (t->kind == ST_TXN_RETRY || t->kind == ST_TXN_LIFE)
             txn_timer(c, t);

@@ -29,7 +29,7 @@ struct sip_timers {
     bool adaptive_t1;      /* T1 by destination from measured round trips (RFC 6298) */
 };
 
-#define SIP_MAX_EXEMPT 64
+#define SIP_MAX_EXEMPT 256
 
 struct sip_conf {
     struct sip_timers timers;
@@ -55,8 +55,8 @@ struct sip_conf {
 struct sip_core *sip_core_new(const struct sip_conf *conf, struct rand *rand, struct trace *trace,
                               usec_t now);
 void sip_core_free(struct sip_core *c);
-/* Timers, names and limits of a new configuration; the listeners stay. */
-void sip_core_reconfigure(struct sip_core *c, const struct sip_timers *timers);
+/* Timers, names and the exempt networks of a new configuration; listeners and limits stay. */
+void sip_core_reconfigure(struct sip_core *c, const struct sip_conf *conf);
 
 /* ---- outputs --------------------------------------------------------------------------------- */
 
@@ -133,8 +133,8 @@ struct sip_answer {
     struct str reason;
     struct sip_content content;
     bool after_commit;
-    bool once;          /* no INVITE: forget the request with this answer. Who asks again is
-                           answered anew, and nobody unknown takes our memory (RFC 3261 26.3.2.4) */
+    bool once; /* forget the request with this answer. Who asks again is answered anew, and
+                  nobody unknown takes our memory (RFC 3261 26.3.2.4) */
 };
 int sip_respond(struct sip_core *c, usec_t now, handle_t txn, const struct sip_answer *a);
 /* Never answers a non-INVITE request: for one whose time is over, since a 408 must not be sent
@@ -240,7 +240,7 @@ struct sip_stats {
     uint64_t timeouts[SIP_TIMER_LETTERS]; /* by the timer that ended a transaction */
     uint64_t fired[SIP_TIMER_LETTERS];
     uint64_t invite_timeouts, bye_timeouts, ack_timeouts;
-    uint64_t ignored;                            /* events that no state expects */
+    uint64_t ignored; /* events that no state expects */
     uint64_t merged, loops, overload, rate_limited, transport_errors, reaped;
     uint64_t txns[TXN_KINDS][TXN_STATES]; /* active now */
     uint64_t active_txns, active_sessions, active_dialogs, active_timers;

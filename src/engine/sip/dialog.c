@@ -119,14 +119,20 @@ static struct str contact_uri(const struct sip_msg *m)
 static bool behind_nat(const struct sip_msg *m, const struct flow *flow, struct str target)
 {
     struct sip_uri uri;
-    struct addr contact;
+    struct addr contact, sent_by;
     if (sip_uri_parse(&uri, target) || addr_parse(&contact, uri.host, 0))
         return true; /* a name in Contact: the phone's own, nothing we could look up better */
     if (addr_ip_eq(&contact, &flow->peer))
         return false;
+    if (addr_is_any(&contact) || (addr_is_loopback(&contact) && !addr_is_loopback(&flow->peer)))
+        return true;
     if (sip_msg_has(m, SIP_H_RECORD_ROUTE))
         return false;
-    return addr_is_private(&contact) || addr_is_loopback(&contact) || addr_is_any(&contact);
+    /* A request that came from where its Via says met no NAT: its maker means the Contact. */
+    if (m->is_request && !addr_parse(&sent_by, m->via.host, 0) &&
+        addr_ip_eq(&sent_by, &flow->peer) && addr_is_private(&flow->peer))
+        return false;
+    return addr_is_private(&contact) || addr_is_loopback(&contact);
 }
 
 int dialog_from_request(struct sip_core *c, struct sip_dialog *d, const struct sip_msg *m,
@@ -158,10 +164,9 @@ int dialog_from_response(struct sip_core *c, struct sip_dialog *d, const struct 
         /* A phone that repeats the Contact it registered is reached as it was with the INVITE. */
         bool same = str_eq(target, d->target);
         err |= core_keep(c, &d->target, target);
-        d->flow.conn = flow->conn;
+        d->flow = *flow; /* other than at first when it fell back from TCP to UDP */
         if (!same) {
             d->pinned = behind_nat(m, flow, target);
-            d->flow = *flow;
         } else if (!d->by_tag.hash) { /* the first response of this dialog */
             d->pinned = true;
         }
@@ -178,6 +183,8 @@ void dialog_refresh(struct sip_core *c, struct sip_dialog *d, const struct sip_m
     struct str target = contact_uri(m);
     if (flow->proto == d->flow.proto)
         d->flow.conn = flow->conn;
+    if (d->pinned && m->is_request) /* its NAT may have given it another address meanwhile */
+        d->flow = *flow;
     if (!target.p || str_eq(target, d->target))
         return;
     if (core_keep(c, &d->target, target))

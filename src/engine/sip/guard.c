@@ -52,7 +52,10 @@ enum guard_verdict guard_take(struct sip_guard *g, usec_t now, const struct addr
 {
     if (!g->rate_per_s)
         return GUARD_PASS;
-    struct entry *e = take(g, now, from);
+    struct addr who = *from;
+    if (who.family == ADDR_V6) /* one subscriber has 64 bits of addresses to send from */
+        memset(who.ip + 8, 0, 8);
+    struct entry *e = take(g, now, &who);
     int64_t full = (int64_t)g->burst * 1000;
     usec_t since = now - e->at;
     int64_t earned = since > 3600 * USEC_S ? full : (int64_t)(since * g->rate_per_s / 1000);

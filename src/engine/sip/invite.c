@@ -169,6 +169,8 @@ int sip_hangup(struct sip_core *c, usec_t now, handle_t session, struct str reas
             s->bye_wanted = true;
             return core_keep(c, &s->reason, reason);
         }
+        if (s->ack_due && sip_ack(c, now, session, &nothing)) /* of a re-INVITE */
+            return -EIO;
         return session_bye(c, session, reason);
     default:
         return -EALREADY;

@@ -120,6 +120,10 @@ static void send_cancel(struct sip_core *c, struct sip_session *s)
     if (!invite || s->cancel_sent)
         return;
     s->cancel_sent = true;
+    /* Also without a CANCEL, for want of memory, the INVITE must come to an end. */
+    invite->life_letter = 'B';
+    timer_start(&c->wheel, &invite->life, c->now + 64 * invite->t1);
+    core_hist_timer(c, s->tag, s->leg, HIST_TIMER_ARMED, 'B', 64 * invite->t1);
     if (request_derive(c, invite->last, SIP_CANCEL, STR_NONE, s->reason, &b))
         return;
     struct sip_via via = c->old.via; /* request_derive() parsed the INVITE */
@@ -136,9 +140,6 @@ static void send_cancel(struct sip_core *c, struct sip_session *s)
     core_hist(c, t->tag, t->leg, HIST_TX_REQUEST, SIP_CANCEL, t->cseq);
     txn_step(c, t, TXN_EV_START);
     core_send(c, &t->flow, blob_ref(t->last));
-    invite->life_letter = 'B';
-    timer_start(&c->wheel, &invite->life, c->now + 64 * invite->t1);
-    core_hist_timer(c, s->tag, s->leg, HIST_TIMER_ARMED, 'B', 64 * invite->t1);
 }
 
 int uac_cancel(struct sip_core *c, handle_t h, struct str reason)
@@ -381,7 +382,7 @@ static void rx_final(struct sip_core *c, struct sip_txn *t, const struct sip_msg
     if (initial) {
         s->state = SES_FAILED;
         c->limbo_session = h;
-    } else if (m->status == 481 || m->status == 408) {
+    } else if (s->state != SES_ENDING && (m->status == 481 || m->status == 408)) {
         session_bye(c, h, STR_NONE); /* RFC 3261 14.1: the dialog is gone over there */
     }
 }
@@ -413,5 +414,6 @@ void uac_failed(struct sip_core *c, struct sip_txn *t, unsigned status)
     }
     struct sip_out *o = session_emit(c, h, SIP_OUT_FAILED);
     o->status = (uint16_t)status;
-    session_bye(c, h, STR_NONE);
+    if (s->state != SES_ENDING)
+        session_bye(c, h, STR_NONE);
 }

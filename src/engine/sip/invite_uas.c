@@ -112,10 +112,13 @@ int sip_reject(struct sip_core *c, usec_t now, handle_t session, const struct si
     buf_init(&contact, mem, sizeof(mem));
     if (a->status == 488 || a->status == 606)
         session_contact(c, s, &t->flow, &contact);
+    handle_t invite = s->invite;
     t->wants_answer = false;
     t->session = t->dialog = 0;
     s->invite = 0;
     int err = respond_txn(c, t, a, contact.n ? buf_str(&contact) : STR_NONE);
+    if (a->once)
+        respond_forget(c, invite);
     if (s->state == SES_INCOMING)
         session_free(c, session);
     return err;
@@ -148,7 +151,7 @@ void uas_ack(struct sip_core *c, const struct sip_msg *m)
     struct sip_dialog *d = dialog_find(c, m);
     struct sip_session *s = d ? session_find(c, d->session) : NULL;
     if (!s || !s->ok || m->cseq.number != s->invite_cseq) {
-        c->stats.rx_stray += s == NULL;
+        /* Without a session it is that of an answer which was given `once`. */
         c->stats.retransmissions_received += s != NULL;
         return;
     }

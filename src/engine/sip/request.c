@@ -330,8 +330,10 @@ int sip_retry(struct sip_core *c, usec_t now, handle_t txn, const struct sip_fie
     int err = request_resend(c, old, field, cseq, &t);
     if (err)
         return err;
-    if (s && s->state == SES_FAILED)
+    if (s && s->state == SES_FAILED) {
         s->state = SES_CALLING;
+        s->had_provisional = false; /* RFC 3261 9.1: the new INVITE has none yet */
+    }
     if (s)
         s->auth_sent = true;
     if (d)

@@ -224,6 +224,13 @@ int respond_simple(struct sip_core *c, struct sip_txn *txn, unsigned status)
     return respond_txn(c, txn, &a, STR_NONE);
 }
 
+void respond_forget(struct sip_core *c, handle_t txn)
+{
+    struct sip_txn *t = txn_find(c, txn);
+    if (t && t->state == TXN_COMPLETED)
+        txn_free(c, t);
+}
+
 int sip_respond(struct sip_core *c, usec_t now, handle_t txn, const struct sip_answer *a)
 {
     core_enter_cmd(c, now);
@@ -241,10 +248,11 @@ int sip_respond(struct sip_core *c, usec_t now, handle_t txn, const struct sip_a
         session_contact(c, s, &t->flow, &contact);
     if (a->status >= 200)
         t->wants_answer = false;
+    /* With little room left, what belongs to nothing is not remembered either. */
+    bool once = a->once || (!s && t->method != SIP_REGISTER && c->txns.used > c->txns.cap / 2);
     int err = respond_txn(c, t, a, contact.n ? buf_str(&contact) : STR_NONE);
-    t = a->once ? txn_find(c, txn) : NULL;
-    if (t && t->state == TXN_COMPLETED && t->kind == TXN_NIST)
-        txn_free(c, t);
+    if (once)
+        respond_forget(c, txn);
     return err;
 }
 

@@ -129,9 +129,8 @@ static bool is_exempt(const struct sip_core *c, const struct addr *peer)
 static bool over_limit(struct sip_core *c, const struct flow *flow)
 {
     struct sip_field retry = {.id = SIP_H_RETRY_AFTER, .value = STR("5")};
-    enum guard_verdict v =
-        is_exempt(c, &flow->peer) ? GUARD_PASS : guard_take(c->guard, c->now, &flow->peer);
-    if (v != GUARD_PASS) {
+    enum guard_verdict v = guard_take(c->guard, c->now, &flow->peer);
+    if (v != GUARD_PASS && !is_exempt(c, &flow->peer)) {
         c->stats.rate_limited++;
         if (v == GUARD_REFUSE)
             respond_stateless(c, flow, 503, &retry);

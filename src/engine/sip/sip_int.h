@@ -11,8 +11,8 @@
 #include "engine/sip/txn.h"
 
 #define SIP_TX_BYTES    SIP_MAX_BYTES
-#define SIP_OUT_QUEUE   256 /* grows by doubling up to SIP_OUT_LIMIT */
-#define SIP_OUT_LIMIT   65536
+#define SIP_OUT_QUEUE   256  /* grows by doubling; see core_emit() */
+#define SIP_OUT_TICK    4096 /* a tick stops for the queue to be drained beyond so many */
 #define SIP_MAX_FORKS   8
 #define SIP_TAG_CHARS   16
 #define SIP_NO_LISTENER 0xFF
@@ -119,6 +119,8 @@ int respond_txn(struct sip_core *c, struct sip_txn *txn, const struct sip_answer
 /* Appends the fields of content, not its body. */
 void respond_put_fields(struct sip_build *w, const struct sip_content *content);
 int respond_simple(struct sip_core *c, struct sip_txn *txn, unsigned status);
+/* After a final answer: the transaction goes at once. */
+void respond_forget(struct sip_core *c, handle_t txn);
 
 /* request.c */
 struct sip_req {

@@ -185,7 +185,8 @@ static unsigned invite_fields(struct pbx *p, const struct attempt *a, const stru
     }
     if (!to->trunk || to->trunk->session_id) /* monitors tie the legs together by it */
         field[n++] = (struct sip_field){.name = STR("X-CID"), .value = a->m->call_id};
-    return carry_fields(a->m, field, n, SIP_FIELDS_MAX);
+    return a->caller->trunk ? carry_fields_inward(a->m, field, n, SIP_FIELDS_MAX)
+                            : carry_fields(a->m, field, n, SIP_FIELDS_MAX);
 }
 
 /* Sends the INVITE of a prepared leg. */
@@ -323,6 +324,18 @@ static void note_callee(struct pbx *p, struct attempt *a)
         trace_emit(&p->trace, TRACE_RX_LIMIT, a->call->tag, TS(r->caller), TS(STR("memory")));
 }
 
+/* How long it may ring. RFC 3261 13.3.1.1: not longer than the caller wants. */
+static usec_t patience(struct pbx *p, struct call *call, const struct sip_msg *m)
+{
+    usec_t wait = p->config->sip.timers.invite_timeout_ms * USEC_MS;
+    struct str value = sip_msg_get(m, SIP_H_EXPIRES);
+    uint32_t expires_s;
+    if (!value.p || sip_delta_parse(&expires_s, value) || !expires_s || expires_s * USEC_S >= wait)
+        return wait;
+    call->expires = true;
+    return expires_s * USEC_S;
+}
+
 static void route(struct pbx *p, struct attempt *a)
 {
     struct call *call = a->call;
@@ -345,7 +358,7 @@ static void route(struct pbx *p, struct attempt *a)
     }
     if (a->offer)
         leg_set_remote(p, a->caller, a->offer);
-    usec_t wait = p->config->sip.timers.invite_timeout_ms * USEC_MS;
+    usec_t wait = patience(p, call, a->m);
     call_enter(p, call, CALL_TRYING);
     pbx_timer_start(p, &call->answer_timer, wait);
     hist_put(&p->trace, call->tag,
@@ -468,7 +481,6 @@ void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o)
     if (may && leg_sdp_of(p, o->msg, &sdp) == 0 && sdp) {
         if (leg_sdp_for(p, caller, sdp, NULL, &a.content.body) == 0) {
             a.content.type = STR("application/sdp");
-            caller->sdp_version--; /* the 2xx repeats this description: RFC 3261 13.2.1 */
             leg_set_remote(p, leg, sdp);
             bridge_link(p, caller, leg);
             call->early_media = true;
@@ -597,7 +609,7 @@ static unsigned for_caller(const struct leg *leg)
         return 480;
     if (status == 401 || status == 407)
         return leg->trunk ? 503 : 500;
-    if (!leg->trunk && (status == 503 || status == 408))
+    if (!leg->trunk && status == 503)
         return 480;
     return status;
 }
@@ -653,5 +665,5 @@ void dial_failed(struct pbx *p, struct leg *leg, const struct sip_out *o)
 void dial_timeout(struct pbx *p, struct call *call)
 {
     if (call->state == CALL_TRYING || call->state == CALL_RINGING)
-        refuse(p, call, call->config->sip.no_answer_final);
+        refuse(p, call, call->expires ? 487 : call->config->sip.no_answer_final);
 }

@@ -15,8 +15,11 @@ static void begin(struct sip_build *w, char *mem, size_t cap)
 
 static bool is_clean(struct str s)
 {
-    /* Nearly all text is above every control, which one pass tells; the rest is looked at closely. */
-    const char *p = s.p, *end = s.p + s.n;
+    /* Nearly all text is above every control, which one pass tells; the rest is looked at closely.
+     */
+    if (s.n == 0)
+        return true;
+    const char *p = s.p, *end = p + s.n;
     for (p = span_text(p, end); p < end && (unsigned char)*p > '\r'; p++)
         continue;
     return p == end ||

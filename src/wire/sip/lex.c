@@ -19,8 +19,8 @@ const uint16_t first_none[SIP_H_COUNT];
 /* Visible characters that end neither a parameter value nor an unquoted display name. */
 #define PLAIN (LEX_VISIBLE | LEX_VALUE | LEX_DISPLAY)
 /* mark and token at once: - . ! ~ * ' _ */
-#define MARK (LEX_TOKEN | USER | UPARAM | PLAIN)
-#define USER (LEX_USER | LEX_UINFO)
+#define MARK   (LEX_TOKEN | USER | UPARAM | PLAIN)
+#define USER   (LEX_USER | LEX_UINFO)
 #define UPARAM (LEX_UPARAM | LEX_UNAME)
 
 const uint16_t lex_table[256] = {

@@ -20,7 +20,7 @@ enum lex_class {
     LEX_SPACE = 1 << 8,   /* SP HTAB CR LF */
     LEX_VISIBLE = 1 << 9, /* printable ASCII without SP */
     LEX_ALPHA = 1 << 10,
-    LEX_DIAL = 1 << 11, /* tel: digits and visual separators */
+    LEX_DIAL = 1 << 11,  /* tel: digits and visual separators */
     LEX_UNAME = 1 << 12, /* LEX_UPARAM or LEX_TOKEN without '%' */
     LEX_UINFO = 1 << 13, /* LEX_USER or LEX_TOKEN without '%' */
     /* All the characters that span.h calls plain are in each of these. */

@@ -55,7 +55,8 @@ const char *span_plain_more(const char *p, const char *end);
 static inline const char *span_plain(const char *p, const char *end)
 {
     if (end - p < 16)
-        return end - p < 8 ? p : p + (unsigned)__builtin_ctz(span_others_short(p, (size_t)(end - p)));
+        return end - p < 8 ? p
+                           : p + (unsigned)__builtin_ctz(span_others_short(p, (size_t)(end - p)));
     unsigned others = span_others(span_load(p));
     return others ? p + (unsigned)__builtin_ctz(others) : span_plain_more(p + 16, end);
 }

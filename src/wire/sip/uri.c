@@ -138,9 +138,10 @@ const char *uri_other_scan(const char *p, const char *end, struct sip_uri *u)
 int uri_scan(struct sip_uri *ret, struct str s)
 {
     *ret = uri_none;
-    ret->whole = s;
     const char *end = s.p + s.n;
-    return s.n && uri_scan_at(s.p, end, ret) == end ? 0 : -EINVAL;
+    const char *stop = s.n ? uri_scan_at(s.p, end, ret) : NULL;
+    ret->whole = s;
+    return stop && stop == end ? 0 : -EINVAL;
 }
 
 int sip_uri_parse(struct sip_uri *ret, struct str s)

@@ -1,6 +1,6 @@
-/* The way through a sip: URI that most of them take, inline for the message pass; what is rare is in
- * uri.c. For the files of this folder only. A scanner returns where it stopped, at the end or at a
- * character that no URI has there, or NULL. RFC 3261 19.1. */
+/* The way through a sip: URI that most of them take, inline for the message pass; what is rare is
+ * in uri.c. For the files of this folder only. A scanner returns where it stopped, at the end or at
+ * a character that no URI has there, or NULL. RFC 3261 19.1. */
 #ifndef WIRE_SIP_URI_SCAN_H
 #define WIRE_SIP_URI_SCAN_H
 

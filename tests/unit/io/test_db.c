@@ -13,8 +13,8 @@ static const char *const schema[] = {
 };
 enum { UPSERT, DROP, BROKEN };
 static const char *const statements[] = {
-    [UPSERT] = "INSERT INTO binding VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET "
-               "expires = excluded.expires, note = excluded.note",
+    [UPSERT] = ("INSERT INTO binding VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET "
+                "expires = excluded.expires, note = excluded.note"),
     [DROP] = "DELETE FROM binding WHERE aor = ?1",
     [BROKEN] = "INSERT INTO binding (aor, contact) VALUES (?1, NULL)",
 };

@@ -227,6 +227,7 @@ static void test_nul(void **state)
     static const char bad[] = HEAD "X: a\0b\r\n\r\n";
     static const char bare[] = HEAD "X: \"\0\"\r\n\r\n";
     static const char name[] = HEAD "X\0: b\r\n\r\n";
+    static const char last[] = HEAD "X: a\0\n\r\n";
     struct parsed p;
     assert_int_equal(parse_n(&p, good, sizeof(good) - 1, false), SIP_OK);
     parsed_done(&p);
@@ -237,6 +238,32 @@ static void test_nul(void **state)
     parsed_done(&p);
     assert_int_equal(parse_n(&p, name, sizeof(name) - 1, false), SIP_BAD_HEADER_LINE);
     parsed_done(&p);
+    assert_int_equal(parse_n(&p, last, sizeof(last) - 1, false), SIP_BAD_HEADER_LINE);
+    parsed_done(&p);
+}
+
+/* A field is indexed the same by the short way through the pass (much text behind it) and by the
+ * long one (little text, a fold, white space around the colon, LF alone). */
+static void test_ways(void **state)
+{
+    static const char *const ends[] = {": 1\r\n",     ":1\r\n",      " : 1\r\n",
+                                       ":\r\n 1\r\n", ":  1\t \r\n", ": 1\n"};
+    static const char behind[] = "Subject: text behind it, more than sixty-four bytes of it at "
+                                 "the least, so that no end is near\r\n";
+    for (unsigned id = 1; id < SIP_H_COUNT; id++)
+        for (unsigned i = 0; i < 2 * ARRAY_LEN(ends); i++) {
+            char text[512], name[32];
+            str_copy_z(name, sizeof(name), sip_hdr_name((enum sip_hdr_id)id));
+            snprintf(text, sizeof(text), "OPTIONS sip:b SIP/2.0\r\n%s%s%s\r\n", name, ends[i / 2],
+                     i % 2 ? behind : "");
+            struct parsed p;
+            parse_z(&p, text);
+            assert_int_equal(p.m.n_hdrs, 1 + i % 2);
+            assert_int_equal(p.m.hdr[0].id, id);
+            assert_str(p.m.hdr[0].name, name);
+            assert_str(p.m.hdr[0].value, "1");
+            parsed_done(&p);
+        }
 }
 
 /* Every prefix is read without stepping over its end, and none of the header part is whole. */
@@ -381,7 +408,7 @@ int main(void)
         cmocka_unit_test(test_nul),      cmocka_unit_test(test_prefixes),
         cmocka_unit_test(test_limits),   cmocka_unit_test(test_stream),
         cmocka_unit_test(test_params),   cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_refer_to),
+        cmocka_unit_test(test_refer_to), cmocka_unit_test(test_ways),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
