@@ -4,7 +4,9 @@ set(pkg ${PROJECT_SOURCE_DIR}/packaging)
 # The program itself is installed in src/app.
 install(FILES ${pkg}/ringdown.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${PROJECT_SOURCE_DIR}/docs/configuration.md ${PROJECT_SOURCE_DIR}/config/ringdown.yaml
-  ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+  ${PROJECT_SOURCE_DIR}/CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+# Debian looks for the licence under this name.
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
 if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
   install(FILES ${pkg}/ringdown.service DESTINATION lib/systemd/system)
   install(FILES ${pkg}/ringdown.tmpfiles DESTINATION lib/tmpfiles.d RENAME ringdown.conf)
@@ -21,6 +23,10 @@ set(CPACK_PACKAGE_NAME ringdown)
 set(CPACK_PACKAGE_VENDOR "The Ringdown authors")
 set(CPACK_PACKAGE_CONTACT "The Ringdown authors <ringdown@localhost>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "SIP telephone exchange")
+set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
+"Phones register with it and call each other and the outside world over trunks;
+every call passes through it, signalling and voice. One program, one YAML file,
+one SQLite database.")
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION comm)

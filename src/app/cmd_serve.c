@@ -1,4 +1,5 @@
 /* ringdown serve: the exchange itself. */
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -56,8 +57,8 @@ static void print_phones(struct wire *w)
     for (uint32_t i = 0; i < c->n_extensions && i < 2; i++)
         print_phone(w, &c->extensions[i], buf_str(&host), own.port);
     if (c->n_extensions >= 2)
-        printf("\nThen dial " STR_FMT " from the first. `ringdown ctl calls` shows the call.\n",
-               STR_ARG(c->extensions[1].number));
+        printf("\nThen dial " STR_FMT " from the first. `%s ctl calls` shows the call.\n",
+               STR_ARG(c->extensions[1].number), program_invocation_name);
     fflush(stdout);
     mem_free(local);
 }

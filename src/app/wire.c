@@ -35,12 +35,13 @@ static void hold(struct wire *w, const struct pbx_out *o)
         w->held_cap = cap;
     }
     uint32_t at = (w->held_head + w->held_n++) % w->held_cap;
-    w->held[at] = (struct wire_held){.flow = o->flow, .blob = o->blob};
+    w->held[at] = (struct wire_held){
+        .flow = o->flow, .blob = o->blob, .seq = w->stored ? 0 : w->last_seq};
 }
 
 static void send_message(struct wire *w, const struct pbx_out *o)
 {
-    if (o->after_commit && w->stored) {
+    if (o->after_commit && (w->stored || db_done_seq(w->db) < w->last_seq)) {
         hold(w, o);
         return;
     }
@@ -129,12 +130,28 @@ static void on_closed(void *ctx, usec_t now, const struct flow *flow, int err)
     wire_drain(w);
 }
 
+/* RFC 3261 18.2.2: a response whose connection is gone goes to the port of sent-by, where its asker
+ * listens, and not to the one that the connection came from. */
+static void respond_anew(struct flow *to, const struct blob *b)
+{
+    struct str text = blob_str((struct blob *)(uintptr_t)b);
+    struct sip_via via;
+    ptrdiff_t at = str_ifind(text, STR("\r\nVia: "));
+    if (!str_starts(text, STR("SIP/2.0 ")) || at < 0)
+        return;
+    struct str value = str_from(text, (size_t)at + 7);
+    ptrdiff_t end = str_ifind(value, STR("\r\n"));
+    if (end > 0 && sip_via_parse(&via, str_sub(value, 0, (size_t)end)) == 0)
+        to->peer.port = via.port ? via.port : 5060;
+}
+
 static void on_failed(void *ctx, usec_t now, const struct flow *to, const struct blob *b, int err)
 {
     struct wire *w = ctx;
-    if (err == -ENOTCONN && to->conn) { /* RFC 3261 18.2.2: gone, so a new one to the same place */
+    if (err == -ENOTCONN && to->conn) { /* gone, so a new one */
         struct flow again = *to;
         again.conn = 0;
+        respond_anew(&again, b);
         net_send(w->net, &again, (struct blob *)(uintptr_t)b);
         return;
     }
@@ -202,6 +219,7 @@ static void seal_batch(struct wire *w)
             break;
         h->seq = seq ? seq : 1;
     }
+    w->last_seq = seq ? seq : w->last_seq;
     w->stored = false;
 }
 
@@ -250,9 +268,11 @@ static void on_signal(void *ctx, int signum)
     }
     notify_reloading();
     buf_init(&why, mem, sizeof(mem));
-    if (wire_reload(w, &why) == 0 && logsink_reopen(&w->log))
+    /* The log was renamed by then, so this cannot wait for a sound configuration. */
+    if (logsink_reopen(&w->log))
         fprintf(stderr, "ringdown: cannot open the log file again\n");
-    notify_ready("serving");
+    notify_ready(wire_reload(w, &why) ? "serving; the changed configuration was refused"
+                                      : "serving");
 }
 
 /* ---- clocks ---------------------------------------------------------------------------------- */

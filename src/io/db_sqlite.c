@@ -1,7 +1,9 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -170,11 +172,28 @@ static int move_aside(const char *path, char *note)
 
 #define OPEN_RW (SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)
 
+/* SQLite would open a file that it may only read and fail at the first write; the time to say so is
+ * the start. The two companions get the permissions of the file. */
+static int touch(const char *path, char *note)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (fd < 0) {
+        int err = -errno;
+        note_put(note, "cannot open for writing", path, strerror(-err));
+        return err;
+    }
+    close(fd);
+    return 0;
+}
+
 static int open_checked(struct db_conn **ret, const char *path, const struct db_config *cfg,
                         char *note)
 {
     struct db_conn *c = NULL;
-    int err = conn_open(&c, path, OPEN_RW, cfg->busy_ms);
+    int err = touch(path, note);
+    if (err)
+        return err;
+    err = conn_open(&c, path, OPEN_RW, cfg->busy_ms);
     if (!err) {
         err = check(c, path);
         if (err)

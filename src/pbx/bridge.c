@@ -150,7 +150,7 @@ void bridge_failed(struct pbx *p, struct leg *leg, const struct sip_out *o)
         call_leg_ended(p, leg);
         return;
     }
-    if (leg->trunk && trunk_answers(p, leg, o))
+    if (asker && asker->reinvite && trunk_answers(p, leg, o))
         return;
     if (asker && asker->reinvite)
         refuse(p, asker, o->status == 401 || o->status == 407 ? 500 : o->status);

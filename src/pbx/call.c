@@ -307,7 +307,10 @@ void call_leg_ended(struct pbx *p, struct leg *leg)
 static void rx_cancelled(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
-    if (!o->ended) { /* of a re-INVITE: the other leg's goes on and its answer is acknowledged */
+    if (!o->ended) { /* of a re-INVITE */
+        struct leg *other = call_other(p, call, leg);
+        if (other && leg->reinvite)
+            (void)sip_cancel_reinvite(p->core, p->now, other->session);
         bridge_reinvite_done(p, leg);
         return;
     }

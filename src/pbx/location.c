@@ -361,7 +361,8 @@ void registrar_reach(struct pbx *p, const struct binding *b, struct flow *to, st
         there.proto = b->flow.proto;
     if (there.proto == b->flow.proto)
         there.listener = b->flow.listener;
-    *to = there;
+    if (pbx_listens(p, &there)) /* else as its REGISTER came */
+        *to = there;
 }
 
 struct str registrar_target(const struct binding *b)

@@ -104,6 +104,14 @@ void pbx_timer_stop(struct pbx *p, struct pbx_timer *t)
     timer_stop(&p->wheel, &t->timer);
 }
 
+bool pbx_listens(const struct pbx *p, const struct flow *flow)
+{
+    for (unsigned i = 0; i < p->n_listeners; i++)
+        if (p->listener[i].proto == flow->proto && p->listener[i].bound.family == flow->peer.family)
+            return true;
+    return false;
+}
+
 bool pbx_is_our_host(const struct pbx *p, const struct sip_uri *uri)
 {
     struct addr ip;

@@ -56,6 +56,8 @@ uint64_t pbx_wall_ms(const struct pbx *p);
 void pbx_respond(struct pbx *p, handle_t txn, unsigned status);
 /* Tells the engine what may have changed of its configuration. */
 void pbx_reconfigure(struct pbx *p);
+/* Have we a listener for the protocol and family of a flow? */
+bool pbx_listens(const struct pbx *p, const struct flow *flow);
 /* Is this host one of ours: the domain, an alias, a listen or local address? */
 bool pbx_is_our_host(const struct pbx *p, const struct sip_uri *uri);
 

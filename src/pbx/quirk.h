@@ -4,7 +4,7 @@
 
 #include "wire/sip/msg.h"
 
-enum quirk { QUIRK_ONLY_MD5, QUIRK_COUNT };
+enum quirk { QUIRK_ONLY_MD5, QUIRK_SLOW_REGISTER, QUIRK_COUNT };
 
 bool quirk_has(const struct sip_msg *m, enum quirk quirk);
 

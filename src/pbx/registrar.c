@@ -4,8 +4,10 @@
 
 #include "base/mem.h"
 #include "pbx/gate.h"
+#include "pbx/quirk.h"
 #include "pbx/location.h"
 
+#define SLOW_ANSWER (5 * USEC_MS) /* of quirk.def */
 #define CONTACTS_MAX   64 /* of one request; also the most that max_contacts may be */
 #define USER_AGENT_MAX 64
 #define HOUR_S         3600
@@ -113,8 +115,10 @@ static void accept(struct reg *r)
     /* RFC 3327 5.3: the path goes back to a phone that says it knows what that is. */
     if (r->path.n && sip_msg_lists(r->m, SIP_H_SUPPORTED, STR("path")))
         field[n++] = (struct sip_field){.id = SIP_H_PATH, .value = r->path};
-    struct sip_answer a = {
-        .status = 200, .content = {.field = field, .n_fields = n}, .after_commit = r->changed};
+    struct sip_answer a = {.status = 200,
+                           .content = {.field = field, .n_fields = n},
+                           .after_commit = r->changed,
+                           .delay = quirk_has(r->m, QUIRK_SLOW_REGISTER) ? SLOW_ANSWER : 0};
     (void)sip_respond(p->core, p->now, r->o->txn, &a);
 }
 

@@ -1,5 +1,6 @@
 """`ringdown ctl` against a server with a call, for people and for programs."""
 import json
+import os
 
 from case_call import callee, caller, finish, outside, phone, register
 from lab import case, check, equal
@@ -105,3 +106,23 @@ def reload_case(lab):
     lab.until(lambda: lab.server.text().count(" applied") >= 2, 5, "SIGHUP is a reload")
     lab.ctl("hangup", str(call["id"]))
     finish(p27, trk)
+
+
+@case("log_rotated")
+def log_rotated_case(lab):
+    """SIGHUP opens the log file again, also when the configuration has a mistake by then."""
+    def written():
+        if not os.path.exists(lab.path("ringdown.log")):
+            return ""
+        with open(lab.path("ringdown.log"), encoding="utf-8") as f:
+            return f.read()
+
+    config = lab.config()
+    config["log"] = {"level": "info", "file": "ringdown.log"}
+    lab.put_config(config)
+    lab.server = lab.job("server", [lab.program, "serve", "-c", "ringdown.yaml"])
+    lab.until(lambda: " serves " in written(), 10, "the first line")
+    os.rename(lab.path("ringdown.log"), lab.path("ringdown.log.1"))
+    lab.put_config(dict(config, pasword="typo"))
+    lab.server.signal(1)  # SIGHUP
+    lab.until(lambda: "pasword" in written(), 5, "the new log file")

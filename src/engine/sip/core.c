@@ -11,8 +11,7 @@ static int init_tables(struct sip_core *c)
         slot_init(&c->dialogs, sizeof(struct sip_dialog), c->conf.max_dialogs) ||
         hash_init(&c->by_key, txns, rand_u64(c->rand)) ||
         hash_init(&c->by_merge, txns, rand_u64(c->rand)) ||
-        hash_init(&c->by_tag, dialogs, rand_u64(c->rand)) ||
-        hash_init(&c->by_peer, txns, rand_u64(c->rand)))
+        hash_init(&c->by_tag, dialogs, rand_u64(c->rand)))
         return -ENOMEM;
     c->rtt = rtt_new(rand_u64(c->rand));
     c->guard = guard_new(rand_u64(c->rand), c->conf.rate_per_s, c->conf.rate_burst);
@@ -34,6 +33,8 @@ struct sip_core *sip_core_new(const struct sip_conf *conf, struct rand *rand, st
     blob_pool_init(&c->pool, 0);
     arena_init(&c->work, 0);
     timer_wheel_init(&c->wheel, now);
+    for (unsigned i = 0; i < SIP_PEER_LISTS; i++)
+        list_init(&c->by_peer[i]);
     if (init_tables(c)) {
         sip_core_free(c);
         return NULL;
@@ -67,7 +68,7 @@ void sip_core_free(struct sip_core *c)
     slot_done(&c->txns);
     slot_done(&c->sessions);
     slot_done(&c->dialogs);
-    struct hash_table *tables[] = {&c->by_key, &c->by_merge, &c->by_tag, &c->by_peer};
+    struct hash_table *tables[] = {&c->by_key, &c->by_merge, &c->by_tag};
     for (unsigned i = 0; i < ARRAY_LEN(tables); i++)
         if (tables[i]->bucket)
             hash_done(tables[i]);
@@ -240,12 +241,18 @@ void sip_core_rx(struct sip_core *c, usec_t now, const struct flow *flow, const 
 void sip_core_flow_failed(struct sip_core *c, usec_t now, const struct flow *flow)
 {
     enter(c, now);
-    handle_t *found = arena_take(&c->work, (c->by_peer.count + 1) * sizeof(*found));
+    struct list *peer = txn_peer_list(c, &flow->peer);
     size_t n = 0;
-    uint64_t h = txn_peer_hash(c, &flow->peer);
+    list_each(node, peer)
+    {
+        n++;
+    }
+    /* Noted first: what fails may end others and begin new ones. */
+    handle_t *found = n ? arena_take(&c->work, n * sizeof(*found)) : NULL;
     if (!found)
         return;
-    hash_each(node, &c->by_peer, h)
+    n = 0;
+    list_each(node, peer)
     {
         const struct sip_txn *t = container_of(node, struct sip_txn, by_peer);
         bool here = t->flow.proto == flow->proto && addr_eq(&t->flow.peer, &flow->peer) &&

@@ -133,8 +133,9 @@ struct sip_answer {
     struct str reason;
     struct sip_content content;
     bool after_commit;
-    bool once; /* forget the request with this answer. Who asks again is answered anew, and
-                  nobody unknown takes our memory (RFC 3261 26.3.2.4) */
+    usec_t delay; /* over UDP, leaves so much later; not for INVITE */
+    bool once;    /* forget the request with this answer. Who asks again is answered anew, and
+                     nobody unknown takes our memory (RFC 3261 26.3.2.4) */
 };
 int sip_respond(struct sip_core *c, usec_t now, handle_t txn, const struct sip_answer *a);
 /* Never answers a non-INVITE request: for one whose time is over, since a 408 must not be sent
@@ -179,6 +180,8 @@ int sip_ack(struct sip_core *c, usec_t now, handle_t session, const struct sip_c
 /* An INVITE inside the dialog. -EBUSY: one is under way in either direction. */
 int sip_reinvite(struct sip_core *c, usec_t now, handle_t session,
                  const struct sip_content *content);
+/* Gives up the re-INVITE under way; its end comes as usual. -ENOENT: there is none. */
+int sip_cancel_reinvite(struct sip_core *c, usec_t now, handle_t session);
 /* Any other request inside the dialog; its responses carry `user`. */
 int sip_session_request(struct sip_core *c, usec_t now, handle_t session, enum sip_method method,
                         const struct sip_content *content, uint64_t user);

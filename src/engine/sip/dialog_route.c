@@ -60,6 +60,8 @@ void dialog_address(struct sip_core *c, const struct sip_dialog *d, struct sip_r
     } else if (d->pinned || sip_uri_parse(&hop, d->target) || !request_dest(&hop, &dest)) {
         return; /* the way it came */
     }
+    if (!request_can_send(c, &dest))
+        return;
     /* The connection it came over is used again when it leads to the same host. */
     if (dest.proto == d->flow.proto && addr_ip_eq(&dest.peer, &d->flow.peer)) {
         dest.conn = d->flow.conn;

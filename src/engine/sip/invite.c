@@ -161,16 +161,16 @@ int sip_hangup(struct sip_core *c, usec_t now, handle_t session, struct str reas
             s->bye_wanted = true;
             return core_keep(c, &s->reason, reason);
         }
-        if (s->ack_due && sip_ack(c, now, session, &nothing))
-            return -EIO;
+        if (s->ack_due) /* if it cannot be sent, the BYE cannot either, and the session ends */
+            (void)sip_ack(c, now, session, &nothing);
         return session_bye(c, session, reason);
     case SES_CONFIRMED:
         if (s->ok) {
             s->bye_wanted = true;
             return core_keep(c, &s->reason, reason);
         }
-        if (s->ack_due && sip_ack(c, now, session, &nothing)) /* of a re-INVITE */
-            return -EIO;
+        if (s->ack_due) /* of a re-INVITE */
+            (void)sip_ack(c, now, session, &nothing);
         return session_bye(c, session, reason);
     default:
         return -EALREADY;

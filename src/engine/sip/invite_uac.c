@@ -106,6 +106,7 @@ int sip_reinvite(struct sip_core *c, usec_t now, handle_t session,
         return err;
     s->invite = txn_handle(c, t);
     s->invite_cseq = t->cseq;
+    s->cancel_sent = s->cancel_wanted = false;
     return 0;
 }
 
@@ -150,6 +151,19 @@ int uac_cancel(struct sip_core *c, handle_t h, struct str reason)
     if (s->had_provisional)
         send_cancel(c, s);
     return err;
+}
+
+int sip_cancel_reinvite(struct sip_core *c, usec_t now, handle_t session)
+{
+    core_enter_cmd(c, now);
+    struct sip_session *s = session_find(c, session);
+    struct sip_txn *t = s && s->state == SES_CONFIRMED ? txn_find(c, s->invite) : NULL;
+    if (!t || t->kind != TXN_ICT || t->state > TXN_PROCEEDING)
+        return -ENOENT;
+    s->cancel_wanted = true;
+    if (t->state == TXN_PROCEEDING)
+        send_cancel(c, s);
+    return 0;
 }
 
 /* ---- dialogs of a forked INVITE -------------------------------------------------------------- */
@@ -353,7 +367,7 @@ static void rx_1xx(struct sip_core *c, struct sip_txn *t, const struct sip_msg *
     handle_t h = t->session;
     struct sip_session *s = session_find(c, h);
     s->had_provisional = true;
-    if (s->state == SES_CANCELLING)
+    if (s->state == SES_CANCELLING || s->cancel_wanted)
         send_cancel(c, s);
     if (m->status == 100 || s->state != SES_CALLING)
         return;

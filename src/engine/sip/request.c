@@ -1,6 +1,8 @@
 /* Requests: how they are written, where they go, and those derived from a sent one. */
 #include "engine/sip/sip_int.h"
 
+#define CONTACT_USER_MAX 64 /* escaped, it fits the 300 bytes that its callers have */
+
 /* The listener to send from: the wanted one if it fits, else the first of protocol and family. */
 static bool choose_listener(const struct sip_core *c, struct flow *to, enum proto proto)
 {
@@ -19,6 +21,12 @@ static bool choose_listener(const struct sip_core *c, struct flow *to, enum prot
         }
     }
     return false;
+}
+
+bool request_can_send(const struct sip_core *c, const struct flow *to)
+{
+    struct flow probe = *to;
+    return choose_listener(c, &probe, (enum proto)to->proto);
 }
 
 static void make_branch(struct sip_core *c, struct req_branch *branch)
@@ -42,7 +50,7 @@ void request_contact(struct sip_core *c, struct buf *b, struct str user, const s
 {
     struct addr own = advertised(c, flow);
     buf_lit(b, "<sip:");
-    if (user.n) {
+    if (user.n && user.n <= CONTACT_USER_MAX) { /* without, it reaches us as well */
         sip_escape_user(b, user);
         buf_ch(b, '@');
     }

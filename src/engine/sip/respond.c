@@ -1,6 +1,8 @@
 /* Responses: where they go and what they carry. RFC 3261 8.2.6, 18.2; RFC 3581. */
 #include "engine/sip/sip_int.h"
 
+#define ANSWER_ROOM 2048 /* of a message, for what a bare answer adds to the lines it repeats */
+
 /* The peer is behind NAT when its Via names another numeric host than it sends from. */
 static bool via_is_natted(const struct sip_msg *m, const struct flow *flow)
 {
@@ -115,7 +117,9 @@ struct blob *respond_head(struct sip_core *c, const struct sip_msg *m, const str
     struct buf b;
     buf_init(&b, c->tx, sizeof(c->tx));
     put_head(&b, m, flow, to_tag);
-    return b.full ? NULL : blob_copy(&c->pool, buf_str(&b));
+    /* What leaves no room for an answer is not taken: nothing could ever end it. */
+    bool too_long = b.full || b.n > sizeof(c->tx) - ANSWER_ROOM;
+    return too_long ? NULL : blob_copy(&c->pool, buf_str(&b));
 }
 
 void respond_tag(const struct sip_core *c, const struct sip_msg *m, char tag[SIP_TAG_CHARS])
@@ -209,8 +213,12 @@ int respond_txn(struct sip_core *c, struct sip_txn *txn, const struct sip_answer
     int err = respond_build(c, txn, a, contact, &b);
     if (err) {
         struct sip_answer bare = {.status = 500};
-        if (a->status < 200 || respond_build(c, txn, &bare, STR_NONE, &b))
+        if (a->status < 200)
             return err;
+        if (respond_build(c, txn, &bare, STR_NONE, &b)) { /* no memory: the peer asks again */
+            txn_free(c, txn);
+            return err;
+        }
         txn_send_response(c, txn, 500, b, false);
         return err;
     }
@@ -248,6 +256,7 @@ int sip_respond(struct sip_core *c, usec_t now, handle_t txn, const struct sip_a
         session_contact(c, s, &t->flow, &contact);
     if (a->status >= 200)
         t->wants_answer = false;
+    t->answer_delay = a->delay;
     /* With little room left, what belongs to nothing is not remembered either. */
     bool once = a->once || (!s && t->method != SIP_REGISTER && c->txns.used > c->txns.cap / 2);
     int err = respond_txn(c, t, a, contact.n ? buf_str(&contact) : STR_NONE);

@@ -94,7 +94,8 @@ static void missing_extensions(struct sip_core *c, const struct sip_msg *m, stru
         bool known = false;
         while (!known && sip_list_next(&rest, &have))
             known = str_ieq(have, tag);
-        if (known || !sip_is_token(tag))
+        bool fits = tag.n + 2 <= b->cap - b->n;
+        if (known || !sip_is_token(tag) || !fits)
             continue;
         if (b->n)
             buf_lit(b, ", ");

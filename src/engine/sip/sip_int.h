@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/hash.h"
+#include "base/list.h"
 #include "engine/sip/core.h"
 #include "engine/sip/guard.h"
 #include "engine/sip/rtt.h"
@@ -14,6 +15,7 @@
 #define SIP_OUT_QUEUE   256  /* grows by doubling; see core_emit() */
 #define SIP_OUT_TICK    4096 /* a tick stops for the queue to be drained beyond so many */
 #define SIP_MAX_FORKS   8
+#define SIP_PEER_LISTS  4096 /* a power of two */
 #define SIP_TAG_CHARS   16
 #define SIP_NO_LISTENER 0xFF
 
@@ -47,9 +49,10 @@ struct sip_session {
     uint8_t state, leg;
     bool uac;
     bool cancel_sent, had_provisional;
-    bool bye_wanted; /* BYE as soon as the ACK of our 2xx is here */
-    bool ack_due;    /* UAC: a 2xx waits for sip_ack() */
-    bool auth_sent;  /* the INVITE carried credentials: so does the ACK (RFC 3261 22.1) */
+    bool cancel_wanted; /* of a re-INVITE: with its first provisional */
+    bool bye_wanted;    /* BYE as soon as the ACK of our 2xx is here */
+    bool ack_due;       /* UAC: a 2xx waits for sip_ack() */
+    bool auth_sent;     /* the INVITE carried credentials: so does the ACK (RFC 3261 22.1) */
     uint8_t n_dialogs;
     uint64_t user;
     handle_t tag;
@@ -75,7 +78,10 @@ struct sip_core {
     struct blob_pool pool;
     struct timer_wheel wheel;
     struct slot_table txns, sessions, dialogs;
-    struct hash_table by_key, by_merge, by_tag, by_peer;
+    struct hash_table by_key, by_merge, by_tag;
+    /* Client transactions by a hash of their peer. Lists, since a trunk may have thousands, each of
+     * which must leave without a walk over the others. */
+    struct list by_peer[SIP_PEER_LISTS];
     struct sip_rtt_table *rtt;
     struct sip_guard *guard;
     struct sip_stats stats;
@@ -148,6 +154,8 @@ int request_resend(struct sip_core *c, struct sip_txn *txn, const struct sip_fie
                    uint32_t cseq, struct sip_txn **ret);
 /* The numeric destination of a URI; false if its host is a name or its transport unknown. */
 bool request_dest(const struct sip_uri *uri, struct flow *flow);
+/* Have we a listener for it? */
+bool request_can_send(const struct sip_core *c, const struct flow *to);
 
 /* dialog.c, dialog_route.c */
 struct sip_dialog *dialog_new(struct sip_core *c, struct sip_session *s, handle_t session,

@@ -1,12 +1,12 @@
 /* The interpreter of the transaction table, and what its outputs do. */
 #include "engine/sip/sip_int.h"
 
-uint64_t txn_peer_hash(const struct sip_core *c, const struct addr *peer)
+struct list *txn_peer_list(struct sip_core *c, const struct addr *peer)
 {
     uint8_t key[18];
     memcpy(key, peer->ip, 16);
     memcpy(key + 16, &peer->port, 2);
-    return hash_bytes(&c->by_peer, key, sizeof(key));
+    return &c->by_peer[hash_bytes(&c->by_key, key, sizeof(key)) & (SIP_PEER_LISTS - 1)];
 }
 
 struct sip_txn *txn_new(struct sip_core *c, enum sip_txn_kind kind, enum sip_method method,
@@ -29,7 +29,7 @@ struct sip_txn *txn_new(struct sip_core *c, enum sip_txn_kind kind, enum sip_met
     memcpy(t->key, key.p, key.n);
     hash_put(&c->by_key, &t->by_key, hash_str(&c->by_key, key));
     if (kind == TXN_ICT || kind == TXN_NICT)
-        hash_put(&c->by_peer, &t->by_peer, txn_peer_hash(c, &flow->peer));
+        list_append(txn_peer_list(c, &flow->peer), &t->by_peer);
     c->stats.txns[kind][t->state]++;
     return t;
 }
@@ -41,8 +41,7 @@ void txn_free(struct sip_core *c, struct sip_txn *t)
     hash_remove(&c->by_key, &t->by_key);
     if (t->in_merge)
         hash_remove(&c->by_merge, &t->by_merge);
-    if (t->kind == TXN_ICT || t->kind == TXN_NICT)
-        hash_remove(&c->by_peer, &t->by_peer);
+    list_remove(&t->by_peer); /* of a server's it is in none */
     c->stats.txns[t->kind][t->state]--;
     blob_unref(t->last);
     blob_unref(t->head);
@@ -174,6 +173,12 @@ static void resend(struct sip_core *c, struct sip_txn *t)
 
 /* ---- server ---------------------------------------------------------------------------------- */
 
+static void send_answer(struct sip_core *c, struct sip_txn *t, struct blob *b)
+{
+    core_send(c, &t->flow, blob_ref(b));
+    c->out[(c->out_head + c->out_n - 1) & (c->out_cap - 1)].after_commit = t->held_for_commit;
+}
+
 void txn_send_response(struct sip_core *c, struct sip_txn *t, unsigned status, struct blob *b,
                        bool after_commit)
 {
@@ -184,11 +189,14 @@ void txn_send_response(struct sip_core *c, struct sip_txn *t, unsigned status, s
     if (act & TXN_DO_SEND) {
         c->stats.tx_responses++;
         c->stats.tx_status[status / 100]++;
-        core_send(c, &t->flow, blob_ref(b));
-        c->out[(c->out_head + c->out_n - 1) & (c->out_cap - 1)].after_commit = after_commit;
         blob_unref(t->last);
         /* A 2xx to INVITE is sent again by the session, not by the transaction (RFC 6026). */
         t->last = t->state == TXN_ACCEPTED ? NULL : blob_ref(b);
+        t->held_for_commit = after_commit;
+        if (t->answer_delay && t->kind == TXN_NIST && !txn_reliable(t))
+            timer_start(&c->wheel, &t->retry, c->now + t->answer_delay);
+        else
+            send_answer(c, t, b);
     }
     blob_unref(b);
     if (status >= 200)
@@ -291,6 +299,11 @@ void txn_timer(struct sip_core *c, struct timer *timer)
         /* 200 ms without a word from the user: RFC 3261 17.2.1. */
         if (!t->last)
             respond_simple(c, t, 100);
+        return;
+    }
+    if (t->kind == TXN_NIST) { /* the answer that was to leave later */
+        if (t->last)
+            send_answer(c, t, t->last);
         return;
     }
     if (t->retry_letter >= 'A' && t->retry_letter <= 'M')

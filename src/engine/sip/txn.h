@@ -59,7 +59,8 @@ struct str txn_event_name(enum txn_event event);
 #define TXN_KEY_BYTES 80
 
 struct sip_txn {
-    struct hash_node by_key, by_merge, by_peer; /* by_peer: client side only */
+    struct hash_node by_key, by_merge;
+    struct list by_peer; /* client side only */
     struct timer retry, life;
     struct flow flow; /* where its messages go */
     uint64_t user;
@@ -72,6 +73,8 @@ struct sip_txn {
     uint16_t status; /* last response passed or sent */
     uint8_t kind, state, method, leg;
     char retry_letter, life_letter;
+    usec_t answer_delay;  /* NIST: the final answer leaves so much later */
+    bool held_for_commit; /* what it was told of after_commit */
     bool in_merge, retransmitted, tcp_for_size, wants_answer, cancelled;
     uint8_t key_n;
     char key[TXN_KEY_BYTES];
@@ -82,8 +85,8 @@ struct sip_txn {
 struct sip_txn *txn_new(struct sip_core *c, enum sip_txn_kind kind, enum sip_method method,
                         const struct flow *flow, struct str key);
 void txn_free(struct sip_core *c, struct sip_txn *t);
-/* Client transactions are also found by where their messages go. */
-uint64_t txn_peer_hash(const struct sip_core *c, const struct addr *peer);
+/* Client transactions are also found by where their messages go; others may be in the same list. */
+struct list *txn_peer_list(struct sip_core *c, const struct addr *peer);
 handle_t txn_handle(const struct sip_core *c, const struct sip_txn *t);
 struct sip_txn *txn_find(const struct sip_core *c, handle_t h);
 /* Steps the machine; what it asks for is returned (TXN_DO_...). The transaction may be in

@@ -44,7 +44,7 @@ static void refuse_session(struct pbx *p, handle_t session, unsigned status, enu
 static void refuse_media(struct pbx *p, struct call *call)
 {
     struct sip_field warning = {.id = SIP_H_WARNING};
-    char mem[200];
+    char mem[400];
     struct buf b;
     struct sip_content content = {.field = &warning, .n_fields = 1, .type = STR("application/sdp")};
     buf_init(&b, mem, sizeof(mem));

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/mem.h"
@@ -329,6 +330,29 @@ static void test_damaged(void **state)
     world_done(&w);
 }
 
+/* The call records are nobody else's business, and a file that cannot be written is told of at
+ * once. */
+static void test_permissions(void **state)
+{
+    struct world w;
+    struct stat st;
+    world_init(&w);
+    put(&w, "sip:a@a", 1);
+    assert_int_equal(stat(w.path, &st), 0);
+    assert_int_equal(st.st_mode & 0777 & ~0640, 0);
+    db_close(w.db);
+    w.db = NULL;
+    assert_int_equal(chmod(w.path, 0440), 0);
+    int err = db_open(&w.db, w.loop, &w.cfg, w.note);
+    if (geteuid() == 0) { /* who may write everything */
+        assert_int_equal(err, 0);
+    } else {
+        assert_int_equal(err, -EACCES);
+        assert_non_null(strstr(w.note, "cannot open for writing"));
+    }
+    world_done(&w);
+}
+
 static void test_open_errors(void **state)
 {
     struct world w;
@@ -356,7 +380,7 @@ int main(void)
         cmocka_unit_test(test_bad_batch),   cmocka_unit_test(test_no_allocation),
         cmocka_unit_test(test_bounded),     cmocka_unit_test(test_locked),
         cmocka_unit_test(test_killed),      cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_open_errors),
+        cmocka_unit_test(test_permissions), cmocka_unit_test(test_open_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,6 +72,8 @@ static void test_escapes(void **state)
         int stop;
     } rows[] = {{"abc", 3},   {"a%41b@", 5}, {"%41%4a", 6}, {"%4", -1},
                 {"a%4g", -1}, {"%", -1},     {"@", 0}};
+    const char *cut = "%41";
+    assert_null(lex_span_escaped(cut, cut + 2, LEX_UINFO));
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
         const char *p = rows[i].text;
         const char *q = lex_span_escaped(p, p + strlen(p), LEX_UINFO);

@@ -32,6 +32,7 @@ static void test_plain(void **state)
     assert_str(p.m.via.host, "a.test");
     assert_str(p.m.via.whole, "SIP/2.0/UDP a.test;branch=z9hG4bK1");
     assert_str(p.m.from.tag, "1");
+    assert_str(p.m.from.params, "tag=1");
     assert_none(p.m.to.tag);
     assert_none(p.m.contact.uri.whole);
     assert_int_equal(p.m.max_forwards, 70);
@@ -220,6 +221,58 @@ static void test_mandatory(void **state)
     }
 }
 
+static void test_call_id(void **state)
+{
+    static const struct {
+        const char *text;
+        enum sip_verdict want;
+    } rows[] = {{"a", SIP_OK},
+                {"a-1.b@c.d", SIP_OK},
+                {"{x}@[2001:db8::1]", SIP_OK},
+                {"a@b@c", SIP_BAD_CALL_ID},
+                {"@a", SIP_BAD_CALL_ID},
+                {"a@", SIP_BAD_CALL_ID},
+                {"a b", SIP_BAD_CALL_ID},
+                {"a@b c", SIP_BAD_CALL_ID},
+                {"", SIP_BAD_CALL_ID}};
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        char text[512];
+        struct parsed p;
+        snprintf(text, sizeof(text),
+                 "OPTIONS sip:b SIP/2.0\r\nCall-ID: %s\r\nVia: SIP/2.0/UDP a\r\nFrom: <sip:a@a>"
+                 "\r\nTo: <sip:b@b>\r\nCSeq: 1 OPTIONS\r\n\r\n",
+                 rows[i].text);
+        if (parse_z(&p, text) != rows[i].want)
+            fail_msg("Call-ID '%s'", rows[i].text);
+        if (rows[i].want == SIP_OK)
+            assert_str(p.m.call_id, rows[i].text);
+        else
+            assert_none(p.m.call_id);
+        parsed_done(&p);
+    }
+}
+
+/* A Via whose port is none names no way back; one with a bad parameter does. */
+static void test_bad_via(void **state)
+{
+    static const char rest[] = "\r\nFrom: <sip:a@a>\r\nTo: <sip:b@b>\r\nCall-ID: c\r\n"
+                               "CSeq: 1 OPTIONS\r\n\r\n";
+    struct parsed p;
+    char text[512];
+    snprintf(text, sizeof(text), "OPTIONS sip:b SIP/2.0\r\nVia: SIP/2.0/UDP a:99999%s", rest);
+    assert_int_equal(parse_z(&p, text), SIP_BAD_VIA);
+    assert_none(p.m.via.host);
+    assert_false(sip_msg_answerable(&p.m));
+    parsed_done(&p);
+    snprintf(text, sizeof(text), "OPTIONS sip:b SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=1;b c%s",
+             rest);
+    assert_int_equal(parse_z(&p, text), SIP_BAD_VIA);
+    assert_str(p.m.via.whole, "SIP/2.0/UDP a;branch=1");
+    assert_str(p.m.via.params, "branch=1");
+    assert_true(sip_msg_answerable(&p.m));
+    parsed_done(&p);
+}
+
 /* A NUL is refused anywhere but as a quoted-pair. */
 static void test_nul(void **state)
 {
@@ -246,8 +299,8 @@ static void test_nul(void **state)
  * long one (little text, a fold, white space around the colon, LF alone). */
 static void test_ways(void **state)
 {
-    static const char *const ends[] = {": 1\r\n",     ":1\r\n",      " : 1\r\n",
-                                       ":\r\n 1\r\n", ":  1\t \r\n", ": 1\n"};
+    static const char *const ends[] = {": 1\r\n",     ":1\r\n", " : 1\r\n", ":\r\n 1\r\n",
+                                       ":  1\t \r\n", ": 1\n",  ": 1 \r\n"};
     static const char behind[] = "Subject: text behind it, more than sixty-four bytes of it at "
                                  "the least, so that no end is near\r\n";
     for (unsigned id = 1; id < SIP_H_COUNT; id++)
@@ -394,6 +447,10 @@ static void test_refer_to(void **state)
         sip_nameaddr_parse(&na, STR("\"07086661427,1427\" <sip:109Q1427@pbx.test>;tag=9")), 0);
     assert_str(na.display, "\"07086661427,1427\"");
     assert_str(na.tag, "9");
+    assert_int_equal(sip_nameaddr_parse(&na, STR("<sip:h;lr>;x=a@b;tag=9")), 0);
+    assert_str(na.uri.host, "h");
+    assert_true(na.uri.lr);
+    assert_str(na.params, "x=a@b;tag=9");
     assert_int_equal(sip_nameaddr_parse(&na, STR("")), -EINVAL);
     assert_int_equal(sip_nameaddr_parse(&na, STR("<sip:a@b>,<sip:c@d>")), -EINVAL);
     assert_str(na.tag, "9");
@@ -409,6 +466,7 @@ int main(void)
         cmocka_unit_test(test_limits),   cmocka_unit_test(test_stream),
         cmocka_unit_test(test_params),   cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_refer_to), cmocka_unit_test(test_ways),
+        cmocka_unit_test(test_call_id),  cmocka_unit_test(test_bad_via),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
