@@ -179,7 +179,7 @@ static int touch(const char *path, char *note)
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (fd < 0) {
         int err = -errno;
-        note_put(note, "cannot open for writing", path, strerror(-err));
+        note_put(note, "cannot open for writing", path, strerrordesc_np(-err));
         return err;
     }
     close(fd);
