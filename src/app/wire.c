@@ -35,8 +35,8 @@ static void hold(struct wire *w, const struct pbx_out *o)
         w->held_cap = cap;
     }
     uint32_t at = (w->held_head + w->held_n++) % w->held_cap;
-    w->held[at] = (struct wire_held){
-        .flow = o->flow, .blob = o->blob, .seq = w->stored ? 0 : w->last_seq};
+    w->held[at] =
+        (struct wire_held){.flow = o->flow, .blob = o->blob, .seq = w->stored ? 0 : w->last_seq};
 }
 
 static void send_message(struct wire *w, const struct pbx_out *o)

@@ -38,7 +38,7 @@ struct wire {
     usec_t stop_at;
     struct wire_held *held; /* a ring, oldest first */
     uint32_t held_head, held_n, held_cap;
-    uint64_t last_seq;          /* of the last batch handed to the database */
+    uint64_t last_seq; /* of the last batch handed to the database */
     struct media_cmd *media_cmd;
     uint32_t media_n, media_cap;
     unsigned closing; /* loop_watch_close() not yet confirmed */

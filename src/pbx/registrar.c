@@ -7,8 +7,8 @@
 #include "pbx/quirk.h"
 #include "pbx/location.h"
 
-#define SLOW_ANSWER (5 * USEC_MS) /* of quirk.def */
-#define CONTACTS_MAX   64 /* of one request; also the most that max_contacts may be */
+#define SLOW_ANSWER    (5 * USEC_MS) /* of quirk.def */
+#define CONTACTS_MAX   64            /* of one request; also the most that max_contacts may be */
 #define USER_AGENT_MAX 64
 #define HOUR_S         3600
 

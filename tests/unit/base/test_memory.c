@@ -166,8 +166,8 @@ static void hash_tables_find_what_was_put(void **state)
     assert_int_equal(t.count, 250);
     for (int i = 0; i < 500; i++) {
         bool found = false;
-        hash_each(n, &t, hash_bytes(&t, &i, sizeof(i)))
-            found |= container_of(n, struct item, node)->key == i;
+        hash_each(n, &t, hash_bytes(&t, &i, sizeof(i))) found |=
+            container_of(n, struct item, node)->key == i;
         assert_true(found == (i % 2 == 1));
     }
     assert_true(hash_istr(&t, STR("SIP:Bob")) == hash_istr(&t, STR("sip:bob")));

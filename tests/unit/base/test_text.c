@@ -56,9 +56,9 @@ static void json_text_is_escaped_and_valid_utf8(void **state)
     (void)state;
     buf_init(&b, mem, sizeof(mem));
     buf_json(&b, STR("a\"b\\c\n\xED\x95\x9C\xFF\xC0\x80\xED\xA0\x80."));
-    assert_true(str_eq(buf_str(&b),
-                       STR("a\\\"b\\\\c\\u000a\xED\x95\x9C\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd"
-                           "\\ufffd.")));
+    assert_true(
+        str_eq(buf_str(&b), STR("a\\\"b\\\\c\\u000a\xED\x95\x9C\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd"
+                                "\\ufffd.")));
 }
 
 static void check_addr(const char *text, bool good, const char *back)
