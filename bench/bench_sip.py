@@ -301,27 +301,29 @@ def heap_read(path):
 
 
 def heap_requests(args):
-    """What each thread asks of the heap once it is warm, also inside libraries."""
+    """What each thread asks of the heap once it is warm, also inside libraries: the median of
+    several windows, since a queue that grows to a new longest asks once more."""
     with tempfile.TemporaryDirectory(prefix="rd-bench-") as tmp:
         env = {"LD_PRELOAD": os.path.abspath(f"{args.build}/heapcount.so"),
                "HEAPCOUNT": f"{tmp}/heap"}
         server = ringdown(args, tmp, env=env)
         try:
-            messages, growth = 0, {}
-            for mode in ("reg", "call"):
+            for mode in ("reg", "call") * 2:
                 load(args, server, mode, COUNT[mode])
-            for mode in ("reg", "call"):
+            windows = []
+            for _ in range(args.runs):
+                messages = 0
                 before = heap_read(f"{tmp}/heap")
-                result = load(args, server, mode, COUNT[mode] // 2)
+                for mode in ("reg", "call"):
+                    result = load(args, server, mode, COUNT[mode] // 4)
+                    messages += result["ok"] * REQUESTS[mode]
                 time.sleep(SETTLE_S)
                 after = heap_read(f"{tmp}/heap")
-                messages += result["ok"] * REQUESTS[mode]
-                for t in after:
-                    growth[t] = growth.get(t, 0) + after[t] - before.get(t, 0)
-            pid = server.pid
+                grown = {t: after[t] - before.get(t, 0) for t in after}
+                ours = grown.pop(server.pid, 0)
+                windows.append((ours / messages, ours, sum(grown.values()), messages))
         finally:
             server.stop()
-    others = ", ".join(str(n) for t, n in sorted(growth.items()) if t != pid)
-    return {"signalling": growth.get(pid, 0) / messages,
-            "note": f"{messages} messages; requests on the signalling thread "
-                    f"{growth.get(pid, 0)}, on the others {others or 0}"}
+    return {"signalling": statistics.median(w[0] for w in windows),
+            "note": "windows of %d messages: signalling thread %s, others (SQLite) %s" % (
+                windows[0][3], [w[1] for w in windows], [w[2] for w in windows])}

@@ -8,7 +8,7 @@
 #include "io/db_priv.h"
 
 #define QUEUE_BYTES  ((size_t)64 << 20)
-#define BATCH_FIRST  (32u * 1024)
+#define BATCH_FIRST  BATCH_KEEP /* pages not written to cost nothing */
 #define BATCH_KEEP   (256u * 1024)
 #define BATCHES_KEPT 64
 /* So many batches become one transaction at most, so that the first of them does not wait long. */
