@@ -12,8 +12,15 @@
     T(NUMBER)                                                                                      \
     T(DIGITS)                                                                                      \
     T(URI)                                                                                         \
-    T(STORE) T(SECRET) T(BOOL) T(COUNT) T(MS) T(CHOICE) T(CHOICES) T(TEXTS) T(NAMES) T(NUMBERS)    \
-        T(NETS) T(ADDR) T(HOSTPORT) T(LISTENS) T(PORTS) T(HA1) T(REGEX) T(TARGET)
+    T(STORE)                                                                                       \
+    T(SECRET)                                                                                      \
+    T(BOOL)                                                                                        \
+    T(COUNT)                                                                                       \
+    T(MS)                                                                                          \
+    T(CHOICE)                                                                                      \
+    T(CHOICES)                                                                                     \
+    T(TEXTS)                                                                                       \
+    T(NAMES) T(NUMBERS) T(NETS) T(ADDR) T(HOSTPORT) T(LISTENS) T(PORTS) T(HA1) T(REGEX) T(TARGET)
 enum config_type {
 #define CONFIG_TYPE(name) CONFIG_T_##name,
     CONFIG_TYPES(CONFIG_TYPE)
