@@ -8,13 +8,15 @@
 
 #define LOCAL_MAX 32
 
+struct local_addr {
+    struct addr ip;
+    uint8_t prefix; /* bits of the network part */
+};
+
 struct local_addrs {
     struct addr external; /* family ADDR_NONE: not configured */
     unsigned n;
-    struct {
-        struct addr ip;
-        uint8_t prefix; /* bits of the network part */
-    } a[LOCAL_MAX];
+    struct local_addr a[LOCAL_MAX];
 };
 
 /* The address (with bound->port) that `peer` should be told. */

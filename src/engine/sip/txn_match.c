@@ -95,11 +95,28 @@ void txn_merge_put(struct sip_core *c, struct sip_txn *t, const struct sip_msg *
 }
 
 /* All our branches have one length, so most of the others need not be looked up. */
-static bool is_branch_of_ours(struct sip_core *c, const struct sip_via *via, enum sip_method method)
+/* The user part of the Request-URI of a request that we have sent. */
+static struct str sent_user(const struct blob *sent)
+{
+    struct sip_uri uri;
+    struct str line = blob_str(sent);
+    ptrdiff_t space = str_chr(line, ' ');
+    struct str rest = space < 0 ? STR_NONE : str_from(line, (size_t)space + 1);
+    ptrdiff_t end = str_chr(rest, ' ');
+    if (end < 0 || sip_uri_parse(&uri, str_sub(rest, 0, (size_t)end)))
+        return STR_NONE;
+    return uri.user;
+}
+
+/* One that comes back for another number is a spiral, and right: a call to a number of ours by way
+ * of the provider (RFC 3261 16.3 draws the line in the same way). Max-Forwards bounds it. */
+static bool is_sent_by_us(struct sip_core *c, const struct sip_via *via, const struct sip_msg *m)
 {
     char mem[TXN_KEY_BYTES];
-    return via->branch.n == sizeof(struct req_branch) &&
-           txn_by_key(c, txn_client_key(c, via->branch, method, mem), false);
+    if (via->branch.n != sizeof(struct req_branch))
+        return false;
+    const struct sip_txn *t = txn_by_key(c, txn_client_key(c, via->branch, m->method, mem), false);
+    return t && str_eq(sent_user(t->last), m->ruri.user);
 }
 
 bool txn_loops(struct sip_core *c, const struct sip_msg *m)
@@ -107,11 +124,11 @@ bool txn_loops(struct sip_core *c, const struct sip_msg *m)
     struct sip_values it = sip_values(m, SIP_H_VIA);
     struct str value;
     struct sip_via via;
-    if (is_branch_of_ours(c, &m->via, m->method))
+    if (is_sent_by_us(c, &m->via, m))
         return true;
     (void)sip_values_next(&it, &value); /* the top one, which the parser has read already */
     while (sip_values_next(&it, &value))
-        if (!sip_via_parse(&via, value) && is_branch_of_ours(c, &via, m->method))
+        if (!sip_via_parse(&via, value) && is_sent_by_us(c, &via, m))
             return true;
     return false;
 }
