@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "pbx/config_table.h"
+#include "wire/sip/msg.h"
 
 /* An error at the line of `member`, which belongs to `owner`. */
 static void __attribute__((format(printf, 4, 5)))
@@ -86,8 +87,19 @@ static void sip_check(struct config_binder *b)
     }
 }
 
+/* RFC 3608 section 5: each is a name-addr; one without lr would make phones route strictly. */
+static void service_route_check(struct config_binder *b)
+{
+    const struct config_registrar *r = &b->config->registrar;
+    struct sip_nameaddr na;
+    for (uint32_t i = 0; i < r->service_route.n; i++)
+        if (sip_nameaddr_parse(&na, r->service_route.v[i]) || !na.bracketed || !na.uri.lr)
+            bad(b, &r->service_route, r, "registrar.service_route: each must read <sip:host;lr>");
+}
+
 static void others_check(struct config_binder *b)
 {
+    service_route_check(b);
     const struct config *c = b->config;
     if (c->auth.ban_max_ms < c->auth.ban_ms)
         bad(b, &c->auth.ban_max_ms, &c->auth,

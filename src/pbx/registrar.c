@@ -7,10 +7,11 @@
 #include "pbx/quirk.h"
 #include "pbx/location.h"
 
-#define SLOW_ANSWER    (5 * USEC_MS) /* of quirk.def */
-#define CONTACTS_MAX   64            /* of one request; also the most that max_contacts may be */
-#define USER_AGENT_MAX 64
-#define HOUR_S         3600
+#define SLOW_ANSWER        (5 * USEC_MS) /* of quirk.def */
+#define SERVICE_ROUTES_MAX 8             /* as in config.def */
+#define CONTACTS_MAX       64 /* of one request; also the most that max_contacts may be */
+#define USER_AGENT_MAX     64
+#define HOUR_S             3600
 
 struct reg_contact {
     struct sip_nameaddr na;
@@ -92,7 +93,8 @@ static void put_contact(struct buf *b, const struct binding *binding, usec_t now
 static void accept(struct reg *r)
 {
     struct pbx *p = r->p;
-    struct sip_field field[CONTACTS_MAX + 2];
+    const struct config_texts *routes = &p->config->registrar.service_route;
+    struct sip_field field[CONTACTS_MAX + 2 + SERVICE_ROUTES_MAX];
     unsigned n = 0;
     size_t bytes = 0;
     struct buf b;
@@ -115,6 +117,8 @@ static void accept(struct reg *r)
     /* RFC 3327 5.3: the path goes back to a phone that says it knows what that is. */
     if (r->path.n && sip_msg_lists(r->m, SIP_H_SUPPORTED, STR("path")))
         field[n++] = (struct sip_field){.id = SIP_H_PATH, .value = r->path};
+    for (uint32_t i = 0; i < routes->n && i < SERVICE_ROUTES_MAX; i++) /* RFC 3608 6.3 */
+        field[n++] = (struct sip_field){.id = SIP_H_SERVICE_ROUTE, .value = routes->v[i]};
     struct sip_answer a = {.status = 200,
                            .content = {.field = field, .n_fields = n},
                            .after_commit = r->changed,
