@@ -30,17 +30,25 @@ static bool alg_serves_all(const struct config *c, enum digest_alg alg)
     return true;
 }
 
+static bool alg_is_listed(const struct config *c, enum digest_alg alg)
+{
+    for (unsigned i = 0; i < c->auth.algorithms.n; i++)
+        if (c->auth.algorithms.v[i] == (uint8_t)alg)
+            return true;
+    return false;
+}
+
+/* The strongest first, however they are listed: a phone takes the topmost challenge that it
+ * supports (RFC 8760 section 2.4). The enum rises with strength. */
 static unsigned choose_algs(const struct config *c, enum digest_alg *ret)
 {
     unsigned n = 0;
-    for (unsigned i = 0; i < c->auth.algorithms.n && n < DIGEST_ALG_COUNT; i++) {
-        enum digest_alg alg = (enum digest_alg)c->auth.algorithms.v[i];
-        if (alg_serves_all(c, alg))
-            ret[n++] = alg;
-    }
-    for (unsigned i = 0; n == 0 && i < c->auth.algorithms.n && i < DIGEST_ALG_COUNT; i++)
-        ret[i] = (enum digest_alg)c->auth.algorithms.v[i];
-    return n ? n : c->auth.algorithms.n;
+    for (unsigned any = 0; any < 2 && n == 0; any++) /* in need, those that serve only some */
+        for (unsigned alg = DIGEST_ALG_COUNT; alg-- > 0;)
+            if (alg_is_listed(c, (enum digest_alg)alg) &&
+                (any || alg_serves_all(c, (enum digest_alg)alg)))
+                ret[n++] = (enum digest_alg)alg;
+    return n;
 }
 
 static void ha1_given(struct digest_hex *ret, struct str hex)
