@@ -3,7 +3,7 @@
 
 #include "base/num.h"
 
-static json_t *leg_json(struct pbx *p, const struct leg *leg)
+static json_t *leg_json(const struct leg *leg)
 {
     static const char *const states[] = {"trying", "ringing", "answered", "ended"};
     struct str party = leg->trunk       ? leg->trunk->name
@@ -36,7 +36,7 @@ static json_t *call_json(struct pbx *p, const struct call *call)
     json_t *j = json_object(), *legs = json_array();
     json_object_set_new(j, "id", json_integer((json_int_t)call->number));
     json_object_set_new(j, "state", api_text(call_state_name((enum call_state)call->state)));
-    json_object_set_new(j, "scenario", json_string("basic"));
+    json_object_set_new(j, "scenario", api_text(call_scenario_name((enum call_scenario)call->scenario)));
     json_object_set_new(j, "caller", api_text(r->caller));
     json_object_set_new(j, "caller_name", api_text(r->caller_name));
     json_object_set_new(j, "dialled", api_text(r->dialled));
@@ -49,11 +49,8 @@ static json_t *call_json(struct pbx *p, const struct call *call)
     json_object_set_new(j, "answer_ms",
                         r->answer_ms ? json_integer((json_int_t)r->answer_ms) : json_null());
     json_object_set_new(j, "age_s", json_integer((json_int_t)((p->now - r->started) / USEC_S)));
-    for (unsigned i = 0; i < call->n_legs; i++) {
-        const struct leg *leg = leg_find(p, call->leg[i]);
-        if (leg)
-            json_array_append_new(legs, leg_json(p, leg));
-    }
+    for (const struct leg *leg = NULL; (leg = call_next(call, leg));)
+        json_array_append_new(legs, leg_json(leg));
     json_object_set_new(j, "legs", legs);
     return j;
 }
@@ -71,13 +68,11 @@ json_t *api_calls(struct pbx *p, const json_t *params, enum api_error *error)
     return list;
 }
 
-static bool has_call_id(struct pbx *p, const struct call *call, struct str id)
+static bool has_call_id(const struct call *call, struct str id)
 {
-    for (unsigned i = 0; i < call->n_legs; i++) {
-        const struct leg *leg = leg_find(p, call->leg[i]);
-        if (leg && str_eq(leg->call_id, id))
+    for (const struct leg *leg = NULL; (leg = call_next(call, leg));)
+        if (str_eq(leg->call_id, id))
             return true;
-    }
     return false;
 }
 
@@ -104,7 +99,7 @@ struct call *api_call_of(struct pbx *p, const json_t *params)
     handle_t h;
     struct call *call;
     while (id.n && (call = slot_next(&p->calls->calls, &at, &h)))
-        if ((by_number && call->number == number) || has_call_id(p, call, id))
+        if ((by_number && call->number == number) || has_call_id(call, id))
             return call;
     return NULL;
 }

@@ -1,10 +1,14 @@
-/* Two legs joined: media linked, re-INVITEs and other requests inside the dialogs passed on. The
- * offers go end to end with our addresses in them, so hold, resume and codec changes work as the
- * phones do them. */
+/* Two legs joined: media linked, re-INVITEs and other requests inside the dialogs dealt with. What
+ * concerns one party alone (hold, resume, another port) is answered here; what the other must know
+ * (other codecs, other streams) passes on with our addresses in it. RFC 3264 section 8, RFC 3311. */
 #include "pbx/call_int.h"
 
+#include "pbx/feature/transfer.h"
 #include "pbx/hangup.h"
+#include "wire/sdp/oa.h"
 #include "wire/sip/multipart.h"
+
+#define SDP_TYPE STR("application/sdp")
 
 void bridge_link(struct pbx *p, struct leg *a, struct leg *b)
 {
@@ -18,18 +22,39 @@ void bridge_link(struct pbx *p, struct leg *a, struct leg *b)
     }
 }
 
+void bridge_unlink(struct pbx *p, struct leg *leg)
+{
+    for (unsigned i = 0; i < leg->n_streams; i++)
+        if (leg->stream[i].id)
+            pbx_emit(p, PBX_OUT_MEDIA)->media =
+                (struct media_cmd){.kind = MEDIA_UNLINK, .id = leg->stream[i].id};
+}
+
 void bridge_reinvite_done(struct pbx *p, struct leg *leg)
 {
     leg->reinvite = 0;
-    if (pbx_keep(p, &leg->offer, STR_NONE))
-        BUG_ON(true); /* freeing cannot fail */
+    leg_keep(p, leg, &leg->offer, STR_NONE);
+}
+
+/* Answers the INVITE or UPDATE inside the party's dialog. */
+static int reply(struct pbx *p, struct leg *leg, const struct sip_answer *a)
+{
+    handle_t txn = leg->reinvite;
+    bool by_update = leg->by_update;
+    bridge_reinvite_done(p, leg);
+    if (by_update)
+        return sip_respond(p->core, p->now, txn, a);
+    return a->status < 300 ? sip_accept(p->core, p->now, leg->session, a)
+                           : sip_reject(p->core, p->now, leg->session, a);
 }
 
 static void refuse(struct pbx *p, struct leg *leg, unsigned status)
 {
     struct sip_answer a = {.status = (uint16_t)status};
-    bridge_reinvite_done(p, leg);
-    sip_reject(p->core, p->now, leg->session, &a);
+    struct str caps;
+    if (status == 488 && leg_caps(p, leg, &caps) == 0) /* what would work: RFC 3261 21.4.26 */
+        a.content = (struct sip_content){.type = SDP_TYPE, .body = caps};
+    reply(p, leg, &a);
 }
 
 /* Which formats of an offer may pass from leg to leg. -ENOTSUP: none. */
@@ -65,46 +90,128 @@ static int translate(struct pbx *p, struct leg *from, struct leg *to, const stru
     return 0;
 }
 
-/* The offer of this leg's re-INVITE is accepted: what it says holds from now on. */
-static void apply_offer(struct pbx *p, struct leg *leg)
-{
-    struct sdp *sdp = leg->offer.n ? arena_take(&p->turn, sizeof(*sdp)) : NULL;
-    if (sdp && sdp_parse(sdp, leg->offer, &p->turn, NULL) == 0)
-        leg_set_remote(p, leg, sdp);
-}
+/* ---- a new offer ----------------------------------------------------------------------------- */
 
-void bridge_reinvite(struct pbx *p, struct leg *leg, const struct sip_out *o)
+/* Hold, resume, another address: the answer is ours to give, and the other party hears of it only by
+ * what it hears. */
+static void answer_here(struct pbx *p, struct leg *leg, const struct sdp *offer)
 {
     struct call *call = call_find(p, leg->call);
     struct leg *other = call_other(p, call, leg);
+    struct sip_answer a = {.status = 200, .content = {.type = SDP_TYPE}};
+    int err = leg_answer_own(p, leg, offer, &a.content.body);
+    if (err) {
+        refuse(p, leg, err == -ENOENT ? 488 : 500);
+        return;
+    }
+    leg_keep(p, leg, &leg->said, leg->offer);
+    leg_keep(p, leg, &leg->told, a.content.body);
+    leg_set_remote(p, leg, offer);
+    if (other)
+        leg_follow_hold(p, other, leg);
+    reply(p, leg, &a);
+}
+
+/* By UPDATE where it came so and the peer can; a re-INVITE serves as well. */
+static int ask_other(struct pbx *p, struct leg *other, const struct sip_content *content)
+{
+    other->ask = ASK_PASS;
+    int err = sip_reinvite(p->core, p->now, other->session, content);
+    if (err)
+        other->ask = ASK_NONE;
+    return err;
+}
+
+static void pass_on(struct pbx *p, struct leg *leg, struct leg *other, const struct sip_msg *m)
+{
     struct str body;
-    if (call->state != CALL_UP || !other || other->state == LEG_ENDED) {
-        refuse(p, leg, 491);
-        return;
-    }
-    if (other->reinvite) { /* both parties at the same time: RFC 3261 14.2 */
-        refuse(p, leg, 491);
-        return;
-    }
-    struct sip_answer trying = {.status = 100};
-    sip_progress(p->core, p->now, leg->session, &trying);
-    int err = translate(p, leg, other, o->msg, true, &body);
+    int err = translate(p, leg, other, m, true, &body);
     if (err) {
         refuse(p, leg, err == -EBADMSG ? 400 : err == -ENOTSUP ? 488 : 500);
         return;
     }
     struct sip_field field[SIP_FIELDS_MAX];
-    struct sip_content content = {.field = field, .type = STR("application/sdp"), .body = body};
-    content.n_fields = carry_fields(o->msg, field, 0, ARRAY_LEN(field));
-    err = sip_reinvite(p->core, p->now, other->session, &content);
+    struct sip_content content = {.field = field, .type = SDP_TYPE, .body = body};
+    content.n_fields = carry_fields(m, field, 0, ARRAY_LEN(field));
+    err = ask_other(p, other, &content);
     if (err) {
         refuse(p, leg, err == -EBUSY ? 491 : 500);
         return;
     }
-    leg->reinvite = o->txn;
+    leg_keep(p, other, &other->asked, body);
     other->ack_waits = !body.n;
-    if (pbx_keep(p, &leg->offer, sip_body_find(o->msg, STR("application/sdp"))))
-        trace_emit(&p->trace, TRACE_RX_LIMIT, call->tag, TS(STR("offer")), TS(STR("memory")));
+}
+
+/* An INVITE or UPDATE inside the dialog, which leg->reinvite names. */
+static void offered(struct pbx *p, struct leg *leg, const struct sip_msg *m)
+{
+    struct call *call = call_find(p, leg->call);
+    struct leg *other = call_other(p, call, leg);
+    struct sdp_pair before = {.local = leg_sdp_kept(p, leg->told),
+                              .remote = leg_sdp_kept(p, leg->said)};
+    const struct sdp *offer;
+    if (leg_sdp_of(p, m, &offer)) {
+        refuse(p, leg, 400);
+        return;
+    }
+    leg_keep(p, leg, &leg->offer, sip_body_find(m, SDP_TYPE));
+    if (offer && sdp_same_session(&before, offer)) {
+        answer_here(p, leg, offer);
+        return;
+    }
+    if (!other || other->state == LEG_ENDED || other->reinvite) {
+        refuse(p, leg, 491); /* both parties at the same time: RFC 3261 14.2 */
+        return;
+    }
+    if (!leg->by_update) {
+        struct sip_answer trying = {.status = 100};
+        sip_progress(p->core, p->now, leg->session, &trying);
+    }
+    pass_on(p, leg, other, m);
+}
+
+void bridge_reinvite(struct pbx *p, struct leg *leg, const struct sip_out *o)
+{
+    struct call *call = call_find(p, leg->call);
+    leg->reinvite = o->txn;
+    leg->by_update = false;
+    if (call->state == CALL_UP)
+        offered(p, leg, o->msg);
+    else
+        refuse(p, leg, 491);
+}
+
+static void pass_answer(struct pbx *p, struct leg *leg, struct leg *asker, const struct sip_out *o)
+{
+    static const struct sip_content nothing;
+    struct str body, said = sip_body_find(o->msg, SDP_TYPE);
+    bool late = leg->ack_waits;
+    int err = translate(p, leg, asker, o->msg, late, &body);
+    if (err || !late)
+        sip_ack(p->core, p->now, leg->session, &nothing);
+    if (err) {
+        leg->ack_waits = false;
+        refuse(p, asker, err == -ENOTSUP ? 488 : 500);
+        return;
+    }
+    const struct sdp *offer = leg_sdp_kept(p, asker->offer);
+    if (late) { /* the 2xx is the offer; the ACKs will answer */
+        leg_keep(p, leg, &leg->offer, said);
+        leg_keep(p, asker, &asker->asked, body);
+    } else {
+        leg_keep(p, leg, &leg->said, said);
+        leg_told(p, leg);
+        leg_keep(p, asker, &asker->said, asker->offer);
+        leg_keep(p, asker, &asker->told, body);
+    }
+    if (offer)
+        leg_set_remote(p, asker, offer);
+    bridge_link(p, asker, leg);
+    leg_follow_hold(p, asker, leg);
+    leg_follow_hold(p, leg, asker);
+    struct sip_answer a = {.status = 200, .content = {.type = SDP_TYPE, .body = body}};
+    if (reply(p, asker, &a))
+        refuse(p, asker, 500);
 }
 
 void bridge_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
@@ -112,79 +219,80 @@ void bridge_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
     struct call *call = call_find(p, leg->call);
     struct leg *asker = call_other(p, call, leg);
     static const struct sip_content nothing;
-    struct str body;
+    uint8_t ask = leg->ask;
+    leg->ask = ASK_NONE;
+    if (ask == ASK_JOIN || ask == ASK_REFRESH) {
+        join_answered(p, leg, o, ask);
+        return;
+    }
     /* The asker gave up meanwhile, or the whole call. */
     if (!asker || !asker->reinvite || call->state == CALL_ENDING) {
         leg->ack_waits = false;
         sip_ack(p->core, p->now, leg->session, &nothing);
         return;
     }
-    int err = translate(p, leg, asker, o->msg, leg->ack_waits, &body);
-    if (err || !leg->ack_waits)
-        sip_ack(p->core, p->now, leg->session, &nothing);
-    if (err) {
-        leg->ack_waits = false;
-        refuse(p, asker, err == -ENOTSUP ? 488 : 500);
-        return;
-    }
-    apply_offer(p, asker);
-    if (leg->ack_waits && !pbx_keep(p, &leg->offer, sip_body_find(o->msg, STR("application/sdp"))))
-        apply_offer(p, leg);
-    bridge_link(p, asker, leg);
-    struct sip_answer a = {.status = 200,
-                           .content = {.type = STR("application/sdp"), .body = body}};
-    bridge_reinvite_done(p, asker);
-    bridge_reinvite_done(p, leg);
-    if (sip_accept(p->core, p->now, asker->session, &a))
-        refuse(p, asker, 500);
+    pass_answer(p, leg, asker, o);
 }
 
 void bridge_failed(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
     struct leg *asker = call_other(p, call, leg);
+    uint8_t ask = leg->ask;
     leg->ack_waits = false;
     if (o->ended) { /* the session is gone with it */
         struct call_ending e = {.by = CALL_BY_SYSTEM, .status = o->status, .except = leg};
-        call_end(p, call, &e);
-        call_leg_ended(p, leg);
+        call_leg_lost(p, leg, &e);
         return;
     }
-    if (asker && asker->reinvite && trunk_answers(p, leg, o))
+    if (ask && trunk_answers(p, leg, o))
         return;
-    if (asker && asker->reinvite)
+    leg->ask = ASK_NONE;
+    leg_keep(p, leg, &leg->asked, STR_NONE);
+    if (ask == ASK_JOIN || ask == ASK_REFRESH)
+        join_failed(p, leg, o, ask);
+    else if (asker && asker->reinvite)
         refuse(p, asker, o->status == 401 || o->status == 407 ? 500 : o->status);
 }
 
-/* The ACK of a re-INVITE without an offer holds the answer to the other leg's. */
+/* The ACK of an answer without an offer before it holds the answer, for the other leg's ACK. */
+static void late_answer(struct pbx *p, struct leg *leg, struct leg *other, const struct sip_msg *m)
+{
+    struct sip_content content = {.type = SDP_TYPE};
+    struct str said = sip_body_find(m, SDP_TYPE);
+    const struct sdp *offer = leg_sdp_kept(p, other->offer);
+    other->ack_waits = false;
+    if (translate(p, leg, other, m, false, &content.body))
+        content.body = STR_NONE;
+    sip_ack(p->core, p->now, other->session, &content);
+    if (said.n)
+        leg_keep(p, leg, &leg->said, said);
+    leg_told(p, leg);
+    if (content.body.n)
+        leg_keep(p, other, &other->told, content.body);
+    leg_keep(p, other, &other->said, other->offer);
+    leg_keep(p, other, &other->offer, STR_NONE);
+    if (offer)
+        leg_set_remote(p, other, offer);
+}
+
 void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
     struct leg *other = call_other(p, call, leg);
-    if (!other || !other->ack_waits)
-        return;
-    struct sip_content content = {.type = STR("application/sdp")};
-    other->ack_waits = false;
-    if (translate(p, leg, other, o->msg, false, &content.body))
-        content.body = STR_NONE;
-    sip_ack(p->core, p->now, other->session, &content);
+    if (call->state == CALL_ANSWERING && leg->session == o->session && !leg->outgoing)
+        call_enter(p, call, CALL_UP);
+    if (other && other->ack_waits)
+        late_answer(p, leg, other, o->msg);
 }
 
 /* ---- other requests -------------------------------------------------------------------------- */
 
-void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o)
+static void pass_request(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
     struct leg *other = call_other(p, call, leg);
     const struct sip_msg *m = o->msg;
-    if (m->method != SIP_INFO && m->method != SIP_OPTIONS) {
-        pbx_respond(p, o->txn, 405);
-        return;
-    }
-    if (m->method == SIP_OPTIONS) {
-        pbx_respond(p, o->txn, 200);
-        return;
-    }
     if (!other || call->state == CALL_ENDING) {
         pbx_respond(p, o->txn, 480);
         return;
@@ -211,6 +319,47 @@ void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o)
     c->relayed_seq = seq;
     c->relayed[seq % RELAYED_MAX].seq = seq;
     c->relayed[seq % RELAYED_MAX].txn = o->txn;
+}
+
+/* An UPDATE without an offer refreshes the target or the session, which the engine has done. */
+static void updated(struct pbx *p, struct leg *leg, const struct sip_out *o)
+{
+    struct call *call = call_find(p, leg->call);
+    if (!sip_body_find(o->msg, SDP_TYPE).n) {
+        pbx_respond(p, o->txn, 200);
+        return;
+    }
+    if (leg->reinvite || leg->ask) { /* RFC 3311 section 5.2 */
+        pbx_respond(p, o->txn, 491);
+        return;
+    }
+    leg->reinvite = o->txn;
+    leg->by_update = true;
+    if (call->state == CALL_UP)
+        offered(p, leg, o->msg);
+    else
+        refuse(p, leg, 491);
+}
+
+void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o)
+{
+    switch (o->msg->method) {
+    case SIP_INFO:
+        pass_request(p, leg, o);
+        break;
+    case SIP_OPTIONS:
+        pbx_respond(p, o->txn, 200);
+        break;
+    case SIP_UPDATE:
+        updated(p, leg, o);
+        break;
+    case SIP_REFER:
+        transfer_refer(p, leg, o);
+        break;
+    default:
+        pbx_respond(p, o->txn, 405);
+        break;
+    }
 }
 
 void bridge_response(struct pbx *p, const struct sip_out *o)

@@ -4,6 +4,8 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "pbx/feature/dial.h"
+#include "pbx/feature/transfer.h"
 #include "pbx/hangup.h"
 
 struct str call_state_name(enum call_state s)
@@ -29,7 +31,9 @@ int call_init(struct pbx *p)
     p->calls = c;
     uint32_t n = p->config->limits.calls;
     if (slot_init(&c->calls, sizeof(struct call), n) ||
-        slot_init(&c->legs, sizeof(struct leg), n * 4))
+        slot_init(&c->legs, sizeof(struct leg), n * 4) ||
+        slot_init(&c->dials, sizeof(struct dial), n) ||
+        slot_init(&c->transfers, sizeof(struct transfer), n))
         return -ENOMEM;
     c->audit.fire = audit_due;
     pbx_timer_start(p, &c->audit, p->config->sip.timers.dialog_cleanup_ms * USEC_MS);
@@ -50,10 +54,11 @@ static void remember(struct pbx *p, const struct call *call)
 {
     struct calls *c = p->calls;
     uint32_t at = c->past_at++ % PAST_CALLS;
+    const struct leg *leg = NULL;
     c->past[at].number = call->number;
     c->past[at].tag = call->tag;
     for (unsigned i = 0; i < ARRAY_LEN(c->past[at].id); i++) {
-        const struct leg *leg = i < call->n_legs ? leg_find(p, call->leg[i]) : NULL;
+        leg = i == 0 || leg ? call_next(call, leg) : NULL;
         c->past[at].id[i] = leg ? past_hash(leg->call_id) : 0;
     }
 }
@@ -76,12 +81,11 @@ handle_t call_past_find(struct pbx *p, struct str id)
 
 static void call_free(struct pbx *p, struct call *call)
 {
-    pbx_timer_stop(p, &call->answer_timer);
+    dial_stop(p, call);
+    transfer_call_gone(p, call);
     remember(p, call);
-    for (unsigned i = 0; i < call->n_legs; i++) {
-        struct leg *leg = leg_find(p, call->leg[i]);
-        if (!leg)
-            continue;
+    list_each(node, &call->legs) {
+        struct leg *leg = container_of(node, struct leg, in_call);
         uncount_leg(p, leg);
         leg_free(p, leg);
     }
@@ -104,6 +108,8 @@ void call_done(struct pbx *p)
         call_free(p, call);
     slot_done(&c->calls);
     slot_done(&c->legs);
+    slot_done(&c->dials);
+    slot_done(&c->transfers);
     mem_free(c->per_extension);
     mem_unmap(c, sizeof(*c));
     p->calls = NULL;
@@ -114,15 +120,70 @@ struct call *call_find(struct pbx *p, handle_t h)
     return slot_find(&p->calls->calls, h);
 }
 
+struct leg *call_next(const struct call *call, const struct leg *after)
+{
+    struct list *node = after ? after->in_call.next : call->legs.next;
+    return node == &call->legs ? NULL : container_of(node, struct leg, in_call);
+}
+
 struct leg *call_caller(struct pbx *p, struct call *call)
 {
-    return leg_find(p, call->leg[0]);
+    struct leg *leg = leg_find(p, call->caller);
+    return leg && leg->call == call->self ? leg : NULL;
 }
 
 struct leg *call_other(struct pbx *p, struct call *call, const struct leg *leg)
 {
-    struct leg *caller = call_caller(p, call);
-    return leg == caller ? leg_find(p, call->winner) : caller;
+    handle_t h = slot_handle(&p->calls->legs, leg);
+    for (unsigned i = 0; i < 2; i++)
+        if (call->party[i] == h)
+            return leg_find(p, call->party[1 - i]);
+    return NULL;
+}
+
+bool call_is_party(struct pbx *p, const struct call *call, const struct leg *leg)
+{
+    handle_t h = slot_handle(&p->calls->legs, leg);
+    return call->party[0] == h || call->party[1] == h;
+}
+
+void call_set_party(struct pbx *p, struct call *call, unsigned side, const struct leg *leg)
+{
+    call->party[side] = leg ? slot_handle(&p->calls->legs, leg) : 0;
+}
+
+int call_move_leg(struct pbx *p, struct leg *leg, struct call *to)
+{
+    struct call *from = call_find(p, leg->call);
+    if (to->n_legs == CALL_MAX_LEGS)
+        return -EAGAIN;
+    for (unsigned i = 0; i < 2; i++)
+        if (from->party[i] == slot_handle(&p->calls->legs, leg))
+            from->party[i] = 0;
+    list_remove(&leg->in_call);
+    list_append(&to->legs, &leg->in_call);
+    leg->call = to->self;
+    leg->number = ++to->n_legs;
+    leg->dial = 0;
+    if (leg->session)
+        sip_session_set_user(p->core, leg->session, leg_user(p, leg), to->tag, leg->number);
+    return 0;
+}
+
+static bool has_live_leg(const struct call *call)
+{
+    for (struct leg *leg = NULL; (leg = call_next(call, leg));)
+        if (leg->state != LEG_ENDED)
+            return true;
+    return false;
+}
+
+void call_dissolve(struct pbx *p, struct call *call)
+{
+    call->unrecorded = true;
+    call_enter(p, call, CALL_ENDING);
+    if (!has_live_leg(call))
+        call_free(p, call);
 }
 
 uint32_t call_count(const struct pbx *p)
@@ -136,21 +197,13 @@ void call_enter(struct pbx *p, struct call *call, enum call_state state)
     hist_put(&p->trace, call->tag, (struct hist_event){.kind = HIST_STATE, .code = state});
 }
 
-static void answer_timeout(struct pbx *p, struct pbx_timer *t)
+void call_trace(struct pbx *p, const struct call *call, enum trace_id id, struct str text)
 {
-    struct call *call = container_of(t, struct call, answer_timer);
-    hist_put(&p->trace, call->tag,
-             (struct hist_event){.kind = HIST_TIMER_FIRED, .code = HIST_T_INVITE});
-    dial_timeout(p, call);
-}
-
-void call_stop_answer_timer(struct pbx *p, struct call *call)
-{
-    if (!timer_armed(&call->answer_timer.timer))
-        return;
-    pbx_timer_stop(p, &call->answer_timer);
-    hist_put(&p->trace, call->tag,
-             (struct hist_event){.kind = HIST_TIMER_STOPPED, .code = HIST_T_INVITE});
+    char mem[24];
+    struct buf number;
+    buf_init(&number, mem, sizeof(mem));
+    buf_u64(&number, call->number);
+    trace_emit(&p->trace, id, call->tag, TS(buf_str(&number)), TS(text));
 }
 
 struct call *call_new(struct pbx *p, const struct sip_out *invite)
@@ -162,13 +215,14 @@ struct call *call_new(struct pbx *p, const struct sip_out *invite)
     call->self = h;
     call->number = ++p->calls->last_number;
     call->config = config_ref(p->config);
-    call->answer_timer.fire = answer_timeout;
+    list_init(&call->legs);
     call->tag = hist_open(&p->trace);
     struct leg *leg = leg_new(p, call, &lh);
     if (!leg) {
         call_free(p, call);
         return NULL;
     }
+    call->caller = call->party[0] = lh;
     p->calls->total++;
     leg->session = invite->session;
     leg->flow = invite->flow;
@@ -233,6 +287,15 @@ bool extension_is_busy(struct pbx *p, const struct config_extension *e)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
+void call_drop_leg(struct pbx *p, struct leg *leg, struct str reason)
+{
+    leg_close_media(p, leg);
+    if (leg->state == LEG_ENDED)
+        return;
+    if (sip_hangup(p->core, p->now, leg->session, reason) == -ENOENT)
+        call_leg_over(p, leg);
+}
+
 static void hang_up_legs(struct pbx *p, struct call *call, const struct call_ending *e)
 {
     char mem[160];
@@ -241,15 +304,13 @@ static void hang_up_legs(struct pbx *p, struct call *call, const struct call_end
     unsigned cause = e->cause ? e->cause : hangup_cause_of(up ? 200 : e->status);
     buf_init(&reason, mem, sizeof(mem));
     hangup_reason(&reason, cause);
-    for (unsigned i = 0; i < call->n_legs; i++) {
-        struct leg *leg = leg_find(p, call->leg[i]);
-        if (!leg || leg->state == LEG_ENDED)
+    for (struct leg *leg = NULL; (leg = call_next(call, leg));) {
+        if (leg->state == LEG_ENDED)
             continue;
-        leg_close_media(p, leg);
         if (leg == e->except)
-            continue;
-        if (sip_hangup(p->core, p->now, leg->session, buf_str(&reason)) == -ENOENT)
-            call_leg_over(p, leg);
+            leg_close_media(p, leg);
+        else
+            call_drop_leg(p, leg, buf_str(&reason));
     }
 }
 
@@ -257,8 +318,10 @@ void call_end(struct pbx *p, struct call *call, const struct call_ending *e)
 {
     if (call->state == CALL_ENDING)
         return;
-    call_stop_answer_timer(p, call);
-    cdr_write(p, call, e);
+    dial_stop(p, call);
+    transfer_call_ended(p, call);
+    if (!call->unrecorded)
+        cdr_write(p, call, e);
     call_enter(p, call, CALL_ENDING);
     hang_up_legs(p, call, e);
 }
@@ -284,22 +347,19 @@ void call_leg_over(struct pbx *p, struct leg *leg)
 {
     leg->state = LEG_ENDED;
     leg->session = 0;
+    leg->left = p->now;
+    pbx_timer_stop(p, &leg->retry);
     leg_close_media(p, leg);
     uncount_leg(p, leg);
+    transfer_leg_gone(p, leg);
 }
 
 void call_leg_ended(struct pbx *p, struct leg *leg)
 {
     struct call *call = call_find(p, leg->call);
     call_leg_over(p, leg);
-    if (call->state != CALL_ENDING)
-        return;
-    for (unsigned i = 0; i < call->n_legs; i++) {
-        struct leg *other = leg_find(p, call->leg[i]);
-        if (other && other->state != LEG_ENDED)
-            return;
-    }
-    call_free(p, call);
+    if (call->state == CALL_ENDING && !has_live_leg(call))
+        call_free(p, call);
 }
 
 /* ---- what the engine says -------------------------------------------------------------------- */
@@ -319,36 +379,49 @@ static void rx_cancelled(struct pbx *p, struct leg *leg, const struct sip_out *o
     call_leg_ended(p, leg);
 }
 
+static enum call_end side_of(struct pbx *p, const struct call *call, const struct leg *leg)
+{
+    return call->party[0] == slot_handle(&p->calls->legs, leg) ? CALL_BY_CALLER : CALL_BY_CALLEE;
+}
+
+void call_leg_lost(struct pbx *p, struct leg *leg, const struct call_ending *e)
+{
+    struct call *call = call_find(p, leg->call);
+    if (call->state != CALL_ENDING && call_is_party(p, call, leg) && !transfer_leaves(p, leg))
+        call_end(p, call, e);
+    call_leg_ended(p, leg);
+}
+
 static void rx_bye(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
-    struct call_ending e = {.by = leg->outgoing ? CALL_BY_CALLEE : CALL_BY_CALLER,
+    struct call_ending e = {.by = side_of(p, call, leg),
                             .status = call->cdr.answer_ms ? 200 : 487,
                             .cause = o->msg ? hangup_cause_in(o->msg) : 0,
                             .except = leg};
-    call_end(p, call, &e);
-    call_leg_ended(p, leg);
+    call_leg_lost(p, leg, &e);
 }
 
 static void rx_ended(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
+    struct call_ending e = {.by = CALL_BY_SYSTEM,
+                            .status = o->status,
+                            .cause = 102,
+                            .reason = o->status == 408 ? STR("no ACK") : STR("session lost"),
+                            .except = leg};
     struct call *call = call_find(p, leg->call);
-    struct call_ending e = {.by = CALL_BY_SYSTEM, .status = o->status, .except = leg};
-    if (call->state != CALL_ENDING) {
-        e.reason = o->status == 408 ? STR("no ACK") : STR("session lost");
-        e.cause = 102;
-        call_end(p, call, &e);
-    }
     if (o->ended)
-        call_leg_ended(p, leg);
+        call_leg_lost(p, leg, &e);
+    else if (call->state != CALL_ENDING && call_is_party(p, call, leg))
+        call_end(p, call, &e);
 }
 
 static void rx_failed(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
-    if (o->ended && leg->state != LEG_ANSWERED && leg->outgoing)
-        dial_failed(p, leg, o);
-    else
+    if (leg->state == LEG_ANSWERED || !leg->outgoing)
         bridge_failed(p, leg, o);
+    else if (o->ended)
+        dial_failed(p, leg, o);
 }
 
 static void rx_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
@@ -359,28 +432,8 @@ static void rx_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
         dial_answered(p, leg, o);
 }
 
-static void rx_acked(struct pbx *p, struct leg *leg, const struct sip_out *o)
+static void rx_leg(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
-    struct call *call = call_find(p, leg->call);
-    if (call->state == CALL_ANSWERING)
-        dial_acked(p, leg, o);
-    else
-        bridge_acked(p, leg, o);
-}
-
-void call_rx(struct pbx *p, const struct sip_out *o)
-{
-    if (o->kind == SIP_OUT_INVITE) {
-        dial_invite(p, o);
-        return;
-    }
-    if (o->kind == SIP_OUT_RESPONSE && pbx_user_kind(o->user) == PBX_USER_RELAYED) {
-        bridge_response(p, o);
-        return;
-    }
-    struct leg *leg = leg_of_user(p, o->user);
-    if (!leg)
-        return;
     switch (o->kind) {
     case SIP_OUT_REINVITE:
         bridge_reinvite(p, leg, o);
@@ -389,7 +442,7 @@ void call_rx(struct pbx *p, const struct sip_out *o)
         rx_cancelled(p, leg, o);
         break;
     case SIP_OUT_ACKED:
-        rx_acked(p, leg, o);
+        bridge_acked(p, leg, o);
         break;
     case SIP_OUT_PROGRESS:
         dial_progress(p, leg, o);
@@ -417,12 +470,30 @@ void call_rx(struct pbx *p, const struct sip_out *o)
     }
 }
 
+void call_rx(struct pbx *p, const struct sip_out *o)
+{
+    if (o->kind == SIP_OUT_INVITE) {
+        dial_invite(p, o);
+        return;
+    }
+    enum pbx_user_kind kind = pbx_user_kind(o->user);
+    if (o->kind == SIP_OUT_RESPONSE && kind == PBX_USER_RELAYED) {
+        bridge_response(p, o);
+    } else if (o->kind == SIP_OUT_RESPONSE && kind == PBX_USER_TRANSFER) {
+        transfer_response(p, o);
+    } else {
+        struct leg *leg = leg_of_user(p, o->user);
+        if (leg)
+            rx_leg(p, leg, o);
+    }
+}
+
 /* ---- media ----------------------------------------------------------------------------------- */
 
 static void rtp_timeout(struct pbx *p, struct leg *leg)
 {
     struct call *call = call_find(p, leg->call);
-    if (call->state != CALL_UP && call->state != CALL_ANSWERING)
+    if ((call->state != CALL_UP && call->state != CALL_ANSWERING) || !call_is_party(p, call, leg))
         return;
     char mem[24];
     struct buf id;
@@ -489,7 +560,8 @@ unsigned call_audit(struct pbx *p)
         struct call_ending e = {
             .by = CALL_BY_SYSTEM, .status = 500, .reason = STR("audit"), .except = leg};
         trace_emit(&p->trace, TRACE_AUDIT_REAPED, call->tag, TS(STR("leg")), TU(leg->number));
-        call_end(p, call, &e);
+        if (call_is_party(p, call, leg))
+            call_end(p, call, &e);
         call_leg_ended(p, leg);
         reaped++;
     }

@@ -7,10 +7,10 @@
 #include "pbx/port.h"
 #include "wire/sdp/caps.h"
 
-#define CALL_MAX_LEGS   12
-#define LEG_MAX_STREAMS 4
-#define PAST_CALLS      4096
-#define RELAYED_MAX     1024 /* requests handed from leg to leg and not yet answered */
+#define CALL_MAX_LEGS    64
+#define LEG_MAX_STREAMS  4
+#define PAST_CALLS       4096
+#define RELAYED_MAX      1024 /* requests handed from leg to leg and not yet answered */
 
 enum call_state {
     CALL_ROUTING, /* the caller's INVITE is here, nobody rings yet */
@@ -35,59 +35,100 @@ struct leg_stream {
     uint16_t port;
     uint8_t family;
     bool held;       /* the party receives nothing */
+    bool other_held; /* the party it is joined with receives nothing */
     struct addr rtp; /* where the party receives */
 };
 
+/* What an INVITE of ours inside the leg's dialog is for. */
+enum leg_ask {
+    ASK_NONE,
+    ASK_PASS,   /* the other party's offer, passed on */
+    ASK_JOIN,   /* to make this party fit the one it is joined with */
+    ASK_REFRESH /* the session timer wants one (RFC 4028 section 7.4) */
+};
+
 struct leg {
+    struct list in_call;
     handle_t call, session;
-    uint8_t number; /* in the call's history: 1 is the caller */
-    uint8_t state;
+    handle_t dial;         /* the search that rings it */
+    struct config *config; /* a reference: legs move from call to call */
+    uint8_t number;        /* in the call's history: 1 is the caller */
+    uint8_t state, ask;
     bool outgoing;
+    bool anonymous; /* Privacy: id (RFC 3323) */
+    bool dropped;   /* another one was quicker, or it rang long enough */
     bool counted;   /* for its extension */
     bool ack_waits; /* its 2xx held an offer: the ACK waits for the answer */
+    uint8_t retries, n_refers;
+    handle_t transfer; /* that this party has asked for */
     uint8_t n_streams;
     struct leg_stream stream[LEG_MAX_STREAMS];
     uint64_t sdp_id, sdp_version, sdp_hash; /* of the last description that it was sent */
     struct flow flow;
     uint16_t status;   /* last response of a callee */
-    handle_t reinvite; /* a re-INVITE of this leg that waits for the other one: its transaction */
-    struct str offer;  /* owned: the description in it, which counts if it is accepted */
-    /* Point into the call's configuration snapshot. */
+    handle_t reinvite; /* an INVITE or UPDATE of this party that waits for the other one */
+    bool by_update;    /* it is an UPDATE */
+    struct pbx_timer retry;
+    usec_t started, joined, left; /* 0: did not happen */
+    /* Point into the leg's configuration snapshot. */
     const struct config_extension *extension;
     const struct config_trunk *trunk;
-    struct str call_id; /* owned */
+    /* Owned texts. */
+    struct str call_id;
+    struct str said, told;   /* the descriptions that hold: the party's and ours */
+    struct str offer, asked; /* those that will if they are accepted */
+    struct str party, name;  /* number and display name of who is there */
 };
 
 /* What the record will say. Owned texts. */
 struct cdr {
     struct str caller, caller_name, dialled, callee, did, answered_by, codec, reason;
+    struct str events; /* JSON objects, comma separated: cdr_note() */
     uint64_t start_ms, ring_ms, answer_ms; /* wall clock; 0: did not happen */
     usec_t started, rang, answered;
     uint16_t sip_cause, q850_cause;
-    uint8_t id[16];
+    uint8_t id[16], parent[16];
+    bool has_parent;
 };
 
 enum call_end { CALL_BY_CALLER, CALL_BY_CALLEE, CALL_BY_SYSTEM };
+
+/* What kind of call it became, for the record. */
+enum call_scenario {
+    SCENARIO_BASIC,
+    SCENARIO_FORWARD,
+    SCENARIO_SEQUENTIAL,
+    SCENARIO_PARALLEL,
+    SCENARIO_PICKUP,
+    SCENARIO_CONSULT,
+    SCENARIO_TRANSFER,
+    SCENARIO_FEATURE,
+    SCENARIOS
+};
+struct str call_scenario_name(enum call_scenario s);
 
 struct call {
     handle_t self;
     uint64_t number; /* 1, 2, ... what people call it by */
     uint8_t state, n_legs;
+    uint8_t scenario;
     bool late_offer;  /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
     bool early_media; /* 183 with SDP went to the caller */
     bool rang;        /* 180 went to the caller */
-    bool expires;     /* the caller's INVITE ends (487) before our own patience does */
-    handle_t leg[CALL_MAX_LEGS]; /* [0]: the caller */
-    handle_t winner;
-    handle_t tag; /* history */
+    bool unrecorded;  /* part of another call: it writes no record */
+    struct list legs; /* struct leg.in_call, the caller first */
+    handle_t caller;  /* who called; its leg may have left */
+    handle_t party[2]; /* who talk, or will: the caller or who has taken its place, the callee */
+    handle_t dial;     /* the search under way */
+    handle_t transfer; /* likewise */
+    handle_t tag;      /* history */
     struct config *config;
-    struct pbx_timer answer_timer;
     struct cdr cdr;
     const struct config_trunk *trunk_out;
 };
 
 struct calls {
-    struct slot_table calls, legs;
+    struct slot_table calls, legs, dials, transfers;
     struct port_stock ports;
     struct pbx_timer audit;
     uint32_t *per_extension; /* live legs, by index in the present configuration */
@@ -112,11 +153,24 @@ struct calls {
 struct call *call_new(struct pbx *p, const struct sip_out *invite);
 struct call *call_find(struct pbx *p, handle_t h);
 struct leg *leg_find(struct pbx *p, handle_t h);
+/* Walks the legs of a call, in the order in which they came; NULL at first and at the end. Ending a
+ * leg while walking is allowed. */
+struct leg *call_next(const struct call *call, const struct leg *after);
+/* Who called; NULL when its leg has gone to another call. */
 struct leg *call_caller(struct pbx *p, struct call *call);
-/* The leg that `leg` is joined with: caller <-> winner; NULL before the answer. */
+/* The leg that `leg` talks with; NULL: nobody yet, or `leg` is not one of the two. */
 struct leg *call_other(struct pbx *p, struct call *call, const struct leg *leg);
-void call_stop_answer_timer(struct pbx *p, struct call *call);
+/* Is it one of the two that talk, or will? */
+bool call_is_party(struct pbx *p, const struct call *call, const struct leg *leg);
+/* Puts `leg` in the place of one of the two: side 0 is that of the caller. NULL: nobody. */
+void call_set_party(struct pbx *p, struct call *call, unsigned side, const struct leg *leg);
+/* The leg goes over to another call, with what belongs to it. -EAGAIN: that call is full. */
+MUST_CHECK int call_move_leg(struct pbx *p, struct leg *leg, struct call *to);
+/* The call is part of another one from now on: no record of it is written, and it goes when it has
+ * no legs any more. */
+void call_dissolve(struct pbx *p, struct call *call);
 void call_enter(struct pbx *p, struct call *call, enum call_state state);
+void call_trace(struct pbx *p, const struct call *call, enum trace_id id, struct str text);
 /* Ends the call: every leg is hung up (but `except`), the record is written. status is the SIP
  * status that tells why, cause the Q.850 cause (0: from the status). */
 struct call_ending {
@@ -139,6 +193,11 @@ bool extension_is_busy(struct pbx *p, const struct config_extension *e);
 void call_leg_over(struct pbx *p, struct leg *leg);
 /* The same, and the call goes with its last leg when it is ending. */
 void call_leg_ended(struct pbx *p, struct leg *leg);
+/* The session of a leg is gone, and the call with it, unless the leg was none of the two that talk
+ * or has handed its place over. */
+void call_leg_lost(struct pbx *p, struct leg *leg, const struct call_ending *e);
+/* Hangs up one leg with a Reason value (none: none). */
+void call_drop_leg(struct pbx *p, struct leg *leg, struct str reason);
 
 /* ---- leg.c ----------------------------------------------------------------------------------- */
 struct leg *leg_new(struct pbx *p, struct call *call, handle_t *ret);
@@ -148,8 +207,20 @@ struct leg *leg_of_user(struct pbx *p, uint64_t user);
 /* Whose stream this is; NULL: it is gone. */
 struct leg *leg_of_stream(struct pbx *p, media_id id);
 void leg_close_media(struct pbx *p, struct leg *leg);
+/* The session timer, the record and the other side name who is there. -ENOMEM. */
+MUST_CHECK int leg_set_party(struct pbx *p, struct leg *leg, struct str number, struct str name);
+/* Is it on its way: its INVITE is out and not finally answered? */
+bool leg_is_calling(const struct leg *leg);
+/* Replaces one of the leg's owned texts; without memory the old one stays, and the trace says so. */
+void leg_keep(struct pbx *p, struct leg *leg, struct str *owned, struct str text);
+/* What the leg was asked with was accepted: it is what it has been told. */
+void leg_told(struct pbx *p, struct leg *leg);
+/* An offer to the party of `leg` made from what the party of `from` can do. -ENOENT: no codec. */
+MUST_CHECK int leg_offer_third(struct pbx *p, struct leg *leg, struct leg *from, struct str *ret);
 /* The SDP in a message, parsed into p->turn. 0 and *ret NULL: there is none. -EBADMSG. */
 MUST_CHECK int leg_sdp_of(struct pbx *p, const struct sip_msg *m, const struct sdp **ret);
+/* A description that was kept, parsed into p->turn; NULL: there is none. */
+const struct sdp *leg_sdp_kept(struct pbx *p, struct str text);
 /* Notes where the party receives and tells the media plane. */
 void leg_set_remote(struct pbx *p, struct leg *leg, const struct sdp *sdp);
 /* What `leg` is sent for a description `from` of another leg: addresses and ports of ours, pairs
@@ -164,20 +235,42 @@ unsigned leg_codecs(struct pbx *p, const struct leg *a, const struct leg *b,
                     struct str names[CONF_CODEC_COUNT]);
 /* Our own description, for a 488. */
 MUST_CHECK int leg_caps(struct pbx *p, const struct leg *leg, struct str *ret);
+/* Our answer to the party's offer that makes it and the author of `other` understand each other
+ * through the relay. -ENOENT: no codec in common; -EAGAIN: no ports. */
+MUST_CHECK int leg_answer_cross(struct pbx *p, struct leg *leg, const struct sdp *offer,
+                                const struct sdp *other, struct str *ret);
+/* Our answer to the party's offer when nobody else need know (hold, resume): what it was told
+ * before, with the direction that fits. Negative errno: such an answer cannot be made. */
+MUST_CHECK int leg_answer_own(struct pbx *p, struct leg *leg, const struct sdp *offer,
+                              struct str *ret);
+/* The other party's hold counts for this leg's timeouts too: it has nobody to talk to. */
+void leg_follow_hold(struct pbx *p, struct leg *leg, const struct leg *other);
 /* "PCMU/8000" of the first media that is not refused; none. */
 struct str leg_codec_name(struct pbx *p, const struct sdp *sdp);
 
 /* ---- bridge.c -------------------------------------------------------------------------------- */
 void bridge_link(struct pbx *p, struct leg *a, struct leg *b);
-void bridge_timeout(struct pbx *p, struct call *call);
+void bridge_unlink(struct pbx *p, struct leg *leg);
 /* The re-INVITE of the leg is over, one way or the other. */
 void bridge_reinvite_done(struct pbx *p, struct leg *leg);
 void bridge_reinvite(struct pbx *p, struct leg *leg, const struct sip_out *o);
+/* Our re-INVITE of this leg was accepted or refused, the ACK of the party's came. */
 void bridge_answered(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_failed(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_response(struct pbx *p, const struct sip_out *o);
+
+/* ---- join.c ---------------------------------------------------------------------------------- */
+/* Two legs that are up become the two that talk: media linked, and where their descriptions do not
+ * fit one of them is asked with a re-INVITE. */
+void join_legs(struct pbx *p, struct leg *a, struct leg *b);
+void join_answered(struct pbx *p, struct leg *leg, const struct sip_out *o, enum leg_ask ask);
+void join_failed(struct pbx *p, struct leg *leg, const struct sip_out *o, enum leg_ask ask);
+/* The pause after a 491 is over (RFC 3261 section 14.1). */
+void join_retry(struct pbx *p, struct pbx_timer *t);
+/* The session timer wants a re-INVITE that changes nothing. */
+void join_refresh(struct pbx *p, struct leg *leg);
 
 /* A 401 or 407 of a trunk is answered with its credentials; false: it cannot be. */
 bool trunk_answers(struct pbx *p, struct leg *leg, const struct sip_out *o);
@@ -195,27 +288,41 @@ unsigned carry_fields_inward(const struct sip_msg *m, struct sip_field *field, u
 void cdr_start(struct pbx *p, struct call *call);
 void cdr_write(struct pbx *p, struct call *call, const struct call_ending *e);
 void cdr_free(struct pbx *p, struct call *call);
+/* {"segments":[...],"attempts":[...],"events":[...]}, in p->turn. */
+struct str cdr_detail(struct pbx *p, const struct call *call);
 struct str cdr_disposition(const struct call *call, unsigned status);
+/* Keeps a text of the record; without memory the old one stays, and the trace says so. */
+void cdr_keep(struct pbx *p, struct call *call, struct str *owned, struct str text);
+/* One more JSON object in the list of what happened to the call (transfers, forwards, pickup). */
+void cdr_note(struct pbx *p, struct call *call, struct str json);
 
 /* ---- plan.c ---------------------------------------------------------------------------------- */
-enum plan_kind { PLAN_NONE, PLAN_EXTENSION, PLAN_TRUNK, PLAN_REJECT };
+enum plan_kind { PLAN_NONE, PLAN_EXTENSION, PLAN_GROUP, PLAN_TRUNK, PLAN_REJECT, PLAN_FEATURE };
+enum plan_feature {
+    FEATURE_PICKUP_GROUP,
+    FEATURE_PICKUP_DIRECTED, /* plan.number: whose call */
+    FEATURE_SETTING          /* plan.code: do-not-disturb, forwarding */
+};
 struct plan {
     enum plan_kind kind;
     const struct config_extension *extension;
     const struct config_trunk *trunk;
+    const struct config_group *group;
     unsigned status;   /* PLAN_NONE and PLAN_REJECT: what to answer */
     struct str number; /* dialled, unescaped, in p->turn */
     bool by_did;
+    enum plan_feature feature;
+    unsigned code; /* see feature/setting.h */
 };
-/* Who is meant by a Request-URI dialled by this leg's party. */
-struct plan plan_find(struct pbx *p, const struct leg *from, const struct sip_uri *ruri);
-
-/* ---- feature/dial.c -------------------------------------------------------------------------- */
-void dial_invite(struct pbx *p, const struct sip_out *o);
-void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o);
-void dial_answered(struct pbx *p, struct leg *leg, const struct sip_out *o);
-void dial_failed(struct pbx *p, struct leg *leg, const struct sip_out *o);
-void dial_timeout(struct pbx *p, struct call *call);
-void dial_acked(struct pbx *p, struct leg *leg, const struct sip_out *o);
+/* Who dials: both NULL is the exchange itself. Pointers into `config`. */
+struct plan_from {
+    const struct config *config;
+    const struct config_extension *extension;
+    const struct config_trunk *trunk;
+};
+/* Who is meant by a Request-URI. Feature codes are known to extensions alone. */
+struct plan plan_find(struct pbx *p, const struct plan_from *from, const struct sip_uri *ruri);
+/* Who is meant by a number, as in a forward. */
+struct plan plan_number(struct pbx *p, const struct plan_from *from, struct str number);
 
 #endif

@@ -2,6 +2,7 @@
 #include "pbx/call_int.h"
 
 #include "base/hash.h"
+#include "wire/sdp/oa.h"
 #include "wire/sip/multipart.h"
 
 struct leg *leg_find(struct pbx *p, handle_t h)
@@ -17,8 +18,11 @@ struct leg *leg_new(struct pbx *p, struct call *call, handle_t *ret)
     if (!leg)
         return NULL;
     leg->call = call->self;
-    call->leg[call->n_legs++] = *ret;
-    leg->number = call->n_legs;
+    leg->config = config_ref(call->config);
+    list_append(&call->legs, &leg->in_call);
+    leg->number = ++call->n_legs;
+    leg->started = p->now;
+    leg->retry.fire = join_retry;
     leg->sdp_id = rand_u64(&p->rand) >> 2; /* RFC 8866 5.2: digits that fit 63 bits */
     leg->sdp_version = 1;
     return leg;
@@ -26,10 +30,41 @@ struct leg *leg_new(struct pbx *p, struct call *call, handle_t *ret)
 
 void leg_free(struct pbx *p, struct leg *leg)
 {
+    struct str *texts[] = {&leg->call_id, &leg->said,  &leg->told, &leg->offer,
+                           &leg->asked,   &leg->party, &leg->name};
     leg_close_media(p, leg);
-    if (pbx_keep(p, &leg->call_id, STR_NONE) || pbx_keep(p, &leg->offer, STR_NONE))
-        BUG_ON(true); /* freeing cannot fail */
+    pbx_timer_stop(p, &leg->retry);
+    list_remove(&leg->in_call);
+    for (unsigned i = 0; i < ARRAY_LEN(texts); i++)
+        if (pbx_keep(p, texts[i], STR_NONE))
+            BUG_ON(true); /* freeing cannot fail */
+    config_unref(leg->config);
     slot_put(&p->calls->legs, slot_handle(&p->calls->legs, leg));
+}
+
+void leg_keep(struct pbx *p, struct leg *leg, struct str *owned, struct str text)
+{
+    struct call *call = call_find(p, leg->call);
+    if (pbx_keep(p, owned, text))
+        trace_emit(&p->trace, TRACE_RX_LIMIT, call->tag, TS(leg->call_id), TS(STR("memory")));
+}
+
+int leg_set_party(struct pbx *p, struct leg *leg, struct str number, struct str name)
+{
+    int err = pbx_keep(p, &leg->party, number);
+    return err ? err : pbx_keep(p, &leg->name, name);
+}
+
+void leg_told(struct pbx *p, struct leg *leg)
+{
+    leg_keep(p, leg, &leg->told, STR_NONE);
+    leg->told = leg->asked;
+    leg->asked = STR_NONE;
+}
+
+bool leg_is_calling(const struct leg *leg)
+{
+    return leg->outgoing && leg->dial && !leg->dropped && leg->state < LEG_ANSWERED;
 }
 
 /* The engine carries 56 bits for us: the whole index and the lower part of the generation. */
@@ -92,12 +127,18 @@ int leg_sdp_of(struct pbx *p, const struct sip_msg *m, const struct sdp **ret)
     return err;
 }
 
+const struct sdp *leg_sdp_kept(struct pbx *p, struct str text)
+{
+    struct sdp *sdp = text.n ? arena_take(&p->turn, sizeof(*sdp)) : NULL;
+    return sdp && sdp_parse(sdp, text, &p->turn, NULL) == 0 ? sdp : NULL;
+}
+
 /* ---- the party's side: where it receives ----------------------------------------------------- */
 
 static void set_stream(struct pbx *p, struct leg *leg, unsigned i, const struct sdp *sdp)
 {
     const struct sdp_media *m = &sdp->media[i];
-    const struct config_media *conf = &call_find(p, leg->call)->config->media;
+    const struct config_media *conf = &leg->config->media;
     struct leg_stream *s = &leg->stream[i];
     struct pbx_out *o = pbx_emit(p, PBX_OUT_MEDIA);
     struct media_cmd *cmd = &o->media;
@@ -111,7 +152,7 @@ static void set_stream(struct pbx *p, struct leg *leg, unsigned i, const struct 
     cmd->sending = dir == SDP_SENDRECV || dir == SDP_RECVONLY;
     s->held = dir != SDP_SENDRECV;
     s->rtp = cmd->rtp;
-    cmd->timeout_ms = s->held ? conf->hold_timeout_ms : conf->rtp_timeout_ms;
+    cmd->timeout_ms = s->held || s->other_held ? conf->hold_timeout_ms : conf->rtp_timeout_ms;
 }
 
 void leg_set_remote(struct pbx *p, struct leg *leg, const struct sdp *sdp)
@@ -124,6 +165,21 @@ void leg_set_remote(struct pbx *p, struct leg *leg, const struct sdp *sdp)
             set_stream(p, leg, i, sdp);
         else
             close_stream(p, s); /* the party has refused or ended this media */
+    }
+}
+
+void leg_follow_hold(struct pbx *p, struct leg *leg, const struct leg *other)
+{
+    const struct sdp *said = NULL;
+    for (unsigned i = 0; i < leg->n_streams; i++) {
+        struct leg_stream *s = &leg->stream[i];
+        bool held = other && i < other->n_streams && other->stream[i].held;
+        if (s->other_held == held)
+            continue;
+        s->other_held = held;
+        said = said ? said : leg_sdp_kept(p, leg->said);
+        if (s->id && said && i < said->n_media && said->media[i].port)
+            set_stream(p, leg, i, said);
     }
 }
 
@@ -167,10 +223,16 @@ int leg_open(struct pbx *p, struct leg *leg, const struct sdp *sdp, const struct
     return 0;
 }
 
+/* What writes a description, given its o= line. */
+struct author {
+    int (*build)(struct buf *b, const struct sdp_local *local, void *ctx);
+    void *ctx;
+    struct sdp_local local;
+};
+
 /* RFC 3264 section 8: the version grows with each change of what the party was told, and with
  * nothing else. */
-static int write_versioned(struct pbx *p, struct leg *leg, const struct sdp *from,
-                           struct sdp_rewrite *rw, struct str *ret)
+static int write_versioned(struct pbx *p, struct leg *leg, struct author *w, struct str *ret)
 {
     static const struct hash_table unseeded;
     size_t cap = 8192;
@@ -179,20 +241,34 @@ static int write_versioned(struct pbx *p, struct leg *leg, const struct sdp *fro
     if (!mem)
         return -ENOMEM;
     buf_init(&b, mem, cap);
-    rw->local.version = leg->sdp_version;
-    if (sdp_rewrite_build(&b, from, rw))
-        return -EMSGSIZE;
+    w->local.version = leg->sdp_version;
+    int err = w->build(&b, &w->local, w->ctx);
+    if (err)
+        return err;
     uint64_t hash = hash_str(&unseeded, buf_str(&b));
     if (leg->sdp_hash && hash != leg->sdp_hash) {
-        rw->local.version = ++leg->sdp_version;
+        w->local.version = ++leg->sdp_version;
         buf_init(&b, mem, cap);
-        if (sdp_rewrite_build(&b, from, rw))
-            return -EMSGSIZE;
+        err = w->build(&b, &w->local, w->ctx);
+        if (err)
+            return err;
         hash = hash_str(&unseeded, buf_str(&b));
     }
     leg->sdp_hash = hash;
     *ret = buf_str(&b);
     return 0;
+}
+
+struct rewrite {
+    const struct sdp *from;
+    struct sdp_rewrite rw;
+};
+
+static int build_rewrite(struct buf *b, const struct sdp_local *local, void *ctx)
+{
+    struct rewrite *r = ctx;
+    r->rw.local = *local;
+    return sdp_rewrite_build(b, r->from, &r->rw) ? -EMSGSIZE : 0;
 }
 
 int leg_sdp_for(struct pbx *p, struct leg *leg, const struct sdp *from,
@@ -214,11 +290,96 @@ int leg_sdp_for(struct pbx *p, struct leg *leg, const struct sdp *from,
         streams[i].rtp = own;
         streams[i].rtp.port = leg->stream[i].port;
     }
-    struct sdp_rewrite rw = {.local = {.session_id = leg->sdp_id, .addr = own},
-                             .choice = choice,
-                             .stream = streams,
-                             .n_streams = n};
-    return write_versioned(p, leg, from, &rw, ret);
+    struct rewrite r = {.from = from,
+                        .rw = {.choice = choice, .stream = streams, .n_streams = n}};
+    struct author author = {.build = build_rewrite,
+                            .ctx = &r,
+                            .local = {.session_id = leg->sdp_id, .addr = own}};
+    return write_versioned(p, leg, &author, ret);
+}
+
+/* ---- descriptions of our own ----------------------------------------------------------------- */
+
+static int build_answer(struct buf *b, const struct sdp_local *local, void *ctx)
+{
+    struct sdp_answer_args *args = ctx;
+    args->local = *local;
+    return sdp_answer_build(b, args);
+}
+
+/* Our side of the streams of an offer; those that are refused keep port 0. */
+static int own_streams(struct pbx *p, struct leg *leg, const struct sdp *offer,
+                       struct sdp_stream streams[LEG_MAX_STREAMS])
+{
+    struct addr own = media_addr(p, leg);
+    int err = leg_open(p, leg, offer, NULL);
+    if (err)
+        return err;
+    for (unsigned i = 0; i < leg->n_streams && i < offer->n_media; i++) {
+        if (!leg->stream[i].id)
+            continue;
+        streams[i].rtp = own;
+        streams[i].rtp.port = leg->stream[i].port;
+    }
+    return 0;
+}
+
+int leg_answer_cross(struct pbx *p, struct leg *leg, const struct sdp *offer,
+                     const struct sdp *other, struct str *ret)
+{
+    struct sdp_stream streams[LEG_MAX_STREAMS] = {0};
+    struct str names[CONF_CODEC_COUNT];
+    struct sdp_policy policy = {
+        .codec = names, .keep_video = true, .n_codecs = leg_codecs(p, leg, NULL, names)};
+    int err = own_streams(p, leg, offer, streams);
+    if (err)
+        return err;
+    struct sdp_answer_args args = {
+        .offer = offer,
+        .other = other,
+        .policy = &policy,
+        .stream = streams,
+        .n_streams = offer->n_media < LEG_MAX_STREAMS ? offer->n_media : LEG_MAX_STREAMS};
+    struct author author = {.build = build_answer,
+                            .ctx = &args,
+                            .local = {.session_id = leg->sdp_id, .addr = media_addr(p, leg)}};
+    return write_versioned(p, leg, &author, ret);
+}
+
+int leg_answer_own(struct pbx *p, struct leg *leg, const struct sdp *offer, struct str *ret)
+{
+    return leg_answer_cross(p, leg, offer, leg_sdp_kept(p, leg->told), ret);
+}
+
+static int build_offer(struct buf *b, const struct sdp_local *local, void *ctx)
+{
+    struct sdp_offer_args *args = ctx;
+    args->local = *local;
+    return sdp_offer_build(b, args);
+}
+
+int leg_offer_third(struct pbx *p, struct leg *leg, struct leg *from, struct str *ret)
+{
+    struct sdp_stream streams[LEG_MAX_STREAMS] = {0};
+    struct str names[CONF_CODEC_COUNT];
+    const struct sdp *said = leg_sdp_kept(p, from->said);
+    struct sdp_policy policy = {
+        .codec = names, .keep_video = true, .n_codecs = leg_codecs(p, from, leg, names)};
+    if (!said)
+        return -ENOENT;
+    int err = own_streams(p, leg, said, streams);
+    if (err)
+        return err;
+    struct sdp_offer_args args = {
+        .from = said,
+        .first = leg_sdp_kept(p, from->told),
+        .policy = &policy,
+        .stream = streams,
+        .n_streams = said->n_media < LEG_MAX_STREAMS ? said->n_media : LEG_MAX_STREAMS};
+    struct author author = {.build = build_offer,
+                            .ctx = &args,
+                            .local = {.session_id = leg->sdp_id, .addr = media_addr(p, leg)}};
+    return write_versioned(p, leg, &author, ret);
 }
 
 /* ---- codecs ---------------------------------------------------------------------------------- */

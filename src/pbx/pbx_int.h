@@ -65,7 +65,13 @@ bool pbx_is_our_host(const struct pbx *p, const struct sip_uri *uri);
 void pbx_api_run(struct pbx *p, struct str text, struct buf *out);
 
 /* The kinds of `user` numbers given to the engine: the top byte tells whose they are. */
-enum pbx_user_kind { PBX_USER_NONE, PBX_USER_LEG, PBX_USER_TRUNK, PBX_USER_RELAYED };
+enum pbx_user_kind {
+    PBX_USER_NONE,
+    PBX_USER_LEG,
+    PBX_USER_TRUNK,
+    PBX_USER_RELAYED,
+    PBX_USER_TRANSFER
+};
 static inline uint64_t pbx_user(enum pbx_user_kind kind, uint64_t n)
 {
     return (uint64_t)kind << 56 | (n & 0x00FFFFFFFFFFFFFFull);

@@ -1,5 +1,5 @@
 /* The dial plan: who is meant by what was dialled. */
-#include "pbx/call_int.h"
+#include "pbx/feature/code.h"
 
 static struct str number_of(struct pbx *p, const struct sip_uri *uri)
 {
@@ -37,12 +37,18 @@ static struct str changed(struct pbx *p, const struct config_route *r, struct st
     return buf_str(&b);
 }
 
-static struct plan by_route(struct pbx *p, const struct leg *from, struct str number)
+static struct plan to_group(const struct config_group *g, struct str number, bool by_did)
 {
-    const struct config *c = p->config;
+    return (struct plan){.kind = PLAN_GROUP, .group = g, .number = number, .by_did = by_did};
+}
+
+static struct plan by_route(struct pbx *p, const struct plan_from *from, struct str number)
+{
+    const struct config *c = from->config;
     enum config_target_kind kind = from->trunk ? CONF_TARGET_TRUNK : CONF_TARGET_EXTENSION;
-    uint32_t index =
-        (uint32_t)(from->trunk ? from->trunk - c->trunks : from->extension - c->extensions);
+    uint32_t index = from->trunk       ? (uint32_t)(from->trunk - c->trunks)
+                     : from->extension ? (uint32_t)(from->extension - c->extensions)
+                                       : UINT32_MAX;
     const struct config_route *r = config_find_route(c, kind, index, number);
     if (!r)
         return refuse(404, number);
@@ -52,6 +58,8 @@ static struct plan by_route(struct pbx *p, const struct leg *from, struct str nu
             .kind = PLAN_TRUNK, .trunk = &c->trunks[r->to.index], .number = changed(p, r, number)};
     case CONF_TARGET_EXTENSION:
         return to_extension(&c->extensions[r->to.index], number, false);
+    case CONF_TARGET_GROUP:
+        return to_group(&c->groups[r->to.index], number, false);
     case CONF_TARGET_REJECT:
         return (struct plan){.kind = PLAN_REJECT, .status = r->to.status, .number = number};
     default:
@@ -59,10 +67,39 @@ static struct plan by_route(struct pbx *p, const struct leg *from, struct str nu
     }
 }
 
-struct plan plan_find(struct pbx *p, const struct leg *from, const struct sip_uri *ruri)
+static struct plan by_did(const struct config *c, struct str number)
 {
-    const struct config *c = p->config;
+    const struct config_extension *e = config_find_did(c, number);
+    const struct config_group *g = e ? NULL : config_find_did_group(c, number);
+    if (e)
+        return to_extension(e, number, true);
+    return g ? to_group(g, number, true) : refuse(404, number);
+}
+
+struct plan plan_number(struct pbx *p, const struct plan_from *from, struct str number)
+{
+    const struct config *c = from->config;
+    struct plan plan;
+    if (from->trunk) {
+        plan = by_did(c, number);
+        if (plan.kind != PLAN_NONE)
+            return plan;
+    }
+    const struct config_extension *e = config_find_extension(c, number);
+    if (!e)
+        e = config_find_user(c, number);
+    if (e)
+        return to_extension(e, number, false);
+    const struct config_group *g = config_find_group(c, number);
+    if (g)
+        return to_group(g, number, false);
+    return by_route(p, from, number);
+}
+
+struct plan plan_find(struct pbx *p, const struct plan_from *from, const struct sip_uri *ruri)
+{
     struct str number = number_of(p, ruri);
+    struct plan plan;
     if (!number.p)
         return refuse(400, STR(""));
     if (!number.n)
@@ -70,15 +107,7 @@ struct plan plan_find(struct pbx *p, const struct leg *from, const struct sip_ur
     /* We are no open relay: phones reach other domains by routes only. */
     if (from->extension && ruri->scheme != SIP_SCHEME_TEL && !pbx_is_our_host(p, ruri))
         return refuse(404, number);
-    const struct config_extension *e = NULL;
-    if (from->trunk)
-        e = config_find_did(c, number);
-    if (e)
-        return to_extension(e, number, true);
-    e = config_find_extension(c, number);
-    if (!e)
-        e = config_find_user(c, number);
-    if (e)
-        return to_extension(e, number, false);
-    return by_route(p, from, number);
+    if (from->extension && code_find(from->config, number, &plan))
+        return plan;
+    return plan_number(p, from, number);
 }

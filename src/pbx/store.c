@@ -20,6 +20,10 @@ const char *const pbx_store_schema[] = {
     " ended_by TEXT NOT NULL, sip_cause INTEGER NOT NULL, q850_cause INTEGER NOT NULL,"
     " reason TEXT, codec TEXT, legs TEXT NOT NULL) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS cdr_start ON cdr (start_ms)",
+    /* Of calls that were transferred, picked up, forwarded, hunted: the tree above (parent) and JSON
+     * with segments, attempts and events. */
+    "CREATE TABLE IF NOT EXISTS cdr_detail ("
+    " id TEXT PRIMARY KEY, parent TEXT, detail TEXT NOT NULL) WITHOUT ROWID",
 };
 const unsigned pbx_store_schema_n = ARRAY_LEN(pbx_store_schema);
 
@@ -40,6 +44,7 @@ const char *const pbx_store_statement[STORE_STATEMENTS] = {
     [STORE_CDR_PUT] =
         "INSERT INTO cdr (" CDR_COLUMNS ") VALUES"
         " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)",
+    [STORE_CDR_DETAIL_PUT] = "INSERT INTO cdr_detail (id, parent, detail) VALUES (?1,?2,?3)",
 };
 
 const char *const pbx_store_restore[STORE_RESTORES] = {
@@ -47,4 +52,5 @@ const char *const pbx_store_restore[STORE_RESTORES] = {
 };
 
 const char *const pbx_store_cdr_list =
-    "SELECT " CDR_COLUMNS " FROM cdr ORDER BY start_ms DESC LIMIT ?1";
+    "SELECT " CDR_COLUMNS ", parent, detail FROM cdr LEFT JOIN cdr_detail USING (id)"
+    " ORDER BY start_ms DESC LIMIT ?1";

@@ -10,6 +10,7 @@ enum store_statement {
     STORE_BINDING_PUT, /* see the columns in store.c */
     STORE_BINDING_DEL, /* aor, contact */
     STORE_CDR_PUT,
+    STORE_CDR_DETAIL_PUT, /* id, parent, detail: of calls that were more than basic */
     STORE_STATEMENTS
 };
 enum store_restore { STORE_RESTORE_BINDINGS, STORE_RESTORES };
@@ -19,7 +20,8 @@ extern const unsigned pbx_store_schema_n;
 extern const char *const pbx_store_statement[STORE_STATEMENTS];
 extern const char *const pbx_store_restore[STORE_RESTORES];
 
-/* The newest CDRs; ?1 is how many. The columns are those of STORE_CDR_PUT, in its order. */
+/* The newest CDRs; ?1 is how many. The columns are those of STORE_CDR_PUT, in its order,
+ * then parent and detail. */
 extern const char *const pbx_store_cdr_list;
 
 #endif

@@ -427,3 +427,33 @@ bool trunk_next(struct pbx *p, uint32_t *at, struct trunk_view *ret)
     }
     return false;
 }
+
+unsigned trunk_candidates(struct pbx *p, const struct config_trunk *t,
+                          const struct config_trunk **ret, unsigned cap)
+{
+    unsigned n = 0;
+    for (unsigned pass = 0; pass < 2; pass++) {
+        bool usable = pass == 0;
+        if (n < cap && trunk_is_usable(p, t) == usable)
+            ret[n++] = t;
+        for (unsigned i = 0; i < t->failover.n && n < cap; i++) {
+            const struct config_trunk *next = config_find_trunk(p->config, t->failover.v[i]);
+            if (next && next != t && trunk_is_usable(p, next) == usable)
+                ret[n++] = next;
+        }
+    }
+    return n;
+}
+
+int trunk_dest_next(struct pbx *p, const struct config_trunk *conf, unsigned n, struct flow *ret)
+{
+    const struct trunk *t = by_name(p, conf->name);
+    if (!t || !trunk_flow(t, ret))
+        return -EAGAIN;
+    if (n >= t->n_addrs)
+        return n ? -ENOENT : 0;
+    uint16_t port = ret->peer.port;
+    ret->peer = t->addr[(t->at + n) % t->n_addrs];
+    ret->peer.port = ret->peer.port ? ret->peer.port : port;
+    return 0;
+}

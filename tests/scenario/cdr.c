@@ -1,17 +1,17 @@
 /* expect cdr NAME=VALUE ...: the next call record. */
 #include "play.h"
 
-/* In the order of STORE_CDR_PUT. */
+/* In the order of STORE_CDR_PUT, then of STORE_CDR_DETAIL_PUT. */
 static const char *const columns[] = {
     "id",         "scenario",    "caller",   "caller_name", "dialled",  "callee",
     "did",        "answered_by", "trunk_in", "trunk_out",   "start_ms", "ring_ms",
     "answer_ms",  "end_ms",      "talk_ms",  "disposition", "ended_by", "sip_cause",
-    "q850_cause", "reason",      "codec",    "legs"};
+    "q850_cause", "reason",      "codec",    "legs",        "parent",   "detail"};
 
 static struct str value_of(struct play *p, const struct row_op *op, unsigned i)
 {
     const struct row_value *v = &op->v[i];
-    if (v->type == ROW_NULL)
+    if (i >= op->n || v->type == ROW_NULL)
         return STR("");
     return v->type == ROW_TEXT ? v->s : ua_text(&p->w, "%lld", (long long)v->i);
 }

@@ -24,11 +24,28 @@ static struct world_row *binding_find(struct world *w, struct str aor, struct st
     return NULL;
 }
 
+/* What it says goes behind the columns of the record that it belongs to. */
+static void add_detail(struct world *w, const struct row_op *op)
+{
+    struct world_row *row = container_of(w->cdrs.prev, struct world_row, node);
+    if (list_empty(&w->cdrs) || !str_eq(row->op.v[0].s, op->v[0].s)) {
+        world_fail(w, "store: details of no record");
+        return;
+    }
+    for (unsigned i = 1; i < op->n; i++) {
+        struct row_value *v = &row->op.v[row->op.n++];
+        *v = op->v[i];
+        if (v->type == ROW_TEXT)
+            v->s = arena_dup(&w->arena, v->s);
+    }
+}
+
 /* The columns are those of pbx/store.c: aor and contact come first in both statements. */
 void world_store_rx(struct world *w, const struct row_op *op)
 {
     static const uint16_t columns[STORE_STATEMENTS] = {
-        [STORE_BINDING_PUT] = 11, [STORE_BINDING_DEL] = 2, [STORE_CDR_PUT] = 22};
+        [STORE_BINDING_PUT] = 11, [STORE_BINDING_DEL] = 2, [STORE_CDR_PUT] = 22,
+        [STORE_CDR_DETAIL_PUT] = 3};
     if (op->statement >= STORE_STATEMENTS || op->n != columns[op->statement]) {
         world_fail(w, "store: statement %u with %u values", op->statement, op->n);
         return;
@@ -38,6 +55,10 @@ void world_store_rx(struct world *w, const struct row_op *op)
         w->n_cdrs++;
         if (w->on_cdr)
             w->on_cdr(w, op);
+        return;
+    }
+    if (op->statement == STORE_CDR_DETAIL_PUT) {
+        add_detail(w, op);
         return;
     }
     struct world_row *old = binding_find(w, op->v[0].s, op->v[1].s);

@@ -216,6 +216,21 @@ struct sip_dialog_view {
 /* Views into the session, valid until the next command or input. false: no such session. */
 bool sip_session_view(const struct sip_core *c, handle_t session, struct sip_dialog_view *ret);
 
+/* A dialog named by another message: Replaces (RFC 3891), Target-Dialog (RFC 4538). */
+struct sip_dialog_id {
+    struct str call_id, to_tag, from_tag; /* to_tag: ours. The swapped order is found too */
+};
+struct sip_dialog_found {
+    handle_t session, dialog;
+    uint64_t user; /* of the session */
+    bool early;    /* no 2xx yet */
+    bool uac;      /* the INVITE was ours */
+    bool ended;    /* a BYE is under way */
+    bool swapped;  /* the tags stood in the other order */
+};
+bool sip_dialog_lookup(const struct sip_core *c, const struct sip_dialog_id *id,
+                       struct sip_dialog_found *ret);
+
 enum sip_txn_kind { TXN_ICT, TXN_NICT, TXN_IST, TXN_NIST, TXN_KINDS };
 enum sip_txn_state {
     TXN_TRYING, /* Calling of ICT, Trying of NICT and NIST */

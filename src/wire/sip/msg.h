@@ -208,6 +208,8 @@ struct str sip_unquote(struct arena *a, struct str s);
 struct str sip_unescape(struct arena *a, struct str s);
 /* Appends s escaped for the user part of a URI. */
 void sip_escape_user(struct buf *b, struct str s);
+/* s as a quoted-string; control characters are left out. */
+void sip_quote(struct buf *b, struct str s);
 /* Appends a value with its folds replaced by one space. */
 void sip_put_unfolded(struct buf *b, struct str value);
 

@@ -140,6 +140,18 @@ void sip_escape_user(struct buf *b, struct str s)
     }
 }
 
+void sip_quote(struct buf *b, struct str s)
+{
+    buf_ch(b, '"');
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '"' || s.p[i] == '\\')
+            buf_ch(b, '\\');
+        if ((unsigned char)s.p[i] >= 0x20 && s.p[i] != 0x7F)
+            buf_ch(b, s.p[i]);
+    }
+    buf_ch(b, '"');
+}
+
 void sip_put_unfolded(struct buf *b, struct str value)
 {
     if (value.n == 0)

@@ -1,0 +1,103 @@
+/* The subscription that a REFER makes: NOTIFYs with a status line as their body. RFC 3515 section 2.4,
+ * RFC 6665. */
+#include "pbx/feature/transfer.h"
+#include "pbx/hangup.h"
+
+#define SIPFRAG     "message/sipfrag;version=2.0"
+#define LIFETIME_S  60
+
+static struct str status_line(struct pbx *p, unsigned status)
+{
+    struct buf b;
+    char *mem = arena_take(&p->turn, 96);
+    if (!mem)
+        return STR_NONE;
+    buf_init(&b, mem, 96);
+    buf_lit(&b, "SIP/2.0 ");
+    buf_u64(&b, status);
+    buf_ch(&b, ' ');
+    buf_str_put(&b, sip_status_reason(status));
+    buf_lit(&b, "\r\n");
+    return buf_str(&b);
+}
+
+/* The first REFER of a dialog may go without id, later ones tell theirs: RFC 3515 section 2.4.6. */
+static struct str event(struct pbx *p, const struct transfer *t)
+{
+    struct buf b;
+    char *mem = arena_take(&p->turn, 32);
+    if (!mem || !t->with_id)
+        return STR("refer");
+    buf_init(&b, mem, 32);
+    buf_lit(&b, "refer;id=");
+    buf_u64(&b, t->cseq);
+    return buf_str(&b);
+}
+
+static int send_inside(struct pbx *p, struct transfer *t, const struct sip_content *content)
+{
+    struct leg *leg = leg_find(p, t->leg);
+    if (!leg || leg->state == LEG_ENDED)
+        return -ENOENT;
+    return sip_session_request(p->core, p->now, leg->session, SIP_NOTIFY, content,
+                               pbx_user(PBX_USER_TRANSFER, t->self));
+}
+
+/* In the dialog that a REFER outside of any has made. */
+static int send_outside(struct pbx *p, struct transfer *t, const struct sip_content *content)
+{
+    handle_t h;
+    struct sip_request_cmd cmd = {.method = SIP_NOTIFY,
+                                  .to = t->flow,
+                                  .ruri = t->contact,
+                                  .from = t->local,
+                                  .to_hdr = t->remote,
+                                  .call_id = t->call_id,
+                                  .from_tag = t->local_tag,
+                                  .cseq = ++t->notify_cseq,
+                                  .contact = t->local,
+                                  .user = pbx_user(PBX_USER_TRANSFER, t->self),
+                                  .content = *content};
+    return sip_request(p->core, p->now, &cmd, &h);
+}
+
+void transfer_notify(struct pbx *p, struct transfer *t, unsigned status, const char *ended)
+{
+    char mem[64];
+    struct buf state;
+    if (!t->notifies || (t->status == status && !ended))
+        return;
+    buf_init(&state, mem, sizeof(mem));
+    if (ended) {
+        buf_lit(&state, "terminated;reason=");
+        buf_z(&state, ended);
+    } else {
+        buf_lit(&state, "active;expires=");
+        buf_u64(&state, LIFETIME_S);
+    }
+    struct sip_field field[] = {
+        {.id = SIP_H_EVENT, .value = event(p, t)},
+        {.id = SIP_H_SUBSCRIPTION_STATE, .value = buf_str(&state)},
+    };
+    struct sip_content content = {.field = field,
+                                  .n_fields = ARRAY_LEN(field),
+                                  .type = STR(SIPFRAG),
+                                  .body = status_line(p, status)};
+    t->status = (uint16_t)status;
+    int err = t->call_id.n ? send_outside(p, t, &content) : send_inside(p, t, &content);
+    if (ended || err)
+        t->notifies = false;
+}
+
+/* Who does not know the subscription (481), or does not answer, is told no more: RFC 6665 section
+ * 4.2.2. The transfer goes on. */
+void transfer_response(struct pbx *p, const struct sip_out *o)
+{
+    const struct slot_table *table = &p->calls->transfers;
+    uint32_t i = (uint32_t)pbx_user_number(o->user) - 1;
+    if (o->status < 300 || i >= table->fresh || !(table->gen[i] & 1))
+        return;
+    struct transfer *t = (void *)(table->mem + (size_t)i * table->item_bytes);
+    if (pbx_user(PBX_USER_TRANSFER, t->self) == o->user)
+        t->notifies = false;
+}

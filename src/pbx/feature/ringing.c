@@ -1,0 +1,234 @@
+/* What the targets of a search say: they ring, answer, and one of them is kept. */
+#include "pbx/feature/dial.h"
+#include "pbx/feature/transfer.h"
+#include "wire/sip/multipart.h"
+
+#define ELSEWHERE "SIP;cause=200;text=\"Call completed elsewhere\""
+
+/* ---- ringing --------------------------------------------------------------------------------- */
+
+static void note_ringing(struct pbx *p, struct call *call, struct leg *leg)
+{
+    leg->state = LEG_RINGING;
+    if (!call->cdr.ring_ms) {
+        call->cdr.ring_ms = pbx_wall_ms(p);
+        call->cdr.rang = p->now;
+    }
+    if (call->state == CALL_TRYING) {
+        call_enter(p, call, CALL_RINGING);
+        call_trace(p, call, TRACE_CALL_RINGING, call->cdr.callee);
+    }
+}
+
+/* Early media comes from the first phone that has some; an INVITE without an offer has none (RFC
+ * 3960 section 3). The description for the owner; none. */
+static struct str early_media(struct pbx *p, struct dial *d, struct leg *leg,
+                              const struct sip_out *o)
+{
+    struct call *call = call_find(p, d->call);
+    struct leg *owner = leg_find(p, d->owner);
+    struct leg *first = leg_find(p, call->party[d->side]);
+    const struct sdp *sdp = NULL;
+    struct str body = STR_NONE;
+    if (d->purpose != DIAL_CALL || call->late_offer || (first && first != leg) ||
+        leg_sdp_of(p, o->msg, &sdp) || !sdp || leg_sdp_for(p, owner, sdp, NULL, &body))
+        return STR_NONE;
+    leg_set_remote(p, leg, sdp);
+    bridge_link(p, owner, leg);
+    call->early_media = true;
+    call_set_party(p, call, d->side, leg);
+    return body;
+}
+
+void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o)
+{
+    struct call *call = call_find(p, leg->call);
+    struct dial *d = slot_find(&p->calls->dials, leg->dial);
+    struct sip_field field[SIP_FIELDS_MAX];
+    struct sip_answer a = {.status = o->status, .content = {.field = field}};
+    if (!d || !leg_is_calling(leg))
+        return;
+    leg->status = o->status;
+    if (d->trunk) { /* the gateway is there: now the callee has the time */
+        d->trunk = NULL;
+        dial_patience(p, d);
+    }
+    if (o->status == 180)
+        note_ringing(p, call, leg);
+    if (d->purpose == DIAL_TRANSFER) {
+        transfer_progress(p, d, o->status);
+        return;
+    }
+    a.content.body = early_media(p, d, leg, o);
+    if (a.content.body.n)
+        a.content.type = STR("application/sdp");
+    else if (o->status == 180 && call->rang)
+        return; /* another phone of the same extension */
+    call->rang |= o->status == 180;
+    a.content.n_fields = carry_fields(o->msg, field, 0, ARRAY_LEN(field));
+    sip_progress(p->core, p->now, leg_find(p, d->owner)->session, &a);
+}
+
+/* ---- the answer ------------------------------------------------------------------------------ */
+
+void dial_note_answer(struct pbx *p, struct call *call, struct leg *leg)
+{
+    struct cdr *r = &call->cdr;
+    struct str by = leg->trunk ? leg->trunk->name : leg->extension->number;
+    leg->joined = p->now;
+    if (r->answer_ms)
+        return; /* a transfer: the call was answered before */
+    r->answered = p->now;
+    r->answer_ms = pbx_wall_ms(p);
+    p->calls->answered++;
+    cdr_keep(p, call, &r->answered_by, by);
+    cdr_keep(p, call, &r->codec, leg_codec_name(p, leg_sdp_kept(p, leg->said)));
+    call_trace(p, call, TRACE_CALL_ANSWERED, by);
+}
+
+/* The callee's description for the caller. 0, or the status that ends the call. */
+static unsigned answer_for_caller(struct pbx *p, struct call *call, struct leg *leg,
+                                  const struct sdp *sdp, struct str *body)
+{
+    struct leg *caller = call_caller(p, call);
+    struct sdp_choice *choice = NULL;
+    struct str names[CONF_CODEC_COUNT];
+    if (call->late_offer) { /* it is an offer: only what the caller's side may use */
+        struct sdp_policy policy = {
+            .codec = names, .keep_video = true, .n_codecs = leg_codecs(p, caller, leg, names)};
+        choice = arena_take(&p->turn, sizeof(*choice));
+        if (!choice || !sdp_choice_make(choice, sdp, &policy))
+            return 488;
+    }
+    int err = leg_sdp_for(p, caller, sdp, choice, body);
+    if (!err && call->late_offer)
+        err = leg_open(p, leg, sdp, choice);
+    return err == -EAGAIN ? 503 : err ? 500 : 0;
+}
+
+/* Its 2xx is of no use: the call ends with `status`, or somebody else is sought. */
+static void give_up(struct pbx *p, struct dial *d, struct leg *leg, unsigned status)
+{
+    static const struct sip_content nothing;
+    sip_ack(p->core, p->now, leg->session, &nothing);
+    if (d->purpose == DIAL_TRANSFER) {
+        leg->dropped = true;
+        call_drop_leg(p, leg, STR("Q.850;cause=88;text=\"Incompatible destination\""));
+        transfer_failed(p, d, status);
+        return;
+    }
+    call_set_party(p, call_find(p, d->call), d->side, leg);
+    dial_refuse(p, call_find(p, d->call), status);
+}
+
+/* The caller waits for this answer. */
+static void connect_caller(struct pbx *p, struct dial *d, struct leg *leg, const struct sip_out *o,
+                           const struct sdp *sdp)
+{
+    static const struct sip_content nothing;
+    struct call *call = call_find(p, leg->call);
+    struct leg *caller = leg_find(p, d->owner);
+    struct sip_field field[SIP_FIELDS_MAX];
+    struct sip_answer a = {.status = 200, .content = {.field = field}};
+    unsigned status = answer_for_caller(p, call, leg, sdp, &a.content.body);
+    if (status) {
+        give_up(p, d, leg, status);
+        return;
+    }
+    call_set_party(p, call, d->side, leg);
+    dial_stop(p, call);
+    leg->ack_waits = call->late_offer;
+    if (!leg->ack_waits)
+        sip_ack(p->core, p->now, leg->session, &nothing);
+    leg_set_remote(p, leg, sdp);
+    bridge_link(p, caller, leg);
+    leg_keep(p, caller, call->late_offer ? &caller->asked : &caller->told, a.content.body);
+    dial_note_answer(p, call, leg);
+    caller->joined = p->now;
+    a.content.type = STR("application/sdp");
+    a.content.n_fields = carry_fields(o->msg, field, 0, ARRAY_LEN(field));
+    call_enter(p, call, CALL_ANSWERING);
+    if (sip_accept(p->core, p->now, caller->session, &a))
+        dial_refuse(p, call, 500);
+}
+
+/* The party for whom somebody was sought is up already. */
+static void connect_party(struct pbx *p, struct dial *d, struct leg *leg, const struct sdp *sdp)
+{
+    static const struct sip_content nothing;
+    struct call *call = call_find(p, leg->call);
+    struct leg *owner = leg_find(p, d->owner);
+    handle_t transfer = d->transfer;
+    sip_ack(p->core, p->now, leg->session, &nothing);
+    leg_set_remote(p, leg, sdp);
+    dial_note_answer(p, call, leg);
+    transfer_answered(p, transfer, leg);
+    call_set_party(p, call, d->side, leg);
+    dial_stop(p, call);
+    join_legs(p, owner, leg);
+}
+
+void dial_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
+{
+    struct call *call = call_find(p, leg->call);
+    struct dial *d = slot_find(&p->calls->dials, leg->dial);
+    const struct sdp *sdp = NULL;
+    if (!d || !leg_is_calling(leg) || call->state == CALL_ENDING)
+        return;
+    leg->state = LEG_ANSWERED;
+    leg->status = o->status;
+    dial_drop(p, d, leg, STR(ELSEWHERE));
+    unsigned status = leg_sdp_of(p, o->msg, &sdp) ? 502 : !sdp ? 488 : 0;
+    if (status) {
+        give_up(p, d, leg, status);
+        return;
+    }
+    /* What was offered holds now, if there was an offer; else the 2xx is the offer. */
+    struct str body = sip_body_find(o->msg, STR("application/sdp"));
+    bool late = d->purpose == DIAL_CALL && call->late_offer;
+    leg_keep(p, leg, late ? &leg->offer : &leg->said, body);
+    if (!late)
+        leg_told(p, leg);
+    if (d->purpose == DIAL_TRANSFER)
+        connect_party(p, d, leg, sdp);
+    else
+        connect_caller(p, d, leg, o, sdp);
+}
+
+/* ---- refusals -------------------------------------------------------------------------------- */
+
+/* What the caller is told when this callee says `status`. A challenge, a redirection or a missing
+ * transaction is between the callee and us; a phone that is not there is "unavailable". */
+unsigned dial_status_for_caller(const struct leg *leg)
+{
+    /* These speak of the INVITE that we wrote, with fields that the caller could not use. */
+    static const uint16_t ours[] = {405, 406, 413, 414, 415, 416, 420, 421, 422, 423, 489, 494};
+    unsigned status = leg->status;
+    for (unsigned i = 0; i < ARRAY_LEN(ours); i++)
+        if (status == ours[i])
+            return status == 415 ? 488 : 500;
+    if (status / 100 == 3 || status == 481)
+        return 480;
+    if (status == 401 || status == 407)
+        return leg->trunk ? 503 : 500;
+    if (!leg->trunk && status == 503)
+        return 480;
+    return status;
+}
+
+/* The best of several refusals: RFC 3261 16.7 step 6. Silence of a gateway counts as its refusal. */
+unsigned dial_best_status(struct pbx *p, const struct dial *d)
+{
+    unsigned best = 0;
+    for (struct leg *leg = NULL; (leg = call_next(call_find(p, d->call), leg));) {
+        if (leg->dial != d->self || leg->status < 300)
+            continue;
+        unsigned status = dial_status_for_caller(leg);
+        if (status / 100 == 6 && !d->ignore_6xx)
+            return status;
+        bool busy = status == 486 && best / 100 == 4;
+        if (!best || status / 100 < best / 100 || busy)
+            best = status;
+    }
+    return best;
+}

@@ -1,0 +1,174 @@
+/* From a target to legs: the contacts of an extension, the members of a group, a gateway. */
+#include "pbx/feature/dial.h"
+
+#include "pbx/location.h"
+#include "pbx/registrar.h"
+#include "pbx/trunk.h"
+
+#define MAX_CONTACTS 10
+
+/* ---- an extension ---------------------------------------------------------------------------- */
+
+/* Contacts of lower preference wait until those of the highest have failed (RFC 3261 16.6); in a
+ * group all ring together. Returns how many were called. */
+static unsigned call_contacts(struct pbx *p, struct dial *d, const struct target *t)
+{
+    const struct binding *b[MAX_CONTACTS];
+    unsigned n = registrar_find(p, t->extension, b, ARRAY_LEN(b)), sent = 0;
+    int q = -1;
+    for (unsigned i = 0; i < n; i++) {
+        if (t->q_below && b[i]->q >= t->q_below)
+            continue;
+        if (q >= 0 && b[i]->q < q && !t->of_group) {
+            struct target rest = *t;
+            rest.q_below = (uint16_t)q;
+            (void)dial_put(p, d, &rest, STR_NONE); /* no room: they are not tried */
+            break;
+        }
+        struct leg like = {.extension = t->extension};
+        struct str route;
+        q = q < 0 ? b[i]->q : q;
+        registrar_reach(p, b[i], &like.flow, &route);
+        sent += dial_leg(p, d, &like, registrar_target(b[i]), route);
+    }
+    return sent;
+}
+
+static void start_extension(struct pbx *p, struct dial *d, const struct target *t)
+{
+    const struct config_extension *e = t->extension;
+    bool first = !t->q_below;
+    if (first && forward_before(p, d, t))
+        return;
+    if (!t->of_group)
+        d->alone = e;
+    d->ring = t->ring > d->ring ? t->ring : d->ring;
+    if (!t->of_group && e->forward.no_answer.n && !d->ring)
+        d->ring = e->forward.timeout_ms * USEC_MS;
+    unsigned status = 480, legs = call_find(p, d->call)->n_legs;
+    if (first && extension_is_busy(p, e))
+        status = 486;
+    else if (call_contacts(p, d, t))
+        return;
+    if (!t->of_group && !forward_failed(p, d, status))
+        return;
+    if (call_find(p, d->call)->n_legs == legs) /* none was even begun */
+        dial_skip(p, d, t, status);
+}
+
+/* ---- a group --------------------------------------------------------------------------------- */
+
+static void start_member(struct pbx *p, struct dial *d, const struct target *t, unsigned i)
+{
+    struct target member = {
+        .kind = TARGET_EXTENSION,
+        .of_group = true,
+        .ring = t->group->ring_time_ms * USEC_MS,
+        .extension = config_find_extension(d->config, t->group->members.v[i]),
+    };
+    if (member.extension)
+        start_extension(p, d, &member);
+}
+
+static void start_members(struct pbx *p, struct dial *d, const struct target *t)
+{
+    const struct config_group *g = t->group;
+    unsigned i = t->member;
+    struct plan_from from = {.config = d->config};
+    d->ignore_6xx = g->ignore_6xx;
+    if (i >= g->members.n) { /* all have been tried */
+        d->from = from;      /* the group's own right to dial, not the caller's */
+        struct plan plan = plan_number(p, &d->from, g->no_answer);
+        d->failure = dial_add(p, d, &plan);
+        return;
+    }
+    struct target rest = *t;
+    if (g->strategy == CONF_STRATEGY_PARALLEL) {
+        while (i < g->members.n)
+            start_member(p, d, t, i++);
+    } else {
+        start_member(p, d, t, i++);
+    }
+    rest.member = (uint16_t)i;
+    if (i < g->members.n || g->no_answer.n)
+        (void)dial_put(p, d, &rest, STR_NONE); /* its own slot has just become free */
+}
+
+/* ---- a gateway ------------------------------------------------------------------------------- */
+
+/* The number at the trunk's host: sip:0212345678@gw.example.net:5080;transport=tcp */
+static struct str trunk_uri(struct pbx *p, const struct config_trunk *t, struct str number)
+{
+    struct sip_uri uri;
+    struct buf b;
+    size_t cap = t->uri.n + 3 * number.n + 8;
+    char *mem = arena_take(&p->turn, cap);
+    if (!mem || sip_uri_parse(&uri, t->uri))
+        return STR_NONE;
+    buf_init(&b, mem, cap);
+    buf_lit(&b, "sip:");
+    sip_escape_user(&b, number);
+    buf_ch(&b, '@');
+    buf_str_put(&b, uri.host);
+    if (uri.port) {
+        buf_ch(&b, ':');
+        buf_u64(&b, uri.port);
+    }
+    if (uri.params.n) {
+        buf_ch(&b, ';');
+        buf_str_put(&b, uri.params);
+    }
+    return buf_str(&b);
+}
+
+/* Where it goes: an address of the gateway, or that in the URI which it has named. */
+static bool reach(struct pbx *p, const struct target *t, struct flow *flow)
+{
+    struct sip_uri uri;
+    if (t->kind == TARGET_CONTACT)
+        return sip_uri_parse(&uri, t->number) == 0 && location_uri_flow(&uri, flow);
+    return trunk_dest_next(p, t->trunk, t->address, flow) == 0;
+}
+
+static void start_trunk(struct pbx *p, struct dial *d, const struct target *t)
+{
+    struct leg like = {.trunk = t->trunk};
+    if (t->kind == TARGET_TRUNK)
+        like.party = t->number;
+    struct str uri = t->kind == TARGET_CONTACT ? t->number : trunk_uri(p, t->trunk, t->number);
+    struct call *call = call_find(p, d->call);
+    unsigned legs = call->n_legs;
+    if (!uri.n || !reach(p, t, &like.flow)) {
+        dial_skip(p, d, t, 503);
+        return;
+    }
+    d->ring = t->ring;
+    call->trunk_out = t->trunk;
+    struct target next = *t;
+    struct flow flow;
+    next.address++;
+    if (t->kind == TARGET_TRUNK && !trunk_dest_next(p, t->trunk, next.address, &flow))
+        (void)dial_put(p, d, &next, t->number);
+    if (dial_leg(p, d, &like, uri, STR_NONE))
+        d->trunk = t->trunk;
+    else if (call->n_legs == legs)
+        dial_skip(p, d, t, 503);
+}
+
+void target_start(struct pbx *p, struct dial *d, const struct target *t)
+{
+    switch ((enum target_kind)t->kind) {
+    case TARGET_EXTENSION:
+        start_extension(p, d, t);
+        break;
+    case TARGET_MEMBERS:
+        start_members(p, d, t);
+        break;
+    case TARGET_TRUNK:
+    case TARGET_CONTACT:
+        start_trunk(p, d, t);
+        break;
+    case TARGET_NONE:
+        break;
+    }
+}

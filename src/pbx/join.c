@@ -1,0 +1,111 @@
+/* Joining two legs that are up. The relay passes packets on as they are, so both parties must use
+ * the same payload types: if what they have agreed with us so far does not fit, one of them is asked
+ * with a re-INVITE for what the other one speaks, and if it will not, the other (RFC 3725 section 9
+ * in the hands of a B2BUA). */
+#include "pbx/call_int.h"
+#include "wire/sdp/oa.h"
+#include "wire/sip/multipart.h"
+
+#define JOIN_TRIES 5
+
+static bool fits(struct pbx *p, const struct leg *a, const struct leg *b)
+{
+    struct sdp_fit_args args = {
+        .a = {.local = leg_sdp_kept(p, a->told), .remote = leg_sdp_kept(p, a->said)},
+        .b = {.local = leg_sdp_kept(p, b->told), .remote = leg_sdp_kept(p, b->said)},
+    };
+    return args.a.local && args.a.remote && args.b.local && args.b.remote && sdp_fit(&args, NULL);
+}
+
+/* Asks `leg` to speak as `like` does. */
+static int ask(struct pbx *p, struct leg *leg, struct leg *like)
+{
+    struct sip_content content = {.type = STR("application/sdp")};
+    int err = leg_offer_third(p, leg, like, &content.body);
+    err = err ? err : sip_reinvite(p->core, p->now, leg->session, &content);
+    if (err)
+        return err;
+    leg->ask = ASK_JOIN;
+    leg_keep(p, leg, &leg->asked, content.body);
+    return 0;
+}
+
+/* RFC 3261 section 14.1: who made the Call-ID waits 2.1 to 4 s, the other up to 2 s. */
+static void again_later(struct pbx *p, struct leg *leg)
+{
+    if (leg->retries++ >= JOIN_TRIES)
+        return;
+    usec_t steps = leg->outgoing ? 210 + rand_below(&p->rand, 191) : rand_below(&p->rand, 201);
+    pbx_timer_start(p, &leg->retry, steps * 10 * USEC_MS);
+}
+
+static void make_fit(struct pbx *p, struct leg *a, struct leg *b)
+{
+    int err = ask(p, a, b);
+    if (err == -EBUSY)
+        again_later(p, a);
+    else if (err)
+        (void)ask(p, b, a); /* neither can be asked: they stay joined as they are */
+}
+
+void join_legs(struct pbx *p, struct leg *a, struct leg *b)
+{
+    struct call *call = call_find(p, a->call);
+    a->joined = a->joined ? a->joined : p->now;
+    b->joined = b->joined ? b->joined : p->now;
+    a->retries = b->retries = 0;
+    bridge_link(p, a, b);
+    leg_follow_hold(p, a, b);
+    leg_follow_hold(p, b, a);
+    call_enter(p, call, CALL_UP);
+    if (!fits(p, a, b))
+        make_fit(p, a, b);
+}
+
+void join_retry(struct pbx *p, struct pbx_timer *t)
+{
+    struct leg *leg = container_of(t, struct leg, retry);
+    struct leg *other = call_other(p, call_find(p, leg->call), leg);
+    if (other && leg->state != LEG_ENDED && other->state != LEG_ENDED && !fits(p, leg, other))
+        make_fit(p, leg, other);
+}
+
+void join_answered(struct pbx *p, struct leg *leg, const struct sip_out *o, enum leg_ask ask)
+{
+    static const struct sip_content nothing;
+    struct call *call = call_find(p, leg->call);
+    struct leg *other = call_other(p, call, leg);
+    const struct sdp *sdp;
+    sip_ack(p->core, p->now, leg->session, &nothing);
+    if (leg_sdp_of(p, o->msg, &sdp) || !sdp || call->state == CALL_ENDING)
+        return;
+    leg_keep(p, leg, &leg->said, sip_body_find(o->msg, STR("application/sdp")));
+    leg_told(p, leg);
+    leg_set_remote(p, leg, sdp);
+    if (!other)
+        return;
+    bridge_link(p, leg, other);
+    leg_follow_hold(p, other, leg);
+    if (ask == ASK_JOIN && !fits(p, leg, other) && leg->retries++ == 0)
+        make_fit(p, other, leg);
+}
+
+void join_failed(struct pbx *p, struct leg *leg, const struct sip_out *o, enum leg_ask ask_for)
+{
+    struct leg *other = call_other(p, call_find(p, leg->call), leg);
+    if (ask_for != ASK_JOIN || !other)
+        return;
+    if (o->status == 491)
+        again_later(p, leg);
+    else if (leg->retries++ == 0) /* it will not: the other one may */
+        (void)ask(p, other, leg);
+}
+
+void join_refresh(struct pbx *p, struct leg *leg)
+{
+    struct sip_content content = {.type = STR("application/sdp"), .body = leg->told};
+    if (leg->ask || sip_reinvite(p->core, p->now, leg->session, &content))
+        return; /* one under way refreshes as well */
+    leg->ask = ASK_REFRESH;
+    leg_keep(p, leg, &leg->asked, leg->told);
+}

@@ -1,0 +1,346 @@
+#include "wire/sdp/oa.h"
+
+#include <errno.h>
+
+#include "wire/sdp/write.h"
+
+struct codecs {
+    unsigned n;
+    struct sdp_codec v[SDP_MAX_FORMATS];
+};
+
+static void list_of(struct codecs *out, const struct sdp_media *m)
+{
+    out->n = m ? sdp_codec_list(out->v, ARRAY_LEN(out->v), m) : 0;
+}
+
+static const struct sdp_codec *find_equal(const struct codecs *list, const struct sdp_codec *c)
+{
+    for (unsigned i = 0; i < list->n; i++)
+        if (sdp_codec_equal(&list->v[i], c))
+            return &list->v[i];
+    return NULL;
+}
+
+static const struct sdp_codec *find_pt(const struct codecs *list, uint8_t pt)
+{
+    for (unsigned i = 0; i < list->n; i++)
+        if (list->v[i].pt == pt)
+            return &list->v[i];
+    return NULL;
+}
+
+static bool is_live(const struct sdp *s, unsigned i)
+{
+    return s && i < s->n_media && s->media[i].port != 0 && s->media[i].rtp && !s->media[i].secure;
+}
+
+/* The media of `s` that goes with the n-th live one of its kind; NULL. */
+static const struct sdp_media *media_like(const struct sdp *s, const struct sdp *of, unsigned i)
+{
+    unsigned nth = 0;
+    for (unsigned k = 0; k < i; k++)
+        nth += is_live(of, k) && of->media[k].kind == of->media[i].kind;
+    for (unsigned k = 0; s && k < s->n_media; k++)
+        if (is_live(s, k) && s->media[k].kind == of->media[i].kind && nth-- == 0)
+            return &s->media[k];
+    return NULL;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+static void put_session(struct buf *b, const struct sdp_local *local)
+{
+    buf_lit(b, "v=0\r\n");
+    sdp_write_origin(b, local);
+    buf_lit(b, "s=-\r\n");
+    sdp_write_conn(b, &local->addr);
+    buf_lit(b, "t=0 0\r\n");
+}
+
+static void put_media_line(struct buf *b, const struct sdp_media *like, uint16_t port)
+{
+    buf_lit(b, "m=");
+    buf_str_put(b, like->kind_text);
+    buf_ch(b, ' ');
+    buf_u64(b, port);
+    buf_ch(b, ' ');
+    buf_str_put(b, like->proto);
+}
+
+/* RFC 3264 section 6: a refused media stays, with a format of the offer and port 0. */
+static void put_refused(struct buf *b, const struct sdp_media *m)
+{
+    put_media_line(b, m, 0);
+    buf_ch(b, ' ');
+    buf_str_put(b, m->n_formats ? m->format[0] : STR("0"));
+    buf_lit(b, "\r\n");
+}
+
+static void put_codec(struct buf *b, const struct sdp_codec *c)
+{
+    buf_lit(b, "a=rtpmap:");
+    buf_u64(b, c->pt);
+    buf_ch(b, ' ');
+    buf_str_put(b, c->name);
+    buf_ch(b, '/');
+    buf_u64(b, c->clock);
+    if (c->channels > 1) {
+        buf_ch(b, '/');
+        buf_u64(b, c->channels);
+    }
+    buf_lit(b, "\r\n");
+    if (!c->fmtp.n)
+        return;
+    buf_lit(b, "a=fmtp:");
+    buf_u64(b, c->pt);
+    buf_ch(b, ' ');
+    buf_str_put(b, c->fmtp);
+    buf_lit(b, "\r\n");
+}
+
+struct stream_text {
+    const struct sdp_media *like;
+    const struct codecs *codecs;
+    const struct sdp_stream *stream;
+    enum sdp_dir dir;
+    uint32_t ptime_ms;
+};
+
+static void put_stream(struct buf *b, const struct stream_text *s)
+{
+    put_media_line(b, s->like, s->stream->rtp.port);
+    for (unsigned i = 0; i < s->codecs->n; i++) {
+        buf_ch(b, ' ');
+        buf_u64(b, s->codecs->v[i].pt);
+    }
+    buf_lit(b, "\r\n");
+    for (unsigned i = 0; i < s->codecs->n; i++)
+        put_codec(b, &s->codecs->v[i]);
+    if (s->ptime_ms) {
+        buf_lit(b, "a=ptime:");
+        buf_u64(b, s->ptime_ms);
+        buf_lit(b, "\r\n");
+    }
+    if (s->stream->rtcp_port && s->stream->rtcp_port != s->stream->rtp.port + 1) {
+        buf_lit(b, "a=rtcp:");
+        buf_u64(b, s->stream->rtcp_port);
+        buf_lit(b, "\r\n");
+    }
+    sdp_write_dir(b, s->dir);
+}
+
+/* ---- the answer ------------------------------------------------------------------------------ */
+
+static bool in_policy(const struct sdp_policy *p, const struct sdp_codec *c)
+{
+    if (!p || !p->n_codecs || sdp_codec_is_helper(c))
+        return true;
+    for (unsigned i = 0; i < p->n_codecs; i++)
+        if (sdp_codec_matches(c, p->codec[i]))
+            return true;
+    return false;
+}
+
+/* The formats of the answer; their order is the offer's. Without a codec that is no helper there are
+ * none. */
+static void common(struct codecs *out, const struct sdp_answer_args *a, unsigned i)
+{
+    struct codecs offer, other;
+    bool useful = false, audio = a->offer->media[i].kind == SDP_AUDIO;
+    list_of(&offer, &a->offer->media[i]);
+    list_of(&other, media_like(a->other, a->offer, i));
+    out->n = 0;
+    for (unsigned k = 0; k < offer.n; k++) {
+        const struct sdp_codec *c = &offer.v[k];
+        const struct sdp_codec *use = a->other ? find_equal(&other, c) : c;
+        if (!use || !use->name.n || find_pt(out, use->pt) || (audio && !in_policy(a->policy, c)))
+            continue;
+        out->v[out->n++] = *use;
+        useful |= !sdp_codec_is_helper(use);
+    }
+    if (!useful)
+        out->n = 0;
+}
+
+int sdp_answer_build(struct buf *b, const struct sdp_answer_args *a)
+{
+    size_t start = b->n;
+    unsigned live = 0;
+    put_session(b, &a->local);
+    for (unsigned i = 0; i < a->offer->n_media; i++) {
+        const struct sdp_media *m = &a->offer->media[i];
+        const struct sdp_media *theirs = media_like(a->other, a->offer, i);
+        struct codecs codecs = {.n = 0};
+        if (is_live(a->offer, i) && i < a->n_streams && a->stream[i].rtp.port)
+            common(&codecs, a, i);
+        if (!codecs.n) {
+            put_refused(b, m);
+            continue;
+        }
+        struct stream_text s = {
+            .like = m,
+            .codecs = &codecs,
+            .stream = &a->stream[i],
+            .dir = a->stream[i].set_dir ? a->stream[i].dir
+                                        : sdp_dir_reverse(sdp_media_dir(a->offer, m)),
+            .ptime_ms = theirs && theirs->ptime_ms ? theirs->ptime_ms : m->ptime_ms};
+        put_stream(b, &s);
+        live++;
+    }
+    int err = b->full ? -ENOBUFS : live ? 0 : -ENOENT;
+    if (err)
+        b->n = start;
+    return err;
+}
+
+/* ---- the offer ------------------------------------------------------------------------------- */
+
+static uint8_t free_pt(const struct codecs *used)
+{
+    for (uint8_t pt = 96; pt < 128; pt++)
+        if (!find_pt(used, pt))
+            return pt;
+    return SDP_NO_PT;
+}
+
+static void add(struct codecs *list, const struct sdp_codec *c)
+{
+    if (list->n < ARRAY_LEN(list->v) && c->name.n && !find_equal(list, c))
+        list->v[list->n++] = *c;
+}
+
+/* A codec by its name in the configuration, under its static number or a free one. */
+static void add_named(struct codecs *list, struct str name)
+{
+    struct sdp_codec c;
+    if (sdp_codec_find(&c, name) || find_equal(list, &c))
+        return;
+    if (c.pt == SDP_NO_PT || find_pt(list, c.pt))
+        c.pt = free_pt(list);
+    if (c.pt != SDP_NO_PT)
+        add(list, &c);
+}
+
+/* In front what the party uses now, then what else it can do, then what else we may pass on. */
+static void gather(struct codecs *out, const struct sdp_offer_args *a, unsigned i)
+{
+    struct codecs from, first;
+    bool audio = a->from->media[i].kind == SDP_AUDIO;
+    list_of(&from, &a->from->media[i]);
+    list_of(&first, media_like(a->first, a->from, i));
+    out->n = 0;
+    for (unsigned pass = 0; pass < 3; pass++)
+        for (unsigned k = 0; k < from.n; k++) {
+            const struct sdp_codec *c = &from.v[k];
+            bool helper = sdp_codec_is_helper(c), used = find_equal(&first, c) != NULL;
+            unsigned turn = helper ? 2 : used ? 0 : 1;
+            if (turn == pass && (!audio || in_policy(a->policy, c)))
+                add(out, c);
+        }
+    for (unsigned k = 0; audio && a->policy && k < a->policy->n_codecs; k++)
+        add_named(out, a->policy->codec[k]);
+    if (audio)
+        add_named(out, STR("telephone-event"));
+}
+
+int sdp_offer_build(struct buf *b, const struct sdp_offer_args *a)
+{
+    size_t start = b->n;
+    unsigned live = 0;
+    put_session(b, &a->local);
+    for (unsigned i = 0; i < a->from->n_media; i++) {
+        const struct sdp_media *m = &a->from->media[i];
+        struct codecs codecs = {.n = 0};
+        if (is_live(a->from, i) && i < a->n_streams && a->stream[i].rtp.port)
+            gather(&codecs, a, i);
+        if (!codecs.n) {
+            put_refused(b, m);
+            continue;
+        }
+        struct stream_text s = {.like = m,
+                                .codecs = &codecs,
+                                .stream = &a->stream[i],
+                                .dir = a->stream[i].set_dir ? a->stream[i].dir : SDP_SENDRECV,
+                                .ptime_ms = m->ptime_ms};
+        put_stream(b, &s);
+        live++;
+    }
+    int err = b->full ? -ENOBUFS : live ? 0 : -ENOENT;
+    if (err)
+        b->n = start;
+    return err;
+}
+
+/* ---- judging --------------------------------------------------------------------------------- */
+
+static const struct sdp_media *first_audio(const struct sdp *s)
+{
+    for (unsigned i = 0; i < s->n_media; i++)
+        if (is_live(s, i) && s->media[i].kind == SDP_AUDIO)
+            return &s->media[i];
+    return NULL;
+}
+
+/* What a party will send: the first codec of our description that it has as well. */
+static const struct sdp_codec *sends(const struct codecs *local, const struct codecs *remote,
+                                     bool helper)
+{
+    for (unsigned i = 0; i < local->n; i++) {
+        const struct sdp_codec *c = &local->v[i];
+        bool events = str_ieq(c->name, STR("telephone-event"));
+        if ((helper ? events : !sdp_codec_is_helper(c)) && find_equal(remote, c))
+            return c;
+    }
+    return NULL;
+}
+
+/* What it sends arrives at the other party under a number and meaning that it has given. */
+static bool understood(const struct sdp_codec *c, const struct codecs *by)
+{
+    const struct sdp_codec *there = c ? find_pt(by, c->pt) : NULL;
+    return there && sdp_codec_equal(there, c);
+}
+
+bool sdp_fit(const struct sdp_fit_args *args, bool *events)
+{
+    struct codecs local[2], remote[2];
+    const struct sdp_pair *pair[2] = {&args->a, &args->b};
+    for (unsigned i = 0; i < 2; i++) {
+        list_of(&local[i], first_audio(pair[i]->local));
+        list_of(&remote[i], first_audio(pair[i]->remote));
+    }
+    bool fits = true, te = true;
+    for (unsigned i = 0; i < 2; i++) {
+        const struct sdp_codec *e = sends(&local[i], &remote[i], true);
+        fits = fits && understood(sends(&local[i], &remote[i], false), &remote[1 - i]);
+        te = te && (!e || understood(e, &remote[1 - i]));
+    }
+    if (events)
+        *events = te;
+    return fits;
+}
+
+static bool same_media(const struct sdp_pair *before, const struct sdp *now, unsigned i)
+{
+    const struct sdp_media *x = &before->remote->media[i], *y = &now->media[i];
+    struct codecs local, remote, offered;
+    if (x->kind != y->kind || !str_eq(x->proto, y->proto) || (x->port == 0) != (y->port == 0))
+        return false;
+    if (!is_live(before->local, i) || x->port == 0)
+        return true; /* refused before, and again */
+    list_of(&local, &before->local->media[i]);
+    list_of(&remote, x);
+    list_of(&offered, y);
+    return understood(sends(&local, &remote, false), &offered);
+}
+
+bool sdp_same_session(const struct sdp_pair *before, const struct sdp *now)
+{
+    if (!before->local || !before->remote || before->remote->n_media != now->n_media)
+        return false;
+    for (unsigned i = 0; i < now->n_media; i++)
+        if (!same_media(before, now, i))
+            return false;
+    return true;
+}
