@@ -106,6 +106,7 @@ static void answer_here(struct pbx *p, struct leg *leg, const struct sdp *offer)
     }
     leg_keep(p, leg, &leg->said, leg->offer);
     leg_keep(p, leg, &leg->told, a.content.body);
+    leg->said_answer = false;
     leg_set_remote(p, leg, offer);
     if (other)
         leg_follow_hold(p, other, leg);
@@ -200,8 +201,10 @@ static void pass_answer(struct pbx *p, struct leg *leg, struct leg *asker, const
         leg_keep(p, asker, &asker->asked, body);
     } else {
         leg_keep(p, leg, &leg->said, said);
+        leg->said_answer = true;
         leg_told(p, leg);
         leg_keep(p, asker, &asker->said, asker->offer);
+        asker->said_answer = false;
         leg_keep(p, asker, &asker->told, body);
     }
     if (offer)
@@ -267,6 +270,7 @@ static void late_answer(struct pbx *p, struct leg *leg, struct leg *other, const
     sip_ack(p->core, p->now, other->session, &content);
     if (said.n)
         leg_keep(p, leg, &leg->said, said);
+    leg->said_answer = true;
     leg_told(p, leg);
     if (content.body.n)
         leg_keep(p, other, &other->told, content.body);

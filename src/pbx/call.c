@@ -347,7 +347,7 @@ void call_leg_over(struct pbx *p, struct leg *leg)
 {
     leg->state = LEG_ENDED;
     leg->session = 0;
-    leg->left = p->now;
+    leg->left = leg->left ? leg->left : p->now; /* it may have handed its place over before */
     pbx_timer_stop(p, &leg->retry);
     leg_close_media(p, leg);
     uncount_leg(p, leg);

@@ -58,6 +58,7 @@ struct leg {
     bool anonymous; /* Privacy: id (RFC 3323) */
     bool dropped;   /* another one was quicker, or it rang long enough */
     bool counted;   /* for its extension */
+    bool said_answer; /* what it has said was an answer: not all it can do */
     bool ack_waits; /* its 2xx held an offer: the ACK waits for the answer */
     uint8_t retries, n_refers;
     handle_t transfer; /* that this party has asked for */

@@ -80,6 +80,7 @@ void join_answered(struct pbx *p, struct leg *leg, const struct sip_out *o, enum
     if (leg_sdp_of(p, o->msg, &sdp) || !sdp || call->state == CALL_ENDING)
         return;
     leg_keep(p, leg, &leg->said, sip_body_find(o->msg, STR("application/sdp")));
+    leg->said_answer = true;
     leg_told(p, leg);
     leg_set_remote(p, leg, sdp);
     if (!other)

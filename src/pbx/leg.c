@@ -373,6 +373,7 @@ int leg_offer_third(struct pbx *p, struct leg *leg, struct leg *from, struct str
     struct sdp_offer_args args = {
         .from = said,
         .first = leg_sdp_kept(p, from->told),
+        .more = from->said_answer,
         .policy = &policy,
         .stream = streams,
         .n_streams = said->n_media < LEG_MAX_STREAMS ? said->n_media : LEG_MAX_STREAMS};

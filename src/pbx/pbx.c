@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "pbx/call.h"
+#include "pbx/feature/transfer.h"
 #include "pbx/gate.h"
 #include "pbx/options.h"
 #include "pbx/port.h"
@@ -14,8 +15,10 @@
 #define OUT_TICK  8192       /* a tick stops for the queue to be drained beyond so many */
 
 /* What the engine says in Supported and Allow: only what works. */
-static const char supported[] = "path";
-static const char allowed[] = "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO";
+static const char supported[] = "path, replaces, norefersub, tdialog";
+static const char supported_call[] = "replaces, norefersub, tdialog";
+static const char allowed[] =
+    "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, UPDATE, REFER, NOTIFY";
 
 /* ---- small things everybody uses ------------------------------------------------------------- */
 
@@ -199,7 +202,7 @@ static void fill_conf(const struct pbx *p, struct sip_conf *conf)
                               .n_listeners = p->n_listeners,
                               .local = p->local,
                               .supported = supported,
-                              .supported_call = "",
+                              .supported_call = supported_call,
                               .allow = allowed,
                               .max_txns = limits->transactions,
                               .max_sessions = limits->dialogs,
@@ -308,6 +311,8 @@ static void rx_request(struct pbx *p, const struct sip_out *o)
         registrar_rx(p, o);
     else if (o->msg->method == SIP_OPTIONS)
         options_rx(p, o);
+    else if (o->msg->method == SIP_REFER)
+        transfer_refer_outside(p, o);
     else
         other_request(p, o);
 }

@@ -230,6 +230,9 @@ struct sip_dialog_found {
 };
 bool sip_dialog_lookup(const struct sip_core *c, const struct sip_dialog_id *id,
                        struct sip_dialog_found *ret);
+/* The tag that our responses put behind the To of a request without one; none: no such transaction,
+ * or the request had one. Valid until the next command or input. */
+struct str sip_txn_local_tag(const struct sip_core *c, handle_t txn);
 
 enum sip_txn_kind { TXN_ICT, TXN_NICT, TXN_IST, TXN_NIST, TXN_KINDS };
 enum sip_txn_state {

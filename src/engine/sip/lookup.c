@@ -41,3 +41,20 @@ bool sip_dialog_lookup(const struct sip_core *c, const struct sip_dialog_id *id,
                                      .swapped = swapped};
     return true;
 }
+
+struct str sip_txn_local_tag(const struct sip_core *c, handle_t txn)
+{
+    const struct sip_txn *t = txn_find(c, txn);
+    if (!t || !t->head)
+        return STR_NONE;
+    struct str head = blob_str(t->head);
+    ptrdiff_t to = str_ifind(head, STR("\r\nTo: "));
+    struct str line = to < 0 ? STR_NONE : str_from(head, (size_t)to + 2);
+    ptrdiff_t end = str_ifind(line, STR("\r\n"));
+    line = end < 0 ? STR_NONE : str_sub(line, 0, (size_t)end);
+    struct str mark = STR(";tag=");
+    if (line.n < mark.n + SIP_TAG_CHARS)
+        return STR_NONE;
+    struct str tail = str_from(line, line.n - SIP_TAG_CHARS - mark.n);
+    return str_starts(tail, mark) ? str_from(tail, mark.n) : STR_NONE;
+}

@@ -252,8 +252,11 @@ int sip_respond(struct sip_core *c, usec_t now, handle_t txn, const struct sip_a
     /* A 2xx inside a dialog refreshes the target at the peer (RFC 3261 12.2.2). */
     bool refresh =
         s && (t->method == SIP_UPDATE || t->method == SIP_SUBSCRIBE || t->method == SIP_REFER);
+    bool makes_dialog = !s && (t->method == SIP_SUBSCRIBE || t->method == SIP_REFER);
     if (refresh && a->status < 300)
         session_contact(c, s, &t->flow, &contact);
+    else if (makes_dialog && a->status > 100 && a->status < 300) /* RFC 6665 section 4.1.2.1 */
+        request_contact(c, &contact, STR(""), &t->flow);
     if (a->status >= 200)
         t->wants_answer = false;
     t->answer_delay = a->delay;

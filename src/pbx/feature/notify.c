@@ -55,7 +55,7 @@ static int send_outside(struct pbx *p, struct transfer *t, const struct sip_cont
                                   .call_id = t->call_id,
                                   .from_tag = t->local_tag,
                                   .cseq = ++t->notify_cseq,
-                                  .contact = t->local,
+                                  .contact = STR(""), /* no user, our address */
                                   .user = pbx_user(PBX_USER_TRANSFER, t->self),
                                   .content = *content};
     return sip_request(p->core, p->now, &cmd, &h);

@@ -159,6 +159,9 @@ static void connect_party(struct pbx *p, struct dial *d, struct leg *leg, const 
     struct call *call = call_find(p, leg->call);
     struct leg *owner = leg_find(p, d->owner);
     handle_t transfer = d->transfer;
+    struct leg *before = leg_find(p, call->party[d->side]);
+    if (before)
+        before->left = p->now;
     sip_ack(p->core, p->now, leg->session, &nothing);
     leg_set_remote(p, leg, sdp);
     dial_note_answer(p, call, leg);
@@ -187,6 +190,7 @@ void dial_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
     struct str body = sip_body_find(o->msg, STR("application/sdp"));
     bool late = d->purpose == DIAL_CALL && call->late_offer;
     leg_keep(p, leg, late ? &leg->offer : &leg->said, body);
+    leg->said_answer = !late;
     if (!late)
         leg_told(p, leg);
     if (d->purpose == DIAL_TRANSFER)

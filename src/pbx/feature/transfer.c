@@ -306,6 +306,8 @@ static unsigned join(struct pbx *p, struct transfer *t, struct leg *leg, struct 
         return 503;
     leg_keep(p, leg, &t->target, comes->party);
     call_set_party(p, keep, side, comes);
+    comes->joined = 0; /* its time in this call begins now */
+    out->left = p->now;
     memcpy(gone->cdr.parent, keep->cdr.id, sizeof(gone->cdr.parent));
     gone->cdr.has_parent = true;
     gone->scenario = SCENARIO_CONSULT;
@@ -413,6 +415,71 @@ void transfer_refer(struct pbx *p, struct leg *leg, const struct sip_out *o)
         return;
     }
     t->with_id = leg->n_refers++ > 0;
+    t->notifies = !r.no_subscription;
+    accept(p, t, o->txn);
+    carry_out(p, t, leg, &r);
+}
+
+/* ---- outside of the dialog (RFC 4538) -------------------------------------------------------- */
+
+/* The dialog that the REFER makes, for its NOTIFYs. */
+static int keep_dialog(struct pbx *p, struct transfer *t, const struct sip_out *o)
+{
+    const struct sip_msg *m = o->msg;
+    t->flow = o->flow;
+    int err = pbx_keep(p, &t->call_id, m->call_id);
+    err |= pbx_keep(p, &t->local, sip_msg_get(m, SIP_H_TO));
+    err |= pbx_keep(p, &t->remote, sip_msg_get(m, SIP_H_FROM));
+    err |= pbx_keep(p, &t->local_tag, sip_txn_local_tag(p->core, o->txn));
+    err |= pbx_keep(p, &t->contact, m->contact.uri.whole);
+    return err || !t->contact.n || !t->local_tag.n ? -ENOMEM : 0;
+}
+
+/* The leg of the phone that names one of its dialogs; NULL and a status. */
+static struct leg *named_leg(struct pbx *p, const struct sip_out *o, unsigned *status)
+{
+    struct gate_who who = gate_check(p, o);
+    struct sip_dialog_id id;
+    struct sip_dialog_found found;
+    struct str value = sip_msg_get(o->msg, SIP_H_TARGET_DIALOG);
+    *status = 0; /* answered by the gate */
+    if (!who.extension && !who.trunk)
+        return NULL;
+    *status = 403;
+    if (!value.n)
+        return NULL;
+    *status = target_dialog_parse(&id, value) ? 400 : 481;
+    if (*status == 400 || !sip_dialog_lookup(p->core, &id, &found))
+        return NULL;
+    struct leg *leg = leg_of_user(p, found.user);
+    bool own = leg && leg->extension && who.extension &&
+               str_eq(leg->extension->number, who.extension->number);
+    *status = own ? 0 : 403;
+    return own ? leg : NULL;
+}
+
+void transfer_refer_outside(struct pbx *p, const struct sip_out *o)
+{
+    struct refer r;
+    unsigned status;
+    struct leg *leg = named_leg(p, o, &status);
+    if (!leg) {
+        if (status)
+            pbx_respond(p, o->txn, status);
+        return;
+    }
+    status = refer_parse(p, o->msg, &r);
+    status = status ? status : refusal(p, leg);
+    struct transfer *t = status ? NULL : transfer_new(p, leg, o);
+    if (t && keep_dialog(p, t, o)) {
+        transfer_free(p, t);
+        t = NULL;
+        status = o->msg->contact.uri.whole.n ? 503 : 400;
+    }
+    if (!t) {
+        pbx_respond(p, o->txn, status ? status : 503);
+        return;
+    }
     t->notifies = !r.no_subscription;
     accept(p, t, o->txn);
     carry_out(p, t, leg, &r);

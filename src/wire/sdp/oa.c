@@ -230,7 +230,7 @@ static void gather(struct codecs *out, const struct sdp_offer_args *a, unsigned 
     list_of(&from, &a->from->media[i]);
     list_of(&first, media_like(a->first, a->from, i));
     out->n = 0;
-    for (unsigned pass = 0; pass < 3; pass++)
+    for (unsigned pass = 0; pass < 3; pass++) {
         for (unsigned k = 0; k < from.n; k++) {
             const struct sdp_codec *c = &from.v[k];
             bool helper = sdp_codec_is_helper(c), used = find_equal(&first, c) != NULL;
@@ -238,8 +238,9 @@ static void gather(struct codecs *out, const struct sdp_offer_args *a, unsigned 
             if (turn == pass && (!audio || in_policy(a->policy, c)))
                 add(out, c);
         }
-    for (unsigned k = 0; audio && a->policy && k < a->policy->n_codecs; k++)
-        add_named(out, a->policy->codec[k]);
+        for (unsigned k = 0; pass == 1 && audio && a->more && k < a->policy->n_codecs; k++)
+            add_named(out, a->policy->codec[k]);
+    }
     if (audio)
         add_named(out, STR("telephone-event"));
 }

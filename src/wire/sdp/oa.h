@@ -19,10 +19,11 @@ struct sdp_answer_args {
 MUST_CHECK int sdp_answer_build(struct buf *b, const struct sdp_answer_args *a);
 
 /* An offer to a third party, made from what `from` said last: its formats under its numbers, those of
- * `first` (what it was told, hence what it uses now) in front, then those of the policy that it has
- * not named. */
+ * `first` (what it was told, hence what it uses now) in front, then, with `more`, those of the
+ * policy that it has not named. */
 struct sdp_offer_args {
     const struct sdp *from, *first;
+    bool more; /* the party may be able to do more than it has said: the policy's codecs follow */
     struct sdp_local local;
     const struct sdp_policy *policy;
     const struct sdp_stream *stream;
