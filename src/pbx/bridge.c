@@ -280,6 +280,23 @@ static void late_answer(struct pbx *p, struct leg *leg, struct leg *other, const
         leg_set_remote(p, other, offer);
 }
 
+/* The 2xx held an offer of our own, to one who had made none (pickup). */
+static void own_offer_answered(struct pbx *p, struct leg *leg, struct leg *other,
+                               const struct sip_msg *m)
+{
+    const struct sdp *answer;
+    if (leg_sdp_of(p, m, &answer) || !answer) {
+        leg_keep(p, leg, &leg->asked, STR_NONE);
+        return;
+    }
+    leg_keep(p, leg, &leg->said, sip_body_find(m, SDP_TYPE));
+    leg->said_answer = true;
+    leg_told(p, leg);
+    leg_set_remote(p, leg, answer);
+    if (other)
+        join_legs(p, other, leg);
+}
+
 void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
@@ -288,6 +305,8 @@ void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o)
         call_enter(p, call, CALL_UP);
     if (other && other->ack_waits)
         late_answer(p, leg, other, o->msg);
+    else if (leg->asked.n && !leg->ask)
+        own_offer_answered(p, leg, other, o->msg);
 }
 
 /* ---- other requests -------------------------------------------------------------------------- */

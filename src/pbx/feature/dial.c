@@ -145,6 +145,8 @@ static void route(struct pbx *p, struct call *call, const struct sip_msg *m)
     sip_progress(p->core, p->now, caller->session, &trying);
     d->from = from;
     d->m = m;
+    unsigned diverted = diversion_count(m);
+    d->hops = (uint8_t)(diverted < UINT8_MAX / 2 ? diverted : UINT8_MAX / 2);
     note_deadline(p, d, m);
     if (pbx_keep(p, &d->invite, m->raw))
         call_trace(p, call, TRACE_CALL_MEMORY, STR("INVITE"));

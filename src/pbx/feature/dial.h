@@ -10,13 +10,6 @@
 #define DIAL_MAX_TARGETS  16
 #define DIAL_MAX_DIVERTED 8
 
-/* One forwarding or redirection: whose call it was, and why it went on. */
-struct diverted {
-    struct str number; /* owned */
-    uint8_t reason;    /* enum diversion_reason */
-    uint16_t status;
-};
-
 enum target_kind {
     TARGET_NONE,
     TARGET_EXTENSION, /* its contacts, best q first */
@@ -70,7 +63,7 @@ struct dial {
     struct str replaces;
     const struct sip_msg *m; /* the INVITE, while its input is being handled */
     unsigned n_diverted;
-    struct diverted diverted[DIAL_MAX_DIVERTED];
+    struct diversion diverted[DIAL_MAX_DIVERTED]; /* numbers owned */
     struct target target[DIAL_MAX_TARGETS];
 };
 

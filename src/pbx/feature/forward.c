@@ -59,7 +59,7 @@ static unsigned go_on(struct pbx *p, struct dial *d, const struct step *s)
 {
     struct plan_from from = {.config = d->config, .extension = s->e};
     struct plan plan = plan_number(p, &from, s->number);
-    struct diverted v = {.reason = (uint8_t)s->reason, .status = (uint16_t)s->status};
+    struct diversion v = {.reason = (uint8_t)s->reason, .status = (uint16_t)s->status};
     if (d->hops >= d->config->limits.forwards)
         return 482;
     if (pbx_keep(p, &v.number, s->e->number))
@@ -163,14 +163,37 @@ static unsigned redirect_to(struct pbx *p, struct dial *d, const struct leg *leg
     return user.n ? go_on(p, d, &s) : 502;
 }
 
+#define REDIRECT_MAX 4
+
+/* The contacts of a 3xx, best q first (RFC 3261 8.1.3.4). */
+static unsigned contacts_by_q(const struct sip_msg *m, struct str contact[REDIRECT_MAX])
+{
+    uint16_t q[REDIRECT_MAX];
+    unsigned n = 0;
+    struct str one;
+    struct sip_values it = sip_values(m, SIP_H_CONTACT);
+    while (n < REDIRECT_MAX && sip_values_next(&it, &one)) {
+        struct sip_nameaddr na;
+        uint16_t value = 1000;
+        if (sip_nameaddr_parse(&na, one) == 0 &&
+            sip_q_parse(&value, sip_param_get(na.params, STR("q"))))
+            value = 1000;
+        unsigned at = n++;
+        for (; at > 0 && q[at - 1] < value; at--) {
+            q[at] = q[at - 1];
+            contact[at] = contact[at - 1];
+        }
+        q[at] = value;
+        contact[at] = one;
+    }
+    return n;
+}
+
 unsigned forward_redirected(struct pbx *p, struct dial *d, const struct leg *leg,
                             const struct sip_msg *m)
 {
-    struct str contact[4], one;
-    unsigned n = 0, status = 480;
-    struct sip_values it = sip_values(m, SIP_H_CONTACT);
-    while (n < ARRAY_LEN(contact) && sip_values_next(&it, &one))
-        contact[n++] = one;
+    struct str contact[REDIRECT_MAX];
+    unsigned n = contacts_by_q(m, contact), status = 480;
     if (d->hops >= d->config->limits.forwards)
         return 482;
     d->alone = NULL;

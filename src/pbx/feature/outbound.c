@@ -94,6 +94,12 @@ static unsigned invite_fields(struct pbx *p, struct dial *d, const struct leg *t
         n = add_field(field, n, SIP_H_REFERRED_BY, d->referred_by);
     if (d->replaces.n)
         n = add_field(field, n, SIP_H_REPLACES, d->replaces);
+    struct diversion_args diverted = {.v = d->diverted,
+                                      .n = d->n_diverted,
+                                      .target = to->party,
+                                      .invite = m,
+                                      .anonymous = owner->anonymous};
+    n = diversion_fields(p, &diverted, field, n, SIP_FIELDS_MAX);
     if (!m)
         return n;
     return owner->trunk ? carry_fields_inward(m, field, n, SIP_FIELDS_MAX)

@@ -281,6 +281,16 @@ static bool has_more(const struct dial *d)
     return false;
 }
 
+/* A gateway that has said nothing is as good as one that says 503. */
+static void silent_trunk(struct pbx *p, struct dial *d)
+{
+    struct leg *leg = NULL;
+    trunk_failed(p, d->trunk);
+    while ((leg = call_next(call_find(p, d->call), leg)))
+        if (leg->dial == d->self && leg_is_calling(leg))
+            leg->status = 503;
+}
+
 static void out_of_patience(struct pbx *p, struct pbx_timer *t)
 {
     struct dial *d = container_of(t, struct dial, timer);
@@ -291,9 +301,10 @@ static void out_of_patience(struct pbx *p, struct pbx_timer *t)
         fail(p, d, d->expires ? 487 : d->config->sip.no_answer_final);
         return;
     }
-    d->rang_out = true;
     if (d->trunk)
-        trunk_failed(p, d->trunk);
+        silent_trunk(p, d);
+    else
+        d->rang_out = true;
     if (!has_more(d) && forward_failed(p, d, 408)) {
         fail(p, d, d->config->sip.no_answer_final);
         return;
