@@ -60,6 +60,8 @@ enum hist_timer {
     HIST_T_ACK_WAIT,   /* 64*T1 without ACK */
     HIST_T_RING,       /* no_answer_timeout, ring time */
     HIST_T_RTP,        /* rtp_timeout */
+    HIST_T_SE,         /* session timer: refresh or end. RFC 4028 */
+    HIST_T_PRACK,      /* 64*T1 without a PRACK. RFC 3262 */
     HIST_T_COUNT
 };
 struct hist_event {

@@ -143,7 +143,9 @@ static struct str timer_name(unsigned code, char mem[1])
                                                    [HIST_T_ACK] = STR_INIT("2xx retransmission"),
                                                    [HIST_T_ACK_WAIT] = STR_INIT("ACK wait"),
                                                    [HIST_T_RING] = STR_INIT("ring time"),
-                                                   [HIST_T_RTP] = STR_INIT("rtp_timeout")};
+                                                   [HIST_T_RTP] = STR_INIT("rtp_timeout"),
+                                                   [HIST_T_SE] = STR_INIT("session_expires"),
+                                                   [HIST_T_PRACK] = STR_INIT("PRACK wait")};
     if (code < HIST_T_COUNT)
         return names[code];
     mem[0] = (char)code;

@@ -241,6 +241,10 @@ json_t *api_stats(struct pbx *p, const json_t *params, enum api_error *error)
     put(j, "invite_timeouts", s.invite_timeouts);
     put(j, "bye_timeouts", s.bye_timeouts);
     put(j, "ack_timeouts", s.ack_timeouts);
+    put(j, "prack_timeouts", s.prack_timeouts);
+    put(j, "session_timeouts", s.session_timeouts);
+    put(j, "refreshes_sent", s.refreshes_sent);
+    put(j, "refreshes_received", s.refreshes_received);
     put(j, "rx_requests", s.rx_requests);
     put(j, "rx_responses", s.rx_responses);
     put(j, "tx_requests", s.tx_requests);

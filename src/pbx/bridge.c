@@ -113,11 +113,20 @@ static void answer_here(struct pbx *p, struct leg *leg, const struct sdp *offer)
     reply(p, leg, &a);
 }
 
-/* By UPDATE where it came so and the peer can; a re-INVITE serves as well. */
+/* Before the answer only an UPDATE can carry an offer (RFC 3311), afterwards a re-INVITE does. */
 static int ask_other(struct pbx *p, struct leg *other, const struct sip_content *content)
 {
-    other->ask = ASK_PASS;
-    int err = sip_reinvite(p->core, p->now, other->session, content);
+    bool early = other->settled && call_find(p, other->call)->state < CALL_ANSWERING;
+    int err;
+    other->ask = early ? ASK_UPDATE : ASK_PASS;
+    if (!early)
+        err = sip_reinvite(p->core, p->now, other->session, content);
+    else if (other->outgoing)
+        err = sip_dialog_request(p->core, p->now, other->session, other->dialog, SIP_UPDATE,
+                                 content, leg_user(p, other));
+    else
+        err = sip_session_request(p->core, p->now, other->session, SIP_UPDATE, content,
+                                  leg_user(p, other));
     if (err)
         other->ask = ASK_NONE;
     return err;
@@ -140,7 +149,7 @@ static void pass_on(struct pbx *p, struct leg *leg, struct leg *other, const str
         return;
     }
     leg_keep(p, other, &other->asked, body);
-    other->ack_waits = !body.n;
+    other->ack_waits = !body.n && other->ask == ASK_PASS;
 }
 
 /* An INVITE or UPDATE inside the dialog, which leg->reinvite names. */
@@ -171,12 +180,18 @@ static void offered(struct pbx *p, struct leg *leg, const struct sip_msg *m)
     pass_on(p, leg, other, m);
 }
 
+/* Is there a session to change: an offer made and answered, and none under way? */
+static bool has_agreed(const struct leg *leg)
+{
+    return leg->told.n && leg->said.n && !leg->asked.n;
+}
+
 void bridge_reinvite(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
     leg->reinvite = o->txn;
     leg->by_update = false;
-    if (call->state == CALL_UP)
+    if (call->state == CALL_UP || (call->state == CALL_ANSWERING && has_agreed(leg)))
         offered(p, leg, o->msg);
     else
         refuse(p, leg, 491);
@@ -188,7 +203,7 @@ static void pass_answer(struct pbx *p, struct leg *leg, struct leg *asker, const
     struct str body, said = sip_body_find(o->msg, SDP_TYPE);
     bool late = leg->ack_waits;
     int err = translate(p, leg, asker, o->msg, late, &body);
-    if (err || !late)
+    if (o->kind == SIP_OUT_ANSWERED && (err || !late))
         sip_ack(p->core, p->now, leg->session, &nothing);
     if (err) {
         leg->ack_waits = false;
@@ -237,6 +252,22 @@ void bridge_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
     pass_answer(p, leg, asker, o);
 }
 
+void bridge_update_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
+{
+    struct leg *asker = call_other(p, call_find(p, leg->call), leg);
+    if (leg->ask != ASK_UPDATE || o->status < 200)
+        return;
+    leg->ask = ASK_NONE;
+    if (o->status >= 300)
+        leg_keep(p, leg, &leg->asked, STR_NONE);
+    if (!asker || !asker->reinvite)
+        return;
+    if (o->status < 300)
+        pass_answer(p, leg, asker, o);
+    else
+        refuse(p, asker, o->status == 401 || o->status == 407 ? 500 : o->status);
+}
+
 void bridge_failed(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
@@ -252,6 +283,13 @@ void bridge_failed(struct pbx *p, struct leg *leg, const struct sip_out *o)
         return;
     leg->ask = ASK_NONE;
     leg_keep(p, leg, &leg->asked, STR_NONE);
+    if (o->status == 408 || o->status == 481) { /* nobody is there any more: RFC 3261 14.1 */
+        struct call_ending e = {
+            .by = CALL_BY_SYSTEM, .status = o->status, .reason = STR("session lost"), .except = leg};
+        if (call_is_party(p, call, leg))
+            call_end(p, call, &e);
+        return;
+    }
     if (ask == ASK_JOIN || ask == ASK_REFRESH)
         join_failed(p, leg, o, ask);
     else if (asker && asker->reinvite)
@@ -301,8 +339,13 @@ void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
     struct leg *other = call_other(p, call, leg);
-    if (call->state == CALL_ANSWERING && leg->session == o->session && !leg->outgoing)
+    bool answered = call->state == CALL_ANSWERING && !leg->outgoing;
+    if (answered)
         call_enter(p, call, CALL_UP);
+    if (answered && leg->settled && other) { /* with whom it talks now may be another one */
+        join_legs(p, leg, other);
+        return;
+    }
     if (other && other->ack_waits)
         late_answer(p, leg, other, o->msg);
     else if (leg->asked.n && !leg->ask)
@@ -347,21 +390,35 @@ static void pass_request(struct pbx *p, struct leg *leg, const struct sip_out *o
 /* An UPDATE without an offer refreshes the target or the session, which the engine has done. */
 static void updated(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
-    struct call *call = call_find(p, leg->call);
     if (!sip_body_find(o->msg, SDP_TYPE).n) {
         pbx_respond(p, o->txn, 200);
         return;
     }
-    if (leg->reinvite || leg->ask) { /* RFC 3311 section 5.2 */
-        pbx_respond(p, o->txn, 491);
+    bridge_prack_offer(p, leg, o);
+}
+
+/* RFC 3311 section 5.2: 491 while our offer is out, 500 while theirs is not answered. */
+static void not_now(struct pbx *p, handle_t txn, bool theirs)
+{
+    char mem[4];
+    struct buf b;
+    buf_init(&b, mem, sizeof(mem));
+    buf_u64(&b, rand_below(&p->rand, 11));
+    struct sip_field field = {.id = SIP_H_RETRY_AFTER, .value = buf_str(&b)};
+    struct sip_answer a = {.status = theirs ? 500 : 491,
+                           .content = {.field = &field, .n_fields = theirs ? 1 : 0}};
+    sip_respond(p->core, p->now, txn, &a);
+}
+
+void bridge_prack_offer(struct pbx *p, struct leg *leg, const struct sip_out *o)
+{
+    if (leg->reinvite || leg->ask || !has_agreed(leg)) {
+        not_now(p, o->txn, !leg->ask && !leg->asked.n);
         return;
     }
     leg->reinvite = o->txn;
     leg->by_update = true;
-    if (call->state == CALL_UP)
-        offered(p, leg, o->msg);
-    else
-        refuse(p, leg, 491);
+    offered(p, leg, o->msg);
 }
 
 void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o)

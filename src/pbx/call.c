@@ -407,7 +407,9 @@ static void rx_ended(struct pbx *p, struct leg *leg, const struct sip_out *o)
     struct call_ending e = {.by = CALL_BY_SYSTEM,
                             .status = o->status,
                             .cause = 102,
-                            .reason = o->status == 408 ? STR("no ACK") : STR("session lost"),
+                            .reason = o->expired        ? STR("session_timer")
+                                      : o->status == 408 ? STR("no ACK")
+                                                         : STR("session lost"),
                             .except = leg};
     struct call *call = call_find(p, leg->call);
     if (o->ended)
@@ -462,8 +464,15 @@ static void rx_leg(struct pbx *p, struct leg *leg, const struct sip_out *o)
     case SIP_OUT_ENDED:
         rx_ended(p, leg, o);
         break;
-    case SIP_OUT_RESPONSE: /* our BYE was challenged; unanswered, the session ends by itself */
-        (void)trunk_answers(p, leg, o);
+    case SIP_OUT_PRACKED:
+        dial_pracked(p, leg, o);
+        break;
+    case SIP_OUT_REFRESH:
+        join_refresh(p, leg);
+        break;
+    case SIP_OUT_RESPONSE: /* a challenge to our BYE or UPDATE; or the answer to an UPDATE */
+        if (!trunk_answers(p, leg, o))
+            bridge_update_answered(p, leg, o);
         break;
     default:
         break;

@@ -43,6 +43,7 @@ struct leg_stream {
 enum leg_ask {
     ASK_NONE,
     ASK_PASS,   /* the other party's offer, passed on */
+    ASK_UPDATE, /* the same by UPDATE, before the answer */
     ASK_JOIN,   /* to make this party fit the one it is joined with */
     ASK_REFRESH /* the session timer wants one (RFC 4028 section 7.4) */
 };
@@ -68,7 +69,10 @@ struct leg {
     struct flow flow;
     uint16_t status;   /* last response of a callee */
     handle_t reinvite; /* an INVITE or UPDATE of this party that waits for the other one */
-    bool by_update;    /* it is an UPDATE */
+    bool by_update;    /* it is an UPDATE or a PRACK */
+    bool settled;      /* a reliable provisional has agreed on the media: the 2xx does not again */
+    handle_t dialog;       /* the early one in which that was agreed */
+    handle_t prack_dialog; /* its reliable provisional holds an offer, and waits for the answer */
     struct pbx_timer retry;
     usec_t started, joined, left; /* 0: did not happen */
     /* Point into the leg's configuration snapshot. */
@@ -260,6 +264,10 @@ void bridge_answered(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_failed(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o);
+/* An offer in a PRACK: the transaction waits for the answer. */
+void bridge_prack_offer(struct pbx *p, struct leg *leg, const struct sip_out *o);
+/* The other party's answer to an UPDATE of ours. */
+void bridge_update_answered(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_response(struct pbx *p, const struct sip_out *o);
 
 /* ---- join.c ---------------------------------------------------------------------------------- */

@@ -15,10 +15,10 @@
 #define OUT_TICK  8192       /* a tick stops for the queue to be drained beyond so many */
 
 /* What the engine says in Supported and Allow: only what works. */
-static const char supported[] = "path, replaces, norefersub, tdialog";
-static const char supported_call[] = "replaces, norefersub, tdialog";
+static const char supported[] = "path, 100rel, timer, replaces, norefersub, tdialog";
+static const char supported_call[] = "timer, 100rel, replaces, norefersub, tdialog";
 static const char allowed[] =
-    "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, UPDATE, REFER, NOTIFY";
+    "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, PRACK, UPDATE, REFER, NOTIFY";
 
 /* ---- small things everybody uses ------------------------------------------------------------- */
 
@@ -154,7 +154,10 @@ static struct sip_timers timers_of(const struct config *config)
                                .t1_min = t->t1_min_ms * USEC_MS,
                                .t1_max = t->t1_max_ms * USEC_MS,
                                .bye_timeout = t->bye_timeout_ms * USEC_MS,
-                               .adaptive_t1 = t->adaptive_t1};
+                               .adaptive_t1 = t->adaptive_t1,
+                               .session_expires = t->session_expires_ms * USEC_MS,
+                               .min_se = t->min_se_ms * USEC_MS,
+                               .refresher_uac = t->session_refresher == CONF_REFRESHER_UAC};
 }
 
 static void choose_domain(struct pbx *p)

@@ -17,6 +17,7 @@ static const struct {
     S(rx_requests),     S(rx_responses), S(tx_requests),          S(tx_responses),
     S(rx_bad),          S(rx_stray),     S(retransmissions_sent), S(retransmissions_received),
     S(invite_timeouts), S(bye_timeouts), S(ack_timeouts),         S(merged),
+    S(session_timeouts), S(prack_timeouts), S(refreshes_sent), S(refreshes_received),
     S(loops),           S(overload),     S(rate_limited),         S(transport_errors),
     S(reaped),          S(active_txns),  S(active_sessions),      S(active_dialogs),
     S(active_timers),   S(blob_bytes),
@@ -75,6 +76,8 @@ static int of_world(struct play *p, struct str name, uint64_t *ret)
     } counts[] = {
         {STR_INIT("calls"), call_count(p->w.pbx)},
         {STR_INIT("legs"), p->w.pbx->calls->legs.used},
+        {STR_INIT("searches"), p->w.pbx->calls->dials.used},
+        {STR_INIT("transfers"), p->w.pbx->calls->transfers.used},
         {STR_INIT("bindings"), registrar_count(p->w.pbx)},
         {STR_INIT("stored"), p->w.n_bindings},
         {STR_INIT("cdrs"), p->w.n_cdrs},

@@ -220,6 +220,8 @@ static void check(struct sim *s)
     none(s, "timers of the engine", st.active_timers);
     none(s, "calls", p->calls->calls.used);
     none(s, "legs", p->calls->legs.used);
+    none(s, "searches", p->calls->dials.used);
+    none(s, "transfers", p->calls->transfers.used);
     none(s, "port pairs", p->calls->ports.in_use);
     none(s, "media streams", s->w.streams_open);
     none(s, "blobs of the engine", p->core->pool.live);

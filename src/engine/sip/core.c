@@ -277,6 +277,8 @@ void sip_core_tick(struct sip_core *c, usec_t now)
         arena_reset(&c->work);
         if (t->kind == ST_TXN_RETRY || t->kind == ST_TXN_LIFE)
             txn_timer(c, t);
+        else if (t->kind == ST_REL_RETRY || t->kind == ST_REL_LIFE)
+            rel_timer(c, t);
         else
             session_timer(c, t);
     }

@@ -27,6 +27,9 @@ struct sip_timers {
     usec_t t1_min, t1_max; /* bounds of the measured T1 */
     usec_t bye_timeout;    /* an unanswered BYE ends the session anyway */
     bool adaptive_t1;      /* T1 by destination from measured round trips (RFC 6298) */
+    usec_t session_expires; /* RFC 4028; 0, or no "timer" in supported_call: no session timers */
+    usec_t min_se;          /* shorter intervals are refused with 422; at least 90 s */
+    bool refresher_uac;     /* who refreshes when the choice is left to us */
 };
 
 #define SIP_MAX_EXEMPT 256
@@ -69,7 +72,10 @@ enum sip_out_kind {
     SIP_OUT_REINVITE,  /* an INVITE inside session: answer it in the same ways */
     SIP_OUT_CANCELLED, /* the caller gave up; 487 was sent and the session is gone */
     SIP_OUT_ACKED,     /* the ACK of our 2xx came; its body may hold the answer of a late offer */
-    SIP_OUT_PROGRESS,  /* a 101-199 to our INVITE; dialog tells forked ones apart */
+    SIP_OUT_PROGRESS,  /* a 101-199 to our INVITE; dialog tells forked ones apart. A `reliable` one
+                          must be acknowledged with sip_prack() */
+    SIP_OUT_PRACKED,   /* the PRACK of our reliable 1xx came; with a body, txn is to be answered */
+    SIP_OUT_REFRESH,   /* the session timer wants a re-INVITE that changes nothing */
     SIP_OUT_ANSWERED,  /* the 2xx to our INVITE (also of a re-INVITE): sip_ack() it */
     SIP_OUT_FAILED,    /* 300-699 to our INVITE, or 408/503 made here (msg NULL). Of a re-INVITE:
                           the session stays unless `ended` */
@@ -92,6 +98,8 @@ struct sip_out {
     const struct sip_msg *msg; /* valid until the next input; may be NULL */
     uint16_t status;
     bool ended;
+    bool reliable; /* SIP_OUT_PROGRESS */
+    bool expired;  /* SIP_OUT_ENDED: the session timer ran out */
 };
 
 /* The next output, oldest first; false when there is none. */
@@ -134,6 +142,7 @@ struct sip_answer {
     struct sip_content content;
     bool after_commit;
     usec_t delay; /* over UDP, leaves so much later; not for INVITE */
+    bool reliable; /* a 101-199 is repeated until its PRACK, if the caller knows 100rel (RFC 3262) */
     bool once;    /* forget the request with this answer. Who asks again is answered anew, and
                      nobody unknown takes our memory (RFC 3261 26.3.2.4) */
 };
@@ -155,6 +164,7 @@ struct sip_invite_cmd {
     uint64_t user;
     handle_t tag; /* history of the call */
     uint8_t leg;  /* its number in the history */
+    bool no_100rel; /* leave 100rel out of Supported: provisionals cannot be acknowledged in time */
     struct sip_content content;
 };
 /* 0 and *ret, or -EAGAIN (a table is full), -EINVAL, -EMSGSIZE. */
@@ -174,6 +184,9 @@ int sip_progress(struct sip_core *c, usec_t now, handle_t session, const struct 
 int sip_accept(struct sip_core *c, usec_t now, handle_t session, const struct sip_answer *a);
 int sip_reject(struct sip_core *c, usec_t now, handle_t session, const struct sip_answer *a);
 
+/* UAC: acknowledges a reliable provisional (RFC 3262 section 4), with an answer or an offer. */
+int sip_prack(struct sip_core *c, usec_t now, handle_t session, handle_t dialog,
+              const struct sip_content *content);
 /* UAC: acknowledges SIP_OUT_ANSWERED, with an answer if the 2xx held the offer. Repeated 2xx get
  * the same ACK by themselves. */
 int sip_ack(struct sip_core *c, usec_t now, handle_t session, const struct sip_content *content);
@@ -185,6 +198,10 @@ int sip_cancel_reinvite(struct sip_core *c, usec_t now, handle_t session);
 /* Any other request inside the dialog; its responses carry `user`. */
 int sip_session_request(struct sip_core *c, usec_t now, handle_t session, enum sip_method method,
                         const struct sip_content *content, uint64_t user);
+
+/* The same inside one of the early dialogs of a forked INVITE. */
+int sip_dialog_request(struct sip_core *c, usec_t now, handle_t session, handle_t dialog,
+                       enum sip_method method, const struct sip_content *content, uint64_t user);
 
 /* Ends the session the right way for its state (RFC 3261 section 15): CANCEL before the final
  * answer to our INVITE, reject before ours to theirs, BYE afterwards (after the ACK if it is still
@@ -260,7 +277,8 @@ struct sip_stats {
     uint64_t retransmissions_sent, retransmissions_received;
     uint64_t timeouts[SIP_TIMER_LETTERS]; /* by the timer that ended a transaction */
     uint64_t fired[SIP_TIMER_LETTERS];
-    uint64_t invite_timeouts, bye_timeouts, ack_timeouts;
+    uint64_t invite_timeouts, bye_timeouts, ack_timeouts, prack_timeouts;
+    uint64_t session_timeouts, refreshes_sent, refreshes_received;
     uint64_t ignored; /* events that no state expects */
     uint64_t merged, loops, overload, rate_limited, transport_errors, reaped;
     uint64_t txns[TXN_KINDS][TXN_STATES]; /* active now */
@@ -268,6 +286,15 @@ struct sip_stats {
     uint64_t blob_bytes;
 };
 void sip_core_stats(const struct sip_core *c, struct sip_stats *ret);
+
+/* What the peer has said that it can do, in Supported and Allow of its latest messages. */
+struct sip_peer {
+    bool timer, rel100, replaces, from_change, norefersub;
+    bool rel100_required; /* its INVITE: every provisional of ours is reliable */
+    bool allow_known;
+    uint32_t allow; /* bit 1 << enum sip_method */
+};
+bool sip_session_peer(const struct sip_core *c, handle_t session, struct sip_peer *ret);
 
 /* The measured round trip to a destination, in microseconds; false: never measured. */
 struct sip_rtt {

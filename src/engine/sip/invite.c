@@ -15,6 +15,7 @@ struct sip_session *session_new(struct sip_core *c, bool uac, handle_t *ret)
     s->state = uac ? SES_CALLING : SES_INCOMING;
     s->retry.kind = ST_SES_RETRY;
     s->life.kind = ST_SES_LIFE;
+    s->se.kind = ST_SES_SE;
     return s;
 }
 
@@ -40,6 +41,8 @@ void session_free(struct sip_core *c, handle_t h)
         return;
     timer_stop(&c->wheel, &s->retry);
     timer_stop(&c->wheel, &s->life);
+    timer_stop(&c->wheel, &s->se);
+    rel_free(c, s);
     orphan_invite(c, s);
     struct sip_txn *bye = txn_find(c, s->bye);
     if (bye)
@@ -126,6 +129,7 @@ int session_bye(struct sip_core *c, handle_t h, struct str reason)
     struct sip_txn *t;
     timer_stop(&c->wheel, &s->retry);
     timer_stop(&c->wheel, &s->life);
+    timer_stop(&c->wheel, &s->se);
     s->ok = blob_unref(s->ok);
     int err = d ? dialog_request(c, d, SIP_BYE, &content, &t) : -ENOENT;
     if (err) {
@@ -181,6 +185,10 @@ int sip_hangup(struct sip_core *c, usec_t now, handle_t session, struct str reas
 
 void session_timer(struct sip_core *c, struct timer *t)
 {
+    if (t->kind == ST_SES_SE) {
+        stimer_fired(c, container_of(t, struct sip_session, se));
+        return;
+    }
     bool life = t->kind == ST_SES_LIFE;
     struct sip_session *s = life ? container_of(t, struct sip_session, life)
                                  : container_of(t, struct sip_session, retry);
@@ -218,8 +226,18 @@ static void bye_answered(struct sip_core *c, struct sip_txn *t, const struct sip
 static void request_answered(struct sip_core *c, struct sip_txn *t, const struct sip_msg *m)
 {
     struct sip_dialog *d = slot_find(&c->dialogs, t->dialog);
-    if (d && m->status / 100 == 2 && t->method == SIP_UPDATE)
+    struct sip_session *s = session_find(c, t->session);
+    bool ok = m->status / 100 == 2, update = t->method == SIP_UPDATE;
+    if (d && ok && update)
         dialog_refresh(c, d, m, &t->flow);
+    if (s && update && s->se_update == txn_handle(c, t) && m->status != 401 && m->status != 407) {
+        stimer_update_answered(c, s, t, m, m->status);
+        return;
+    }
+    if (s && ok && update && s->state >= SES_ANSWERED)
+        stimer_uac_ok(c, s, m);
+    if (t->method == SIP_PRACK && m->status < 300 && !m->body.n)
+        return; /* it needs no more than that */
     struct sip_out *o = core_emit(c, SIP_OUT_RESPONSE);
     o->txn = txn_handle(c, t);
     o->session = t->session;
@@ -259,6 +277,11 @@ void session_txn_failed(struct sip_core *c, struct sip_txn *t, unsigned status)
         }
         return;
     }
+    struct sip_session *s = session_find(c, t->session);
+    if (s && t->method == SIP_UPDATE && s->se_update == txn_handle(c, t)) {
+        stimer_update_answered(c, s, t, NULL, status);
+        return;
+    }
     struct sip_out *o = core_emit(c, SIP_OUT_RESPONSE);
     o->txn = txn_handle(c, t);
     o->session = t->session;
@@ -277,6 +300,22 @@ int sip_session_request(struct sip_core *c, usec_t now, handle_t session, enum s
     struct sip_dialog *d = s ? session_dialog(c, s) : NULL;
     struct sip_txn *t;
     if (!d || !d->remote_tag.p || s->state == SES_ENDING || s->state == SES_FAILED)
+        return -ENOENT;
+    int err = dialog_request(c, d, method, content, &t);
+    if (!err)
+        t->user = user;
+    return err;
+}
+
+int sip_dialog_request(struct sip_core *c, usec_t now, handle_t session, handle_t dialog,
+                       enum sip_method method, const struct sip_content *content, uint64_t user)
+{
+    core_enter_cmd(c, now);
+    struct sip_session *s = session_find(c, session);
+    struct sip_dialog *d = slot_find(&c->dialogs, dialog);
+    struct sip_txn *t;
+    if (!d || d->session != session || !d->remote_tag.p || s->state == SES_ENDING ||
+        s->state == SES_FAILED)
         return -ENOENT;
     int err = dialog_request(c, d, method, content, &t);
     if (!err)

@@ -42,6 +42,9 @@ static int send_invite(struct sip_core *c, handle_t h, struct sip_dialog *d,
                         .cseq = 1,
                         .max_forwards = cmd->max_forwards,
                         .advertise = true,
+                        .timed = s,
+                        .initial = true,
+                        .no_100rel = cmd->no_100rel,
                         .content = &cmd->content};
     int err = request_build(c, &r, &to, &branch, &b);
     if (err)
@@ -107,6 +110,7 @@ int sip_reinvite(struct sip_core *c, usec_t now, handle_t session,
     s->invite = txn_handle(c, t);
     s->invite_cseq = t->cseq;
     s->cancel_sent = s->cancel_wanted = false;
+    s->se_tries = 0;
     return 0;
 }
 
@@ -349,6 +353,9 @@ static void rx_2xx(struct sip_core *c, struct sip_txn *t, const struct sip_msg *
         s->state = SES_ANSWERED;
     }
     s->ack_due = true;
+    peer_note(s, m);
+    if (!given_up)
+        stimer_uac_ok(c, s, m);
     if (given_up) { /* the answer crossed our CANCEL */
         static const struct sip_content nothing;
         if (!sip_ack(c, c->now, h, &nothing))
@@ -369,10 +376,21 @@ static void rx_1xx(struct sip_core *c, struct sip_txn *t, const struct sip_msg *
     s->had_provisional = true;
     if (s->state == SES_CANCELLING || s->cancel_wanted)
         send_cancel(c, s);
-    if (m->status == 100 || s->state != SES_CALLING)
+    bool calling = s->state == SES_CALLING || s->state == SES_CANCELLING, reliable = false;
+    if (m->status == 100 || !calling)
         return;
     struct sip_dialog *d = m->to.tag.p ? fork_dialog(c, h, t, m) : NULL;
+    if (d && !rel_in_order(d, m, &reliable))
+        return;
+    if (s->state == SES_CANCELLING) { /* who repeats it until it is acknowledged may stop */
+        static const struct sip_content nothing;
+        if (reliable)
+            (void)sip_prack(c, c->now, h, slot_handle(&c->dialogs, d), &nothing);
+        return;
+    }
+    peer_note(s, m);
     struct sip_out *o = session_emit(c, h, SIP_OUT_PROGRESS);
+    o->reliable = reliable;
     o->dialog = d ? slot_handle(&c->dialogs, d) : 0;
     o->txn = s->invite;
     o->status = m->status;
@@ -385,6 +403,14 @@ static void rx_final(struct sip_core *c, struct sip_txn *t, const struct sip_msg
     handle_t h = t->session;
     struct sip_session *s = session_find(c, h);
     bool initial = s->state == SES_CALLING || s->state == SES_CANCELLING;
+    struct sip_txn *again;
+    if (s->state != SES_CANCELLING && s->state != SES_ENDING &&
+        stimer_too_small(c, s, t, m, &again)) {
+        s->invite = txn_handle(c, again);
+        s->invite_cseq = again->cseq;
+        s->had_provisional = false;
+        return;
+    }
     struct sip_out *o = session_emit(c, h, SIP_OUT_FAILED);
     o->txn = txn_handle(c, t);
     o->status = m->status;
@@ -398,6 +424,8 @@ static void rx_final(struct sip_core *c, struct sip_txn *t, const struct sip_msg
         c->limbo_session = h;
     } else if (s->state != SES_ENDING && (m->status == 481 || m->status == 408)) {
         session_bye(c, h, STR_NONE); /* RFC 3261 14.1: the dialog is gone over there */
+    } else if (s->state != SES_ENDING) {
+        stimer_put_off(c, s, m);
     }
 }
 

@@ -12,6 +12,8 @@ static void refuse_full(struct sip_core *c, struct sip_txn *txn)
 void uas_invite(struct sip_core *c, struct sip_txn *txn, const struct sip_msg *m, struct str tag)
 {
     handle_t h, dh;
+    if (stimer_refuses(c, txn, m))
+        return;
     struct sip_session *s = session_new(c, false, &h);
     struct sip_dialog *d = s ? dialog_new(c, s, h, &dh) : NULL;
     if (!d) {
@@ -31,6 +33,8 @@ void uas_invite(struct sip_core *c, struct sip_txn *txn, const struct sip_msg *m
     txn->dialog = dh;
     s->invite = txn_handle(c, txn);
     s->invite_cseq = m->cseq.number;
+    peer_note(s, m);
+    stimer_note_request(c, s, m);
     struct sip_out *o = session_emit(c, h, SIP_OUT_INVITE);
     o->txn = s->invite;
     o->msg = m;
@@ -57,6 +61,8 @@ int sip_progress(struct sip_core *c, usec_t now, handle_t session, const struct 
     buf_init(&contact, mem, sizeof(mem));
     if (a->status > 100)
         session_contact(c, s, &t->flow, &contact);
+    if (rel_wanted(s, a))
+        return rel_progress(c, s, t, a, buf_str(&contact));
     return respond_txn(c, t, a, contact.n ? buf_str(&contact) : STR_NONE);
 }
 
@@ -75,6 +81,20 @@ static void repeat_until_ack(struct sip_core *c, struct sip_session *s, struct s
     core_hist_timer(c, s->tag, s->leg, HIST_TIMER_ARMED, HIST_T_ACK_WAIT, wait);
 }
 
+void uas_accept_now(struct sip_core *c, struct sip_session *s, struct sip_txn *t, unsigned status,
+                    struct blob *ok)
+{
+    rel_final(c, s);
+    repeat_until_ack(c, s, t, blob_ref(ok));
+    t->wants_answer = false;
+    if (s->state == SES_INCOMING) {
+        s->state = SES_ANSWERED;
+        session_dialog(c, s)->early = false;
+    }
+    stimer_uas_ok(c, s);
+    txn_send_response(c, t, status, ok, false);
+}
+
 int sip_accept(struct sip_core *c, usec_t now, handle_t session, const struct sip_answer *a)
 {
     core_enter_cmd(c, now);
@@ -90,13 +110,10 @@ int sip_accept(struct sip_core *c, usec_t now, handle_t session, const struct si
     int err = respond_build(c, t, a, buf_str(&contact), &b);
     if (err)
         return err;
-    repeat_until_ack(c, s, t, blob_ref(b));
-    t->wants_answer = false;
-    if (s->state == SES_INCOMING) {
-        s->state = SES_ANSWERED;
-        session_dialog(c, s)->early = false;
-    }
-    txn_send_response(c, t, a->status, b, false);
+    if (s->state == SES_INCOMING && rel_holds(s))
+        rel_hold(s, a->status, b);
+    else
+        uas_accept_now(c, s, t, a->status, b);
     return 0;
 }
 
@@ -157,6 +174,7 @@ void uas_ack(struct sip_core *c, const struct sip_msg *m)
     }
     handle_t h = d->session;
     s->ok = blob_unref(s->ok);
+    rel_free(c, s);
     timer_stop(&c->wheel, &s->retry);
     timer_stop(&c->wheel, &s->life);
     core_hist(c, s->tag, s->leg, HIST_RX_REQUEST, SIP_ACK, m->cseq.number);
@@ -212,8 +230,12 @@ static void reinvite(struct sip_core *c, struct sip_session *s, struct sip_txn *
         respond_txn(c, txn, &a, STR_NONE);
         return;
     }
+    if (stimer_refuses(c, txn, m))
+        return;
     s->invite = txn_handle(c, txn);
     s->invite_cseq = m->cseq.number;
+    peer_note(s, m);
+    stimer_note_request(c, s, m);
     struct sip_out *o = session_emit(c, txn->session, SIP_OUT_REINVITE);
     o->txn = s->invite;
     o->msg = m;
@@ -262,6 +284,17 @@ void uas_in_dialog(struct sip_core *c, struct sip_dialog *d, struct sip_txn *txn
     if (m->method == SIP_INVITE) {
         reinvite(c, s, txn, m);
         return;
+    }
+    if (m->method == SIP_PRACK) {
+        rel_prack(c, s, txn, m);
+        return;
+    }
+    if (m->method == SIP_UPDATE) {
+        if (stimer_refuses(c, txn, m))
+            return;
+        peer_note(s, m);
+        if (s->state >= SES_ANSWERED) /* before, the INVITE's 2xx settles it */
+            stimer_note_request(c, s, m);
     }
     struct sip_out *o = session_emit(c, d->session, SIP_OUT_IN_DIALOG);
     o->txn = txn_handle(c, txn);

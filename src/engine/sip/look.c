@@ -102,7 +102,8 @@ static bool session_timer_view(const struct sip_core *c, handle_t tag, uint32_t 
     if (!(c->sessions.gen[i] & 1) || (tag && s->tag != tag))
         return false;
     if (!life)
-        return timer_view(&s->retry, 0, "2xx", STR("INVITE"), ret);
+        return timer_view(&s->retry, 0, "2xx", STR("INVITE"), ret) ||
+               timer_view(&s->se, 0, "session", STR("UPDATE"), ret);
     return timer_view(&s->life, 0, s->state == SES_ENDING ? "bye" : "ack", STR("INVITE"), ret);
 }
 

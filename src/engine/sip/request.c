@@ -77,6 +77,28 @@ static void put_via(struct sip_core *c, struct sip_build *w, const struct flow *
     buf_lit(&w->b, ";rport\r\n"); /* RFC 3581 section 3 */
 }
 
+static void put_supported(struct sip_core *c, struct sip_build *w, bool no_100rel)
+{
+    struct str rest = str_z(c->conf.supported_call), tag;
+    char mem[256];
+    struct buf b;
+    if (!rest.n || !no_100rel) {
+        if (rest.n)
+            sip_build_hdr(w, SIP_H_SUPPORTED, rest);
+        return;
+    }
+    buf_init(&b, mem, sizeof(mem));
+    while (sip_list_next(&rest, &tag)) {
+        if (str_ieq(tag, STR("100rel")))
+            continue;
+        if (b.n)
+            buf_lit(&b, ", ");
+        buf_str_put(&b, tag);
+    }
+    if (b.n)
+        sip_build_hdr(w, SIP_H_SUPPORTED, buf_str(&b));
+}
+
 static int write_request(struct sip_core *c, const struct sip_req *r, const struct flow *to,
                          const struct req_branch *branch, struct str *ret)
 {
@@ -103,9 +125,9 @@ static int write_request(struct sip_core *c, const struct sip_req *r, const stru
     }
     if (r->advertise) {
         sip_build_hdr(&w, SIP_H_ALLOW, str_z(c->conf.allow));
-        if (c->conf.supported_call[0])
-            sip_build_hdr(&w, SIP_H_SUPPORTED, str_z(c->conf.supported_call));
+        put_supported(c, &w, r->no_100rel);
     }
+    stimer_write_request(c, r->timed, &w, r->initial);
     if (c->conf.server_name[0])
         sip_build_hdr(&w, SIP_H_USER_AGENT, str_z(c->conf.server_name));
     static const struct sip_content nothing;
@@ -209,7 +231,7 @@ int request_derive(struct sip_core *c, const struct blob *sent, enum sip_method 
 
 /* ---- the same request once more, with credentials -------------------------------------------- */
 
-static bool replaced(const struct sip_hdr *h, const struct sip_field *field)
+static bool replaced_by(const struct sip_hdr *h, const struct sip_field *field)
 {
     switch (h->id) {
     case SIP_H_VIA:
@@ -224,7 +246,15 @@ static bool replaced(const struct sip_hdr *h, const struct sip_field *field)
     }
 }
 
-int request_resend(struct sip_core *c, struct sip_txn *txn, const struct sip_field *field,
+static bool replaced(const struct sip_hdr *h, const struct sip_content *content)
+{
+    for (unsigned i = 0; i < content->n_fields; i++)
+        if (replaced_by(h, &content->field[i]))
+            return true;
+    return false;
+}
+
+int request_resend(struct sip_core *c, struct sip_txn *txn, const struct sip_content *content,
                    uint32_t cseq, struct sip_txn **ret)
 {
     struct sip_msg *m = &c->old;
@@ -237,11 +267,10 @@ int request_resend(struct sip_core *c, struct sip_txn *txn, const struct sip_fie
     sip_build_request(&w, c->tx, sizeof(c->tx), m->method_text, m->ruri_text);
     put_via(c, &w, &txn->flow, &branch);
     for (unsigned i = 0; i < m->n_hdrs; i++)
-        if (!replaced(&m->hdr[i], field))
+        if (!replaced(&m->hdr[i], content))
             sip_build_hdr_name(&w, m->hdr[i].name, m->hdr[i].value);
     sip_build_cseq(&w, cseq, m->method_text);
-    struct sip_content one = {.field = field, .n_fields = 1};
-    respond_put_fields(&w, &one);
+    respond_put_fields(&w, content);
     int err = sip_build_done(&w, sip_msg_get(m, SIP_H_CONTENT_TYPE), m->body, &text);
     struct blob *b = err ? NULL : blob_copy(&c->pool, text);
     if (!b)
@@ -335,7 +364,8 @@ int sip_retry(struct sip_core *c, usec_t now, handle_t txn, const struct sip_fie
     struct sip_session *s = session_find(c, old->session);
     struct sip_dialog *d = slot_find(&c->dialogs, old->dialog);
     uint32_t cseq = d ? d->local_cseq + 1 : old->cseq + 1;
-    int err = request_resend(c, old, field, cseq, &t);
+    struct sip_content one = {.field = field, .n_fields = 1};
+    int err = request_resend(c, old, &one, cseq, &t);
     if (err)
         return err;
     if (s && s->state == SES_FAILED) {
@@ -372,8 +402,10 @@ int dialog_request(struct sip_core *c, struct sip_dialog *d, enum sip_method met
                         .call_id = d->call_id,
                         .cseq = d->local_cseq + 1,
                         .max_forwards = -1,
-                        .advertise = method == SIP_INVITE,
+                        .advertise = method == SIP_INVITE || method == SIP_UPDATE,
                         .content = content};
+    if (method == SIP_INVITE || (method == SIP_UPDATE && s->state >= SES_ANSWERED))
+        r.timed = s;
     if (target_refresh)
         r.contact = s->contact_user.p ? s->contact_user : STR("");
     dialog_address(c, d, &r, &to);

@@ -183,6 +183,7 @@ int respond_build(struct sip_core *c, const struct sip_txn *txn, const struct si
     if (contact.p)
         sip_build_hdr(&w, SIP_H_CONTACT, contact);
     bool advertise = (txn->method == SIP_INVITE && a->status > 100 && a->status < 300) ||
+                     (txn->method == SIP_UPDATE && a->status / 100 == 2) ||
                      (txn->method == SIP_OPTIONS && a->status < 300) || a->status == 405 ||
                      a->status == 501;
     if (advertise) {
@@ -191,6 +192,8 @@ int respond_build(struct sip_core *c, const struct sip_txn *txn, const struct si
         if (a->status < 300 && tags[0])
             sip_build_hdr(&w, SIP_H_SUPPORTED, str_z(tags));
     }
+    if (a->status / 100 == 2)
+        stimer_write_answer(c, session_find(c, txn->session), (enum sip_method)txn->method, &w);
     if (c->conf.server_name[0])
         sip_build_hdr(&w, SIP_H_SERVER, str_z(c->conf.server_name));
     respond_put_fields(&w, &a->content);
@@ -262,7 +265,11 @@ int sip_respond(struct sip_core *c, usec_t now, handle_t txn, const struct sip_a
     t->answer_delay = a->delay;
     /* With little room left, what belongs to nothing is not remembered either. */
     bool once = a->once || (!s && t->method != SIP_REGISTER && c->txns.used > c->txns.cap / 2);
+    bool refreshed = s && s->state >= SES_ANSWERED && t->method == SIP_UPDATE &&
+                     a->status / 100 == 2;
     int err = respond_txn(c, t, a, contact.n ? buf_str(&contact) : STR_NONE);
+    if (refreshed)
+        stimer_uas_ok(c, s);
     if (once)
         respond_forget(c, txn);
     return err;

@@ -20,12 +20,15 @@
 #define SIP_NO_LISTENER 0xFF
 
 /* timer.kind: which member of which object it is. */
-enum sip_timer_kind { ST_TXN_RETRY, ST_TXN_LIFE, ST_SES_RETRY, ST_SES_LIFE };
+enum sip_timer_kind { ST_TXN_RETRY, ST_TXN_LIFE, ST_SES_RETRY, ST_SES_LIFE, ST_SES_SE,
+    ST_REL_RETRY,
+    ST_REL_LIFE };
 
 struct sip_dialog {
     struct hash_node by_tag; /* hash of the local tag */
     handle_t session, next;  /* forks of one INVITE */
     uint32_t local_cseq, remote_cseq;
+    uint32_t rseq; /* of the last reliable provisional; 0: none */
     bool has_remote_cseq, early;
     bool pinned; /* behind NAT: requests go where the peer's came from */
     struct flow flow;
@@ -54,6 +57,18 @@ struct sip_session {
     bool ack_due;       /* UAC: a 2xx waits for sip_ack() */
     bool auth_sent;     /* the INVITE carried credentials: so does the ACK (RFC 3261 22.1) */
     uint8_t n_dialogs;
+    /* What the peer can do. */
+    bool peer_timer, peer_rel, peer_rel_required, peer_replaces, peer_from_change, peer_norefersub;
+    bool peer_update, peer_allow_known;
+    uint32_t peer_allow;
+    /* The session timer: stimer.c. */
+    bool se_we_refresh, se_asked_uac, se_asked_require;
+    uint8_t se_tries;
+    uint32_t se_s, se_min_s, se_asked_s; /* interval; raised by 422; that of the 2xx to come */
+    usec_t se_since;
+    handle_t se_update; /* our refresh under way */
+    struct timer se;
+    struct sip_rel *rel; /* rel.c; NULL: no reliable provisional was sent */
     uint64_t user;
     handle_t tag;
     handle_t dialogs; /* first of the list; the confirmed one once there is one */
@@ -68,6 +83,8 @@ struct sip_session {
     struct timer retry, life;
     struct str contact_user, reason;
 };
+
+struct sip_rel;
 
 struct sip_core {
     struct sip_conf conf;
@@ -134,6 +151,8 @@ struct sip_req {
     uint32_t cseq;
     int max_forwards;
     bool advertise; /* Allow and Supported */
+    const struct sip_session *timed; /* whose session timer is asked for; NULL: none */
+    bool initial, no_100rel;
     const struct sip_content *content;
 };
 struct req_branch {
@@ -149,8 +168,9 @@ MUST_CHECK int request_start(struct sip_core *c, enum sip_txn_kind kind, enum si
 /* A request derived from a sent one: ACK to a final non-2xx and CANCEL (RFC 3261 17.1.1.3, 9.1). */
 MUST_CHECK int request_derive(struct sip_core *c, const struct blob *sent, enum sip_method method,
                               struct str to, struct str reason, struct blob **ret);
+/* `content` replaces fields of the same names. */
 void request_contact(struct sip_core *c, struct buf *b, struct str user, const struct flow *flow);
-int request_resend(struct sip_core *c, struct sip_txn *txn, const struct sip_field *field,
+int request_resend(struct sip_core *c, struct sip_txn *txn, const struct sip_content *content,
                    uint32_t cseq, struct sip_txn **ret);
 /* The numeric destination of a URI; false if its host is a name or its transport unknown. */
 bool request_dest(const struct sip_uri *uri, struct flow *flow);
@@ -201,6 +221,56 @@ void uas_timer(struct sip_core *c, struct sip_session *s, handle_t h, bool life)
 void uac_rx_response(struct sip_core *c, struct sip_txn *txn, const struct sip_msg *m);
 void uac_failed(struct sip_core *c, struct sip_txn *txn, unsigned status);
 int uac_cancel(struct sip_core *c, handle_t h, struct str reason);
+void uas_accept_now(struct sip_core *c, struct sip_session *s, struct sip_txn *t, unsigned status,
+                    struct blob *ok);
+
+/* stimer.c: RFC 4028 */
+enum stimer_refresher { SE_NOBODY, SE_UAC, SE_UAS, SE_REFRESHERS };
+/* Who refreshes, by what the request says; ours: our choice where we have one. */
+enum stimer_refresher stimer_choose(bool peer_supports, enum stimer_refresher asked,
+                                    enum stimer_refresher ours);
+void stimer_fired(struct sip_core *c, struct sip_session *s);
+void stimer_write_request(struct sip_core *c, const struct sip_session *s, struct sip_build *w,
+                          bool initial);
+/* A 2xx to our INVITE or UPDATE. */
+void stimer_uac_ok(struct sip_core *c, struct sip_session *s, const struct sip_msg *m);
+/* A 422 was answered with the same request and a longer interval. */
+bool stimer_too_small(struct sip_core *c, struct sip_session *s, struct sip_txn *t,
+                      const struct sip_msg *m, struct sip_txn **again);
+/* The answer to our refresh; m NULL: made here. */
+void stimer_update_answered(struct sip_core *c, struct sip_session *s, struct sip_txn *t,
+                            const struct sip_msg *m, unsigned status);
+/* Our re-INVITE was refused: if it was to refresh the session, another one follows. */
+void stimer_put_off(struct sip_core *c, struct sip_session *s, const struct sip_msg *m);
+/* The peer's interval is too short: 422 was sent. */
+bool stimer_refuses(struct sip_core *c, struct sip_txn *t, const struct sip_msg *m);
+/* What the peer's INVITE or UPDATE asks for, until it is answered. */
+void stimer_note_request(struct sip_core *c, struct sip_session *s, const struct sip_msg *m);
+void stimer_write_answer(struct sip_core *c, const struct sip_session *s, enum sip_method method,
+                         struct sip_build *w);
+void stimer_uas_ok(struct sip_core *c, struct sip_session *s);
+
+/* rel.c: RFC 3262 */
+#define REL_QUEUE 4 /* provisionals that wait for a PRACK, with the one that is out */
+bool rel_wanted(const struct sip_session *s, const struct sip_answer *a);
+int rel_progress(struct sip_core *c, struct sip_session *s, struct sip_txn *t,
+                 const struct sip_answer *a, struct str contact);
+bool rel_holds(const struct sip_session *s);
+/* The 2xx leaves with the PRACK; takes over the reference. */
+void rel_hold(struct sip_session *s, unsigned status, struct blob *ok);
+/* A final answer is out: nothing is repeated any more. */
+void rel_final(struct sip_core *c, struct sip_session *s);
+void rel_free(struct sip_core *c, struct sip_session *s);
+void rel_prack(struct sip_core *c, struct sip_session *s, struct sip_txn *txn,
+               const struct sip_msg *m);
+void rel_timer(struct sip_core *c, struct timer *t);
+/* false: a reliable provisional out of its turn or again, which counts for nothing. */
+bool rel_in_order(struct sip_dialog *d, const struct sip_msg *m, bool *reliable);
+
+/* peer.c */
+/* Notes Supported and Allow of a message of the peer. */
+void peer_note(struct sip_session *s, const struct sip_msg *m);
+
 /* rx.c */
 void rx_request(struct sip_core *c, const struct flow *flow);
 

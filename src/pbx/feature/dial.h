@@ -107,6 +107,8 @@ bool dial_leg(struct pbx *p, struct dial *d, const struct leg *like, struct str 
 /* ---- ringing.c: what the targets say --------------------------------------------------------- */
 void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void dial_answered(struct pbx *p, struct leg *leg, const struct sip_out *o);
+/* The caller's PRACK of a provisional of ours. */
+void dial_pracked(struct pbx *p, struct leg *leg, const struct sip_out *o);
 /* The record and the trace: this leg has answered. */
 void dial_note_answer(struct pbx *p, struct call *call, struct leg *leg);
 /* What the caller is told when this callee says `status`. */

@@ -106,6 +106,13 @@ static unsigned invite_fields(struct pbx *p, struct dial *d, const struct leg *t
                         : carry_fields(m, field, n, SIP_FIELDS_MAX);
 }
 
+/* Without an offer the answer to one in a reliable 1xx must come from the caller, in its PRACK. */
+static bool caller_knows_100rel(struct pbx *p, const struct leg *owner)
+{
+    struct sip_peer peer;
+    return sip_session_peer(p->core, owner->session, &peer) && peer.rel100;
+}
+
 static int send_invite(struct pbx *p, struct dial *d, struct leg *leg, struct str ruri,
                        struct str route)
 {
@@ -130,6 +137,7 @@ static int send_invite(struct pbx *p, struct dial *d, struct leg *leg, struct st
         .user = leg_user(p, leg),
         .tag = call->tag,
         .leg = leg->number,
+        .no_100rel = !body.n && !caller_knows_100rel(p, owner),
         .content = {.field = field,
                     .type = body.n ? STR("application/sdp") : STR_NONE,
                     .body = body}};

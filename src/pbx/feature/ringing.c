@@ -40,6 +40,119 @@ static struct str early_media(struct pbx *p, struct dial *d, struct leg *leg,
     return body;
 }
 
+/* What a reliable provisional has said holds; the 2xx need not repeat it (RFC 3262 section 5). */
+static void settle(struct pbx *p, struct leg *leg, const struct sip_out *o)
+{
+    leg_keep(p, leg, &leg->said, sip_body_find(o->msg, STR("application/sdp")));
+    leg->said_answer = true;
+    leg->settled = true;
+    leg->dialog = o->dialog;
+    leg_told(p, leg);
+}
+
+/* A reliable provisional is acknowledged at once, unless it holds an offer: the caller's PRACK will
+ * answer that. */
+static void acknowledge(struct pbx *p, struct call *call, struct leg *leg, const struct sip_out *o)
+{
+    static const struct sip_content nothing;
+    bool body = sip_body_find(o->msg, STR("application/sdp")).n != 0;
+    if (body && !leg->settled && !call->late_offer)
+        settle(p, leg, o);
+    if (body && call->late_offer && !leg->settled) {
+        leg_keep(p, leg, &leg->offer, sip_body_find(o->msg, STR("application/sdp")));
+        leg->prack_dialog = o->dialog;
+        return;
+    }
+    if (sip_prack(p->core, p->now, leg->session, o->dialog, &nothing))
+        call_trace(p, call, TRACE_CALL_MEMORY, STR("PRACK"));
+}
+
+/* The callee's offer for a caller who has made none: only what the caller's side may use. 0, or the
+ * status that ends the call. */
+static unsigned offer_for_caller(struct pbx *p, struct call *call, struct leg *leg,
+                                 const struct sdp *offer, struct str *body)
+{
+    struct leg *caller = call_caller(p, call);
+    struct str names[CONF_CODEC_COUNT];
+    struct sdp_policy policy = {
+        .codec = names, .keep_video = true, .n_codecs = leg_codecs(p, caller, leg, names)};
+    struct sdp_choice *choice = arena_take(&p->turn, sizeof(*choice));
+    if (!choice || !sdp_choice_make(choice, offer, &policy))
+        return 488;
+    int err = leg_sdp_for(p, caller, offer, choice, body);
+    err = err ? err : leg_open(p, leg, offer, choice);
+    return err == -EAGAIN ? 503 : err ? 500 : 0;
+}
+
+/* The offer in a reliable provisional, for a caller who has made none. */
+static struct str early_offer(struct pbx *p, struct dial *d, struct leg *leg)
+{
+    struct call *call = call_find(p, d->call);
+    struct leg *owner = leg_find(p, d->owner);
+    const struct sdp *offer = leg->prack_dialog ? leg_sdp_kept(p, leg->offer) : NULL;
+    struct str body = STR_NONE;
+    if (!offer || owner->asked.n || owner->settled || d->purpose != DIAL_CALL)
+        return STR_NONE;
+    unsigned status = offer_for_caller(p, call, leg, offer, &body);
+    if (status)
+        return STR_NONE;
+    leg_keep(p, owner, &owner->asked, body);
+    call_set_party(p, call, d->side, leg);
+    return body;
+}
+
+static void tell_owner(struct pbx *p, struct dial *d, struct sip_answer *a)
+{
+    struct leg *owner = leg_find(p, d->owner);
+    struct sip_peer peer;
+    bool known = sip_session_peer(p->core, owner->session, &peer);
+    bool reliable = known && (peer.rel100_required || (a->reliable && peer.rel100));
+    int err = sip_progress(p->core, p->now, owner->session, a);
+    if (err || !reliable || !a->content.body.n || owner->asked.n)
+        return;
+    leg_keep(p, owner, &owner->told, a->content.body);
+    owner->settled = true;
+}
+
+/* The caller has answered the offer of the one whom it hears: so do we. */
+static void early_answered(struct pbx *p, struct leg *owner, struct leg *leg,
+                           const struct sip_msg *m)
+{
+    const struct sdp *answer, *offer = leg_sdp_kept(p, leg->offer);
+    struct sip_content content = {.type = STR("application/sdp")};
+    if (leg_sdp_of(p, m, &answer) || !answer || !offer ||
+        leg_sdp_for(p, leg, answer, NULL, &content.body))
+        return;
+    leg_keep(p, owner, &owner->said, sip_body_find(m, STR("application/sdp")));
+    leg_told(p, owner);
+    owner->said_answer = owner->settled = leg->settled = true;
+    leg_keep(p, leg, &leg->said, leg->offer);
+    leg_keep(p, leg, &leg->offer, STR_NONE);
+    leg_keep(p, leg, &leg->told, content.body);
+    leg_set_remote(p, owner, answer);
+    leg_set_remote(p, leg, offer);
+    bridge_link(p, owner, leg);
+    (void)sip_prack(p->core, p->now, leg->session, leg->prack_dialog, &content);
+    leg->prack_dialog = 0;
+}
+
+void dial_pracked(struct pbx *p, struct leg *leg, const struct sip_out *o)
+{
+    struct call *call = call_find(p, leg->call);
+    struct leg *other = call_other(p, call, leg);
+    if (!sip_body_find(o->msg, STR("application/sdp")).n) {
+        if (o->txn)
+            pbx_respond(p, o->txn, 200); /* a body of another kind */
+        return;
+    }
+    if (!leg->asked.n || !other || !other->prack_dialog) {
+        bridge_prack_offer(p, leg, o);
+        return;
+    }
+    early_answered(p, leg, other, o->msg);
+    pbx_respond(p, o->txn, 200);
+}
+
 void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
@@ -49,6 +162,8 @@ void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o)
     if (!d || !leg_is_calling(leg))
         return;
     leg->status = o->status;
+    if (o->reliable)
+        acknowledge(p, call, leg, o);
     if (d->trunk) { /* the gateway is there: now the callee has the time */
         d->trunk = NULL;
         dial_patience(p, d);
@@ -59,14 +174,15 @@ void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o)
         transfer_progress(p, d, o->status);
         return;
     }
-    a.content.body = early_media(p, d, leg, o);
+    a.reliable = o->reliable;
+    a.content.body = call->late_offer ? early_offer(p, d, leg) : early_media(p, d, leg, o);
     if (a.content.body.n)
         a.content.type = STR("application/sdp");
     else if (o->status == 180 && call->rang)
         return; /* another phone of the same extension */
     call->rang |= o->status == 180;
     a.content.n_fields = carry_fields(o->msg, field, 0, ARRAY_LEN(field));
-    sip_progress(p->core, p->now, leg_find(p, d->owner)->session, &a);
+    tell_owner(p, d, &a);
 }
 
 /* ---- the answer ------------------------------------------------------------------------------ */
@@ -90,19 +206,9 @@ void dial_note_answer(struct pbx *p, struct call *call, struct leg *leg)
 static unsigned answer_for_caller(struct pbx *p, struct call *call, struct leg *leg,
                                   const struct sdp *sdp, struct str *body)
 {
-    struct leg *caller = call_caller(p, call);
-    struct sdp_choice *choice = NULL;
-    struct str names[CONF_CODEC_COUNT];
-    if (call->late_offer) { /* it is an offer: only what the caller's side may use */
-        struct sdp_policy policy = {
-            .codec = names, .keep_video = true, .n_codecs = leg_codecs(p, caller, leg, names)};
-        choice = arena_take(&p->turn, sizeof(*choice));
-        if (!choice || !sdp_choice_make(choice, sdp, &policy))
-            return 488;
-    }
-    int err = leg_sdp_for(p, caller, sdp, choice, body);
-    if (!err && call->late_offer)
-        err = leg_open(p, leg, sdp, choice);
+    if (call->late_offer)
+        return offer_for_caller(p, call, leg, sdp, body);
+    int err = leg_sdp_for(p, call_caller(p, call), sdp, NULL, body);
     return err == -EAGAIN ? 503 : err ? 500 : 0;
 }
 
@@ -121,6 +227,19 @@ static void give_up(struct pbx *p, struct dial *d, struct leg *leg, unsigned sta
     dial_refuse(p, call_find(p, d->call), status);
 }
 
+/* The caller has agreed with another phone already: this one's offer is answered for it. */
+static void ack_own_answer(struct pbx *p, struct leg *leg, struct leg *caller)
+{
+    const struct sdp *offer = leg_sdp_kept(p, leg->offer);
+    struct sip_content content = {.type = STR("application/sdp")};
+    if (!offer || leg_answer_cross(p, leg, offer, leg_sdp_kept(p, caller->said), &content.body))
+        content.type = content.body = STR_NONE;
+    sip_ack(p->core, p->now, leg->session, &content);
+    leg_keep(p, leg, &leg->said, leg->offer);
+    leg_keep(p, leg, &leg->offer, STR_NONE);
+    leg_keep(p, leg, &leg->told, content.body);
+}
+
 /* The caller waits for this answer. */
 static void connect_caller(struct pbx *p, struct dial *d, struct leg *leg, const struct sip_out *o,
                            const struct sdp *sdp)
@@ -130,22 +249,27 @@ static void connect_caller(struct pbx *p, struct dial *d, struct leg *leg, const
     struct leg *caller = leg_find(p, d->owner);
     struct sip_field field[SIP_FIELDS_MAX];
     struct sip_answer a = {.status = 200, .content = {.field = field}};
-    unsigned status = answer_for_caller(p, call, leg, sdp, &a.content.body);
+    bool late = call->late_offer && !leg->settled && !caller->settled;
+    unsigned status = caller->settled ? 0
+                                      : answer_for_caller(p, call, leg, sdp, &a.content.body);
     if (status) {
         give_up(p, d, leg, status);
         return;
     }
     call_set_party(p, call, d->side, leg);
     dial_stop(p, call);
-    leg->ack_waits = call->late_offer;
-    if (!leg->ack_waits)
+    leg->ack_waits = late;
+    if (call->late_offer && !late && !leg->settled)
+        ack_own_answer(p, leg, caller);
+    else if (!late)
         sip_ack(p->core, p->now, leg->session, &nothing);
     leg_set_remote(p, leg, sdp);
     bridge_link(p, caller, leg);
-    leg_keep(p, caller, call->late_offer ? &caller->asked : &caller->told, a.content.body);
+    if (a.content.body.n)
+        leg_keep(p, caller, late ? &caller->asked : &caller->told, a.content.body);
     dial_note_answer(p, call, leg);
     caller->joined = p->now;
-    a.content.type = STR("application/sdp");
+    a.content.type = a.content.body.n ? STR("application/sdp") : STR_NONE;
     a.content.n_fields = carry_fields(o->msg, field, 0, ARRAY_LEN(field));
     call_enter(p, call, CALL_ANSWERING);
     if (sip_accept(p->core, p->now, caller->session, &a))
@@ -181,18 +305,22 @@ void dial_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
     leg->state = LEG_ANSWERED;
     leg->status = o->status;
     dial_drop(p, d, leg, STR(ELSEWHERE));
-    unsigned status = leg_sdp_of(p, o->msg, &sdp) ? 502 : !sdp ? 488 : 0;
-    if (status) {
-        give_up(p, d, leg, status);
+    unsigned status = leg_sdp_of(p, o->msg, &sdp) ? 502 : 0;
+    if (leg->settled) /* what the 2xx says again is no news: RFC 6337 section 2.2 */
+        sdp = leg_sdp_kept(p, leg->said);
+    if (status || !sdp) {
+        give_up(p, d, leg, status ? status : 488);
         return;
     }
     /* What was offered holds now, if there was an offer; else the 2xx is the offer. */
     struct str body = sip_body_find(o->msg, STR("application/sdp"));
     bool late = d->purpose == DIAL_CALL && call->late_offer;
-    leg_keep(p, leg, late ? &leg->offer : &leg->said, body);
-    leg->said_answer = !late;
-    if (!late)
-        leg_told(p, leg);
+    if (!leg->settled) {
+        leg_keep(p, leg, late ? &leg->offer : &leg->said, body);
+        leg->said_answer = !late;
+        if (!late)
+            leg_told(p, leg);
+    }
     if (d->purpose == DIAL_TRANSFER)
         connect_party(p, d, leg, sdp);
     else
