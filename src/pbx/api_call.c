@@ -36,7 +36,8 @@ static json_t *call_json(struct pbx *p, const struct call *call)
     json_t *j = json_object(), *legs = json_array();
     json_object_set_new(j, "id", json_integer((json_int_t)call->number));
     json_object_set_new(j, "state", api_text(call_state_name((enum call_state)call->state)));
-    json_object_set_new(j, "scenario", api_text(call_scenario_name((enum call_scenario)call->scenario)));
+    json_object_set_new(j, "scenario",
+                        api_text(call_scenario_name((enum call_scenario)call->scenario)));
     json_object_set_new(j, "caller", api_text(r->caller));
     json_object_set_new(j, "caller_name", api_text(r->caller_name));
     json_object_set_new(j, "dialled", api_text(r->dialled));

@@ -1,6 +1,7 @@
 /* Two legs joined: media linked, re-INVITEs and other requests inside the dialogs dealt with. What
  * concerns one party alone (hold, resume, another port) is answered here; what the other must know
- * (other codecs, other streams) passes on with our addresses in it. RFC 3264 section 8, RFC 3311. */
+ * (other codecs, other streams) passes on with our addresses in it. RFC 3264 section 8, RFC 3311.
+ */
 #include "pbx/call_int.h"
 
 #include "pbx/feature/transfer.h"
@@ -92,8 +93,8 @@ static int translate(struct pbx *p, struct leg *from, struct leg *to, const stru
 
 /* ---- a new offer ----------------------------------------------------------------------------- */
 
-/* Hold, resume, another address: the answer is ours to give, and the other party hears of it only by
- * what it hears. */
+/* Hold, resume, another address: the answer is ours to give, and the other party hears of it only
+ * by what it hears. */
 static void answer_here(struct pbx *p, struct leg *leg, const struct sdp *offer)
 {
     struct call *call = call_find(p, leg->call);
@@ -284,8 +285,10 @@ void bridge_failed(struct pbx *p, struct leg *leg, const struct sip_out *o)
     leg->ask = ASK_NONE;
     leg_keep(p, leg, &leg->asked, STR_NONE);
     if (o->status == 408 || o->status == 481) { /* nobody is there any more: RFC 3261 14.1 */
-        struct call_ending e = {
-            .by = CALL_BY_SYSTEM, .status = o->status, .reason = STR("session lost"), .except = leg};
+        struct call_ending e = {.by = CALL_BY_SYSTEM,
+                                .status = o->status,
+                                .reason = STR("session lost"),
+                                .except = leg};
         if (call_is_party(p, call, leg))
             call_end(p, call, &e);
         return;

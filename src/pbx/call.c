@@ -84,7 +84,8 @@ static void call_free(struct pbx *p, struct call *call)
     dial_stop(p, call);
     transfer_call_gone(p, call);
     remember(p, call);
-    list_each(node, &call->legs) {
+    list_each(node, &call->legs)
+    {
         struct leg *leg = container_of(node, struct leg, in_call);
         uncount_leg(p, leg);
         leg_free(p, leg);
@@ -407,7 +408,7 @@ static void rx_ended(struct pbx *p, struct leg *leg, const struct sip_out *o)
     struct call_ending e = {.by = CALL_BY_SYSTEM,
                             .status = o->status,
                             .cause = 102,
-                            .reason = o->expired        ? STR("session_timer")
+                            .reason = o->expired         ? STR("session_timer")
                                       : o->status == 408 ? STR("no ACK")
                                                          : STR("session lost"),
                             .except = leg};

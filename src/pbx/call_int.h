@@ -7,10 +7,10 @@
 #include "pbx/port.h"
 #include "wire/sdp/caps.h"
 
-#define CALL_MAX_LEGS    64
-#define LEG_MAX_STREAMS  4
-#define PAST_CALLS       4096
-#define RELAYED_MAX      1024 /* requests handed from leg to leg and not yet answered */
+#define CALL_MAX_LEGS   64
+#define LEG_MAX_STREAMS 4
+#define PAST_CALLS      4096
+#define RELAYED_MAX     1024 /* requests handed from leg to leg and not yet answered */
 
 enum call_state {
     CALL_ROUTING, /* the caller's INVITE is here, nobody rings yet */
@@ -56,11 +56,11 @@ struct leg {
     uint8_t number;        /* in the call's history: 1 is the caller */
     uint8_t state, ask;
     bool outgoing;
-    bool anonymous; /* Privacy: id (RFC 3323) */
-    bool dropped;   /* another one was quicker, or it rang long enough */
-    bool counted;   /* for its extension */
+    bool anonymous;   /* Privacy: id (RFC 3323) */
+    bool dropped;     /* another one was quicker, or it rang long enough */
+    bool counted;     /* for its extension */
     bool said_answer; /* what it has said was an answer: not all it can do */
-    bool ack_waits; /* its 2xx held an offer: the ACK waits for the answer */
+    bool ack_waits;   /* its 2xx held an offer: the ACK waits for the answer */
     uint8_t retries, n_refers;
     handle_t transfer; /* that this party has asked for */
     uint8_t n_streams;
@@ -71,7 +71,7 @@ struct leg {
     handle_t reinvite; /* an INVITE or UPDATE of this party that waits for the other one */
     bool by_update;    /* it is an UPDATE or a PRACK */
     bool settled;      /* a reliable provisional has agreed on the media: the 2xx does not again */
-    handle_t dialog;       /* the early one in which that was agreed */
+    handle_t dialog;   /* the early one in which that was agreed */
     handle_t prack_dialog; /* its reliable provisional holds an offer, and waits for the answer */
     struct pbx_timer retry;
     usec_t started, joined, left; /* 0: did not happen */
@@ -88,7 +88,7 @@ struct leg {
 /* What the record will say. Owned texts. */
 struct cdr {
     struct str caller, caller_name, dialled, callee, did, answered_by, codec, reason;
-    struct str events; /* JSON objects, comma separated: cdr_note() */
+    struct str events;                     /* JSON objects, comma separated: cdr_note() */
     uint64_t start_ms, ring_ms, answer_ms; /* wall clock; 0: did not happen */
     usec_t started, rang, answered;
     uint16_t sip_cause, q850_cause;
@@ -117,12 +117,12 @@ struct call {
     uint64_t number; /* 1, 2, ... what people call it by */
     uint8_t state, n_legs;
     uint8_t scenario;
-    bool late_offer;  /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
-    bool early_media; /* 183 with SDP went to the caller */
-    bool rang;        /* 180 went to the caller */
-    bool unrecorded;  /* part of another call: it writes no record */
-    struct list legs; /* struct leg.in_call, the caller first */
-    handle_t caller;  /* who called; its leg may have left */
+    bool late_offer;   /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
+    bool early_media;  /* 183 with SDP went to the caller */
+    bool rang;         /* 180 went to the caller */
+    bool unrecorded;   /* part of another call: it writes no record */
+    struct list legs;  /* struct leg.in_call, the caller first */
+    handle_t caller;   /* who called; its leg may have left */
     handle_t party[2]; /* who talk, or will: the caller or who has taken its place, the callee */
     handle_t dial;     /* the search under way */
     handle_t transfer; /* likewise */
@@ -216,7 +216,8 @@ void leg_close_media(struct pbx *p, struct leg *leg);
 MUST_CHECK int leg_set_party(struct pbx *p, struct leg *leg, struct str number, struct str name);
 /* Is it on its way: its INVITE is out and not finally answered? */
 bool leg_is_calling(const struct leg *leg);
-/* Replaces one of the leg's owned texts; without memory the old one stays, and the trace says so. */
+/* Replaces one of the leg's owned texts; without memory the old one stays, and the trace says so.
+ */
 void leg_keep(struct pbx *p, struct leg *leg, struct str *owned, struct str text);
 /* What the leg was asked with was accepted: it is what it has been told. */
 void leg_told(struct pbx *p, struct leg *leg);

@@ -22,9 +22,8 @@ void cdr_start(struct pbx *p, struct call *call)
 void cdr_free(struct pbx *p, struct call *call)
 {
     struct cdr *r = &call->cdr;
-    struct str *texts[] = {&r->caller, &r->caller_name, &r->dialled, &r->callee,
-                           &r->did,    &r->answered_by, &r->codec,   &r->reason,
-                           &r->events};
+    struct str *texts[] = {&r->caller,      &r->caller_name, &r->dialled, &r->callee, &r->did,
+                           &r->answered_by, &r->codec,       &r->reason,  &r->events};
     for (unsigned i = 0; i < ARRAY_LEN(texts); i++)
         if (pbx_keep(p, texts[i], STR_NONE))
             BUG_ON(true); /* freeing cannot fail */
@@ -57,14 +56,10 @@ void cdr_note(struct pbx *p, struct call *call, struct str json)
 struct str call_scenario_name(enum call_scenario s)
 {
     static const struct str names[SCENARIOS] = {
-        [SCENARIO_BASIC] = STR_INIT("basic"),
-        [SCENARIO_FORWARD] = STR_INIT("forward"),
-        [SCENARIO_SEQUENTIAL] = STR_INIT("sequential"),
-        [SCENARIO_PARALLEL] = STR_INIT("parallel"),
-        [SCENARIO_PICKUP] = STR_INIT("pickup"),
-        [SCENARIO_CONSULT] = STR_INIT("consult"),
-        [SCENARIO_TRANSFER] = STR_INIT("transfer"),
-        [SCENARIO_FEATURE] = STR_INIT("feature")};
+        [SCENARIO_BASIC] = STR_INIT("basic"),           [SCENARIO_FORWARD] = STR_INIT("forward"),
+        [SCENARIO_SEQUENTIAL] = STR_INIT("sequential"), [SCENARIO_PARALLEL] = STR_INIT("parallel"),
+        [SCENARIO_PICKUP] = STR_INIT("pickup"),         [SCENARIO_CONSULT] = STR_INIT("consult"),
+        [SCENARIO_TRANSFER] = STR_INIT("transfer"),     [SCENARIO_FEATURE] = STR_INIT("feature")};
     return names[s];
 }
 

@@ -45,7 +45,8 @@ static void put_uri(struct pbx *p, struct buf *b, struct str number)
     buf_str_put(b, p->domain);
 }
 
-static struct str diversion(struct pbx *p, const struct diversion_args *a, const struct diversion *v)
+static struct str diversion(struct pbx *p, const struct diversion_args *a,
+                            const struct diversion *v)
 {
     struct buf b;
     size_t cap = 3 * v->number.n + p->domain.n + 96;
@@ -77,8 +78,8 @@ static struct str last_index(const struct sip_msg *m)
     return index.n && index.n < 64 ? index : STR_NONE;
 }
 
-/* The entry that says why the one before it was left: the cause as a parameter of the URI (RFC 4458),
- * the response that led to it escaped in that entry (RFC 7044 section 10.2). */
+/* The entry that says why the one before it was left: the cause as a parameter of the URI (RFC
+ * 4458), the response that led to it escaped in that entry (RFC 7044 section 10.2). */
 static void put_entry(struct pbx *p, struct buf *b, const struct diversion_args *a, unsigned i)
 {
     put_uri(p, b, i < a->n ? a->v[i].number : a->target);
@@ -94,7 +95,8 @@ static void put_entry(struct pbx *p, struct buf *b, const struct diversion_args 
     buf_ch(b, '>');
 }
 
-/* index=1, 1.1, 1.1.1: each comes from the one before; mp names it (RFC 7044 section 10.3, 10.4). */
+/* index=1, 1.1, 1.1.1: each comes from the one before; mp names it (RFC 7044 section 10.3, 10.4).
+ */
 static struct str history(struct pbx *p, const struct diversion_args *a)
 {
     struct buf b, index;

@@ -26,12 +26,12 @@ struct diversion {
 struct diversion_args {
     const struct diversion *v; /* in the order in which they happened */
     unsigned n;
-    struct str target; /* the number called now */
+    struct str target;            /* the number called now */
     const struct sip_msg *invite; /* what came in, with diversions of others; may be NULL */
     bool anonymous;
 };
-/* Appends one Diversion for each, the latest first, and a History-Info. Texts are in p->turn. Returns
- * the new count, at most cap. Without diversions nothing is appended. */
+/* Appends one Diversion for each, the latest first, and a History-Info. Texts are in p->turn.
+ * Returns the new count, at most cap. Without diversions nothing is appended. */
 unsigned diversion_fields(struct pbx *p, const struct diversion_args *a, struct sip_field *field,
                           unsigned n, unsigned cap);
 /* How often the call was diverted before it came to us. */

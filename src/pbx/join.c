@@ -1,7 +1,7 @@
 /* Joining two legs that are up. The relay passes packets on as they are, so both parties must use
- * the same payload types: if what they have agreed with us so far does not fit, one of them is asked
- * with a re-INVITE for what the other one speaks, and if it will not, the other (RFC 3725 section 9
- * in the hands of a B2BUA). */
+ * the same payload types: if what they have agreed with us so far does not fit, one of them is
+ * asked with a re-INVITE for what the other one speaks, and if it will not, the other (RFC 3725
+ * section 9 in the hands of a B2BUA). */
 #include "pbx/call_int.h"
 #include "wire/sdp/oa.h"
 #include "wire/sip/multipart.h"

@@ -290,11 +290,9 @@ int leg_sdp_for(struct pbx *p, struct leg *leg, const struct sdp *from,
         streams[i].rtp = own;
         streams[i].rtp.port = leg->stream[i].port;
     }
-    struct rewrite r = {.from = from,
-                        .rw = {.choice = choice, .stream = streams, .n_streams = n}};
-    struct author author = {.build = build_rewrite,
-                            .ctx = &r,
-                            .local = {.session_id = leg->sdp_id, .addr = own}};
+    struct rewrite r = {.from = from, .rw = {.choice = choice, .stream = streams, .n_streams = n}};
+    struct author author = {
+        .build = build_rewrite, .ctx = &r, .local = {.session_id = leg->sdp_id, .addr = own}};
     return write_versioned(p, leg, &author, ret);
 }
 
@@ -334,12 +332,12 @@ int leg_answer_cross(struct pbx *p, struct leg *leg, const struct sdp *offer,
     int err = own_streams(p, leg, offer, streams);
     if (err)
         return err;
-    struct sdp_answer_args args = {
-        .offer = offer,
-        .other = other,
-        .policy = &policy,
-        .stream = streams,
-        .n_streams = offer->n_media < LEG_MAX_STREAMS ? offer->n_media : LEG_MAX_STREAMS};
+    struct sdp_answer_args args = {.offer = offer,
+                                   .other = other,
+                                   .policy = &policy,
+                                   .stream = streams,
+                                   .n_streams = offer->n_media < LEG_MAX_STREAMS ? offer->n_media
+                                                                                 : LEG_MAX_STREAMS};
     struct author author = {.build = build_answer,
                             .ctx = &args,
                             .local = {.session_id = leg->sdp_id, .addr = media_addr(p, leg)}};
@@ -370,13 +368,13 @@ int leg_offer_third(struct pbx *p, struct leg *leg, struct leg *from, struct str
     int err = own_streams(p, leg, said, streams);
     if (err)
         return err;
-    struct sdp_offer_args args = {
-        .from = said,
-        .first = leg_sdp_kept(p, from->told),
-        .more = from->said_answer,
-        .policy = &policy,
-        .stream = streams,
-        .n_streams = said->n_media < LEG_MAX_STREAMS ? said->n_media : LEG_MAX_STREAMS};
+    struct sdp_offer_args args = {.from = said,
+                                  .first = leg_sdp_kept(p, from->told),
+                                  .more = from->said_answer,
+                                  .policy = &policy,
+                                  .stream = streams,
+                                  .n_streams = said->n_media < LEG_MAX_STREAMS ? said->n_media
+                                                                               : LEG_MAX_STREAMS};
     struct author author = {.build = build_offer,
                             .ctx = &args,
                             .local = {.session_id = leg->sdp_id, .addr = media_addr(p, leg)}};

@@ -20,8 +20,8 @@ const char *const pbx_store_schema[] = {
     " ended_by TEXT NOT NULL, sip_cause INTEGER NOT NULL, q850_cause INTEGER NOT NULL,"
     " reason TEXT, codec TEXT, legs TEXT NOT NULL) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS cdr_start ON cdr (start_ms)",
-    /* Of calls that were transferred, picked up, forwarded, hunted: the tree above (parent) and JSON
-     * with segments, attempts and events. */
+    /* Of calls that were transferred, picked up, forwarded, hunted: the tree above (parent) and
+     * JSON with segments, attempts and events. */
     "CREATE TABLE IF NOT EXISTS cdr_detail ("
     " id TEXT PRIMARY KEY, parent TEXT, detail TEXT NOT NULL) WITHOUT ROWID",
 };

@@ -23,10 +23,10 @@ struct sip_core;
 /* ---- configuration --------------------------------------------------------------------------- */
 
 struct sip_timers {
-    usec_t t1, t2, t4;     /* RFC 3261 section 17 */
-    usec_t t1_min, t1_max; /* bounds of the measured T1 */
-    usec_t bye_timeout;    /* an unanswered BYE ends the session anyway */
-    bool adaptive_t1;      /* T1 by destination from measured round trips (RFC 6298) */
+    usec_t t1, t2, t4;      /* RFC 3261 section 17 */
+    usec_t t1_min, t1_max;  /* bounds of the measured T1 */
+    usec_t bye_timeout;     /* an unanswered BYE ends the session anyway */
+    bool adaptive_t1;       /* T1 by destination from measured round trips (RFC 6298) */
     usec_t session_expires; /* RFC 4028; 0, or no "timer" in supported_call: no session timers */
     usec_t min_se;          /* shorter intervals are refused with 422; at least 90 s */
     bool refresher_uac;     /* who refreshes when the choice is left to us */
@@ -142,7 +142,8 @@ struct sip_answer {
     struct sip_content content;
     bool after_commit;
     usec_t delay; /* over UDP, leaves so much later; not for INVITE */
-    bool reliable; /* a 101-199 is repeated until its PRACK, if the caller knows 100rel (RFC 3262) */
+    bool
+        reliable; /* a 101-199 is repeated until its PRACK, if the caller knows 100rel (RFC 3262) */
     bool once;    /* forget the request with this answer. Who asks again is answered anew, and
                      nobody unknown takes our memory (RFC 3261 26.3.2.4) */
 };
@@ -162,8 +163,8 @@ struct sip_invite_cmd {
     struct str route;   /* "Route" values, comma separated; none: no route */
     int max_forwards;   /* -1: 70 */
     uint64_t user;
-    handle_t tag; /* history of the call */
-    uint8_t leg;  /* its number in the history */
+    handle_t tag;   /* history of the call */
+    uint8_t leg;    /* its number in the history */
     bool no_100rel; /* leave 100rel out of Supported: provisionals cannot be acknowledged in time */
     struct sip_content content;
 };

@@ -20,9 +20,15 @@
 #define SIP_NO_LISTENER 0xFF
 
 /* timer.kind: which member of which object it is. */
-enum sip_timer_kind { ST_TXN_RETRY, ST_TXN_LIFE, ST_SES_RETRY, ST_SES_LIFE, ST_SES_SE,
+enum sip_timer_kind {
+    ST_TXN_RETRY,
+    ST_TXN_LIFE,
+    ST_SES_RETRY,
+    ST_SES_LIFE,
+    ST_SES_SE,
     ST_REL_RETRY,
-    ST_REL_LIFE };
+    ST_REL_LIFE
+};
 
 struct sip_dialog {
     struct hash_node by_tag; /* hash of the local tag */
@@ -150,7 +156,7 @@ struct sip_req {
     struct str method, ruri, from, to, call_id, route, contact;
     uint32_t cseq;
     int max_forwards;
-    bool advertise; /* Allow and Supported */
+    bool advertise;                  /* Allow and Supported */
     const struct sip_session *timed; /* whose session timer is asked for; NULL: none */
     bool initial, no_100rel;
     const struct sip_content *content;

@@ -4,10 +4,10 @@
 
 #include "base/num.h"
 
-#define SE_MIN_S   90
-#define SE_TRIES   2 /* how often a 422 raises our interval */
-#define SE_LATER   (2 * USEC_S)
-#define SE_CUT_S   32
+#define SE_MIN_S 90
+#define SE_TRIES 2 /* how often a 422 raises our interval */
+#define SE_LATER (2 * USEC_S)
+#define SE_CUT_S 32
 
 /* ---- the negotiation table ------------------------------------------------------------------- */
 
@@ -43,10 +43,9 @@ static uint32_t read_expires(const struct sip_msg *m, enum stimer_refresher *ref
     struct str params = semi < 0 ? STR_NONE : str_from(value, (size_t)semi + 1);
     struct str who = sip_param_get(params, STR("refresher"));
     uint32_t s;
-    *refresher = str_ieq(who, STR("uac"))   ? SE_UAC
-                 : str_ieq(who, STR("uas")) ? SE_UAS
-                                            : SE_NOBODY;
-    if (!value.n || sip_delta_parse(&s, str_trim(semi < 0 ? value : str_sub(value, 0, (size_t)semi))))
+    *refresher = str_ieq(who, STR("uac")) ? SE_UAC : str_ieq(who, STR("uas")) ? SE_UAS : SE_NOBODY;
+    if (!value.n ||
+        sip_delta_parse(&s, str_trim(semi < 0 ? value : str_sub(value, 0, (size_t)semi))))
         return 0;
     return s;
 }
@@ -56,7 +55,8 @@ static uint32_t read_min_se(const struct sip_msg *m)
     struct str value = sip_msg_get(m, SIP_H_MIN_SE);
     ptrdiff_t semi = value.n ? str_chr(value, ';') : -1;
     uint32_t s;
-    if (!value.n || sip_delta_parse(&s, str_trim(semi < 0 ? value : str_sub(value, 0, (size_t)semi))))
+    if (!value.n ||
+        sip_delta_parse(&s, str_trim(semi < 0 ? value : str_sub(value, 0, (size_t)semi))))
         return 0;
     return s < 86400 ? s : 86400;
 }
@@ -298,7 +298,8 @@ void stimer_write_answer(struct sip_core *c, const struct sip_session *s, enum s
 {
     char mem[32];
     struct buf b;
-    bool refreshes = method == SIP_INVITE || (method == SIP_UPDATE && s && s->state >= SES_ANSWERED);
+    bool refreshes =
+        method == SIP_INVITE || (method == SIP_UPDATE && s && s->state >= SES_ANSWERED);
     if (!s || !refreshes || !is_on(c) || !s->se_asked_s)
         return;
     buf_init(&b, mem, sizeof(mem));

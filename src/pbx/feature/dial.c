@@ -1,5 +1,5 @@
-/* Dialling: a caller's INVITE is looked at, accounted for, and becomes a search. S1; RFC 3261 section
- * 13, RFC 7092 (B2BUA). */
+/* Dialling: a caller's INVITE is looked at, accounted for, and becomes a search. S1; RFC 3261
+ * section 13, RFC 7092 (B2BUA). */
 #include "pbx/feature/dial.h"
 
 #include "pbx/feature/code.h"

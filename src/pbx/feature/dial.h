@@ -20,9 +20,9 @@ enum target_kind {
 /* One who may be called. Targets with the same batch ring at the same time. */
 struct target {
     uint8_t kind, batch;
-    uint8_t address;    /* of a trunk with several */
-    bool of_group;      /* a member: its own forwarding does not count */
-    uint16_t q_below;   /* contacts below this q only: the others were tried; 0: all */
+    uint8_t address;  /* of a trunk with several */
+    bool of_group;    /* a member: its own forwarding does not count */
+    uint16_t q_below; /* contacts below this q only: the others were tried; 0: all */
     uint16_t member;
     usec_t ring; /* how long; 0: as long as the caller's patience */
     const struct config_extension *extension;
@@ -48,10 +48,10 @@ struct dial {
     bool expires;  /* the caller's INVITE ends (487) at the deadline */
     bool rang_out; /* somebody has not answered in time */
     bool told_181;
-    usec_t deadline; /* USEC_NEVER: none */
-    usec_t ring;      /* of the present batch; 0: the patience */
-    unsigned verdict; /* 0, or what the caller is told when all have failed: a loop (482) */
-    unsigned failure; /* why the last target could not be called */
+    usec_t deadline;       /* USEC_NEVER: none */
+    usec_t ring;           /* of the present batch; 0: the patience */
+    unsigned verdict;      /* 0, or what the caller is told when all have failed: a loop (482) */
+    unsigned failure;      /* why the last target could not be called */
     struct config *config; /* a reference: targets point into it */
     struct plan_from from; /* whose rights count for what is dialled next */
     /* The extension tried alone, whose forwarding counts; NULL: none. */
@@ -99,8 +99,8 @@ void dial_failed(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void target_start(struct pbx *p, struct dial *d, const struct target *t);
 
 /* ---- outbound.c: the INVITE to a target ------------------------------------------------------ */
-/* One more leg, like `like` (flow, extension, trunk, party), on its way to ruri. false: d->failure says
- * why not. */
+/* One more leg, like `like` (flow, extension, trunk, party), on its way to ruri. false: d->failure
+ * says why not. */
 bool dial_leg(struct pbx *p, struct dial *d, const struct leg *like, struct str ruri,
               struct str route);
 

@@ -148,7 +148,8 @@ static bool other_gateway(struct pbx *p, struct dial *d, const struct leg *leg,
     return location_uri_flow(uri, &flow) && dial_put(p, d, &t, uri->whole);
 }
 
-static unsigned redirect_to(struct pbx *p, struct dial *d, const struct leg *leg, struct str contact)
+static unsigned redirect_to(struct pbx *p, struct dial *d, const struct leg *leg,
+                            struct str contact)
 {
     struct sip_nameaddr na;
     if (sip_nameaddr_parse(&na, contact))
@@ -156,10 +157,8 @@ static unsigned redirect_to(struct pbx *p, struct dial *d, const struct leg *leg
     if (leg->trunk)
         return other_gateway(p, d, leg, &na.uri) ? 0 : 502;
     struct str user = sip_unescape(&p->turn, na.uri.user);
-    struct step s = {.e = leg->extension,
-                     .number = user,
-                     .reason = DIVERSION_DEFLECTION,
-                     .status = leg->status};
+    struct step s = {
+        .e = leg->extension, .number = user, .reason = DIVERSION_DEFLECTION, .status = leg->status};
     return user.n ? go_on(p, d, &s) : 502;
 }
 

@@ -1,10 +1,10 @@
-/* The subscription that a REFER makes: NOTIFYs with a status line as their body. RFC 3515 section 2.4,
- * RFC 6665. */
+/* The subscription that a REFER makes: NOTIFYs with a status line as their body. RFC 3515
+ * section 2.4, RFC 6665. */
 #include "pbx/feature/transfer.h"
 #include "pbx/hangup.h"
 
-#define SIPFRAG     "message/sipfrag;version=2.0"
-#define LIFETIME_S  60
+#define SIPFRAG    "message/sipfrag;version=2.0"
+#define LIFETIME_S 60
 
 static struct str status_line(struct pbx *p, unsigned status)
 {

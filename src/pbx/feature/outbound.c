@@ -128,8 +128,8 @@ static int send_invite(struct pbx *p, struct dial *d, struct leg *leg, struct st
     struct sip_invite_cmd cmd = {
         .to = leg->flow,
         .ruri = ruri,
-        .from = owner->anonymous ? STR("\"Anonymous\" <sip:anonymous@anonymous.invalid>")
-                                 : asserted,
+        .from =
+            owner->anonymous ? STR("\"Anonymous\" <sip:anonymous@anonymous.invalid>") : asserted,
         .to_hdr = bracketed(p, ruri),
         .contact_user = owner->anonymous ? STR("anonymous") : number,
         .route = route,
@@ -138,9 +138,8 @@ static int send_invite(struct pbx *p, struct dial *d, struct leg *leg, struct st
         .tag = call->tag,
         .leg = leg->number,
         .no_100rel = !body.n && !caller_knows_100rel(p, owner),
-        .content = {.field = field,
-                    .type = body.n ? STR("application/sdp") : STR_NONE,
-                    .body = body}};
+        .content = {
+            .field = field, .type = body.n ? STR("application/sdp") : STR_NONE, .body = body}};
     cmd.content.n_fields = invite_fields(p, d, leg, asserted, field);
     int err = sip_invite(p->core, p->now, &cmd, &leg->session);
     struct sip_dialog_view view;

@@ -1,5 +1,5 @@
-/* Pickup: the leg of who picks up takes the place of the one that rings. Both the caller and the one
- * who picks up have made an offer; each gets an answer that fits the other's. */
+/* Pickup: the leg of who picks up takes the place of the one that rings. Both the caller and the
+ * one who picks up have made an offer; each gets an answer that fits the other's. */
 #include "pbx/feature/pickup.h"
 
 #include "pbx/feature/dial.h"
@@ -103,9 +103,9 @@ static int accept(struct pbx *p, struct leg *leg, struct str body, struct str as
 static unsigned answer_for(struct pbx *p, struct leg *to, struct leg *other, struct str *body)
 {
     const struct sdp *offer = leg_sdp_kept(p, to->said), *theirs = leg_sdp_kept(p, other->said);
-    int err = offer                ? leg_answer_cross(p, to, offer, theirs, body)
+    int err = offer                      ? leg_answer_cross(p, to, offer, theirs, body)
               : theirs || !other->said.n ? leg_offer_third(p, to, other, body)
-                                   : -ENOENT;
+                                         : -ENOENT;
     if (!err && offer)
         leg_set_remote(p, to, offer);
     return err == -ENOENT ? 488 : err == -EAGAIN ? 503 : err ? 500 : 0;

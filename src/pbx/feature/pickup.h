@@ -5,8 +5,8 @@
 
 #include "pbx/call_int.h"
 
-/* `call` is that of the one who picks up: its leg goes over to the ringing call, and it ends without
- * a record, or it is refused. number: whose call; none: any of the group. */
+/* `call` is that of the one who picks up: its leg goes over to the ringing call, and it ends
+ * without a record, or it is refused. number: whose call; none: any of the group. */
 void pickup_dialled(struct pbx *p, struct call *call, struct str number);
 /* An INVITE with Replaces: it takes the place of a leg, ringing or up. */
 void pickup_replaces(struct pbx *p, struct call *call, const struct sip_msg *m);

@@ -49,11 +49,11 @@ unsigned refer_parse(struct pbx *p, const struct sip_msg *m, struct refer *ret)
     if (to.uri.scheme != SIP_SCHEME_SIP && to.uri.scheme != SIP_SCHEME_SIPS &&
         to.uri.scheme != SIP_SCHEME_TEL)
         return 416;
-    *ret = (struct refer){.target = to.uri,
-                          .replaces = replaces_of(p, &to),
-                          .referred_by = sip_msg_get(m, SIP_H_REFERRED_BY),
-                          .no_subscription =
-                              str_ieq(sip_msg_get(m, SIP_H_REFER_SUB), STR("false"))};
+    *ret =
+        (struct refer){.target = to.uri,
+                       .replaces = replaces_of(p, &to),
+                       .referred_by = sip_msg_get(m, SIP_H_REFERRED_BY),
+                       .no_subscription = str_ieq(sip_msg_get(m, SIP_H_REFER_SUB), STR("false"))};
     return 0;
 }
 

@@ -1,4 +1,5 @@
-/* What a REFER, a Refer-To and a Replaces say. RFC 3515 section 2.1, RFC 3891 section 3, RFC 4538. */
+/* What a REFER, a Refer-To and a Replaces say. RFC 3515 section 2.1, RFC 3891 section 3, RFC 4538.
+ */
 #ifndef PBX_FEATURE_REFER_H
 #define PBX_FEATURE_REFER_H
 

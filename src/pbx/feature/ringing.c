@@ -250,8 +250,7 @@ static void connect_caller(struct pbx *p, struct dial *d, struct leg *leg, const
     struct sip_field field[SIP_FIELDS_MAX];
     struct sip_answer a = {.status = 200, .content = {.field = field}};
     bool late = call->late_offer && !leg->settled && !caller->settled;
-    unsigned status = caller->settled ? 0
-                                      : answer_for_caller(p, call, leg, sdp, &a.content.body);
+    unsigned status = caller->settled ? 0 : answer_for_caller(p, call, leg, sdp, &a.content.body);
     if (status) {
         give_up(p, d, leg, status);
         return;
@@ -348,7 +347,8 @@ unsigned dial_status_for_caller(const struct leg *leg)
     return status;
 }
 
-/* The best of several refusals: RFC 3261 16.7 step 6. Silence of a gateway counts as its refusal. */
+/* The best of several refusals: RFC 3261 16.7 step 6. Silence of a gateway counts as its refusal.
+ */
 unsigned dial_best_status(struct pbx *p, const struct dial *d)
 {
     unsigned best = 0;

@@ -1,6 +1,6 @@
-/* Transfer: somebody else takes the place of the transferor. A target that is dialled is a search for
- * the party that stays (blind); a target that the transferor already talks with, or calls, is found
- * among our own dialogs and joined (attended, blond). RFC 5589. */
+/* Transfer: somebody else takes the place of the transferor. A target that is dialled is a search
+ * for the party that stays (blind); a target that the transferor already talks with, or calls, is
+ * found among our own dialogs and joined (attended, blond). RFC 5589. */
 #include "pbx/feature/transfer.h"
 
 #include "pbx/feature/refer.h"
@@ -269,10 +269,10 @@ static void blind(struct pbx *p, struct transfer *t, struct leg *leg, const stru
         struct plan plan = plan_find(p, &d->from, &r->target);
         struct str by = r->referred_by.n ? r->referred_by : default_referred_by(p, leg);
         d->transfer = t->self;
-        status = is_self(&plan, leg)          ? 482
-                 : plan.kind == PLAN_FEATURE  ? 403
+        status = is_self(&plan, leg)            ? 482
+                 : plan.kind == PLAN_FEATURE    ? 403
                  : r->replaces.n && !plan.trunk ? 481 /* no dialog of ours, and nobody else's */
-                                              : dial_add(p, d, &plan);
+                                                : dial_add(p, d, &plan);
         if (pbx_keep(p, &d->referred_by, by) || pbx_keep(p, &d->replaces, r->replaces))
             status = 503;
         leg_keep(p, leg, &t->target, plan.number);
@@ -361,10 +361,10 @@ static bool attended(struct pbx *p, struct transfer *t, struct leg *leg, const s
     if (replaced && replaced != leg && !found.ended && replaced->call != leg->call) {
         struct call *other = call_find(p, replaced->call);
         bool up = other->state == CALL_UP || other->state == CALL_ANSWERING;
-        status = dial_of(p, call)                 ? 491
-                 : up && !dial_of(p, other)       ? join(p, t, leg, replaced)
-                 : other->state < CALL_ANSWERING  ? adopt(p, t, leg, replaced)
-                                                  : 480;
+        status = dial_of(p, call)                ? 491
+                 : up && !dial_of(p, other)      ? join(p, t, leg, replaced)
+                 : other->state < CALL_ANSWERING ? adopt(p, t, leg, replaced)
+                                                 : 480;
     }
     if (status) {
         finish(p, t, call, status);

@@ -9,14 +9,14 @@
 /* One REFER, until its subscription has ended and who sent it has left. */
 struct transfer {
     handle_t self, call;
-    handle_t leg;    /* of the transferor */
-    uint32_t cseq;   /* of the REFER: the id of its event */
-    bool notifies;   /* the subscription lives */
-    bool with_id;    /* not the first REFER of its dialog */
+    handle_t leg;  /* of the transferor */
+    uint32_t cseq; /* of the REFER: the id of its event */
+    bool notifies; /* the subscription lives */
+    bool with_id;  /* not the first REFER of its dialog */
     bool attended;
-    bool told;       /* the last NOTIFY is out */
-    bool left;       /* the transferor has hung up */
-    uint16_t status; /* told last */
+    bool told;              /* the last NOTIFY is out */
+    bool left;              /* the transferor has hung up */
+    uint16_t status;        /* told last */
     struct pbx_timer timer; /* a transferor that stays is hung up */
     struct str target;      /* owned: the number, for the record */
     /* A REFER outside the dialog makes one of its own; none: the NOTIFYs go in that of the leg. */

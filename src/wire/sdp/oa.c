@@ -142,8 +142,8 @@ static bool in_policy(const struct sdp_policy *p, const struct sdp_codec *c)
     return false;
 }
 
-/* The formats of the answer; their order is the offer's. Without a codec that is no helper there are
- * none. */
+/* The formats of the answer; their order is the offer's. Without a codec that is no helper there
+ * are none. */
 static void common(struct codecs *out, const struct sdp_answer_args *a, unsigned i)
 {
     struct codecs offer, other;

@@ -1,5 +1,5 @@
-/* Descriptions that answer and offer for somebody else: what an exchange writes when it stands between
- * two parties and passes their packets on as they are. RFC 3264. */
+/* Descriptions that answer and offer for somebody else: what an exchange writes when it stands
+ * between two parties and passes their packets on as they are. RFC 3264. */
 #ifndef WIRE_SDP_OA_H
 #define WIRE_SDP_OA_H
 
@@ -18,8 +18,8 @@ struct sdp_answer_args {
 /* -ENOENT: no codec in common (488); -ENOBUFS. b stays as it was. */
 MUST_CHECK int sdp_answer_build(struct buf *b, const struct sdp_answer_args *a);
 
-/* An offer to a third party, made from what `from` said last: its formats under its numbers, those of
- * `first` (what it was told, hence what it uses now) in front, then, with `more`, those of the
+/* An offer to a third party, made from what `from` said last: its formats under its numbers, those
+ * of `first` (what it was told, hence what it uses now) in front, then, with `more`, those of the
  * policy that it has not named. */
 struct sdp_offer_args {
     const struct sdp *from, *first;
@@ -38,13 +38,14 @@ struct sdp_pair {
 struct sdp_fit_args {
     struct sdp_pair a, b;
 };
-/* Do the two parties understand each other when their packets are passed on unchanged? Judged by the
- * first audio stream: what each of them sends first must be agreed with the other under the same
- * number. *events, if not NULL: their telephone-events agree as well. */
+/* Do the two parties understand each other when their packets are passed on unchanged? Judged by
+ * the first audio stream: what each of them sends first must be agreed with the other under the
+ * same number. *events, if not NULL: their telephone-events agree as well. */
 bool sdp_fit(const struct sdp_fit_args *args, bool *events);
 
 /* A new offer changes nothing that the far end must know: the same media in the same places, the
- * codec in use still there under its number. Direction, address, port and packet time may differ. */
+ * codec in use still there under its number. Direction, address, port and packet time may differ.
+ */
 bool sdp_same_session(const struct sdp_pair *before, const struct sdp *now);
 
 #endif
