@@ -7,6 +7,7 @@
 #include "pbx/feature/dial.h"
 #include "pbx/feature/transfer.h"
 #include "pbx/hangup.h"
+#include "pbx/trunk.h"
 
 struct str call_state_name(enum call_state s)
 {
@@ -254,8 +255,21 @@ void call_count_leg(struct pbx *p, struct leg *leg, const struct config_extensio
         ++*n;
 }
 
+bool call_count_trunk_leg(struct pbx *p, struct leg *leg, const struct config_trunk *t)
+{
+    leg->trunk = t;
+    leg->counted = trunk_calls_take(p, t);
+    return leg->counted;
+}
+
 static void uncount_leg(struct pbx *p, struct leg *leg)
 {
+    if (leg->trunk && leg->counted)
+        trunk_calls_put(p, leg->trunk);
+    if (leg->trunk) {
+        leg->counted = false;
+        return;
+    }
     uint32_t *n = leg->counted ? counter(p, leg->extension) : NULL;
     leg->counted = false;
     if (n && *n)
@@ -311,7 +325,7 @@ static void hang_up_legs(struct pbx *p, struct call *call, const struct call_end
         if (leg == e->except)
             leg_close_media(p, leg);
         else
-            call_drop_leg(p, leg, buf_str(&reason));
+            call_drop_leg(p, leg, e->carried.n ? e->carried : buf_str(&reason));
     }
 }
 
@@ -338,7 +352,8 @@ void call_refuse(struct pbx *p, struct call *call, unsigned status,
     p->calls->refused++;
     trace_emit(&p->trace, TRACE_CALL_REFUSED, call->tag, TS(from), TS(to), TU(status),
                TS(sip_status_reason(status)));
-    struct call_ending e = {.by = CALL_BY_SYSTEM, .status = status, .except = caller};
+    struct call_ending e = {
+        .by = CALL_BY_SYSTEM, .status = status, .cause = call->cause, .except = caller};
     sip_reject(p->core, p->now, caller->session, &a);
     call_end(p, call, &e);
     call_leg_ended(p, caller);
@@ -376,6 +391,10 @@ static void rx_cancelled(struct pbx *p, struct leg *leg, const struct sip_out *o
         return;
     }
     struct call_ending e = {.by = CALL_BY_CALLER, .status = 487, .except = leg};
+    if (o->msg && sip_msg_has(o->msg, SIP_H_REASON)) { /* answered elsewhere, or why else */
+        e.cause = hangup_cause_in(o->msg);
+        e.carried = pbx_turn_dup(p, sip_msg_get(o->msg, SIP_H_REASON));
+    }
     call_end(p, call, &e);
     call_leg_ended(p, leg);
 }

@@ -68,6 +68,7 @@ struct leg {
     uint64_t sdp_id, sdp_version, sdp_hash; /* of the last description that it was sent */
     struct flow flow;
     uint16_t status;   /* last response of a callee */
+    uint8_t cause;     /* Q.850, as its side has given it; 0: it has not */
     handle_t reinvite; /* an INVITE or UPDATE of this party that waits for the other one */
     bool by_update;    /* it is an UPDATE or a PRACK */
     bool settled;      /* a reliable provisional has agreed on the media: the 2xx does not again */
@@ -120,6 +121,7 @@ struct call {
     bool late_offer;   /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
     bool early_media;  /* 183 with SDP went to the caller */
     bool rang;         /* 180 went to the caller */
+    uint8_t cause;    /* Q.850 of a refusal; 0: by the status */
     bool unrecorded;   /* part of another call: it writes no record */
     struct list legs;  /* struct leg.in_call, the caller first */
     handle_t caller;   /* who called; its leg may have left */
@@ -182,6 +184,7 @@ struct call_ending {
     enum call_end by;
     unsigned status, cause;
     struct str reason; /* a word for the record: "rtp_timeout"; none: nothing special */
+    struct str carried; /* a Reason value for the other legs as it came; none: by the cause */
     const struct leg *except;
 };
 void call_end(struct pbx *p, struct call *call, const struct call_ending *e);
@@ -192,6 +195,8 @@ void call_refuse(struct pbx *p, struct call *call, unsigned status,
 handle_t call_past_find(struct pbx *p, struct str id);
 /* The leg belongs to this extension from now on, and counts for it until it ends. */
 void call_count_leg(struct pbx *p, struct leg *leg, const struct config_extension *e);
+/* The same for a trunk; false: it has as many calls as it may have. */
+bool call_count_trunk_leg(struct pbx *p, struct leg *leg, const struct config_trunk *t);
 /* Has the extension as many calls as it may have? */
 bool extension_is_busy(struct pbx *p, const struct config_extension *e);
 /* The session of a leg is over: its media and its count go; the entry stays for the record. */

@@ -1,5 +1,6 @@
 /* The dial plan: who is meant by what was dialled. */
 #include "pbx/feature/code.h"
+#include "pbx/trunk.h"
 
 static struct str number_of(struct pbx *p, const struct sip_uri *uri)
 {
@@ -21,22 +22,6 @@ static struct plan to_extension(const struct config_extension *e, struct str num
         .kind = PLAN_EXTENSION, .extension = e, .number = number, .by_did = by_did};
 }
 
-/* What a route makes of the number: some digits off, some in front. */
-static struct str changed(struct pbx *p, const struct config_route *r, struct str number)
-{
-    struct str rest = str_from(number, r->strip);
-    if (!r->prepend.n)
-        return rest;
-    struct buf b;
-    char *mem = arena_take(&p->turn, r->prepend.n + rest.n);
-    if (!mem)
-        return rest;
-    buf_init(&b, mem, r->prepend.n + rest.n);
-    buf_str_put(&b, r->prepend);
-    buf_str_put(&b, rest);
-    return buf_str(&b);
-}
-
 static struct plan to_group(const struct config_group *g, struct str number, bool by_did)
 {
     return (struct plan){.kind = PLAN_GROUP, .group = g, .number = number, .by_did = by_did};
@@ -55,7 +40,7 @@ static struct plan by_route(struct pbx *p, const struct plan_from *from, struct 
     switch ((enum config_target_kind)r->to.kind) {
     case CONF_TARGET_TRUNK:
         return (struct plan){
-            .kind = PLAN_TRUNK, .trunk = &c->trunks[r->to.index], .number = changed(p, r, number)};
+            .kind = PLAN_TRUNK, .trunk = &c->trunks[r->to.index], .number = trunk_number(p, number, r->strip, r->prepend)};
     case CONF_TARGET_EXTENSION:
         return to_extension(&c->extensions[r->to.index], number, false);
     case CONF_TARGET_GROUP:
@@ -102,6 +87,8 @@ struct plan plan_find(struct pbx *p, const struct plan_from *from, const struct 
     struct plan plan;
     if (!number.p)
         return refuse(400, STR(""));
+    if (from->trunk)
+        number = trunk_number(p, number, from->trunk->in_strip, from->trunk->in_prepend);
     if (!number.n)
         return refuse(404, number);
     /* We are no open relay: phones reach other domains by routes only. */

@@ -428,6 +428,35 @@ bool trunk_next(struct pbx *p, uint32_t *at, struct trunk_view *ret)
     return false;
 }
 
+bool trunk_calls_take(struct pbx *p, const struct config_trunk *conf)
+{
+    struct trunk *t = by_name(p, conf->name);
+    if (!t || (conf->max_calls && t->calls >= conf->max_calls))
+        return false;
+    t->calls++;
+    return true;
+}
+
+void trunk_calls_put(struct pbx *p, const struct config_trunk *conf)
+{
+    struct trunk *t = by_name(p, conf->name);
+    if (t && t->calls)
+        t->calls--;
+}
+
+struct str trunk_number(struct pbx *p, struct str number, uint32_t strip, struct str prepend)
+{
+    struct str rest = str_from(number, strip < number.n ? strip : number.n);
+    struct buf b;
+    char *mem = prepend.n ? arena_take(&p->turn, prepend.n + rest.n) : NULL;
+    if (!mem)
+        return rest;
+    buf_init(&b, mem, prepend.n + rest.n);
+    buf_str_put(&b, prepend);
+    buf_str_put(&b, rest);
+    return buf_str(&b);
+}
+
 unsigned trunk_candidates(struct pbx *p, const struct config_trunk *t,
                           const struct config_trunk **ret, unsigned cap)
 {

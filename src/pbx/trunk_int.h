@@ -36,6 +36,7 @@ struct trunk {
     struct pbx_timer ping;
     bool pinged, silent; /* OPTIONS was answered or not at least once; not the last time */
     usec_t shunned_until;
+    uint32_t calls; /* live now */
     char reason[64];
 };
 

@@ -70,7 +70,7 @@ enum sip_out_kind {
                           for 408 and 503 made here); final when status >= 200 */
     SIP_OUT_INVITE,    /* a new call: session, msg. Answer with sip_progress/answer/reject() */
     SIP_OUT_REINVITE,  /* an INVITE inside session: answer it in the same ways */
-    SIP_OUT_CANCELLED, /* the caller gave up; 487 was sent and the session is gone */
+    SIP_OUT_CANCELLED, /* the caller gave up (msg: the CANCEL); 487 was sent, the session is gone */
     SIP_OUT_ACKED,     /* the ACK of our 2xx came; its body may hold the answer of a late offer */
     SIP_OUT_PROGRESS,  /* a 101-199 to our INVITE; dialog tells forked ones apart. A `reliable` one
                           must be acknowledged with sip_prack() */

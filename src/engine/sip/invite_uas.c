@@ -143,7 +143,7 @@ int sip_reject(struct sip_core *c, usec_t now, handle_t session, const struct si
 
 /* ---- what the caller does next --------------------------------------------------------------- */
 
-void uas_cancelled(struct sip_core *c, struct sip_txn *invite)
+void uas_cancelled(struct sip_core *c, struct sip_txn *invite, const struct sip_msg *m)
 {
     handle_t h = invite->session;
     struct sip_session *s = session_find(c, h);
@@ -154,7 +154,11 @@ void uas_cancelled(struct sip_core *c, struct sip_txn *invite)
         return;
     s->invite = 0;
     if (s->state == SES_INCOMING) {
-        session_end(c, h, SIP_OUT_CANCELLED, 487);
+        struct sip_out *over = session_emit(c, h, SIP_OUT_CANCELLED);
+        over->status = 487;
+        over->ended = true;
+        over->msg = m;
+        session_free(c, h);
         return;
     }
     struct sip_out *o =

@@ -79,7 +79,7 @@ static void rx_cancel(struct sip_core *c, const struct sip_msg *m, const struct 
         return;
     respond_simple(c, t, same ? 200 : 481);
     if (same && invite->state == TXN_PROCEEDING)
-        uas_cancelled(c, invite);
+        uas_cancelled(c, invite, m);
 }
 
 /* ---- what RFC 3261 8.2 lets a server refuse before it looks at the meaning ------------------- */

@@ -221,7 +221,7 @@ void uas_invite(struct sip_core *c, struct sip_txn *txn, const struct sip_msg *m
 void uas_in_dialog(struct sip_core *c, struct sip_dialog *d, struct sip_txn *txn,
                    const struct sip_msg *m);
 void uas_ack(struct sip_core *c, const struct sip_msg *m);
-void uas_cancelled(struct sip_core *c, struct sip_txn *invite);
+void uas_cancelled(struct sip_core *c, struct sip_txn *invite, const struct sip_msg *m);
 void uas_timer(struct sip_core *c, struct sip_session *s, handle_t h, bool life);
 /* invite_uac.c */
 void uac_rx_response(struct sip_core *c, struct sip_txn *txn, const struct sip_msg *m);

@@ -6,6 +6,7 @@
 #include "pbx/feature/pickup.h"
 #include "pbx/gate.h"
 #include "pbx/hangup.h"
+#include "pbx/trunk.h"
 #include "wire/sip/multipart.h"
 
 /* ---- refusing -------------------------------------------------------------------------------- */
@@ -36,6 +37,15 @@ static void refuse_media(struct pbx *p, struct call *call)
     call_refuse(p, call, 488, &content);
 }
 
+/* The cause that the callee's side has given with this status, else what the table says. */
+static unsigned refused_cause(struct pbx *p, struct call *call, unsigned status)
+{
+    for (struct leg *leg = NULL; (leg = call_next(call, leg));)
+        if (leg->cause && leg->status == status)
+            return leg->cause;
+    return hangup_cause_of(status);
+}
+
 void dial_refuse(struct pbx *p, struct call *call, unsigned status)
 {
     struct leg *caller = call_caller(p, call);
@@ -47,25 +57,44 @@ void dial_refuse(struct pbx *p, struct call *call, unsigned status)
         refuse_media(p, call);
         return;
     }
+    unsigned cause = refused_cause(p, call, status);
     buf_init(&b, mem, sizeof(mem));
-    hangup_reason(&b, hangup_cause_of(status)); /* RFC 6432: gateways read it */
+    hangup_reason(&b, cause); /* RFC 6432: gateways read it */
     reason.value = buf_str(&b);
+    call->cause = (uint8_t)cause;
     call_refuse(p, call, status, caller && caller->trunk ? &content : NULL);
 }
 
 /* ---- who calls ------------------------------------------------------------------------------- */
 
+/* What a trusted trunk asserts goes before From: P-Asserted-Identity (RFC 3325 section 5), or the
+ * older Remote-Party-ID. */
+static void caller_identity(const struct leg *leg, const struct sip_msg *m,
+                            struct sip_nameaddr *ret)
+{
+    static const enum sip_hdr_id headers[] = {SIP_H_P_ASSERTED_IDENTITY, SIP_H_REMOTE_PARTY_ID};
+    struct str value;
+    *ret = m->from;
+    if (!leg->trunk || !leg->trunk->trust_identity)
+        return;
+    for (unsigned i = 0; i < ARRAY_LEN(headers); i++) {
+        struct sip_values it = sip_values(m, headers[i]);
+        while (sip_values_next(&it, &value))
+            if (sip_nameaddr_parse(ret, value) == 0 && ret->uri.user.n)
+                return;
+    }
+    *ret = m->from;
+}
+
 static struct str caller_number(struct pbx *p, const struct leg *leg, const struct sip_msg *m)
 {
     if (leg->extension)
         return leg->extension->number;
-    /* A trunk's asserted identity goes before From (RFC 3325 section 5). */
-    struct sip_nameaddr id = m->from;
-    struct str pai = sip_msg_get(m, SIP_H_P_ASSERTED_IDENTITY), first;
-    if (leg->trunk && leg->trunk->trust_identity && pai.p && sip_list_next(&pai, &first) &&
-        sip_nameaddr_parse(&id, first))
-        id = m->from;
+    struct sip_nameaddr id;
+    caller_identity(leg, m, &id);
     struct str user = sip_unescape(&p->turn, id.uri.user);
+    if (leg->trunk && user.n && !str_ieq(user, STR("anonymous")))
+        user = trunk_number(p, user, leg->trunk->in_caller_strip, leg->trunk->in_caller_prepend);
     return user.n ? user : STR("anonymous");
 }
 
@@ -76,7 +105,10 @@ static struct str caller_name(struct pbx *p, const struct leg *leg, const struct
         return leg->extension->name;
     if (leg->extension)
         return number;
-    struct str shown = m->from.display.p ? sip_unquote(&p->turn, m->from.display) : STR_NONE;
+    struct sip_nameaddr id;
+    caller_identity(leg, m, &id);
+    struct str display = id.display.n ? id.display : m->from.display;
+    struct str shown = display.p ? sip_unquote(&p->turn, display) : STR_NONE;
     return shown.n ? shown : number;
 }
 
@@ -191,10 +223,20 @@ static unsigned unacceptable(const struct sip_msg *m)
     return 406;
 }
 
+/* RFC 3323 section 4.2: any of these words hides who calls. */
 static bool privacy_wanted(const struct sip_msg *m)
 {
-    struct str value = sip_msg_get(m, SIP_H_PRIVACY);
-    return str_ifind(value, STR("id")) >= 0 && !str_ieq(value, STR("none"));
+    static const struct str words[] = {STR_INIT("id"), STR_INIT("user"), STR_INIT("full")};
+    struct str rest = sip_msg_get(m, SIP_H_PRIVACY);
+    while (rest.n) {
+        ptrdiff_t semi = str_chr(rest, ';');
+        struct str word = str_trim(semi < 0 ? rest : str_sub(rest, 0, (size_t)semi));
+        rest = semi < 0 ? STR_NONE : str_from(rest, (size_t)semi + 1);
+        for (unsigned i = 0; i < ARRAY_LEN(words); i++)
+            if (str_ieq(word, words[i]))
+                return true;
+    }
+    return false;
 }
 
 /* A new call of somebody we know. */
@@ -205,7 +247,7 @@ static void begin(struct pbx *p, const struct sip_out *o, struct call *call,
     struct leg *caller = call_caller(p, call);
     const struct sdp *offer = NULL;
     bool busy = who->extension && extension_is_busy(p, who->extension);
-    caller->trunk = who->trunk;
+    bool full = who->trunk && !call_count_trunk_leg(p, caller, who->trunk);
     caller->anonymous = privacy_wanted(m);
     if (who->extension)
         call_count_leg(p, caller, who->extension);
@@ -220,7 +262,7 @@ static void begin(struct pbx *p, const struct sip_out *o, struct call *call,
     call->late_offer = offer == NULL;
     if (offer)
         leg_keep(p, caller, &caller->said, sip_body_find(m, STR("application/sdp")));
-    if (busy)
+    if (busy || full)
         dial_refuse(p, call, 503);
     else if (sip_msg_has(m, SIP_H_REPLACES))
         pickup_replaces(p, call, m);

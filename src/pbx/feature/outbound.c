@@ -1,5 +1,6 @@
 /* The INVITE to one target: who calls it, what it is offered, what is carried on. */
 #include "pbx/feature/dial.h"
+#include "pbx/trunk.h"
 
 /* ---- who calls ------------------------------------------------------------------------------- */
 
@@ -36,16 +37,20 @@ static struct str bracketed(struct pbx *p, struct str uri)
     return buf_str(&b);
 }
 
-static struct str shown_number(const struct leg *owner, const struct config_trunk *to)
+static struct str shown_number(struct pbx *p, const struct leg *owner,
+                               const struct config_trunk *to)
 {
     const struct config_extension *e = owner->extension;
+    struct str own = owner->party;
     if (!to)
-        return owner->party;
+        return own;
     if (to->caller_id.n)
         return to->caller_id;
     if (e && e->caller_id.n)
-        return e->caller_id;
-    return e && e->did.n ? e->did.v[0] : owner->party;
+        own = e->caller_id;
+    else if (e && e->did.n)
+        own = e->did.v[0];
+    return trunk_number(p, own, to->caller_strip, to->caller_prepend);
 }
 
 static struct str trunk_host(const struct config_trunk *t)
@@ -76,18 +81,49 @@ static unsigned add_field(struct sip_field *field, unsigned n, enum sip_hdr_id i
     return n + 1;
 }
 
+/* Remote-Party-ID, as gateways of the time before RFC 3325 read it. */
+static struct str remote_party(struct pbx *p, struct str asserted, bool anonymous)
+{
+    struct buf b;
+    char *mem = arena_take(&p->turn, asserted.n + 64);
+    if (!mem)
+        return STR_NONE;
+    buf_init(&b, mem, asserted.n + 64);
+    buf_str_put(&b, asserted);
+    buf_lit(&b, ";party=calling;screen=yes;privacy=");
+    buf_z(&b, anonymous ? "full" : "off");
+    return buf_str(&b);
+}
+
+/* Who calls, for those who may know: phones unless the caller hides, trusted gateways with the word
+ * not to tell (RFC 3325 sections 5, 7; RFC 3323). Returns the number of fields. */
+static unsigned add_identity(struct pbx *p, const struct leg *owner, const struct config_trunk *to,
+                             struct str asserted, struct sip_field *field)
+{
+    enum config_identity form = to ? (enum config_identity)to->identity : CONF_IDENTITY_PAI;
+    unsigned n = 0;
+    bool may = to ? to->trust_identity : !owner->anonymous;
+    if (!may || form == CONF_IDENTITY_NONE)
+        return 0;
+    if (form == CONF_IDENTITY_RPID)
+        return add_field(field, n, SIP_H_REMOTE_PARTY_ID,
+                         remote_party(p, asserted, owner->anonymous));
+    n = add_field(field, n,
+                  form == CONF_IDENTITY_PPI ? SIP_H_P_PREFERRED_IDENTITY : SIP_H_P_ASSERTED_IDENTITY,
+                  asserted);
+    if (owner->anonymous)
+        n = add_field(field, n, SIP_H_PRIVACY, STR("id"));
+    return n;
+}
+
 static unsigned invite_fields(struct pbx *p, struct dial *d, const struct leg *to,
                               struct str asserted, struct sip_field field[SIP_FIELDS_MAX])
 {
     const struct leg *owner = leg_find(p, d->owner);
     const struct sip_msg *m = invite_of(p, d);
     unsigned n = 0;
-    if (asserted.n && !owner->anonymous && (!to->trunk || to->trunk->trust_identity))
-        n = add_field(field, n, SIP_H_P_ASSERTED_IDENTITY, asserted);
-    if (owner->anonymous && to->trunk && to->trunk->trust_identity) {
-        n = add_field(field, n, SIP_H_P_ASSERTED_IDENTITY, asserted);
-        n = add_field(field, n, SIP_H_PRIVACY, STR("id"));
-    }
+    if (asserted.n)
+        n = add_identity(p, owner, to->trunk, asserted, field);
     if (!to->trunk || to->trunk->session_id) /* monitors tie the legs together by it */
         field[n++] = (struct sip_field){.name = STR("X-CID"), .value = owner->call_id};
     if (d->referred_by.n) /* RFC 3892 section 2.1 */
@@ -120,7 +156,7 @@ static int send_invite(struct pbx *p, struct dial *d, struct leg *leg, struct st
     const struct call *call = call_find(p, d->call);
     const struct leg *owner = leg_find(p, d->owner);
     const struct sip_msg *m = invite_of(p, d);
-    struct str number = shown_number(owner, leg->trunk);
+    struct str number = shown_number(p, owner, leg->trunk);
     struct str host = leg->trunk ? trunk_host(leg->trunk) : p->domain;
     struct str asserted = identity(p, owner->name, number, host);
     struct str body = leg->asked;
@@ -213,10 +249,11 @@ bool dial_leg(struct pbx *p, struct dial *d, const struct leg *like, struct str 
     leg->dial = d->self;
     leg->flow = like->flow;
     leg->trunk = like->trunk;
+    bool full = like->trunk && !call_count_trunk_leg(p, leg, like->trunk);
     if (like->extension)
         call_count_leg(p, leg, like->extension);
     name_party(p, leg, like->party);
-    unsigned status = make_offer(p, d, leg);
+    unsigned status = full ? 503 : make_offer(p, d, leg);
     if (!status && send_invite(p, d, leg, ruri, route))
         status = 500;
     if (!status)

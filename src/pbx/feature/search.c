@@ -361,6 +361,8 @@ void dial_failed(struct pbx *p, struct leg *leg, const struct sip_out *o)
         return;
     if (o->status >= 300)
         leg->status = o->status;
+    if (o->msg)
+        leg->cause = (uint8_t)hangup_cause_in(o->msg);
     if (!d || leg->dropped || call->state == CALL_ENDING) {
         call_leg_ended(p, leg);
         return;

@@ -135,7 +135,8 @@ static void start_trunk(struct pbx *p, struct dial *d, const struct target *t)
     struct leg like = {.trunk = t->trunk};
     if (t->kind == TARGET_TRUNK)
         like.party = t->number;
-    struct str uri = t->kind == TARGET_CONTACT ? t->number : trunk_uri(p, t->trunk, t->number);
+    struct str number = trunk_number(p, t->number, t->trunk->strip, t->trunk->prepend);
+    struct str uri = t->kind == TARGET_CONTACT ? t->number : trunk_uri(p, t->trunk, number);
     struct call *call = call_find(p, d->call);
     unsigned legs = call->n_legs;
     if (!uri.n || !reach(p, t, &like.flow)) {
