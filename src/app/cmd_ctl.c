@@ -22,7 +22,7 @@
 
 /* word, method, the parameters it takes by position ("!" must be given), help */
 static const struct {
-    const char *word, *method, *param[2], *text;
+    const char *word, *method, *param[3], *text;
 } words[] = {
     {"status", "status", {NULL}, "what it is and how it is"},
     {"calls", "calls", {NULL}, "calls in progress"},
@@ -34,6 +34,8 @@ static const struct {
     {"trace", "trace", {"!call"}, "what happened in CALL (its number or a Call-ID)"},
     {"hangup", "hangup", {"!call"}, "ends CALL"},
     {"cdr", "cdr", {"#limit"}, "the last call records [how many]"},
+    {"settings", "settings", {"extension"}, "do-not-disturb and forwarding [of EXTENSION]"},
+    {"set", "set", {"!extension", "!name", "!value"}, "EXTENSION NAME VALUE|off|reset: changes one"},
     {"ban", "ban", {"!address", "#seconds"}, "ignores ADDRESS [for so many seconds]"},
     {"unban", "unban", {"!address"}, "hears ADDRESS again"},
     {"bans", "bans", {NULL}, "addresses ignored"},
@@ -58,7 +60,7 @@ static void help(void)
 static int put_params(json_t *params, size_t word, int argc, char **argv)
 {
     int used = 0;
-    for (size_t i = 0; i < 2 && words[word].param[i]; i++) {
+    for (size_t i = 0; i < 3 && words[word].param[i]; i++) {
         const char *name = words[word].param[i];
         bool must = name[0] == '!', number = name[0] == '#';
         name += must || number;

@@ -89,7 +89,13 @@ static const char *const cdr_column[] = {
     "id",         "scenario",    "caller",   "caller_name", "dialled",  "callee",
     "did",        "answered_by", "trunk_in", "trunk_out",   "start_ms", "ring_ms",
     "answer_ms",  "end_ms",      "talk_ms",  "disposition", "ended_by", "sip_cause",
-    "q850_cause", "reason",      "codec",    "legs"};
+    "q850_cause", "reason",      "codec",    "legs",        "parent",   "detail"};
+
+/* Columns that are JSON themselves. */
+static bool is_json(const char *column)
+{
+    return strcmp(column, "legs") == 0 || strcmp(column, "detail") == 0;
+}
 
 static int cdr_row(void *ctx, const struct row_value *v, unsigned n)
 {
@@ -98,12 +104,12 @@ static int cdr_row(void *ctx, const struct row_value *v, unsigned n)
         json_t *value = v[i].type == ROW_NULL  ? json_null()
                         : v[i].type == ROW_INT ? json_integer(v[i].i)
                                                : json_stringn(v[i].s.p, v[i].s.n);
-        if (i + 1 == ARRAY_LEN(cdr_column) && v[i].type == ROW_TEXT) { /* legs: JSON itself */
-            json_t *legs = json_loadb(v[i].s.p, v[i].s.n, 0, NULL);
-            if (legs) {
-                json_decref(value);
-                value = legs;
-            }
+        json_t *inner = v[i].type == ROW_TEXT && is_json(cdr_column[i])
+                            ? json_loadb(v[i].s.p, v[i].s.n, 0, NULL)
+                            : NULL;
+        if (inner) {
+            json_decref(value);
+            value = inner;
         }
         json_object_set_new(row, cdr_column[i], value ? value : json_string("?"));
     }

@@ -9,6 +9,8 @@
  *   rtt                            measured round trips by destination
  *   trace {call}                   the history of a call: its number or one of its Call-IDs
  *   hangup {call}                  ends a call
+ *   settings {extension}           do-not-disturb and forwarding, of one extension or of all
+ *   set {extension, name, value}   changes one; value "off", or "reset": as configured
  *   ban {address, seconds}  unban {address}  bans
  *
  * `reload` and `cdr` need files and the database and are the program's own. */
@@ -40,6 +42,8 @@ json_t *api_ban(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_unban(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_bans(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_status(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_settings(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_set(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_stats(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_timers(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_rtt(struct pbx *p, const json_t *params, enum api_error *error);

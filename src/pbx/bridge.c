@@ -345,6 +345,11 @@ void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o)
     bool answered = call->state == CALL_ANSWERING && !leg->outgoing;
     if (answered)
         call_enter(p, call, CALL_UP);
+    if (answered && call->over_when_acked) {
+        struct call_ending e = {.by = CALL_BY_SYSTEM, .status = 200, .cause = 16};
+        call_end(p, call, &e);
+        return;
+    }
     if (answered && leg->settled && other) { /* with whom it talks now may be another one */
         join_legs(p, leg, other);
         return;

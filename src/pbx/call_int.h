@@ -122,6 +122,7 @@ struct call {
     bool early_media;  /* 183 with SDP went to the caller */
     bool rang;         /* 180 went to the caller */
     uint8_t cause;    /* Q.850 of a refusal; 0: by the status */
+    bool over_when_acked; /* a feature code has been done */
     bool unrecorded;   /* part of another call: it writes no record */
     struct list legs;  /* struct leg.in_call, the caller first */
     handle_t caller;   /* who called; its leg may have left */
@@ -250,6 +251,8 @@ MUST_CHECK int leg_caps(struct pbx *p, const struct leg *leg, struct str *ret);
  * through the relay. -ENOENT: no codec in common; -EAGAIN: no ports. */
 MUST_CHECK int leg_answer_cross(struct pbx *p, struct leg *leg, const struct sdp *offer,
                                 const struct sdp *other, struct str *ret);
+/* An offer of our own to one who has made none. */
+MUST_CHECK int leg_offer_own(struct pbx *p, struct leg *leg, struct str *ret);
 /* Our answer to the party's offer when nobody else need know (hold, resume): what it was told
  * before, with the direction that fits. Negative errno: such an answer cannot be made. */
 MUST_CHECK int leg_answer_own(struct pbx *p, struct leg *leg, const struct sdp *offer,
@@ -316,7 +319,7 @@ enum plan_kind { PLAN_NONE, PLAN_EXTENSION, PLAN_GROUP, PLAN_TRUNK, PLAN_REJECT,
 enum plan_feature {
     FEATURE_PICKUP_GROUP,
     FEATURE_PICKUP_DIRECTED, /* plan.number: whose call */
-    FEATURE_SETTING          /* plan.code: do-not-disturb, forwarding */
+    FEATURE_SETTING          /* do-not-disturb, forwarding */
 };
 struct plan {
     enum plan_kind kind;
@@ -327,7 +330,8 @@ struct plan {
     struct str number; /* dialled, unescaped, in p->turn */
     bool by_did;
     enum plan_feature feature;
-    unsigned code; /* see feature/setting.h */
+    uint8_t setting; /* enum setting, of FEATURE_SETTING; number: where to */
+    bool on;
 };
 /* Who dials: both NULL is the exchange itself. Pointers into `config`. */
 struct plan_from {

@@ -155,6 +155,15 @@ static void enter_features(struct config_binder *b)
         {&f->bot, "bot"},
         {&f->conference, "conference"},
         {&f->dnd, "dnd"},
+        {&f->dnd_off, "dnd_off"},
+        {&f->forward_always, "forward_always"},
+        {&f->forward_always_off, "forward_always_off"},
+        {&f->forward_busy, "forward_busy"},
+        {&f->forward_busy_off, "forward_busy_off"},
+        {&f->forward_no_answer, "forward_no_answer"},
+        {&f->forward_no_answer_off, "forward_no_answer_off"},
+        {&f->forward_unregistered, "forward_unregistered"},
+        {&f->forward_unregistered_off, "forward_unregistered_off"},
         {&f->echo, "echo"},
     };
     for (unsigned i = 0; i < ARRAY_LEN(codes); i++)

@@ -415,7 +415,8 @@ unsigned leg_codecs(struct pbx *p, const struct leg *a, const struct leg *b,
     return n;
 }
 
-int leg_caps(struct pbx *p, const struct leg *leg, struct str *ret)
+/* Our own description: one audio stream on `port`. */
+static int own_caps(struct pbx *p, const struct leg *leg, uint16_t port, struct str *ret)
 {
     struct str names[CONF_CODEC_COUNT];
     struct sdp_caps caps = {.local = {.session_id = leg->sdp_id,
@@ -424,16 +425,31 @@ int leg_caps(struct pbx *p, const struct leg *leg, struct str *ret)
                             .codec = names,
                             .n_codecs = leg_codecs(p, leg, NULL, names),
                             .dir = SDP_SENDRECV};
-    caps.rtp = caps.local.addr; /* port 0: this is what would work, not an offer */
     struct buf b;
     char *mem = arena_take(&p->turn, 2048);
     if (!mem)
         return -ENOMEM;
+    caps.rtp = caps.local.addr;
+    caps.rtp.port = port;
     buf_init(&b, mem, 2048);
     int err = sdp_caps_build(&b, &caps);
     if (!err)
         *ret = buf_str(&b);
     return err;
+}
+
+int leg_caps(struct pbx *p, const struct leg *leg, struct str *ret)
+{
+    return own_caps(p, leg, 0, ret); /* this is what would work, not an offer */
+}
+
+int leg_offer_own(struct pbx *p, struct leg *leg, struct str *ret)
+{
+    struct addr own = media_addr(p, leg);
+    leg->n_streams = leg->n_streams ? leg->n_streams : 1;
+    if (!open_stream(p, leg, 0, &own))
+        return -EAGAIN;
+    return own_caps(p, leg, leg->stream[0].port, ret);
 }
 
 struct str leg_codec_name(struct pbx *p, const struct sdp *sdp)

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "pbx/call.h"
+#include "pbx/feature/setting.h"
 #include "pbx/feature/transfer.h"
 #include "pbx/gate.h"
 #include "pbx/options.h"
@@ -252,6 +253,7 @@ static int init_parts(struct pbx *p)
     err = err ? err : trunk_init(p);
     if (!err)
         pbx_reconfigure(p);
+    err = err ? err : setting_init(p);
     return err ? err : call_init(p);
 }
 
@@ -287,6 +289,7 @@ void pbx_free(struct pbx *p)
         if (o.kind == PBX_OUT_SEND)
             blob_unref(o.blob);
     call_done(p);
+    setting_done(p);
     trunk_done(p);
     registrar_done(p);
     gate_done(p);
@@ -421,6 +424,8 @@ void pbx_restore(struct pbx *p, usec_t now, unsigned i, const struct row_value *
     enter(p, now);
     if (i == STORE_RESTORE_BINDINGS)
         registrar_restore(p, v, n);
+    else if (i == STORE_RESTORE_SETTINGS)
+        setting_restore(p, v, n);
     pump(p);
 }
 
@@ -465,6 +470,7 @@ int pbx_reload(struct pbx *p, usec_t now, struct config *config, struct str *why
     pbx_reconfigure(p);
     p->trace.level = (enum trace_level)config->log.level;
     registrar_reload(p);
+    setting_reload(p);
     call_reload(p);
     config_unref(before);
     pump(p);

@@ -11,6 +11,7 @@ struct gate;      /* gate.h: who may */
 struct registrar; /* registrar.h: where phones are */
 struct trunks;    /* trunk.h: gateways */
 struct calls;     /* call.h */
+struct settings;  /* feature/setting.h */
 
 struct pbx {
     struct config *config;
@@ -33,6 +34,7 @@ struct pbx {
     struct registrar *registrar;
     struct trunks *trunks;
     struct calls *calls;
+    struct settings *settings;
     struct str domain; /* sip.domain, or the first listen address */
     char domain_mem[256];
 };

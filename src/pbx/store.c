@@ -20,6 +20,9 @@ const char *const pbx_store_schema[] = {
     " ended_by TEXT NOT NULL, sip_cause INTEGER NOT NULL, q850_cause INTEGER NOT NULL,"
     " reason TEXT, codec TEXT, legs TEXT NOT NULL) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS cdr_start ON cdr (start_ms)",
+    "CREATE TABLE IF NOT EXISTS setting ("
+    " extension TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,"
+    " PRIMARY KEY (extension, name)) WITHOUT ROWID",
     /* Of calls that were transferred, picked up, forwarded, hunted: the tree above (parent) and
      * JSON with segments, attempts and events. */
     "CREATE TABLE IF NOT EXISTS cdr_detail ("
@@ -44,11 +47,15 @@ const char *const pbx_store_statement[STORE_STATEMENTS] = {
     [STORE_CDR_PUT] =
         "INSERT INTO cdr (" CDR_COLUMNS ") VALUES"
         " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)",
+    [STORE_SETTING_PUT] = "INSERT INTO setting (extension, name, value) VALUES (?1,?2,?3)"
+                          " ON CONFLICT (extension, name) DO UPDATE SET value=excluded.value",
+    [STORE_SETTING_DEL] = "DELETE FROM setting WHERE extension=?1 AND name=?2",
     [STORE_CDR_DETAIL_PUT] = "INSERT INTO cdr_detail (id, parent, detail) VALUES (?1,?2,?3)",
 };
 
 const char *const pbx_store_restore[STORE_RESTORES] = {
     [STORE_RESTORE_BINDINGS] = "SELECT " BINDING_COLUMNS " FROM binding",
+    [STORE_RESTORE_SETTINGS] = "SELECT extension, name, value FROM setting",
 };
 
 const char *const pbx_store_cdr_list =

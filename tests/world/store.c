@@ -13,9 +13,10 @@ static struct row_op *keep(struct world *w, struct list *list, const struct row_
     return &row->op;
 }
 
-static struct world_row *binding_find(struct world *w, struct str aor, struct str contact)
+/* Rows whose first two columns are their key. */
+static struct world_row *row_find(struct list *list, struct str aor, struct str contact)
 {
-    list_each(node, &w->bindings)
+    list_each(node, list)
     {
         struct world_row *row = container_of(node, struct world_row, node);
         if (str_eq(row->op.v[0].s, aor) && str_eq(row->op.v[1].s, contact))
@@ -46,7 +47,9 @@ void world_store_rx(struct world *w, const struct row_op *op)
     static const uint16_t columns[STORE_STATEMENTS] = {[STORE_BINDING_PUT] = 11,
                                                        [STORE_BINDING_DEL] = 2,
                                                        [STORE_CDR_PUT] = 22,
-                                                       [STORE_CDR_DETAIL_PUT] = 3};
+                                                       [STORE_CDR_DETAIL_PUT] = 3,
+        [STORE_SETTING_PUT] = 3,
+        [STORE_SETTING_DEL] = 2};
     if (op->statement >= STORE_STATEMENTS || op->n != columns[op->statement]) {
         world_fail(w, "store: statement %u with %u values", op->statement, op->n);
         return;
@@ -62,7 +65,15 @@ void world_store_rx(struct world *w, const struct row_op *op)
         add_detail(w, op);
         return;
     }
-    struct world_row *old = binding_find(w, op->v[0].s, op->v[1].s);
+    if (op->statement == STORE_SETTING_PUT || op->statement == STORE_SETTING_DEL) {
+        struct world_row *before = row_find(&w->settings, op->v[0].s, op->v[1].s);
+        if (before)
+            list_remove(&before->node);
+        if (op->statement == STORE_SETTING_PUT)
+            keep(w, &w->settings, op);
+        return;
+    }
+    struct world_row *old = row_find(&w->bindings, op->v[0].s, op->v[1].s);
     if (old) {
         list_remove(&old->node);
         w->n_bindings--;
@@ -79,5 +90,10 @@ void world_store_restore(struct world *w)
     {
         struct world_row *row = container_of(node, struct world_row, node);
         pbx_restore(w->pbx, w->now, STORE_RESTORE_BINDINGS, row->op.v, row->op.n);
+    }
+    list_each(node, &w->settings)
+    {
+        struct world_row *row = container_of(node, struct world_row, node);
+        pbx_restore(w->pbx, w->now, STORE_RESTORE_SETTINGS, row->op.v, row->op.n);
     }
 }

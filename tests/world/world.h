@@ -107,7 +107,7 @@ struct world {
     bool no_ports;
     uint32_t port_next;
     uint8_t port_known[65536 / 2 / 8];
-    struct list bindings, cdrs;
+    struct list bindings, cdrs, settings;
     uint32_t n_bindings, n_cdrs;
     struct world_name names[WORLD_NAMES];
     unsigned n_names;

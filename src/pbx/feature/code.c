@@ -2,11 +2,14 @@
 
 #include "pbx/feature/dial.h"
 #include "pbx/feature/pickup.h"
+#include "pbx/feature/setting.h"
 
 static struct plan feature(enum plan_feature f, struct str number)
 {
     return (struct plan){.kind = PLAN_FEATURE, .feature = f, .number = number};
 }
+
+/* ---- pickup ---------------------------------------------------------------------------------- */
 
 /* "**1427", "*81427": a code and a number behind it. */
 static bool directed(const struct config *c, struct str number, struct plan *ret)
@@ -25,26 +28,106 @@ static bool directed(const struct config *c, struct str number, struct plan *ret
     return false;
 }
 
+/* ---- settings -------------------------------------------------------------------------------- */
+
+static bool setting_code(const struct config *c, struct str number, struct plan *ret)
+{
+    const struct config_features *f = &c->features;
+    const struct {
+        struct str on, off;
+        enum setting setting;
+    } rows[] = {
+        {f->dnd, f->dnd_off, SETTING_DND},
+        {f->forward_always, f->forward_always_off, SETTING_FORWARD_ALWAYS},
+        {f->forward_busy, f->forward_busy_off, SETTING_FORWARD_BUSY},
+        {f->forward_no_answer, f->forward_no_answer_off, SETTING_FORWARD_NO_ANSWER},
+        {f->forward_unregistered, f->forward_unregistered_off, SETTING_FORWARD_UNREGISTERED},
+    };
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        bool takes_number = rows[i].setting != SETTING_DND;
+        *ret = feature(FEATURE_SETTING, STR(""));
+        ret->setting = rows[i].setting;
+        if (rows[i].off.n && str_eq(number, rows[i].off))
+            return true;
+        ret->on = true;
+        ret->number = str_from(number, rows[i].on.n < number.n ? rows[i].on.n : number.n);
+        if (rows[i].on.n && str_starts(number, rows[i].on) && (takes_number || !ret->number.n))
+            return true;
+    }
+    return false;
+}
+
 bool code_find(const struct config *c, struct str number, struct plan *ret)
 {
     if (c->features.pickup.n && str_eq(number, c->features.pickup)) {
         *ret = feature(FEATURE_PICKUP_GROUP, STR_NONE);
         return true;
     }
-    return directed(c, number, ret);
+    return directed(c, number, ret) || setting_code(c, number, ret);
 }
 
-void code_dialled(struct pbx *p, struct call *call, const struct plan *plan,
-                  const struct sip_msg *m)
+/* May the extension forward to this number? 0 or a status. */
+static unsigned target_refused(struct pbx *p, const struct config_extension *e, struct str number)
 {
-    (void)m;
+    struct plan_from from = {.config = p->config, .extension = e};
+    if (!number.n)
+        return 484; /* RFC 3261 21.4.22 */
+    struct plan plan = plan_number(p, &from, number);
+    if (plan.kind == PLAN_NONE || plan.kind == PLAN_REJECT)
+        return plan.status;
+    return plan.kind == PLAN_EXTENSION && str_eq(plan.extension->number, e->number) ? 403 : 0;
+}
+
+/* 200, and BYE as soon as it is acknowledged: the phone's owner sees that it was done. */
+static void confirm(struct pbx *p, struct call *call)
+{
+    struct leg *leg = call_caller(p, call);
+    const struct sdp *offer = leg_sdp_kept(p, leg->said);
+    struct sip_answer a = {.status = 200, .content = {.type = STR("application/sdp")}};
+    int err = offer ? leg_answer_cross(p, leg, offer, NULL, &a.content.body)
+                    : leg_offer_own(p, leg, &a.content.body);
+    if (err) {
+        dial_refuse(p, call, err == -EAGAIN ? 503 : 488);
+        return;
+    }
+    call->cdr.answered = p->now;
+    call->cdr.answer_ms = pbx_wall_ms(p);
+    call->over_when_acked = true;
+    call_enter(p, call, CALL_ANSWERING);
+    if (sip_accept(p->core, p->now, leg->session, &a))
+        dial_refuse(p, call, 500);
+}
+
+static void set(struct pbx *p, struct call *call, const struct plan *plan)
+{
+    /* Of the configuration that is valid now; the leg's may be older. */
+    struct leg *leg = call_caller(p, call);
+    const struct config_extension *e = config_find_extension(p->config, leg->extension->number);
+    enum setting s = (enum setting)plan->setting;
+    struct str value = !plan->on ? STR("") : s == SETTING_DND ? STR("on") : plan->number;
+    unsigned status = 0;
+    if (!e)
+        status = 403;
+    else if (plan->on && s != SETTING_DND)
+        status = target_refused(p, e, value);
+    if (!status && setting_put(p, e, s, value))
+        status = 503;
+    call->scenario = SCENARIO_FEATURE;
+    if (status)
+        dial_refuse(p, call, status);
+    else
+        confirm(p, call);
+}
+
+void code_dialled(struct pbx *p, struct call *call, const struct plan *plan)
+{
     switch (plan->feature) {
     case FEATURE_PICKUP_GROUP:
     case FEATURE_PICKUP_DIRECTED:
         pickup_dialled(p, call, plan->number);
         break;
     case FEATURE_SETTING:
-        dial_refuse(p, call, 404);
+        set(p, call, plan);
         break;
     }
 }

@@ -7,7 +7,6 @@
 /* Is it a code of the configuration? Codes are compared unescaped (%2A8 is *8). */
 bool code_find(const struct config *c, struct str number, struct plan *ret);
 /* Does what the code stands for and answers the call. */
-void code_dialled(struct pbx *p, struct call *call, const struct plan *plan,
-                  const struct sip_msg *m);
+void code_dialled(struct pbx *p, struct call *call, const struct plan *plan);
 
 #endif

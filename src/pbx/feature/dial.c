@@ -164,7 +164,7 @@ static void route(struct pbx *p, struct call *call, const struct sip_msg *m)
         return;
     }
     if (plan.kind == PLAN_FEATURE) {
-        code_dialled(p, call, &plan, m);
+        code_dialled(p, call, &plan);
         return;
     }
     note_callee(p, call, &plan);

@@ -13,8 +13,22 @@ enum setting {
     SETTING_DND,
     SETTINGS
 };
+/* "forward_always", ..., "dnd": names in the database and the API. */
+struct str setting_name(enum setting s);
+/* -ENOENT. */
+MUST_CHECK int setting_find(enum setting *ret, struct str name);
 
-/* A number, "on" for do-not-disturb, or empty: off. The text lives until the next input. */
+MUST_CHECK int setting_init(struct pbx *p);
+void setting_done(struct pbx *p);
+/* Extensions that a reload has removed lose what they had set. */
+void setting_reload(struct pbx *p);
+/* A row of STORE_RESTORE_SETTINGS: extension, name, value. */
+void setting_restore(struct pbx *p, const struct row_value *v, unsigned n);
+
+/* A number, "on" for do-not-disturb, or empty: off. The text lives until the setting changes. */
 struct str setting_get(struct pbx *p, const struct config_extension *e, enum setting s);
+/* Sets and stores it; empty: off; none: as the configuration says. -ENOMEM. */
+MUST_CHECK int setting_put(struct pbx *p, const struct config_extension *e, enum setting s,
+                           struct str value);
 
 #endif
