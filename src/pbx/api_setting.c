@@ -40,7 +40,8 @@ json_t *api_settings(struct pbx *p, const json_t *params, enum api_error *error)
 json_t *api_set(struct pbx *p, const json_t *params, enum api_error *error)
 {
     struct str value = text_of(params, "value");
-    const struct config_extension *e = config_find_extension(p->config, text_of(params, "extension"));
+    const struct config_extension *e =
+        config_find_extension(p->config, text_of(params, "extension"));
     enum setting s;
     *error = API_INVALID_PARAMS;
     if (!value.n || value.n > 63 || setting_find(&s, text_of(params, "name")))

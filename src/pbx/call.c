@@ -4,7 +4,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "pbx/feature/dial.h"
+#include "pbx/feature/queue.h"
 #include "pbx/feature/transfer.h"
 #include "pbx/hangup.h"
 #include "pbx/trunk.h"
@@ -36,6 +36,8 @@ int call_init(struct pbx *p)
         slot_init(&c->dials, sizeof(struct dial), n) ||
         slot_init(&c->transfers, sizeof(struct transfer), n))
         return -ENOMEM;
+    list_init(&c->waiting);
+    c->wake.fire = queue_woken;
     c->audit.fire = audit_due;
     pbx_timer_start(p, &c->audit, p->config->sip.timers.dialog_cleanup_ms * USEC_MS);
     port_init(p, &c->ports);
@@ -103,11 +105,13 @@ void call_done(struct pbx *p)
     if (!c)
         return;
     pbx_timer_stop(p, &c->audit);
+    pbx_timer_stop(p, &c->wake);
     uint32_t at = 0;
     handle_t h;
     struct call *call;
     while (c->calls.mem && (call = slot_next(&c->calls, &at, &h)))
         call_free(p, call);
+    pbx_timer_stop(p, &c->wake); /* the last legs have woken it */
     slot_done(&c->calls);
     slot_done(&c->legs);
     slot_done(&c->dials);
@@ -239,7 +243,7 @@ struct call *call_new(struct pbx *p, const struct sip_out *invite)
 
 /* ---- calls of one extension ------------------------------------------------------------------ */
 
-static uint32_t *counter(struct pbx *p, const struct config_extension *e)
+static struct extension_use *use_of(struct pbx *p, const struct config_extension *e)
 {
     const struct config_extension *now = config_find_extension(p->config, e->number);
     uint32_t i = now ? (uint32_t)(now - p->config->extensions) : UINT32_MAX;
@@ -248,11 +252,11 @@ static uint32_t *counter(struct pbx *p, const struct config_extension *e)
 
 void call_count_leg(struct pbx *p, struct leg *leg, const struct config_extension *e)
 {
-    uint32_t *n = counter(p, e);
+    struct extension_use *use = use_of(p, e);
     leg->extension = e;
-    leg->counted = n != NULL;
-    if (n)
-        ++*n;
+    leg->counted = use != NULL;
+    if (use)
+        use->legs++;
 }
 
 bool call_count_trunk_leg(struct pbx *p, struct leg *leg, const struct config_trunk *t)
@@ -270,17 +274,20 @@ static void uncount_leg(struct pbx *p, struct leg *leg)
         leg->counted = false;
         return;
     }
-    uint32_t *n = leg->counted ? counter(p, leg->extension) : NULL;
+    struct extension_use *use = leg->counted ? use_of(p, leg->extension) : NULL;
     leg->counted = false;
-    if (n && *n)
-        --*n;
+    if (!use || !use->legs)
+        return;
+    use->legs--;
+    use->idle_since = p->now;
+    queue_wake(p);
 }
 
 void call_reload(struct pbx *p)
 {
     struct calls *c = p->calls;
     uint32_t n = p->config->n_extensions, at = 0;
-    uint32_t *counts = mem_zero((n + 1) * sizeof(*counts));
+    struct extension_use *counts = mem_zero((n + 1) * sizeof(*counts));
     handle_t h;
     struct leg *leg;
     if (!counts)
@@ -296,8 +303,22 @@ void call_reload(struct pbx *p)
 bool extension_is_busy(struct pbx *p, const struct config_extension *e)
 {
     uint32_t max = e->max_calls ? e->max_calls : p->config->limits.calls_per_extension;
-    const uint32_t *n = counter(p, e);
-    return n && *n >= max;
+    const struct extension_use *use = use_of(p, e);
+    return use && use->legs >= max;
+}
+
+bool extension_is_idle(struct pbx *p, const struct config_extension *e, usec_t *since)
+{
+    const struct extension_use *use = use_of(p, e);
+    *since = use ? use->idle_since : 0;
+    return use && use->legs == 0;
+}
+
+void extension_used(struct pbx *p, const struct config_extension *e)
+{
+    struct extension_use *use = use_of(p, e);
+    if (use)
+        use->idle_since = p->now;
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */

@@ -105,6 +105,7 @@ enum call_scenario {
     SCENARIO_FORWARD,
     SCENARIO_SEQUENTIAL,
     SCENARIO_PARALLEL,
+    SCENARIO_QUEUE,
     SCENARIO_PICKUP,
     SCENARIO_CONSULT,
     SCENARIO_TRANSFER,
@@ -118,28 +119,36 @@ struct call {
     uint64_t number; /* 1, 2, ... what people call it by */
     uint8_t state, n_legs;
     uint8_t scenario;
-    bool late_offer;   /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
-    bool early_media;  /* 183 with SDP went to the caller */
-    bool rang;         /* 180 went to the caller */
-    uint8_t cause;    /* Q.850 of a refusal; 0: by the status */
+    bool late_offer;      /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
+    bool early_media;     /* 183 with SDP went to the caller */
+    bool rang;            /* 180 went to the caller */
+    uint8_t cause;        /* Q.850 of a refusal; 0: by the status */
     bool over_when_acked; /* a feature code has been done */
-    bool unrecorded;   /* part of another call: it writes no record */
-    struct list legs;  /* struct leg.in_call, the caller first */
-    handle_t caller;   /* who called; its leg may have left */
-    handle_t party[2]; /* who talk, or will: the caller or who has taken its place, the callee */
-    handle_t dial;     /* the search under way */
-    handle_t transfer; /* likewise */
-    handle_t tag;      /* history */
+    bool unrecorded;      /* part of another call: it writes no record */
+    struct list legs;     /* struct leg.in_call, the caller first */
+    handle_t caller;      /* who called; its leg may have left */
+    handle_t party[2];    /* who talk, or will: the caller or who has taken its place, the callee */
+    handle_t dial;        /* the search under way */
+    handle_t transfer;    /* likewise */
+    handle_t tag;         /* history */
     struct config *config;
     struct cdr cdr;
     const struct config_trunk *trunk_out;
+};
+
+/* What an extension is doing. */
+struct extension_use {
+    uint32_t legs;     /* live ones */
+    usec_t idle_since; /* the end of its last call, or when it was last tried by a queue */
 };
 
 struct calls {
     struct slot_table calls, legs, dials, transfers;
     struct port_stock ports;
     struct pbx_timer audit;
-    uint32_t *per_extension; /* live legs, by index in the present configuration */
+    struct extension_use *per_extension; /* by index in the present configuration */
+    struct list waiting;                 /* struct dial.in_queue, who came first in front */
+    struct pbx_timer wake;               /* somebody may be free for them */
     uint32_t n_extensions;
     uint64_t last_number;
     uint64_t total, answered, refused, rtp_timeouts, reaped;
@@ -184,7 +193,7 @@ void call_trace(struct pbx *p, const struct call *call, enum trace_id id, struct
 struct call_ending {
     enum call_end by;
     unsigned status, cause;
-    struct str reason; /* a word for the record: "rtp_timeout"; none: nothing special */
+    struct str reason;  /* a word for the record: "rtp_timeout"; none: nothing special */
     struct str carried; /* a Reason value for the other legs as it came; none: by the cause */
     const struct leg *except;
 };
@@ -200,6 +209,10 @@ void call_count_leg(struct pbx *p, struct leg *leg, const struct config_extensio
 bool call_count_trunk_leg(struct pbx *p, struct leg *leg, const struct config_trunk *t);
 /* Has the extension as many calls as it may have? */
 bool extension_is_busy(struct pbx *p, const struct config_extension *e);
+/* Has it no call at all? *since: for how long. */
+bool extension_is_idle(struct pbx *p, const struct config_extension *e, usec_t *since);
+/* A queue has chosen it. */
+void extension_used(struct pbx *p, const struct config_extension *e);
 /* The session of a leg is over: its media and its count go; the entry stays for the record. */
 void call_leg_over(struct pbx *p, struct leg *leg);
 /* The same, and the call goes with its last leg when it is ending. */

@@ -36,8 +36,13 @@ enum config_preset { CONF_PRESET_STANDARD, CONF_PRESET_UNSTABLE };
 enum config_refresher { CONF_REFRESHER_UAS, CONF_REFRESHER_UAC };
 enum config_when_full { CONF_WHEN_FULL_REFUSE, CONF_WHEN_FULL_REPLACE };
 enum config_algorithm { CONF_ALGORITHM_MD5, CONF_ALGORITHM_SHA256, CONF_ALGORITHM_SHA512_256 };
-enum config_strategy { CONF_STRATEGY_SEQUENTIAL, CONF_STRATEGY_PARALLEL };
-enum config_identity { CONF_IDENTITY_PAI, CONF_IDENTITY_PPI, CONF_IDENTITY_RPID, CONF_IDENTITY_NONE };
+enum config_strategy { CONF_STRATEGY_SEQUENTIAL, CONF_STRATEGY_PARALLEL, CONF_STRATEGY_QUEUE };
+enum config_identity {
+    CONF_IDENTITY_PAI,
+    CONF_IDENTITY_PPI,
+    CONF_IDENTITY_RPID,
+    CONF_IDENTITY_NONE
+};
 enum config_pickup_order { CONF_PICKUP_LONGEST, CONF_PICKUP_NEWEST };
 enum config_record { CONF_RECORD_NONE, CONF_RECORD_MIXED, CONF_RECORD_TRACKS, CONF_RECORD_BOTH };
 /* Of extensions and conferences: 0 means as recording.mode says, n means mode n - 1. */

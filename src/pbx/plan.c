@@ -39,8 +39,9 @@ static struct plan by_route(struct pbx *p, const struct plan_from *from, struct 
         return refuse(404, number);
     switch ((enum config_target_kind)r->to.kind) {
     case CONF_TARGET_TRUNK:
-        return (struct plan){
-            .kind = PLAN_TRUNK, .trunk = &c->trunks[r->to.index], .number = trunk_number(p, number, r->strip, r->prepend)};
+        return (struct plan){.kind = PLAN_TRUNK,
+                             .trunk = &c->trunks[r->to.index],
+                             .number = trunk_number(p, number, r->strip, r->prepend)};
     case CONF_TARGET_EXTENSION:
         return to_extension(&c->extensions[r->to.index], number, false);
     case CONF_TARGET_GROUP:

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "pbx/gate.h"
 #include "pbx/quirk.h"
+#include "pbx/feature/queue.h"
 #include "pbx/location.h"
 
 #define SLOW_ANSWER        (5 * USEC_MS) /* of quirk.def */
@@ -400,6 +401,7 @@ static unsigned put(struct reg *r, struct reg_contact *c)
     b->cseq = r->m->cseq.number;
     b->q = c->q;
     location_live(p, b, c->expires_s * USEC_S);
+    queue_wake(p);
     location_row_put(p, b);
     if (other_conn)
         note_alias(r);

@@ -11,8 +11,8 @@ enum store_statement {
     STORE_BINDING_DEL, /* aor, contact */
     STORE_CDR_PUT,
     STORE_CDR_DETAIL_PUT, /* id, parent, detail: of calls that were more than basic */
-    STORE_SETTING_PUT, /* extension, name, value */
-    STORE_SETTING_DEL, /* extension, name */
+    STORE_SETTING_PUT,    /* extension, name, value */
+    STORE_SETTING_DEL,    /* extension, name */
     STORE_STATEMENTS
 };
 enum store_restore { STORE_RESTORE_BINDINGS, STORE_RESTORE_SETTINGS, STORE_RESTORES };

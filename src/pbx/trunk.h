@@ -40,7 +40,8 @@ unsigned trunk_candidates(struct pbx *p, const struct config_trunk *t,
  * is not resolved. */
 MUST_CHECK int trunk_dest_next(struct pbx *p, const struct config_trunk *t, unsigned n,
                                struct flow *ret);
-/* Counts its calls; false: it has as many as it may have (max_calls), and this one is not counted. */
+/* Counts its calls; false: it has as many as it may have (max_calls), and this one is not counted.
+ */
 bool trunk_calls_take(struct pbx *p, const struct config_trunk *t);
 void trunk_calls_put(struct pbx *p, const struct config_trunk *t);
 /* A number with `strip` characters off the front and `prepend` put there, in p->turn. */

@@ -44,12 +44,9 @@ static void add_detail(struct world *w, const struct row_op *op)
 /* The columns are those of pbx/store.c: aor and contact come first in both statements. */
 void world_store_rx(struct world *w, const struct row_op *op)
 {
-    static const uint16_t columns[STORE_STATEMENTS] = {[STORE_BINDING_PUT] = 11,
-                                                       [STORE_BINDING_DEL] = 2,
-                                                       [STORE_CDR_PUT] = 22,
-                                                       [STORE_CDR_DETAIL_PUT] = 3,
-        [STORE_SETTING_PUT] = 3,
-        [STORE_SETTING_DEL] = 2};
+    static const uint16_t columns[STORE_STATEMENTS] = {
+        [STORE_BINDING_PUT] = 11,   [STORE_BINDING_DEL] = 2, [STORE_CDR_PUT] = 22,
+        [STORE_CDR_DETAIL_PUT] = 3, [STORE_SETTING_PUT] = 3, [STORE_SETTING_DEL] = 2};
     if (op->statement >= STORE_STATEMENTS || op->n != columns[op->statement]) {
         world_fail(w, "store: statement %u with %u values", op->statement, op->n);
         return;

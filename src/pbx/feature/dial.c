@@ -136,9 +136,11 @@ static void note_callee(struct pbx *p, struct call *call, const struct plan *pla
     cdr_keep(p, call, &r->callee, number);
     if (plan->by_did)
         cdr_keep(p, call, &r->did, plan->number);
+    static const uint8_t scenario[] = {[CONF_STRATEGY_SEQUENTIAL] = SCENARIO_SEQUENTIAL,
+                                       [CONF_STRATEGY_PARALLEL] = SCENARIO_PARALLEL,
+                                       [CONF_STRATEGY_QUEUE] = SCENARIO_QUEUE};
     if (plan->group)
-        call->scenario = plan->group->strategy == CONF_STRATEGY_PARALLEL ? SCENARIO_PARALLEL
-                                                                         : SCENARIO_SEQUENTIAL;
+        call->scenario = scenario[plan->group->strategy];
 }
 
 /* How long all of it may last: not longer than the caller wants (RFC 3261 13.3.1.1). */

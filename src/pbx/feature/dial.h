@@ -58,6 +58,11 @@ struct dial {
     const struct config_extension *alone;
     const struct config_trunk *trunk; /* the gateway that has not said anything yet; NULL: none */
     struct pbx_timer timer;
+    /* In a queue: queue.c. */
+    struct list in_queue;
+    const struct config_group *queue;
+    usec_t queued_at, told_at;
+    uint16_t place;         /* callers ahead, as last told */
     struct str invite;      /* owned: the caller's INVITE */
     struct str referred_by; /* owned, like the next: of the REFER */
     struct str replaces;
@@ -85,6 +90,8 @@ MUST_CHECK unsigned dial_add(struct pbx *p, struct dial *d, const struct plan *p
 /* One more target, in a batch of its own right behind the present one: of several, the first is put
  * last. false: no room. */
 bool dial_put(struct pbx *p, struct dial *d, const struct target *t, struct str number);
+/* Is anybody being called? */
+bool dial_rings(struct pbx *p, const struct dial *d);
 /* Tries the next batch if nobody rings, and ends the search when there is none. */
 void dial_run(struct pbx *p, struct dial *d);
 /* Somebody is being told: from now on the patience counts, not the time for a gateway. */

@@ -109,7 +109,8 @@ static unsigned add_identity(struct pbx *p, const struct leg *owner, const struc
         return add_field(field, n, SIP_H_REMOTE_PARTY_ID,
                          remote_party(p, asserted, owner->anonymous));
     n = add_field(field, n,
-                  form == CONF_IDENTITY_PPI ? SIP_H_P_PREFERRED_IDENTITY : SIP_H_P_ASSERTED_IDENTITY,
+                  form == CONF_IDENTITY_PPI ? SIP_H_P_PREFERRED_IDENTITY
+                                            : SIP_H_P_ASSERTED_IDENTITY,
                   asserted);
     if (owner->anonymous)
         n = add_field(field, n, SIP_H_PRIVACY, STR("id"));

@@ -1,5 +1,5 @@
 /* The target set and its batches: who rings next, and when nobody is left. */
-#include "pbx/feature/dial.h"
+#include "pbx/feature/queue.h"
 #include "pbx/feature/transfer.h"
 #include "pbx/hangup.h"
 #include "pbx/trunk.h"
@@ -59,6 +59,7 @@ void dial_stop(struct pbx *p, struct call *call)
         return;
     struct str *texts[] = {&d->invite, &d->referred_by, &d->replaces};
     stop_timer(p, d);
+    queue_leave(p, d);
     for (unsigned i = 0; i < ARRAY_LEN(texts); i++)
         free_text(p, texts[i]);
     for (unsigned i = 0; i < DIAL_MAX_TARGETS; i++)
@@ -134,7 +135,7 @@ unsigned dial_add(struct pbx *p, struct dial *d, const struct plan *plan)
     return dial_put(p, d, &t, STR_NONE) ? 0 : 500;
 }
 
-static bool somebody_rings(struct pbx *p, const struct dial *d)
+bool dial_rings(struct pbx *p, const struct dial *d)
 {
     struct leg *leg = NULL;
     while ((leg = call_next(call_find(p, d->call), leg)))
@@ -172,7 +173,9 @@ void dial_skip(struct pbx *p, struct dial *d, const struct target *t, unsigned s
 
 static void arm(struct pbx *p, struct dial *d)
 {
-    usec_t wait = d->ring ? d->ring : d->config->sip.timers.invite_timeout_ms * USEC_MS;
+    usec_t wait = queue_waits(d) ? queue_patience(p, d)
+                  : d->ring      ? d->ring
+                                 : d->config->sip.timers.invite_timeout_ms * USEC_MS;
     if (d->deadline < p->now + wait)
         wait = d->deadline > p->now ? d->deadline - p->now : 0;
     pbx_timer_start(p, &d->timer, wait);
@@ -257,8 +260,14 @@ static void over(struct pbx *p, struct dial *d)
 void dial_run(struct pbx *p, struct dial *d)
 {
     handle_t self = d->self;
-    while (!somebody_rings(p, d)) {
+    while (!dial_rings(p, d)) {
         stop_timer(p, d);
+        if (queue_waits(d)) {
+            d->ring = 0;
+            queue_serve(p, d);
+            arm(p, d);
+            return;
+        }
         bool more = next_batch(p, d);
         if (slot_find(&p->calls->dials, self) != d)
             return;
@@ -266,7 +275,7 @@ void dial_run(struct pbx *p, struct dial *d)
             over(p, d);
             return;
         }
-        if (somebody_rings(p, d))
+        if (dial_rings(p, d))
             arm(p, d);
     }
 }
@@ -301,11 +310,12 @@ static void out_of_patience(struct pbx *p, struct pbx_timer *t)
         fail(p, d, d->expires ? 487 : d->config->sip.no_answer_final);
         return;
     }
+    bool waits = queue_waits(d) && queue_timeout(p, d);
     if (d->trunk)
         silent_trunk(p, d);
     else
         d->rang_out = true;
-    if (!has_more(d) && forward_failed(p, d, 408)) {
+    if (!waits && !has_more(d) && forward_failed(p, d, 408)) {
         fail(p, d, d->config->sip.no_answer_final);
         return;
     }
@@ -371,7 +381,7 @@ void dial_failed(struct pbx *p, struct leg *leg, const struct sip_out *o)
     if (call->party[d->side] == slot_handle(&p->calls->legs, leg))
         call->party[d->side] = 0; /* its early media ends with it */
     bool final = settles(p, d, leg, o);
-    if (!final && somebody_rings(p, d))
+    if (!final && dial_rings(p, d))
         return;
     bool forwarded = !forward_failed(p, d, dial_status_for_caller(leg));
     if (final && !forwarded) {

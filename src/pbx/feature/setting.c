@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "pbx/feature/queue.h"
 
 struct owner {
     struct hash_node by_number;
@@ -188,6 +189,7 @@ int setting_put(struct pbx *p, const struct config_extension *e, enum setting s,
     if (err)
         return err;
     store(p, e->number, s, value);
+    queue_wake(p); /* it may be free now */
     trace_emit(&p->trace, TRACE_SETTING, 0, TS(e->number), TS(names[s]),
                TS(value.n   ? value
                   : value.p ? STR("off")

@@ -1,5 +1,5 @@
 /* From a target to legs: the contacts of an extension, the members of a group, a gateway. */
-#include "pbx/feature/dial.h"
+#include "pbx/feature/queue.h"
 
 #include "pbx/location.h"
 #include "pbx/registrar.h"
@@ -70,6 +70,17 @@ static void start_member(struct pbx *p, struct dial *d, const struct target *t, 
         start_extension(p, d, &member);
 }
 
+/* It waits; when it has waited too long, the group's no_answer number is next. */
+static void start_queue(struct pbx *p, struct dial *d, const struct target *t)
+{
+    struct target rest = *t;
+    d->failure = 486;
+    rest.member = UINT16_MAX;
+    if (t->group->no_answer.n)
+        (void)dial_put(p, d, &rest, STR_NONE);
+    (void)queue_enter(p, d, t->group); /* full: what is next, or 486 */
+}
+
 static void start_members(struct pbx *p, struct dial *d, const struct target *t)
 {
     const struct config_group *g = t->group;
@@ -83,6 +94,10 @@ static void start_members(struct pbx *p, struct dial *d, const struct target *t)
         return;
     }
     struct target rest = *t;
+    if (g->strategy == CONF_STRATEGY_QUEUE) {
+        start_queue(p, d, t);
+        return;
+    }
     if (g->strategy == CONF_STRATEGY_PARALLEL) {
         while (i < g->members.n)
             start_member(p, d, t, i++);

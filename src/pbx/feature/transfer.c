@@ -3,6 +3,7 @@
  * found among our own dialogs and joined (attended, blond). RFC 5589. */
 #include "pbx/feature/transfer.h"
 
+#include "pbx/feature/queue.h"
 #include "pbx/feature/refer.h"
 #include "pbx/gate.h"
 #include "pbx/hangup.h"
@@ -329,8 +330,8 @@ static unsigned adopt(struct pbx *p, struct transfer *t, struct leg *leg, struct
 {
     struct call *keep = call_find(p, leg->call), *gone = call_find(p, replaced->call);
     struct dial *old = dial_of(p, gone), *d = NULL;
-    if (!old || gone->late_offer || old->owner != slot_handle(&p->calls->legs, replaced) ||
-        keep == gone)
+    if (!old || queue_waits(old) || gone->late_offer ||
+        old->owner != slot_handle(&p->calls->legs, replaced) || keep == gone)
         return 480;
     d = search(p, keep, leg);
     if (!d)
