@@ -181,6 +181,14 @@ static void offered(struct pbx *p, struct leg *leg, const struct sip_msg *m)
     pass_on(p, leg, other, m);
 }
 
+/* "a randomly chosen value of between 0 and 10 seconds" */
+static struct str retry_after(struct pbx *p, struct buf *b, char mem[4])
+{
+    buf_init(b, mem, 4);
+    buf_u64(b, rand_below(&p->rand, 11));
+    return buf_str(b);
+}
+
 /* Is there a session to change: an offer made and answered, and none under way? */
 static bool has_agreed(const struct leg *leg)
 {
@@ -190,6 +198,14 @@ static bool has_agreed(const struct leg *leg)
 void bridge_reinvite(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
+    if (leg->reinvite) { /* its UPDATE is not answered yet: RFC 3261 14.2 */
+        char mem[4];
+        struct buf b;
+        struct sip_field field = {.id = SIP_H_RETRY_AFTER, .value = retry_after(p, &b, mem)};
+        struct sip_answer a = {.status = 500, .content = {.field = &field, .n_fields = 1}};
+        sip_reject(p->core, p->now, leg->session, &a);
+        return;
+    }
     leg->reinvite = o->txn;
     leg->by_update = false;
     if (call->state == CALL_UP || (call->state == CALL_ANSWERING && has_agreed(leg)))
@@ -410,9 +426,7 @@ static void not_now(struct pbx *p, handle_t txn, bool theirs)
 {
     char mem[4];
     struct buf b;
-    buf_init(&b, mem, sizeof(mem));
-    buf_u64(&b, rand_below(&p->rand, 11));
-    struct sip_field field = {.id = SIP_H_RETRY_AFTER, .value = buf_str(&b)};
+    struct sip_field field = {.id = SIP_H_RETRY_AFTER, .value = retry_after(p, &b, mem)};
     struct sip_answer a = {.status = theirs ? 500 : 491,
                            .content = {.field = &field, .n_fields = theirs ? 1 : 0}};
     sip_respond(p->core, p->now, txn, &a);

@@ -187,6 +187,7 @@ static bool has_live_leg(const struct call *call)
 void call_dissolve(struct pbx *p, struct call *call)
 {
     call->unrecorded = true;
+    p->calls->dissolved++;
     call_enter(p, call, CALL_ENDING);
     if (!has_live_leg(call))
         call_free(p, call);
@@ -382,6 +383,9 @@ void call_refuse(struct pbx *p, struct call *call, unsigned status,
 
 void call_leg_over(struct pbx *p, struct leg *leg)
 {
+    if (leg->reinvite && leg->by_update) /* an INVITE is answered by the engine */
+        pbx_respond(p, leg->reinvite, 487);
+    leg->reinvite = 0;
     leg->state = LEG_ENDED;
     leg->session = 0;
     leg->left = leg->left ? leg->left : p->now; /* it may have handed its place over before */

@@ -152,6 +152,7 @@ struct calls {
     uint32_t n_extensions;
     uint64_t last_number;
     uint64_t total, answered, refused, rtp_timeouts, reaped;
+    uint64_t dissolved; /* became part of another call, and have no record */
     struct {
         uint64_t seq;
         handle_t txn;

@@ -70,12 +70,17 @@ static void answer(struct rcall *c, struct str method, unsigned status, struct s
     rtxn_respond(c->r, c, method, &s);
 }
 
-static void hang_up(struct rcall *c)
+void robot_hang_up(struct rcall *c)
 {
     struct ua_spec s;
     spec_in(&s, c, STR("BYE"));
     c->state = RCALL_ENDING;
     rtxn_request(c->r, c, &s);
+}
+
+static void hang_up(struct rcall *c)
+{
+    robot_hang_up(c);
 }
 
 static void cancel(struct rcall *c)
@@ -114,6 +119,11 @@ static void while_up(struct rcall *c)
 {
     struct robot *r = c->r;
     struct ua_spec s;
+    if (!r->quiet && r->conf.tricks && chance(r, 40) && trick_while_up(c)) {
+        if (c->state == RCALL_UP)
+            later(c, in_ms(r, 500, 20000));
+        return;
+    }
     uint64_t dice = robot_dice(r, 100);
     if (r->quiet || dice < 45) {
         if (!c->reinviting) {
@@ -137,6 +147,11 @@ static void while_ringing(struct rcall *c)
 {
     struct robot *r = c->r;
     static const uint16_t refusals[] = {486, 480, 603, 404, 500, 486};
+    if (r->conf.tricks && chance(r, 20) && trick_while_ringing(c)) {
+        if (c->state == RCALL_IN)
+            later(c, in_ms(r, 100, 9000));
+        return;
+    }
     uint64_t dice = robot_dice(r, 100);
     if (dice < 60) {
         answer(c, STR("INVITE"), 200, codecs(r));
@@ -201,6 +216,10 @@ static void begin(struct robot *r)
         if (s.target.n == 4)
             s.target = ua_text(world_of(r), "0700000" STR_FMT, STR_ARG(s.target));
     }
+    struct str trick = r->conf.tricks ? trick_target(r) : STR_NONE;
+    s.target = trick.n ? trick : s.target;
+    if (r->conf.tricks)
+        trick_supported(r, &s);
     bool out = !s.target.n;
     if (out)
         s.target = fresh_number(r);
@@ -229,6 +248,8 @@ static void begin_again(struct rcall *c)
     s.same_sdp = true;
     s.auth = STR("yes");
     c->authorized = true;
+    if (c->r->conf.tricks)
+        trick_supported(c->r, &s);
     if (!rtxn_request(c->r, c, &s))
         over(c);
 }
@@ -309,6 +330,8 @@ static void invited(struct rcall *c, struct rtxn *t, const struct sip_msg *m)
 {
     if (m->status < 200) {
         c->had_provisional = true;
+        if (c->r->conf.tricks)
+            trick_acknowledge(c, m);
         return;
     }
     acknowledge(c, t, m);

@@ -18,6 +18,7 @@ struct rcall {
     enum rcall_state state;
     bool cancelled, reinviting, held, had_provisional, authorized;
     bool target_refused;
+    struct str rseq; /* of the last reliable provisional */
     struct str key; /* the same at both ends of one call, and at no other */
     struct str ok;  /* our 2xx, sent again until its ACK */
     usec_t ok_interval, ok_end;
@@ -41,6 +42,7 @@ struct rtxn {
 
 struct robot_conf {
     bool trunk;
+    bool tricks; /* transfers, picks up, dials codes and groups, redirects: tricks.c */
     bool faithful;    /* answers and ends what it began: for worlds without loss */
     uint32_t calls_s; /* mean time between calls */
 };
@@ -76,7 +78,18 @@ struct rtxn *rtxn_request(struct robot *r, struct rcall *c, struct ua_spec *spec
 void rtxn_respond(struct robot *r, struct rcall *c, struct str method, struct ua_spec *spec);
 bool rtxn_absorb(struct ua *ua, const struct flow *flow, struct str bytes);
 struct rtxn *rtxn_find(struct robot *r, const struct sip_msg *m, bool client);
+/* tricks.c: what the keys of a phone do besides. */
+/* Something to dial; none: what one dials usually. */
+struct str trick_target(struct robot *r);
+/* Does something with a call that is up; false: nothing came to mind. */
+bool trick_while_up(struct rcall *c);
+/* Answers a call that rings in a way of its own; false: it does not. */
+bool trick_while_ringing(struct rcall *c);
+/* A provisional that wants a PRACK. */
+void trick_acknowledge(struct rcall *c, const struct sip_msg *m);
+void trick_supported(struct robot *r, struct ua_spec *spec);
 /* robot.c */
+void robot_hang_up(struct rcall *c);
 void robot_rx(struct ua *ua, const struct ua_rx *rx);
 void robot_timeout(struct rtxn *t);
 uint64_t robot_dice(struct robot *r, uint64_t n);

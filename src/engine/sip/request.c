@@ -116,7 +116,7 @@ static int write_request(struct sip_core *c, const struct sip_req *r, const stru
     sip_build_hdr(&w, SIP_H_TO, r->to);
     sip_build_hdr(&w, SIP_H_CALL_ID, r->call_id);
     sip_build_cseq(&w, r->cseq, r->method);
-    if (r->contact.p && r->contact.n && (r->contact.p[0] == '<' || r->contact.p[0] == '*')) {
+    if (r->contact.n && (r->contact.p[0] == '<' || str_eq(r->contact, STR("*")))) {
         sip_build_hdr(&w, SIP_H_CONTACT, r->contact);
     } else if (r->contact.p) { /* a user part: the address depends on the transport chosen */
         buf_init(&contact, mem, sizeof(mem));

@@ -60,6 +60,9 @@ void dial_stop(struct pbx *p, struct call *call)
     struct str *texts[] = {&d->invite, &d->referred_by, &d->replaces};
     stop_timer(p, d);
     queue_leave(p, d);
+    for (struct leg *leg = NULL; (leg = call_next(call, leg));)
+        if (leg->dial == d->self)
+            leg->dial = 0; /* who still rings is hung up by whoever ends the search */
     for (unsigned i = 0; i < ARRAY_LEN(texts); i++)
         free_text(p, texts[i]);
     for (unsigned i = 0; i < DIAL_MAX_TARGETS; i++)

@@ -1,0 +1,162 @@
+/* What people do with the keys of their phones besides calling: transfer, pickup, groups, codes,
+ * redirections, early acknowledgements. Everything may happen at any moment. */
+#include "robot.h"
+
+static bool chance(struct robot *r, unsigned percent)
+{
+    return robot_dice(r, 100) < percent;
+}
+
+static struct world *world_of(struct robot *r)
+{
+    return r->ua.host.w;
+}
+
+static struct str some_number(struct robot *r)
+{
+    return ua_text(world_of(r), "10%02u", (unsigned)robot_dice(r, r->n_others + 1));
+}
+
+struct str trick_target(struct robot *r)
+{
+    static const struct str numbers[] = {STR_INIT("2000"), STR_INIT("2001"), STR_INIT("2002"),
+                                         STR_INIT("*8"),   STR_INIT("%2A8"), STR_INIT("*78"),
+                                         STR_INIT("*79"),  STR_INIT("*73"),  STR_INIT("*91")};
+    if (r->conf.trunk)
+        return chance(r, 30) ? ua_text(world_of(r), "0700000%u", 2000 + (unsigned)robot_dice(r, 3))
+                             : STR_NONE;
+    if (!chance(r, 50))
+        return STR_NONE;
+    uint64_t dice = robot_dice(r, ARRAY_LEN(numbers) + 6);
+    if (dice < ARRAY_LEN(numbers))
+        return numbers[dice];
+    const char *code = dice % 3 == 0 ? "**" : dice % 3 == 1 ? "*72" : "*90";
+    return ua_text(world_of(r), "%s" STR_FMT, code, STR_ARG(some_number(r)));
+}
+
+void trick_supported(struct robot *r, struct ua_spec *spec)
+{
+    if (chance(r, 50) || spec->n_edits == UA_EDITS)
+        return;
+    spec->edit[spec->n_edits++] =
+        (struct ua_edit){'=', STR("Supported"), chance(r, 50) ? STR("100rel, timer, replaces")
+                                                              : STR("timer, replaces")};
+}
+
+static void in_dialog(struct ua_spec *s, struct rcall *c, struct str method)
+{
+    ua_spec_init(s);
+    s->method = method;
+    s->call = c->ua;
+    s->in_dialog = true;
+}
+
+static struct str tag_of(struct str nameaddr)
+{
+    ptrdiff_t at = str_ifind(nameaddr, STR(";tag="));
+    return at < 0 ? STR_NONE : str_from(nameaddr, (size_t)at + 5);
+}
+
+/* Another call of the robot that could be the other half of a transfer; NULL. */
+static struct rcall *other_call(const struct rcall *c)
+{
+    for (struct list *node = c->r->calls.prev; node != &c->r->calls; node = node->prev) {
+        struct rcall *o = container_of(node, struct rcall, node);
+        if (o != c && (o->state == RCALL_UP || (o->state == RCALL_OUT && o->had_provisional)))
+            return o;
+    }
+    return NULL;
+}
+
+static struct str with_replaces(struct rcall *c, const struct rcall *o)
+{
+    struct str remote = tag_of(o->ua->remote);
+    bool swapped = chance(c->r, 20);
+    if (!remote.n)
+        return STR_NONE;
+    return ua_text(world_of(c->r),
+                   "<sip:1000@pbx.test?Replaces=" STR_FMT "%%3Bto-tag%%3D" STR_FMT
+                   "%%3Bfrom-tag%%3D" STR_FMT ">",
+                   STR_ARG(o->ua->call_id), STR_ARG(swapped ? o->ua->local_tag : remote),
+                   STR_ARG(swapped ? remote : o->ua->local_tag));
+}
+
+static void refer(struct rcall *c)
+{
+    struct ua_spec s;
+    struct robot *r = c->r;
+    struct rcall *o = chance(r, 60) ? other_call(c) : NULL;
+    struct str to = o ? with_replaces(c, o) : STR_NONE;
+    if (!to.n)
+        to = ua_text(world_of(r), "<sip:" STR_FMT "@pbx.test>",
+                     STR_ARG(chance(r, 20) ? STR("2001")
+                             : chance(r, 10)
+                                 ? ua_text(world_of(r), "0108%06u", (unsigned)robot_dice(r, 999999))
+                                 : some_number(r)));
+    in_dialog(&s, c, STR("REFER"));
+    s.edit[s.n_edits++] = (struct ua_edit){'=', STR("Refer-To"), to};
+    if (chance(r, 20))
+        s.edit[s.n_edits++] = (struct ua_edit){'=', STR("Refer-Sub"), STR("false")};
+    rtxn_request(r, c, &s);
+    if (chance(r, 30))
+        robot_hang_up(c);
+}
+
+static void update(struct rcall *c)
+{
+    struct ua_spec s;
+    in_dialog(&s, c, STR("UPDATE"));
+    if (chance(c->r, 70))
+        s.sdp = STR("PCMU,te");
+    if (chance(c->r, 30))
+        s.dir = STR("sendonly");
+    rtxn_request(c->r, c, &s);
+}
+
+bool trick_while_up(struct rcall *c)
+{
+    if (chance(c->r, 70))
+        refer(c);
+    else
+        update(c);
+    return true;
+}
+
+bool trick_while_ringing(struct rcall *c)
+{
+    struct ua_spec s;
+    struct robot *r = c->r;
+    ua_spec_init(&s);
+    if (r->conf.trunk || chance(r, 50)) { /* reliable, whether it is wanted or not */
+        s.status = chance(r, 50) ? 180 : 183;
+        if (chance(r, 60))
+            s.sdp = STR("PCMU");
+        s.edit[s.n_edits++] = (struct ua_edit){'=', STR("Require"), STR("100rel")};
+        s.edit[s.n_edits++] = (struct ua_edit){
+            '=', STR("RSeq"), ua_text(world_of(r), "%u", 1 + (unsigned)robot_dice(r, 3))};
+        rtxn_respond(r, c, STR("INVITE"), &s);
+        return true;
+    }
+    s.status = 302;
+    s.edit[s.n_edits++] = (struct ua_edit){
+        '=', STR("Contact"),
+        ua_text(world_of(r), "<sip:" STR_FMT "@pbx.test>", STR_ARG(some_number(r)))};
+    rtxn_respond(r, c, STR("INVITE"), &s);
+    c->state = RCALL_OVER;
+    r->refused++;
+    return true;
+}
+
+void trick_acknowledge(struct rcall *c, const struct sip_msg *m)
+{
+    struct ua_spec s;
+    struct str rseq = sip_msg_get(m, SIP_H_RSEQ);
+    if (!rseq.n || str_eq(rseq, c->rseq))
+        return;
+    c->rseq = arena_dup(&world_of(c->r)->arena, rseq);
+    in_dialog(&s, c, STR("PRACK"));
+    s.edit[s.n_edits++] = (struct ua_edit){
+        '=', STR("RAck"),
+        ua_text(world_of(c->r), STR_FMT " %u INVITE", STR_ARG(rseq), (unsigned)m->cseq.number)};
+    rtxn_request(c->r, c, &s);
+}
