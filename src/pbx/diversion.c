@@ -34,7 +34,12 @@ unsigned diversion_count(const struct sip_msg *m)
             counter = 1;
         n += (unsigned)counter;
     }
-    return n;
+    /* Who sends only History-Info: each entry behind the first was one more target. */
+    unsigned entries = 0;
+    it = sip_values(m, SIP_H_HISTORY_INFO);
+    while (sip_values_next(&it, &value))
+        entries++;
+    return entries > n + 1 ? entries - 1 : n;
 }
 
 static void put_uri(struct pbx *p, struct buf *b, struct str number)

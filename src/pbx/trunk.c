@@ -217,6 +217,7 @@ int trunk_reload(struct pbx *p)
                 trunk_free(p, container_of(added.next, struct trunk, node));
             return -ENOMEM;
         }
+        t->calls = old ? old->calls : 0; /* they go on, and count for the new one */
         list_append(&added, &t->node);
     }
     list_each(node, &p->trunks->all)
@@ -457,7 +458,15 @@ struct str trunk_number(struct pbx *p, struct str number, uint32_t strip, struct
     return buf_str(&b);
 }
 
-unsigned trunk_candidates(struct pbx *p, const struct config_trunk *t,
+static bool is_listed(const struct config_trunk **list, unsigned n, const struct config_trunk *t)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (list[i] == t)
+            return true;
+    return false;
+}
+
+unsigned trunk_candidates(struct pbx *p, const struct config *c, const struct config_trunk *t,
                           const struct config_trunk **ret, unsigned cap)
 {
     unsigned n = 0;
@@ -466,8 +475,8 @@ unsigned trunk_candidates(struct pbx *p, const struct config_trunk *t,
         if (n < cap && trunk_is_usable(p, t) == usable)
             ret[n++] = t;
         for (unsigned i = 0; i < t->failover.n && n < cap; i++) {
-            const struct config_trunk *next = config_find_trunk(p->config, t->failover.v[i]);
-            if (next && next != t && trunk_is_usable(p, next) == usable)
+            const struct config_trunk *next = config_find_trunk(c, t->failover.v[i]);
+            if (next && !is_listed(ret, n, next) && next != t && trunk_is_usable(p, next) == usable)
                 ret[n++] = next;
         }
     }

@@ -89,17 +89,20 @@ static usec_t backoff(struct pbx *p, const struct trunk *t)
     return (ms - rand_below(&p->rand, ms / 10 + 1)) * USEC_MS;
 }
 
-static void failed(struct pbx *p, struct trunk *t, struct str reason, uint32_t retry_after_s)
+static void failed(struct pbx *p, struct trunk *t, struct str reason, uint32_t retry_after_s,
+                   bool elsewhere)
 {
     bool valid = t->granted_until > p->now, more = false;
     bool news = !t->refused || !str_eq(str_z(t->reason), reason);
     t->refused = true;
     trunk_reason(t, reason);
-    if (!retry_after_s)
+    /* RFC 3263 4.3: silence, 503 and what cannot be sent make the next address's turn; any other
+     * answer is the provider's, whichever of its servers gave it. */
+    if (elsewhere)
         more = trunk_next_addr(t);
     t->failures += !more;
     usec_t in = more ? USEC_S : backoff(p, t);
-    if (retry_after_s)
+    if (retry_after_s && !more)
         in = (retry_after_s < RETRY_MAX_S ? retry_after_s : RETRY_MAX_S) * USEC_S;
     else if (valid && p->now + in > t->granted_until)
         in = t->granted_until - p->now; /* not later than what is granted runs out */
@@ -117,7 +120,8 @@ static void due(struct pbx *p, struct pbx_timer *timer)
         return;
     int err = send_register(p, t, t->expires_s);
     if (err)
-        failed(p, t, err == -EAGAIN ? STR("name not resolved") : STR("cannot be sent"), 0);
+        failed(p, t, err == -EAGAIN ? STR("name not resolved") : STR("cannot be sent"), 0,
+               true);
 }
 
 void trunk_reg_start(struct pbx *p, struct trunk *t, usec_t in)
@@ -168,7 +172,7 @@ static void registered(struct pbx *p, struct trunk *t, const struct sip_msg *m)
 {
     uint32_t s = granted(t, m);
     if (s == 0) { /* taken back at once: as good as refused */
-        failed(p, t, STR("registered for 0 s"), 0);
+        failed(p, t, STR("registered for 0 s"), 0, false);
         return;
     }
     s = s < EXPIRES_MAX_S ? s : EXPIRES_MAX_S;
@@ -261,7 +265,8 @@ static void rx_refused(struct pbx *p, struct trunk *t, const struct sip_out *o)
         buf_ch(&reason, ' ');
         buf_str_put(&reason, sip_status_reason(o->status));
     }
-    failed(p, t, buf_str(&reason), retry_after(o->msg));
+    bool elsewhere = !o->msg || o->status == 408 || o->status == 503;
+    failed(p, t, buf_str(&reason), retry_after(o->msg), elsewhere);
 }
 
 void trunk_reg_rx(struct pbx *p, struct trunk *t, const struct sip_out *o)

@@ -225,6 +225,25 @@ static unsigned unacceptable(const struct sip_msg *m)
     return 406;
 }
 
+/* The caller hides: an anonymous From (RFC 3323 section 4.1.1.3), or what the older Remote-Party-ID
+ * says. */
+static bool is_hidden(const struct sip_msg *m)
+{
+    struct sip_values it = sip_values(m, SIP_H_REMOTE_PARTY_ID);
+    struct sip_nameaddr na;
+    struct str value;
+    if (str_ieq(m->from.uri.host, STR("anonymous.invalid")))
+        return true;
+    while (sip_values_next(&it, &value)) {
+        struct str privacy = STR_NONE;
+        if (sip_nameaddr_parse(&na, value) == 0)
+            privacy = sip_param_get(na.params, STR("privacy"));
+        if (privacy.n && !str_ieq(privacy, STR("off")) && !str_ieq(privacy, STR("none")))
+            return true;
+    }
+    return false;
+}
+
 /* RFC 3323 section 4.2: any of these words hides who calls. */
 static bool privacy_wanted(const struct sip_msg *m)
 {
@@ -250,7 +269,7 @@ static void begin(struct pbx *p, const struct sip_out *o, struct call *call,
     const struct sdp *offer = NULL;
     bool busy = who->extension && extension_is_busy(p, who->extension);
     bool full = who->trunk && !call_count_trunk_leg(p, caller, who->trunk);
-    caller->anonymous = privacy_wanted(m);
+    caller->anonymous = privacy_wanted(m) || is_hidden(m);
     if (who->extension)
         call_count_leg(p, caller, who->extension);
     cdr_start(p, call);

@@ -136,7 +136,8 @@ static unsigned invite_fields(struct pbx *p, struct dial *d, const struct leg *t
                                       .target = to->party,
                                       .invite = m,
                                       .anonymous = owner->anonymous};
-    n = diversion_fields(p, &diverted, field, n, SIP_FIELDS_MAX);
+    if (!to->trunk || to->trunk->trust_identity) /* whose call it was is nobody else's business */
+        n = diversion_fields(p, &diverted, field, n, SIP_FIELDS_MAX);
     if (!m)
         return n;
     return owner->trunk ? carry_fields_inward(m, field, n, SIP_FIELDS_MAX)

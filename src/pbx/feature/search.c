@@ -106,7 +106,7 @@ bool dial_put(struct pbx *p, struct dial *d, const struct target *t, struct str 
 static unsigned add_trunk(struct pbx *p, struct dial *d, const struct plan *plan)
 {
     const struct config_trunk *list[9];
-    unsigned n = trunk_candidates(p, plan->trunk, list, ARRAY_LEN(list));
+    unsigned n = trunk_candidates(p, d->config, plan->trunk, list, ARRAY_LEN(list));
     for (unsigned i = n; i--;) { /* the first of them is put last, in front of the others */
         struct target t = {.kind = TARGET_TRUNK, .trunk = list[i]};
         /* Silence of one gateway must leave time for the next. */
