@@ -32,8 +32,8 @@ MUST_CHECK int trunk_answer_challenge(struct pbx *p, const struct config_trunk *
 /* Should calls try it first? Not while it is down or trunk_failed() was called lately
  * (trunk.down_time). */
 bool trunk_is_usable(struct pbx *p, const struct config_trunk *t);
-/* The trunk and those it names for failover in its configuration c, in the order in which a call should try them: usable
- * ones first. Returns how many, at most cap. */
+/* The trunk and those it names for failover in its configuration c, in the order in which a call
+ * should try them: usable ones first. Returns how many, at most cap. */
 unsigned trunk_candidates(struct pbx *p, const struct config *c, const struct config_trunk *t,
                           const struct config_trunk **ret, unsigned cap);
 /* The n-th address of the trunk, 0 being the one in use. -ENOENT beyond the last, -EAGAIN: its name

@@ -120,8 +120,7 @@ static void due(struct pbx *p, struct pbx_timer *timer)
         return;
     int err = send_register(p, t, t->expires_s);
     if (err)
-        failed(p, t, err == -EAGAIN ? STR("name not resolved") : STR("cannot be sent"), 0,
-               true);
+        failed(p, t, err == -EAGAIN ? STR("name not resolved") : STR("cannot be sent"), 0, true);
 }
 
 void trunk_reg_start(struct pbx *p, struct trunk *t, usec_t in)

@@ -93,7 +93,7 @@ def phones_tcp_case(lab):
 
 @case("phones_hold", weight=5)
 def phones_hold_case(lab):
-    """Hold and resume by re-INVITE pass through; the call stands afterwards."""
+    """Hold and resume are answered by the exchange; the other phone hears nothing of it."""
     first, second = pair(lab)
     talk(lab, first, second)
     first.tell("hold")
@@ -106,11 +106,10 @@ def phones_hold_case(lab):
     reinvites = [p for p in ladder.packets if p.message.request and p.message.method == "INVITE"
                  and p.message.tag("to")]
     steps = [ladder.name(p) for p in reinvites]
-    equal(steps, ["p27>pbx INVITE", "pbx>p28 INVITE"] * 2, "re-INVITEs")
+    equal(steps, ["p27>pbx INVITE"] * 2, "re-INVITEs")
     directions = [direction(p.message) for p in reinvites]
-    check(directions[0] == directions[1] and directions[0] in ("sendonly", "inactive"),
-          f"directions of hold: {directions}")
-    equal(directions[2:], ["sendrecv", "sendrecv"], "directions of resume")
+    check(directions[0] in ("sendonly", "inactive"), f"direction of hold: {directions}")
+    equal(directions[1], "sendrecv", "direction of resume")
 
 
 def held(lab):

@@ -71,6 +71,12 @@ def heard(path, frequencies, seconds=1.0):
     return {f: level(part, f, rate) for f in frequencies}
 
 
+def heard_last(path, hertz, seconds=0.5):
+    rate, samples = samples_of(path)
+    part = samples[-int(rate * seconds):] if rate else ()
+    return level(part, hertz, rate) if part else 0.0
+
+
 class Baresip:
     def __init__(self, lab, number, hertz, codecs="pcmu/8000/1,pcma/8000/1", regint=3600,
                  proto="udp", account=None, ip=None):
@@ -100,7 +106,7 @@ class Baresip:
             f.write(text)
 
     def account(self, codecs, regint, proto):
-        user = {"1427": "109Q1427", "1428": "109Q1428"}[self.number]
+        user = "109Q" + self.number
         return (f'"0708666{self.number},{self.number}" <sip:{user}@pbx.test;transport={proto}>;'
                 f"auth_user={user};auth_pass=secret-{self.number};"
                 f'outbound="sip:{self.lab.pbx}:5060;transport={proto}";regint={regint};'
@@ -196,6 +202,15 @@ class Baresip:
             own = heard(path, [self.hertz])[self.hertz]
             if own > 0.01:
                 raise Fail(f"phone {self.number} hears itself: level {own:.3f}")
+
+
+    def hears_now(self, other, seconds=15):
+        """The same of the last second: who was heard before does not count."""
+        def there():
+            latest = self.recordings()[-1:]
+            return any(heard_last(p, other.hertz) > 0.02 and heard_last(p, self.hertz) < 0.01
+                       for p in latest)
+        self.lab.until(there, seconds, f"phone {self.number} hears {other.hertz} Hz now")
 
 
 LINPHONE = """[sip]

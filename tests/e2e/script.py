@@ -34,6 +34,7 @@ class Script:
         self.confirmed = False
         self.caller = False
         self.auth = ""
+        self.said = 0  # CSeq of the callee's own requests
         self.remote_uri = f"sip:{to}@{host}"
 
     # ---- building blocks -------------------------------------------------------------------------
@@ -183,7 +184,22 @@ class Script:
             "BYE [next_url] SIP/2.0",
             "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch];rport", "[routes]",
             "Max-Forwards: 70", "From: [$2];tag=[pid]u[call_number]", "To: [$1]",
-            "Call-ID: [call_id]", "CSeq: 1 BYE"]).expect(200)
+            "Call-ID: [call_id]", f"CSeq: {self.said + 1} BYE"]).expect(200)
+
+    def say(self, method, fields=(), sdp=""):
+        """A request of the callee inside the dialog."""
+        self.said += 1
+        return self.send([
+            f"{method} [next_url] SIP/2.0",
+            "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch];rport", "[routes]",
+            "Max-Forwards: 70", "From: [$2];tag=[pid]u[call_number]", "To: [$1]",
+            "Call-ID: [call_id]", f"CSeq: {self.said} {method}", self.contact, *fields], sdp,
+            retrans=method != "ACK")
+
+    def say_ack(self):
+        """Of the 200 to the callee's own INVITE, which was said last."""
+        self.said -= 1
+        return self.say("ACK")
 
     def xml(self):
         used = "" if "assign_to" not in "".join(self.parts) else '<Reference variables="1,2"/>\n'

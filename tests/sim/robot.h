@@ -19,8 +19,8 @@ struct rcall {
     bool cancelled, reinviting, held, had_provisional, authorized;
     bool target_refused;
     struct str rseq; /* of the last reliable provisional */
-    struct str key; /* the same at both ends of one call, and at no other */
-    struct str ok;  /* our 2xx, sent again until its ACK */
+    struct str key;  /* the same at both ends of one call, and at no other */
+    struct str ok;   /* our 2xx, sent again until its ACK */
     usec_t ok_interval, ok_end;
     uint32_t ok_cseq;
     uint64_t gen; /* of the pending decision */
@@ -42,7 +42,7 @@ struct rtxn {
 
 struct robot_conf {
     bool trunk;
-    bool tricks; /* transfers, picks up, dials codes and groups, redirects: tricks.c */
+    bool tricks;      /* transfers, picks up, dials codes and groups, redirects: tricks.c */
     bool faithful;    /* answers and ends what it began: for worlds without loss */
     uint32_t calls_s; /* mean time between calls */
 };

@@ -166,8 +166,10 @@ static void add_robot(struct sim *s, unsigned i, bool trunk)
 {
     struct rand *rand = &s->w.rand;
     struct robot *r = &s->robot[i];
-    struct robot_conf conf = {
-        .trunk = trunk, .tricks = s->tricks, .faithful = s->faithful, .calls_s = 4 + (uint32_t)rand_below(rand, 24)};
+    struct robot_conf conf = {.trunk = trunk,
+                              .tricks = s->tricks,
+                              .faithful = s->faithful,
+                              .calls_s = 4 + (uint32_t)rand_below(rand, 24)};
     struct addr a = {.family = ADDR_V4,
                      .port = trunk ? 5080 : 5060,
                      .ip = {127, 0, 0, trunk ? 77 : (uint8_t)(10 + i)}};

@@ -39,8 +39,8 @@ void trick_supported(struct robot *r, struct ua_spec *spec)
     if (chance(r, 50) || spec->n_edits == UA_EDITS)
         return;
     spec->edit[spec->n_edits++] =
-        (struct ua_edit){'=', STR("Supported"), chance(r, 50) ? STR("100rel, timer, replaces")
-                                                              : STR("timer, replaces")};
+        (struct ua_edit){'=', STR("Supported"),
+                         chance(r, 50) ? STR("100rel, timer, replaces") : STR("timer, replaces")};
 }
 
 static void in_dialog(struct ua_spec *s, struct rcall *c, struct str method)
