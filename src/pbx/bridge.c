@@ -34,7 +34,8 @@ void bridge_unlink(struct pbx *p, struct leg *leg)
 void bridge_reinvite_done(struct pbx *p, struct leg *leg)
 {
     leg->reinvite = 0;
-    leg_keep(p, leg, &leg->offer, STR_NONE);
+    if (leg->offer.n) /* it was not answered */
+        leg_oa_failed(p, leg);
 }
 
 /* Answers the INVITE or UPDATE inside the party's dialog. */
@@ -105,9 +106,7 @@ static void answer_here(struct pbx *p, struct leg *leg, const struct sdp *offer)
         refuse(p, leg, err == -ENOENT ? 488 : 500);
         return;
     }
-    leg_keep(p, leg, &leg->said, leg->offer);
-    leg_keep(p, leg, &leg->told, a.content.body);
-    leg->said_answer = false;
+    leg_tx_answer(p, leg, a.content.body);
     leg_set_remote(p, leg, offer);
     if (other)
         leg_follow_hold(p, other, leg);
@@ -149,7 +148,8 @@ static void pass_on(struct pbx *p, struct leg *leg, struct leg *other, const str
         refuse(p, leg, err == -EBUSY ? 491 : 500);
         return;
     }
-    leg_keep(p, other, &other->asked, body);
+    if (body.n)
+        leg_tx_offer(p, other, body);
     other->ack_waits = !body.n && other->ask == ASK_PASS;
 }
 
@@ -165,7 +165,11 @@ static void offered(struct pbx *p, struct leg *leg, const struct sip_msg *m)
         refuse(p, leg, 400);
         return;
     }
-    leg_keep(p, leg, &leg->offer, sip_body_find(m, SDP_TYPE));
+    unsigned status = offer ? leg_rx_offer(p, leg, sip_body_find(m, SDP_TYPE)) : 0;
+    if (status) {
+        refuse(p, leg, status);
+        return;
+    }
     if (offer && sdp_same_session(&before, offer)) {
         answer_here(p, leg, offer);
         return;
@@ -189,12 +193,6 @@ static struct str retry_after(struct pbx *p, struct buf *b, char mem[4])
     return buf_str(b);
 }
 
-/* Is there a session to change: an offer made and answered, and none under way? */
-static bool has_agreed(const struct leg *leg)
-{
-    return leg->told.n && leg->said.n && !leg->asked.n;
-}
-
 void bridge_reinvite(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
@@ -208,7 +206,7 @@ void bridge_reinvite(struct pbx *p, struct leg *leg, const struct sip_out *o)
     }
     leg->reinvite = o->txn;
     leg->by_update = false;
-    if (call->state == CALL_UP || (call->state == CALL_ANSWERING && has_agreed(leg)))
+    if (call->state == CALL_UP || (call->state == CALL_ANSWERING && leg_has_agreed(leg)))
         offered(p, leg, o->msg);
     else
         refuse(p, leg, 491);
@@ -229,15 +227,11 @@ static void pass_answer(struct pbx *p, struct leg *leg, struct leg *asker, const
     }
     const struct sdp *offer = leg_sdp_kept(p, asker->offer);
     if (late) { /* the 2xx is the offer; the ACKs will answer */
-        leg_keep(p, leg, &leg->offer, said);
-        leg_keep(p, asker, &asker->asked, body);
+        (void)leg_rx_offer(p, leg, said);
+        leg_tx_offer(p, asker, body);
     } else {
-        leg_keep(p, leg, &leg->said, said);
-        leg->said_answer = true;
-        leg_told(p, leg);
-        leg_keep(p, asker, &asker->said, asker->offer);
-        asker->said_answer = false;
-        leg_keep(p, asker, &asker->told, body);
+        (void)leg_rx_answer(p, leg, said);
+        leg_tx_answer(p, asker, body);
     }
     if (offer)
         leg_set_remote(p, asker, offer);
@@ -276,7 +270,7 @@ void bridge_update_answered(struct pbx *p, struct leg *leg, const struct sip_out
         return;
     leg->ask = ASK_NONE;
     if (o->status >= 300)
-        leg_keep(p, leg, &leg->asked, STR_NONE);
+        leg_oa_failed(p, leg);
     if (!asker || !asker->reinvite)
         return;
     if (o->status < 300)
@@ -299,7 +293,7 @@ void bridge_failed(struct pbx *p, struct leg *leg, const struct sip_out *o)
     if (ask && trunk_answers(p, leg, o))
         return;
     leg->ask = ASK_NONE;
-    leg_keep(p, leg, &leg->asked, STR_NONE);
+    leg_oa_failed(p, leg);
     if (o->status == 408 || o->status == 481) { /* nobody is there any more: RFC 3261 14.1 */
         struct call_ending e = {.by = CALL_BY_SYSTEM,
                                 .status = o->status,
@@ -316,7 +310,7 @@ void bridge_failed(struct pbx *p, struct leg *leg, const struct sip_out *o)
 }
 
 /* The ACK of an answer without an offer before it holds the answer, for the other leg's ACK. */
-static void late_answer(struct pbx *p, struct leg *leg, struct leg *other, const struct sip_msg *m)
+void bridge_late_answer(struct pbx *p, struct leg *leg, struct leg *other, const struct sip_msg *m)
 {
     struct sip_content content = {.type = SDP_TYPE};
     struct str said = sip_body_find(m, SDP_TYPE);
@@ -326,31 +320,29 @@ static void late_answer(struct pbx *p, struct leg *leg, struct leg *other, const
         content.body = STR_NONE;
     sip_ack(p->core, p->now, other->session, &content);
     if (said.n)
-        leg_keep(p, leg, &leg->said, said);
-    leg->said_answer = true;
-    leg_told(p, leg);
+        (void)leg_rx_answer(p, leg, said);
+    else
+        leg_oa_failed(p, leg);
     if (content.body.n)
-        leg_keep(p, other, &other->told, content.body);
-    leg_keep(p, other, &other->said, other->offer);
-    leg_keep(p, other, &other->offer, STR_NONE);
+        leg_tx_answer(p, other, content.body);
+    else
+        leg_oa_failed(p, other);
     if (offer)
         leg_set_remote(p, other, offer);
 }
 
 /* The 2xx held an offer of our own, to one who had made none (pickup). */
-static void own_offer_answered(struct pbx *p, struct leg *leg, struct leg *other,
-                               const struct sip_msg *m)
+void bridge_own_answered(struct pbx *p, struct leg *leg, struct leg *other,
+                         const struct sip_msg *m)
 {
     const struct sdp *answer;
     if (leg_sdp_of(p, m, &answer) || !answer) {
-        leg_keep(p, leg, &leg->asked, STR_NONE);
+        leg_oa_failed(p, leg);
         return;
     }
-    leg_keep(p, leg, &leg->said, sip_body_find(m, SDP_TYPE));
-    leg->said_answer = true;
-    leg_told(p, leg);
+    (void)leg_rx_answer(p, leg, sip_body_find(m, SDP_TYPE));
     leg_set_remote(p, leg, answer);
-    if (other)
+    if (other && leg_has_agreed(other) && other->joined)
         join_legs(p, other, leg);
 }
 
@@ -371,9 +363,9 @@ void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o)
         return;
     }
     if (other && other->ack_waits)
-        late_answer(p, leg, other, o->msg);
-    else if (leg->asked.n && !leg->ask)
-        own_offer_answered(p, leg, other, o->msg);
+        bridge_late_answer(p, leg, other, o->msg);
+    else if (leg_awaits_answer(leg) && !leg->ask)
+        bridge_own_answered(p, leg, other, o->msg);
 }
 
 /* ---- other requests -------------------------------------------------------------------------- */
@@ -434,8 +426,8 @@ static void not_now(struct pbx *p, handle_t txn, bool theirs)
 
 void bridge_prack_offer(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
-    if (leg->reinvite || leg->ask || !has_agreed(leg)) {
-        not_now(p, o->txn, !leg->ask && !leg->asked.n);
+    if (leg->reinvite || !leg_has_agreed(leg)) {
+        not_now(p, o->txn, !leg_awaits_answer(leg));
         return;
     }
     leg->reinvite = o->txn;

@@ -55,6 +55,7 @@ struct leg {
     struct config *config; /* a reference: legs move from call to call */
     uint8_t number;        /* in the call's history: 1 is the caller */
     uint8_t state, ask;
+    uint8_t oa; /* enum oa_state */
     bool outgoing;
     bool anonymous;   /* Privacy: id (RFC 3323) */
     bool dropped;     /* another one was quicker, or it rang long enough */
@@ -82,7 +83,7 @@ struct leg {
     /* Owned texts. */
     struct str call_id;
     struct str said, told;   /* the descriptions that hold: the party's and ours */
-    struct str offer, asked; /* those that will if they are accepted */
+    struct str offer, asked; /* offers under way: the party's and ours. See agree.c */
     struct str party, name;  /* number and display name of who is there */
 };
 
@@ -152,6 +153,7 @@ struct calls {
     uint32_t n_extensions;
     uint64_t last_number;
     uint64_t total, answered, refused, rtp_timeouts, reaped;
+    uint64_t out_of_turn; /* offers and answers that we should not have sent */
     uint64_t dissolved; /* became part of another call, and have no record */
     struct {
         uint64_t seq;
@@ -239,8 +241,6 @@ bool leg_is_calling(const struct leg *leg);
 /* Replaces one of the leg's owned texts; without memory the old one stays, and the trace says so.
  */
 void leg_keep(struct pbx *p, struct leg *leg, struct str *owned, struct str text);
-/* What the leg was asked with was accepted: it is what it has been told. */
-void leg_told(struct pbx *p, struct leg *leg);
 /* An offer to the party of `leg` made from what the party of `from` can do. -ENOENT: no codec. */
 MUST_CHECK int leg_offer_third(struct pbx *p, struct leg *leg, struct leg *from, struct str *ret);
 /* The SDP in a message, parsed into p->turn. 0 and *ret NULL: there is none. -EBADMSG. */
@@ -276,6 +276,24 @@ void leg_follow_hold(struct pbx *p, struct leg *leg, const struct leg *other);
 /* "PCMU/8000" of the first media that is not refused; none. */
 struct str leg_codec_name(struct pbx *p, const struct sdp *sdp);
 
+/* ---- agree.c: the leg's offer/answer machine ------------------------------------------------- */
+/* The party offers: 0, or the status that refuses it (491; 500, with Retry-After). */
+unsigned leg_rx_offer(struct pbx *p, struct leg *leg, struct str offer);
+/* Our answer to it is out: both hold. */
+void leg_tx_answer(struct pbx *p, struct leg *leg, struct str answer);
+/* Our offer is out. */
+void leg_tx_offer(struct pbx *p, struct leg *leg, struct str offer);
+/* The party's answer to it: both hold. false: it was answered before, and this counts for nothing. */
+bool leg_rx_answer(struct pbx *p, struct leg *leg, struct str answer);
+/* The offer under way, whosever it is, was refused or lost: what held before holds. */
+void leg_oa_failed(struct pbx *p, struct leg *leg);
+/* Is there a session, and no offer under way? */
+bool leg_has_agreed(const struct leg *leg);
+/* Is an offer of ours under way? */
+bool leg_awaits_answer(const struct leg *leg);
+/* What the party has said last, accepted or not; none. */
+struct str leg_latest(const struct leg *leg);
+
 /* ---- bridge.c -------------------------------------------------------------------------------- */
 void bridge_link(struct pbx *p, struct leg *a, struct leg *b);
 void bridge_unlink(struct pbx *p, struct leg *leg);
@@ -287,6 +305,11 @@ void bridge_answered(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_failed(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o);
+/* The party's answer to the offer of the other one, whose ACK waits for it. */
+void bridge_late_answer(struct pbx *p, struct leg *leg, struct leg *other, const struct sip_msg *m);
+/* The party's answer to an offer of ours that nobody else waits for. */
+void bridge_own_answered(struct pbx *p, struct leg *leg, struct leg *other,
+                         const struct sip_msg *m);
 /* An offer in a PRACK: the transaction waits for the answer. */
 void bridge_prack_offer(struct pbx *p, struct leg *leg, const struct sip_out *o);
 /* The other party's answer to an UPDATE of ours. */

@@ -26,7 +26,7 @@ static int ask(struct pbx *p, struct leg *leg, struct leg *like)
     if (err)
         return err;
     leg->ask = ASK_JOIN;
-    leg_keep(p, leg, &leg->asked, content.body);
+    leg_tx_offer(p, leg, content.body);
     return 0;
 }
 
@@ -79,9 +79,7 @@ void join_answered(struct pbx *p, struct leg *leg, const struct sip_out *o, enum
     sip_ack(p->core, p->now, leg->session, &nothing);
     if (leg_sdp_of(p, o->msg, &sdp) || !sdp || call->state == CALL_ENDING)
         return;
-    leg_keep(p, leg, &leg->said, sip_body_find(o->msg, STR("application/sdp")));
-    leg->said_answer = true;
-    leg_told(p, leg);
+    (void)leg_rx_answer(p, leg, sip_body_find(o->msg, STR("application/sdp")));
     leg_set_remote(p, leg, sdp);
     if (!other)
         return;
@@ -108,5 +106,5 @@ void join_refresh(struct pbx *p, struct leg *leg)
     if (leg->ask || sip_reinvite(p->core, p->now, leg->session, &content))
         return; /* one under way refreshes as well */
     leg->ask = ASK_REFRESH;
-    leg_keep(p, leg, &leg->asked, leg->told);
+    leg_tx_offer(p, leg, content.body);
 }

@@ -55,13 +55,6 @@ int leg_set_party(struct pbx *p, struct leg *leg, struct str number, struct str 
     return err ? err : pbx_keep(p, &leg->name, name);
 }
 
-void leg_told(struct pbx *p, struct leg *leg)
-{
-    leg_keep(p, leg, &leg->told, STR_NONE);
-    leg->told = leg->asked;
-    leg->asked = STR_NONE;
-}
-
 bool leg_is_calling(const struct leg *leg)
 {
     return leg->outgoing && leg->dial && !leg->dropped && leg->state < LEG_ANSWERED;
@@ -360,7 +353,7 @@ int leg_offer_third(struct pbx *p, struct leg *leg, struct leg *from, struct str
 {
     struct sdp_stream streams[LEG_MAX_STREAMS] = {0};
     struct str names[CONF_CODEC_COUNT];
-    const struct sdp *said = leg_sdp_kept(p, from->said);
+    const struct sdp *said = leg_sdp_kept(p, leg_latest(from));
     struct sdp_policy policy = {
         .codec = names, .keep_video = true, .n_codecs = leg_codecs(p, from, leg, names)};
     if (!said)

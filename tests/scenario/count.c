@@ -95,6 +95,7 @@ static int of_world(struct play *p, struct str name, uint64_t *ret)
     } counts[] = {
         {STR_INIT("calls"), call_count(p->w.pbx)},
         {STR_INIT("legs"), p->w.pbx->calls->legs.used},
+        {STR_INIT("out_of_turn"), p->w.pbx->calls->out_of_turn},
         {STR_INIT("searches"), p->w.pbx->calls->dials.used},
         {STR_INIT("transfers"), p->w.pbx->calls->transfers.used},
         {STR_INIT("bindings"), registrar_count(p->w.pbx)},

@@ -256,6 +256,7 @@ static void check(struct sim *s)
     none(s, "port pairs", p->calls->ports.in_use);
     none(s, "media streams", s->w.streams_open);
     none(s, "blobs of the engine", p->core->pool.live);
+    none(s, "offers or answers out of turn", p->calls->out_of_turn);
     none(s, "callers in queues", !list_empty(&p->calls->waiting));
     none(s, "objects that the audit had to reap", st.reaped + p->calls->reaped);
     check_records(s, s->calls_before + p->calls->total - p->calls->dissolved - s->calls_killed);

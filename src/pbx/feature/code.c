@@ -82,7 +82,7 @@ static unsigned target_refused(struct pbx *p, const struct config_extension *e, 
 static void confirm(struct pbx *p, struct call *call)
 {
     struct leg *leg = call_caller(p, call);
-    const struct sdp *offer = leg_sdp_kept(p, leg->said);
+    const struct sdp *offer = leg_sdp_kept(p, leg->offer);
     struct sip_answer a = {.status = 200, .content = {.type = STR("application/sdp")}};
     int err = offer ? leg_answer_cross(p, leg, offer, NULL, &a.content.body)
                     : leg_offer_own(p, leg, &a.content.body);
@@ -90,6 +90,10 @@ static void confirm(struct pbx *p, struct call *call)
         dial_refuse(p, call, err == -EAGAIN ? 503 : 488);
         return;
     }
+    if (offer)
+        leg_tx_answer(p, leg, a.content.body);
+    else
+        leg_tx_offer(p, leg, a.content.body);
     call->cdr.answered = p->now;
     call->cdr.answer_ms = pbx_wall_ms(p);
     call->over_when_acked = true;

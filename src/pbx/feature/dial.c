@@ -282,7 +282,7 @@ static void begin(struct pbx *p, const struct sip_out *o, struct call *call,
     }
     call->late_offer = offer == NULL;
     if (offer)
-        leg_keep(p, caller, &caller->said, sip_body_find(m, STR("application/sdp")));
+        (void)leg_rx_offer(p, caller, sip_body_find(m, STR("application/sdp")));
     if (busy || full)
         dial_refuse(p, call, 503);
     else if (sip_msg_has(m, SIP_H_REPLACES))

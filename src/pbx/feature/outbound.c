@@ -193,7 +193,7 @@ static unsigned offer_of_caller(struct pbx *p, struct leg *owner, struct leg *le
 {
     struct str names[CONF_CODEC_COUNT], body;
     struct sdp_choice *choice = arena_take(&p->turn, sizeof(*choice));
-    const struct sdp *offer = leg_sdp_kept(p, owner->said);
+    const struct sdp *offer = leg_sdp_kept(p, leg_latest(owner));
     if (!choice || !offer)
         return 503;
     struct sdp_policy policy = {
@@ -205,7 +205,7 @@ static unsigned offer_of_caller(struct pbx *p, struct leg *owner, struct leg *le
         err = leg_open(p, owner, offer, choice);
     if (err)
         return err == -EAGAIN ? 503 : 500;
-    leg_keep(p, leg, &leg->asked, body);
+    leg_tx_offer(p, leg, body);
     leg_set_remote(p, owner, offer);
     return 0;
 }
@@ -217,7 +217,7 @@ static unsigned offer_of_party(struct pbx *p, struct leg *owner, struct leg *leg
     int err = leg_offer_third(p, leg, owner, &body);
     if (err)
         return err == -EAGAIN ? 503 : err == -ENOENT ? 488 : 500;
-    leg_keep(p, leg, &leg->asked, body);
+    leg_tx_offer(p, leg, body);
     return 0;
 }
 
@@ -226,7 +226,7 @@ static unsigned make_offer(struct pbx *p, struct dial *d, struct leg *leg)
     struct leg *owner = leg_find(p, d->owner);
     if (d->purpose == DIAL_TRANSFER)
         return offer_of_party(p, owner, leg);
-    return owner->said.n ? offer_of_caller(p, owner, leg) : 0;
+    return leg_latest(owner).n ? offer_of_caller(p, owner, leg) : 0;
 }
 
 static void name_party(struct pbx *p, struct leg *leg, struct str number)

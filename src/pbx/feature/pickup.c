@@ -88,12 +88,12 @@ static int accept(struct pbx *p, struct leg *leg, struct str body, struct str as
     struct sip_answer a = {.status = 200,
                            .content = {.field = &field,
                                        .n_fields = asserted.n ? 1 : 0,
-                                       .type = STR("application/sdp"),
+                                       .type = body.n ? STR("application/sdp") : STR_NONE,
                                        .body = body}};
-    if (leg->said.n)
-        leg_keep(p, leg, &leg->told, body);
-    else
-        leg_keep(p, leg, &leg->asked, body); /* an offer: the ACK answers it */
+    if (leg->offer.n)
+        leg_tx_answer(p, leg, body);
+    else if (body.n)
+        leg_tx_offer(p, leg, body); /* the ACK answers it */
     leg->joined = p->now;
     return sip_accept(p->core, p->now, leg->session, &a);
 }
@@ -102,9 +102,10 @@ static int accept(struct pbx *p, struct leg *leg, struct str body, struct str as
  * made from what the other can do. 0 or a status. */
 static unsigned answer_for(struct pbx *p, struct leg *to, struct leg *other, struct str *body)
 {
-    const struct sdp *offer = leg_sdp_kept(p, to->said), *theirs = leg_sdp_kept(p, other->said);
+    const struct sdp *offer = leg_sdp_kept(p, to->offer);
+    const struct sdp *theirs = leg_sdp_kept(p, leg_latest(other));
     int err = offer                      ? leg_answer_cross(p, to, offer, theirs, body)
-              : theirs || !other->said.n ? leg_offer_third(p, to, other, body)
+              : theirs || !leg_latest(other).n ? leg_offer_third(p, to, other, body)
                                          : -ENOENT;
     if (!err && offer)
         leg_set_remote(p, to, offer);
@@ -156,8 +157,10 @@ static void pick_up(struct pbx *p, struct leg *picker, struct leg *ringing)
     struct leg *owner = leg_find(p, d->owner);
     struct str for_owner = STR_NONE, for_picker;
     bool waits = d->purpose == DIAL_CALL;
+    /* A reliable provisional has dealt with the media: the 200 does not again. */
+    bool told = owner->settled || leg_awaits_answer(owner);
     unsigned side = d->side, status = answer_for(p, picker, owner, &for_picker);
-    if (!status && waits)
+    if (!status && waits && !told)
         status = answer_for(p, owner, picker, &for_owner);
     if (!status && take_place(p, picker, call, side, ringing))
         status = 503;

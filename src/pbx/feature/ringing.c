@@ -43,11 +43,9 @@ static struct str early_media(struct pbx *p, struct dial *d, struct leg *leg,
 /* What a reliable provisional has said holds; the 2xx need not repeat it (RFC 3262 section 5). */
 static void settle(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
-    leg_keep(p, leg, &leg->said, sip_body_find(o->msg, STR("application/sdp")));
-    leg->said_answer = true;
+    (void)leg_rx_answer(p, leg, sip_body_find(o->msg, STR("application/sdp")));
     leg->settled = true;
     leg->dialog = o->dialog;
-    leg_told(p, leg);
 }
 
 /* A reliable provisional is acknowledged at once, unless it holds an offer: the caller's PRACK will
@@ -59,7 +57,7 @@ static void acknowledge(struct pbx *p, struct call *call, struct leg *leg, const
     if (body && !leg->settled && !call->late_offer)
         settle(p, leg, o);
     if (body && call->late_offer && !leg->settled) {
-        leg_keep(p, leg, &leg->offer, sip_body_find(o->msg, STR("application/sdp")));
+        (void)leg_rx_offer(p, leg, sip_body_find(o->msg, STR("application/sdp")));
         leg->prack_dialog = o->dialog;
         return;
     }
@@ -91,12 +89,12 @@ static struct str early_offer(struct pbx *p, struct dial *d, struct leg *leg)
     struct leg *owner = leg_find(p, d->owner);
     const struct sdp *offer = leg->prack_dialog ? leg_sdp_kept(p, leg->offer) : NULL;
     struct str body = STR_NONE;
-    if (!offer || owner->asked.n || owner->settled || d->purpose != DIAL_CALL)
+    if (!offer || leg_awaits_answer(owner) || owner->settled || d->purpose != DIAL_CALL)
         return STR_NONE;
     unsigned status = offer_for_caller(p, call, leg, offer, &body);
     if (status)
         return STR_NONE;
-    leg_keep(p, owner, &owner->asked, body);
+    leg_tx_offer(p, owner, body);
     call_set_party(p, call, d->side, leg);
     return body;
 }
@@ -108,9 +106,9 @@ static void tell_owner(struct pbx *p, struct dial *d, struct sip_answer *a)
     bool known = sip_session_peer(p->core, owner->session, &peer);
     bool reliable = known && (peer.rel100_required || (a->reliable && peer.rel100));
     int err = sip_progress(p->core, p->now, owner->session, a);
-    if (err || !reliable || !a->content.body.n || owner->asked.n)
+    if (err || !reliable || !a->content.body.n || leg_awaits_answer(owner))
         return;
-    leg_keep(p, owner, &owner->told, a->content.body);
+    leg_tx_answer(p, owner, a->content.body);
     owner->settled = true;
 }
 
@@ -123,12 +121,9 @@ static void early_answered(struct pbx *p, struct leg *owner, struct leg *leg,
     if (leg_sdp_of(p, m, &answer) || !answer || !offer ||
         leg_sdp_for(p, leg, answer, NULL, &content.body))
         return;
-    leg_keep(p, owner, &owner->said, sip_body_find(m, STR("application/sdp")));
-    leg_told(p, owner);
-    owner->said_answer = owner->settled = leg->settled = true;
-    leg_keep(p, leg, &leg->said, leg->offer);
-    leg_keep(p, leg, &leg->offer, STR_NONE);
-    leg_keep(p, leg, &leg->told, content.body);
+    (void)leg_rx_answer(p, owner, sip_body_find(m, STR("application/sdp")));
+    leg_tx_answer(p, leg, content.body);
+    owner->settled = leg->settled = true;
     leg_set_remote(p, owner, answer);
     leg_set_remote(p, leg, offer);
     bridge_link(p, owner, leg);
@@ -145,11 +140,16 @@ void dial_pracked(struct pbx *p, struct leg *leg, const struct sip_out *o)
             pbx_respond(p, o->txn, 200); /* a body of another kind */
         return;
     }
-    if (!leg->asked.n || !other || !other->prack_dialog) {
+    if (!leg_awaits_answer(leg)) {
         bridge_prack_offer(p, leg, o);
         return;
     }
-    early_answered(p, leg, other, o->msg);
+    if (other && other->ack_waits) /* it has answered meanwhile, and waits for the same */
+        bridge_late_answer(p, leg, other, o->msg);
+    else if (other && other->prack_dialog)
+        early_answered(p, leg, other, o->msg);
+    else /* who made the offer is gone; another one may be there */
+        bridge_own_answered(p, leg, other, o->msg);
     pbx_respond(p, o->txn, 200);
 }
 
@@ -198,7 +198,7 @@ void dial_note_answer(struct pbx *p, struct call *call, struct leg *leg)
     r->answer_ms = pbx_wall_ms(p);
     p->calls->answered++;
     cdr_keep(p, call, &r->answered_by, by);
-    cdr_keep(p, call, &r->codec, leg_codec_name(p, leg_sdp_kept(p, leg->said)));
+    cdr_keep(p, call, &r->codec, leg_codec_name(p, leg_sdp_kept(p, leg_latest(leg))));
     call_trace(p, call, TRACE_CALL_ANSWERED, by);
 }
 
@@ -235,9 +235,10 @@ static void ack_own_answer(struct pbx *p, struct leg *leg, struct leg *caller)
     if (!offer || leg_answer_cross(p, leg, offer, leg_sdp_kept(p, caller->said), &content.body))
         content.type = content.body = STR_NONE;
     sip_ack(p->core, p->now, leg->session, &content);
-    leg_keep(p, leg, &leg->said, leg->offer);
-    leg_keep(p, leg, &leg->offer, STR_NONE);
-    leg_keep(p, leg, &leg->told, content.body);
+    if (content.body.n)
+        leg_tx_answer(p, leg, content.body);
+    else
+        leg_oa_failed(p, leg);
 }
 
 /* The caller waits for this answer. */
@@ -250,7 +251,9 @@ static void connect_caller(struct pbx *p, struct dial *d, struct leg *leg, const
     struct sip_field field[SIP_FIELDS_MAX];
     struct sip_answer a = {.status = 200, .content = {.field = field}};
     bool late = call->late_offer && !leg->settled && !caller->settled;
-    unsigned status = caller->settled ? 0 : answer_for_caller(p, call, leg, sdp, &a.content.body);
+    /* An offer that is out already, in a reliable provisional, is answered before the 200 leaves. */
+    bool told = caller->settled || leg_awaits_answer(caller);
+    unsigned status = told ? 0 : answer_for_caller(p, call, leg, sdp, &a.content.body);
     if (status) {
         give_up(p, d, leg, status);
         return;
@@ -264,8 +267,10 @@ static void connect_caller(struct pbx *p, struct dial *d, struct leg *leg, const
         sip_ack(p->core, p->now, leg->session, &nothing);
     leg_set_remote(p, leg, sdp);
     bridge_link(p, caller, leg);
-    if (a.content.body.n)
-        leg_keep(p, caller, late ? &caller->asked : &caller->told, a.content.body);
+    if (a.content.body.n && late)
+        leg_tx_offer(p, caller, a.content.body);
+    else if (a.content.body.n)
+        leg_tx_answer(p, caller, a.content.body);
     dial_note_answer(p, call, leg);
     caller->joined = p->now;
     a.content.type = a.content.body.n ? STR("application/sdp") : STR_NONE;
@@ -314,12 +319,10 @@ void dial_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
     /* What was offered holds now, if there was an offer; else the 2xx is the offer. */
     struct str body = sip_body_find(o->msg, STR("application/sdp"));
     bool late = d->purpose == DIAL_CALL && call->late_offer;
-    if (!leg->settled) {
-        leg_keep(p, leg, late ? &leg->offer : &leg->said, body);
-        leg->said_answer = !late;
-        if (!late)
-            leg_told(p, leg);
-    }
+    if (!leg->settled && late)
+        (void)leg_rx_offer(p, leg, body);
+    else if (!leg->settled)
+        (void)leg_rx_answer(p, leg, body);
     if (d->purpose == DIAL_TRANSFER)
         connect_party(p, d, leg, sdp);
     else

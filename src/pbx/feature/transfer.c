@@ -301,7 +301,7 @@ static unsigned join(struct pbx *p, struct transfer *t, struct leg *leg, struct 
     struct leg *comes = call_other(p, gone, first ? replaced : leg);
     struct leg *stays = call_other(p, keep, out);
     unsigned side = keep->party[1] == slot_handle(&p->calls->legs, out);
-    if (!comes || !stays || comes->state != LEG_ANSWERED)
+    if (!comes || !stays || comes->state == LEG_ENDED)
         return 480;
     if (call_move_leg(p, comes, keep))
         return 503;
