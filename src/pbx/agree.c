@@ -1,5 +1,5 @@
-/* What a leg and its party have agreed on: the descriptions that hold and those under way, moved by the
- * offer/answer machine (wire/sdp/oa_state.h) and by nothing else. */
+/* What a leg and its party have agreed on: the descriptions that hold and those under way, moved by
+ * the offer/answer machine (wire/sdp/oa_state.h) and by nothing else. */
 #include "pbx/call_int.h"
 #include "wire/sdp/oa_state.h"
 

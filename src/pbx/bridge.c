@@ -59,6 +59,12 @@ static void refuse(struct pbx *p, struct leg *leg, unsigned status)
     reply(p, leg, &a);
 }
 
+void bridge_abandon(struct pbx *p, struct leg *leg)
+{
+    if (leg->reinvite)
+        refuse(p, leg, 491);
+}
+
 /* Which formats of an offer may pass from leg to leg. -ENOTSUP: none. */
 static int choose(struct pbx *p, const struct leg *from, const struct leg *to,
                   const struct sdp *offer, struct sdp_choice **ret)
@@ -332,8 +338,7 @@ void bridge_late_answer(struct pbx *p, struct leg *leg, struct leg *other, const
 }
 
 /* The 2xx held an offer of our own, to one who had made none (pickup). */
-void bridge_own_answered(struct pbx *p, struct leg *leg, struct leg *other,
-                         const struct sip_msg *m)
+void bridge_own_answered(struct pbx *p, struct leg *leg, struct leg *other, const struct sip_msg *m)
 {
     const struct sdp *answer;
     if (leg_sdp_of(p, m, &answer) || !answer) {

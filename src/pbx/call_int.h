@@ -72,6 +72,7 @@ struct leg {
     uint8_t cause;     /* Q.850, as its side has given it; 0: it has not */
     handle_t reinvite; /* an INVITE or UPDATE of this party that waits for the other one */
     bool by_update;    /* it is an UPDATE or a PRACK */
+    bool refresh_due;  /* the session timer waits for its turn */
     bool settled;      /* a reliable provisional has agreed on the media: the 2xx does not again */
     handle_t dialog;   /* the early one in which that was agreed */
     handle_t prack_dialog; /* its reliable provisional holds an offer, and waits for the answer */
@@ -154,7 +155,7 @@ struct calls {
     uint64_t last_number;
     uint64_t total, answered, refused, rtp_timeouts, reaped;
     uint64_t out_of_turn; /* offers and answers that we should not have sent */
-    uint64_t dissolved; /* became part of another call, and have no record */
+    uint64_t dissolved;   /* became part of another call, and have no record */
     struct {
         uint64_t seq;
         handle_t txn;
@@ -283,7 +284,8 @@ unsigned leg_rx_offer(struct pbx *p, struct leg *leg, struct str offer);
 void leg_tx_answer(struct pbx *p, struct leg *leg, struct str answer);
 /* Our offer is out. */
 void leg_tx_offer(struct pbx *p, struct leg *leg, struct str offer);
-/* The party's answer to it: both hold. false: it was answered before, and this counts for nothing. */
+/* The party's answer to it: both hold. false: it was answered before, and this counts for nothing.
+ */
 bool leg_rx_answer(struct pbx *p, struct leg *leg, struct str answer);
 /* The offer under way, whosever it is, was refused or lost: what held before holds. */
 void leg_oa_failed(struct pbx *p, struct leg *leg);
@@ -297,6 +299,8 @@ struct str leg_latest(const struct leg *leg);
 /* ---- bridge.c -------------------------------------------------------------------------------- */
 void bridge_link(struct pbx *p, struct leg *a, struct leg *b);
 void bridge_unlink(struct pbx *p, struct leg *leg);
+/* What the leg's party has offered to one who is gone is refused. */
+void bridge_abandon(struct pbx *p, struct leg *leg);
 /* The re-INVITE of the leg is over, one way or the other. */
 void bridge_reinvite_done(struct pbx *p, struct leg *leg);
 void bridge_reinvite(struct pbx *p, struct leg *leg, const struct sip_out *o);

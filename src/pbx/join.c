@@ -21,6 +21,8 @@ static bool fits(struct pbx *p, const struct leg *a, const struct leg *b)
 static int ask(struct pbx *p, struct leg *leg, struct leg *like)
 {
     struct sip_content content = {.type = STR("application/sdp")};
+    if (!leg_has_agreed(leg))
+        return -EBUSY;
     int err = leg_offer_third(p, leg, like, &content.body);
     err = err ? err : sip_reinvite(p->core, p->now, leg->session, &content);
     if (err)
@@ -54,6 +56,8 @@ void join_legs(struct pbx *p, struct leg *a, struct leg *b)
     a->joined = a->joined ? a->joined : p->now;
     b->joined = b->joined ? b->joined : p->now;
     a->retries = b->retries = 0;
+    bridge_abandon(p, a);
+    bridge_abandon(p, b);
     bridge_link(p, a, b);
     leg_follow_hold(p, a, b);
     leg_follow_hold(p, b, a);
@@ -65,6 +69,10 @@ void join_legs(struct pbx *p, struct leg *a, struct leg *b)
 void join_retry(struct pbx *p, struct pbx_timer *t)
 {
     struct leg *leg = container_of(t, struct leg, retry);
+    if (leg->refresh_due && leg->state != LEG_ENDED) {
+        join_refresh(p, leg);
+        return;
+    }
     struct leg *other = call_other(p, call_find(p, leg->call), leg);
     if (other && leg->state != LEG_ENDED && other->state != LEG_ENDED && !fits(p, leg, other))
         make_fit(p, leg, other);
@@ -103,8 +111,12 @@ void join_failed(struct pbx *p, struct leg *leg, const struct sip_out *o, enum l
 void join_refresh(struct pbx *p, struct leg *leg)
 {
     struct sip_content content = {.type = STR("application/sdp"), .body = leg->told};
-    if (leg->ask || sip_reinvite(p->core, p->now, leg->session, &content))
-        return; /* one under way refreshes as well */
+    int err = leg_has_agreed(leg) ? sip_reinvite(p->core, p->now, leg->session, &content) : -EBUSY;
+    leg->refresh_due = err == -EBUSY;
+    if (leg->refresh_due) /* what is under way may refresh as well; if not, we do */
+        pbx_timer_start(p, &leg->retry, 2 * USEC_S);
+    if (err)
+        return;
     leg->ask = ASK_REFRESH;
     leg_tx_offer(p, leg, content.body);
 }

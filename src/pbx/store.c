@@ -47,9 +47,8 @@ const char *const pbx_store_statement[STORE_STATEMENTS] = {
     [STORE_CDR_PUT] =
         "INSERT INTO cdr (" CDR_COLUMNS ") VALUES"
         " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)",
-    [STORE_SETTING_PUT] =
-        ("INSERT INTO setting (extension, name, value) VALUES (?1,?2,?3)"
-         " ON CONFLICT (extension, name) DO UPDATE SET value=excluded.value"),
+    [STORE_SETTING_PUT] = ("INSERT INTO setting (extension, name, value) VALUES (?1,?2,?3)"
+                           " ON CONFLICT (extension, name) DO UPDATE SET value=excluded.value"),
     [STORE_SETTING_DEL] = "DELETE FROM setting WHERE extension=?1 AND name=?2",
     [STORE_CDR_DETAIL_PUT] = "INSERT INTO cdr_detail (id, parent, detail) VALUES (?1,?2,?3)",
 };

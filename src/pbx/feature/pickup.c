@@ -104,9 +104,9 @@ static unsigned answer_for(struct pbx *p, struct leg *to, struct leg *other, str
 {
     const struct sdp *offer = leg_sdp_kept(p, to->offer);
     const struct sdp *theirs = leg_sdp_kept(p, leg_latest(other));
-    int err = offer                      ? leg_answer_cross(p, to, offer, theirs, body)
+    int err = offer                            ? leg_answer_cross(p, to, offer, theirs, body)
               : theirs || !leg_latest(other).n ? leg_offer_third(p, to, other, body)
-                                         : -ENOENT;
+                                               : -ENOENT;
     if (!err && offer)
         leg_set_remote(p, to, offer);
     return err == -ENOENT ? 488 : err == -EAGAIN ? 503 : err ? 500 : 0;

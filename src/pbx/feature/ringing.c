@@ -30,6 +30,8 @@ static struct str early_media(struct pbx *p, struct dial *d, struct leg *leg,
     struct leg *first = leg_find(p, call->party[d->side]);
     const struct sdp *sdp = NULL;
     struct str body = STR_NONE;
+    if (owner->settled) /* it has its answer: RFC 3262 section 5 */
+        return STR_NONE;
     if (d->purpose != DIAL_CALL || call->late_offer || (first && first != leg) ||
         leg_sdp_of(p, o->msg, &sdp) || !sdp || leg_sdp_for(p, owner, sdp, NULL, &body))
         return STR_NONE;
@@ -251,7 +253,8 @@ static void connect_caller(struct pbx *p, struct dial *d, struct leg *leg, const
     struct sip_field field[SIP_FIELDS_MAX];
     struct sip_answer a = {.status = 200, .content = {.field = field}};
     bool late = call->late_offer && !leg->settled && !caller->settled;
-    /* An offer that is out already, in a reliable provisional, is answered before the 200 leaves. */
+    /* An offer that is out already, in a reliable provisional, is answered before the 200 leaves.
+     */
     bool told = caller->settled || leg_awaits_answer(caller);
     unsigned status = told ? 0 : answer_for_caller(p, call, leg, sdp, &a.content.body);
     if (status) {

@@ -196,10 +196,11 @@ int sdp_answer_build(struct buf *b, const struct sdp_answer_args *a)
 
 /* ---- the offer ------------------------------------------------------------------------------- */
 
-static uint8_t free_pt(const struct codecs *used)
+/* A number that neither those written nor those of the party have. */
+static uint8_t free_pt(const struct codecs *used, const struct codecs *from)
 {
     for (uint8_t pt = 96; pt < 128; pt++)
-        if (!find_pt(used, pt))
+        if (!find_pt(used, pt) && !find_pt(from, pt))
             return pt;
     return SDP_NO_PT;
 }
@@ -211,13 +212,13 @@ static void add(struct codecs *list, const struct sdp_codec *c)
 }
 
 /* A codec by its name in the configuration, under its static number or a free one. */
-static void add_named(struct codecs *list, struct str name)
+static void add_named(struct codecs *list, const struct codecs *from, struct str name)
 {
     struct sdp_codec c;
     if (sdp_codec_find(&c, name) || find_equal(list, &c))
         return;
     if (c.pt == SDP_NO_PT || find_pt(list, c.pt))
-        c.pt = free_pt(list);
+        c.pt = free_pt(list, from);
     if (c.pt != SDP_NO_PT)
         add(list, &c);
 }
@@ -239,10 +240,10 @@ static void gather(struct codecs *out, const struct sdp_offer_args *a, unsigned 
                 add(out, c);
         }
         for (unsigned k = 0; pass == 1 && audio && a->more && k < a->policy->n_codecs; k++)
-            add_named(out, a->policy->codec[k]);
+            add_named(out, &from, a->policy->codec[k]);
     }
     if (audio)
-        add_named(out, STR("telephone-event"));
+        add_named(out, &from, STR("telephone-event"));
 }
 
 int sdp_offer_build(struct buf *b, const struct sdp_offer_args *a)

@@ -1,11 +1,20 @@
 #include "wire/sdp/oa_state.h"
 
-#define STAY(s, status) {s, status}
-#define GOES(next)       {next, 0}
+#define STAY(s, status)                                                                            \
+    {                                                                                              \
+        s, status                                                                                  \
+    }
+#define GOES(next)                                                                                 \
+    {                                                                                              \
+        next, 0                                                                                    \
+    }
 
 /* An answer that nobody has asked for is one that was given before: the 2xx repeats what a reliable
  * provisional has said (RFC 6337 section 2.2). It counts for nothing, hence 1. */
-#define AGAIN(s) {s, OA_REPEATED}
+#define AGAIN(s)                                                                                   \
+    {                                                                                              \
+        s, OA_REPEATED                                                                             \
+    }
 #define OA_REPEATED 1
 
 static const struct oa_cell table[OA_STATES][OA_EVENTS] = {
@@ -55,23 +64,22 @@ unsigned oa_step(uint8_t *state, enum oa_event e)
 
 struct str oa_state_name(enum oa_state s)
 {
-    static const struct str names[OA_STATES] = {
-        [OA_NONE] = STR_INIT("none"),
-        [OA_LOCAL] = STR_INIT("our offer"),
-        [OA_REMOTE] = STR_INIT("their offer"),
-        [OA_STABLE] = STR_INIT("agreed"),
-        [OA_LOCAL_AGAIN] = STR_INIT("agreed, our offer"),
-        [OA_REMOTE_AGAIN] = STR_INIT("agreed, their offer")};
+    static const struct str names[OA_STATES] = {[OA_NONE] = STR_INIT("none"),
+                                                [OA_LOCAL] = STR_INIT("our offer"),
+                                                [OA_REMOTE] = STR_INIT("their offer"),
+                                                [OA_STABLE] = STR_INIT("agreed"),
+                                                [OA_LOCAL_AGAIN] = STR_INIT("agreed, our offer"),
+                                                [OA_REMOTE_AGAIN] =
+                                                    STR_INIT("agreed, their offer")};
     return names[s];
 }
 
 struct str oa_event_name(enum oa_event e)
 {
-    static const struct str names[OA_EVENTS] = {
-        [OA_TX_OFFER] = STR_INIT("offer sent"),
-        [OA_RX_OFFER] = STR_INIT("offer received"),
-        [OA_TX_ANSWER] = STR_INIT("answer sent"),
-        [OA_RX_ANSWER] = STR_INIT("answer received"),
-        [OA_FAILED] = STR_INIT("offer failed")};
+    static const struct str names[OA_EVENTS] = {[OA_TX_OFFER] = STR_INIT("offer sent"),
+                                                [OA_RX_OFFER] = STR_INIT("offer received"),
+                                                [OA_TX_ANSWER] = STR_INIT("answer sent"),
+                                                [OA_RX_ANSWER] = STR_INIT("answer received"),
+                                                [OA_FAILED] = STR_INIT("offer failed")};
     return names[e];
 }

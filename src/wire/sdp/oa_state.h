@@ -1,6 +1,6 @@
-/* The offer/answer machine of one dialog (RFC 3264 section 4, RFC 6337 section 2): one offer at a time,
- * in either direction; a refused one leaves what held before. Which message carries what is its user's
- * knowledge; what may follow what is here, as a table. */
+/* The offer/answer machine of one dialog (RFC 3264 section 4, RFC 6337 section 2): one offer at a
+ * time, in either direction; a refused one leaves what held before. Which message carries what is
+ * its user's knowledge; what may follow what is here, as a table. */
 #ifndef WIRE_SDP_OA_STATE_H
 #define WIRE_SDP_OA_STATE_H
 
@@ -27,8 +27,9 @@ enum oa_event {
     OA_EVENTS
 };
 
-/* status 0: the event is in order. 491: our own offer is out (RFC 3261 14.2, RFC 3311 5.2); 500: the
- * offer before is not answered, Retry-After goes with it. Of what we send, not 0 means we may not. */
+/* status 0: the event is in order. 491: our own offer is out (RFC 3261 14.2, RFC 3311 5.2); 500:
+ * the offer before is not answered, Retry-After goes with it. Of what we send, not 0 means we may
+ * not. */
 struct oa_cell {
     uint8_t next; /* enum oa_state */
     uint16_t status;
