@@ -237,6 +237,8 @@ struct leg *leg_of_stream(struct pbx *p, media_id id);
 void leg_close_media(struct pbx *p, struct leg *leg);
 /* The session timer, the record and the other side name who is there. -ENOMEM. */
 MUST_CHECK int leg_set_party(struct pbx *p, struct leg *leg, struct str number, struct str name);
+/* "Name" <sip:number@domain> of the party, in p->turn; none: no memory. */
+struct str leg_identity(struct pbx *p, const struct leg *leg);
 /* Is it on its way: its INVITE is out and not finally answered? */
 bool leg_is_calling(const struct leg *leg);
 /* Replaces one of the leg's owned texts; without memory the old one stays, and the trace says so.

@@ -50,6 +50,22 @@ static void make_fit(struct pbx *p, struct leg *a, struct leg *b)
         (void)ask(p, b, a); /* neither can be asked: they stay joined as they are */
 }
 
+/* Who knows RFC 4916 is told with whom it talks from now on, unless that one hides. */
+static void introduce(struct pbx *p, struct leg *to, const struct leg *other)
+{
+    struct sip_peer peer;
+    bool trusted = !to->trunk || to->trunk->trust_identity;
+    if (!sip_session_peer(p->core, to->session, &peer) || !peer.from_change || !trusted ||
+        !(peer.allow >> SIP_UPDATE & 1) || other->anonymous)
+        return;
+    struct str who = leg_identity(p, other);
+    struct sip_field field = {.id = SIP_H_P_ASSERTED_IDENTITY, .value = who};
+    struct sip_content content = {.field = &field, .n_fields = 1};
+    if (!who.n || sip_session_set_identity(p->core, p->now, to->session, who))
+        return;
+    (void)sip_session_request(p->core, p->now, to->session, SIP_UPDATE, &content, 0);
+}
+
 void join_legs(struct pbx *p, struct leg *a, struct leg *b)
 {
     struct call *call = call_find(p, a->call);
@@ -62,6 +78,8 @@ void join_legs(struct pbx *p, struct leg *a, struct leg *b)
     leg_follow_hold(p, a, b);
     leg_follow_hold(p, b, a);
     call_enter(p, call, CALL_UP);
+    introduce(p, a, b);
+    introduce(p, b, a);
     if (!fits(p, a, b))
         make_fit(p, a, b);
 }

@@ -55,6 +55,23 @@ int leg_set_party(struct pbx *p, struct leg *leg, struct str number, struct str 
     return err ? err : pbx_keep(p, &leg->name, name);
 }
 
+struct str leg_identity(struct pbx *p, const struct leg *leg)
+{
+    struct buf b;
+    size_t cap = 2 * (leg->name.n + leg->party.n) + 3 * leg->party.n + p->domain.n + 32;
+    char *mem = arena_take(&p->turn, cap);
+    if (!mem)
+        return STR_NONE;
+    buf_init(&b, mem, cap);
+    sip_quote(&b, leg->name.n ? leg->name : leg->party);
+    buf_lit(&b, " <sip:");
+    sip_escape_user(&b, leg->party);
+    buf_ch(&b, '@');
+    buf_str_put(&b, p->domain);
+    buf_ch(&b, '>');
+    return buf_str(&b);
+}
+
 bool leg_is_calling(const struct leg *leg)
 {
     return leg->outgoing && leg->dial && !leg->dropped && leg->state < LEG_ANSWERED;

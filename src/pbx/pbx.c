@@ -16,8 +16,9 @@
 #define OUT_TICK  8192       /* a tick stops for the queue to be drained beyond so many */
 
 /* What the engine says in Supported and Allow: only what works. */
-static const char supported[] = "path, 100rel, timer, replaces, norefersub, tdialog";
-static const char supported_call[] = "timer, 100rel, replaces, norefersub, tdialog";
+static const char supported[] = "path, 100rel, timer, replaces, norefersub, tdialog, from-change";
+static const char supported_call[] =
+    "timer, 100rel, replaces, norefersub, tdialog, from-change";
 static const char allowed[] =
     "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, PRACK, UPDATE, REFER, NOTIFY";
 

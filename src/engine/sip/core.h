@@ -196,6 +196,9 @@ int sip_reinvite(struct sip_core *c, usec_t now, handle_t session,
                  const struct sip_content *content);
 /* Gives up the re-INVITE under way; its end comes as usual. -ENOENT: there is none. */
 int sip_cancel_reinvite(struct sip_core *c, usec_t now, handle_t session);
+/* Who we are in the From of later requests in the dialog (RFC 4916): a name-addr without tag. -ENOENT,
+ * -ENOMEM. Allowed when the peer supports from-change (struct sip_peer). */
+int sip_session_set_identity(struct sip_core *c, usec_t now, handle_t session, struct str nameaddr);
 /* Any other request inside the dialog; its responses carry `user`. */
 int sip_session_request(struct sip_core *c, usec_t now, handle_t session, enum sip_method method,
                         const struct sip_content *content, uint64_t user);

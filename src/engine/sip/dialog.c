@@ -37,6 +37,22 @@ void dialog_free(struct sip_core *c, handle_t h)
     slot_put(&c->dialogs, h);
 }
 
+int sip_session_set_identity(struct sip_core *c, usec_t now, handle_t session, struct str nameaddr)
+{
+    char mem[1024];
+    struct buf b;
+    core_enter_cmd(c, now);
+    struct sip_session *s = session_find(c, session);
+    struct sip_dialog *d = s ? session_dialog(c, s) : NULL;
+    if (!d)
+        return -ENOENT;
+    buf_init(&b, mem, sizeof(mem));
+    buf_str_put(&b, nameaddr);
+    buf_lit(&b, ";tag=");
+    buf_put(&b, d->local_tag, SIP_TAG_CHARS);
+    return b.full ? -EMSGSIZE : core_keep(c, &d->local, buf_str(&b));
+}
+
 /* A request belongs to the dialog with its Call-ID, our tag in To and the peer's in From. A peer of
  * RFC 2543 has no tag. RFC 3261 12.2.2. */
 struct sip_dialog *dialog_find(struct sip_core *c, const struct sip_msg *m)

@@ -283,8 +283,13 @@ void uas_in_dialog(struct sip_core *c, struct sip_dialog *d, struct sip_txn *txn
         respond_simple(c, txn, 481);
         return;
     }
-    if (m->method == SIP_INVITE || m->method == SIP_UPDATE)
+    if (m->method == SIP_INVITE || m->method == SIP_UPDATE) {
         dialog_refresh(c, d, m, &txn->flow);
+        /* RFC 4916 section 4.4.1: the peer may be somebody else now; the tag is the same. Without
+         * memory it stays as it was. */
+        if (s->peer_from_change && core_keep(c, &d->remote, sip_msg_get(m, SIP_H_FROM)))
+            c->stats.overload++;
+    }
     if (m->method == SIP_INVITE) {
         reinvite(c, s, txn, m);
         return;

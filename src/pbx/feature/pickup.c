@@ -64,30 +64,18 @@ static struct leg *find_ringing(struct pbx *p, struct wanted *w)
 
 /* ---- taking the place ------------------------------------------------------------------------ */
 
-static struct str real_caller(struct pbx *p, const struct leg *caller)
+static struct str asserted(struct pbx *p, const struct leg *caller)
 {
-    struct buf b;
-    size_t cap = 2 * caller->name.n + 3 * caller->party.n + p->domain.n + 32;
-    char *mem = arena_take(&p->turn, cap);
-    if (!mem || caller->anonymous)
-        return STR_NONE;
-    buf_init(&b, mem, cap);
-    sip_quote(&b, caller->name.n ? caller->name : caller->party);
-    buf_lit(&b, " <sip:");
-    sip_escape_user(&b, caller->party);
-    buf_ch(&b, '@');
-    buf_str_put(&b, p->domain);
-    buf_ch(&b, '>');
-    return buf_str(&b);
+    return caller->anonymous ? STR_NONE : leg_identity(p, caller);
 }
 
 /* 200 to one whose INVITE waits. body none: an answer given before holds. */
-static int accept(struct pbx *p, struct leg *leg, struct str body, struct str asserted)
+static int accept(struct pbx *p, struct leg *leg, struct str body, struct str identity)
 {
-    struct sip_field field = {.id = SIP_H_P_ASSERTED_IDENTITY, .value = asserted};
+    struct sip_field field = {.id = SIP_H_P_ASSERTED_IDENTITY, .value = identity};
     struct sip_answer a = {.status = 200,
                            .content = {.field = &field,
-                                       .n_fields = asserted.n ? 1 : 0,
+                                       .n_fields = identity.n ? 1 : 0,
                                        .type = body.n ? STR("application/sdp") : STR_NONE,
                                        .body = body}};
     if (leg->offer.n)
@@ -170,7 +158,7 @@ static void pick_up(struct pbx *p, struct leg *picker, struct leg *ringing)
     }
     handle_t transfer = d->transfer;
     call_trace(p, call, TRACE_CALL_PICKED_UP, picker->party);
-    (void)accept(p, picker, for_picker, real_caller(p, owner));
+    (void)accept(p, picker, for_picker, asserted(p, owner));
     dial_drop(p, d, NULL, STR(ELSEWHERE));
     dial_stop(p, call);
     dial_note_answer(p, call, picker);
@@ -216,7 +204,7 @@ static void replace(struct pbx *p, struct leg *comes, struct leg *goes)
         dial_refuse(p, own, status);
         return;
     }
-    (void)accept(p, comes, body, real_caller(p, stays));
+    (void)accept(p, comes, body, asserted(p, stays));
     call_drop_leg(p, goes, STR("SIP;cause=200;text=\"Replaced\""));
     join_legs(p, stays, comes);
 }
