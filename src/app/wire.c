@@ -159,6 +159,13 @@ static void on_failed(void *ctx, usec_t now, const struct flow *to, const struct
     wire_drain(w);
 }
 
+static void on_bounced(void *ctx, usec_t now, struct str bytes)
+{
+    struct wire *w = ctx;
+    pbx_bounced(w->pbx, now, bytes.p, bytes.n);
+    wire_drain(w);
+}
+
 static void on_stored(void *ctx, uint64_t seq, int err)
 {
     struct wire *w = ctx;
@@ -339,7 +346,8 @@ static int open_net(struct wire *w, struct pbx_conf *conf)
                              .max_bans = limits->banned_sources,
                              .idle_ms = limits->tcp_idle_ms,
                              .max_message_bytes = limits->message_bytes};
-    struct net_hooks hooks = {.rx = on_rx, .closed = on_closed, .failed = on_failed, .ctx = w};
+    struct net_hooks hooks = {
+        .rx = on_rx, .closed = on_closed, .failed = on_failed, .bounced = on_bounced, .ctx = w};
     int err = entropy_get(&cfg.seed, sizeof(cfg.seed));
     err = err ? err : net_new(&w->net, w->loop, &cfg, &hooks);
     if (err)

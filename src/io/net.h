@@ -29,6 +29,9 @@ struct net_hooks {
     /* `b` could not be handed to the network for `to`; once for each message. -ENOTCONN: the
      * connection named by to->conn is gone. */
     void (*failed)(void *ctx, usec_t now, const struct flow *to, const struct blob *b, int err);
+    /* A datagram of ours could not be delivered, says a host on the way; the first bytes of it come
+     * back. They may be forged: who has not seen the datagram cannot know them. */
+    void (*bounced)(void *ctx, usec_t now, struct str bytes);
     void *ctx;
 };
 

@@ -1,5 +1,9 @@
 #include <errno.h>
+#include <netinet/in.h>
+#include <time.h> /* errqueue.h needs struct timespec */
 #include <unistd.h>
+
+#include <linux/errqueue.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
@@ -7,6 +11,7 @@
 
 /* A keep-alive of a NAT (CRLF, a zero byte) is no message; the shortest start line is longer. */
 #define SHORTEST 12
+#define BOUNCES  64 /* entries of the error queue that are taken in one turn */
 
 struct udp {
     struct mmsghdr rx[UDP_BATCH], tx[UDP_QUEUE];
@@ -87,10 +92,41 @@ static void udp_rx(struct net_listener *l)
     }
 }
 
+/* One entry of the error queue, where IP_RECVERR puts what ICMP says; false: there is none. */
+static bool take_bounced(struct net_listener *l)
+{
+    char bytes[1024], control[512];
+    struct iovec iov = {bytes, sizeof(bytes)};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
+                       .msg_controllen = sizeof(control)};
+    ssize_t n = recvmsg(l->fd, &m, MSG_ERRQUEUE | MSG_DONTWAIT);
+    if (n < 0)
+        return false;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+        struct sock_extended_err e;
+        bool v4 = c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR;
+        bool v6 = c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR;
+        if ((!v4 && !v6) || c->cmsg_len < CMSG_LEN(sizeof(e)))
+            continue;
+        memcpy(&e, CMSG_DATA(c), sizeof(e));
+        bool gone = e.ee_errno == ECONNREFUSED || e.ee_errno == EHOSTUNREACH ||
+                    e.ee_errno == ENETUNREACH || e.ee_errno == EACCES;
+        bool icmp = e.ee_origin == SO_EE_ORIGIN_ICMP || e.ee_origin == SO_EE_ORIGIN_ICMP6;
+        if (gone && icmp && n > 0 && l->net->hooks.bounced)
+            l->net->hooks.bounced(l->net->hooks.ctx, loop_now(l->net->loop),
+                                  str_of(bytes, (size_t)n));
+    }
+    return true;
+}
+
 static void on_ready(struct loop_watch *w, unsigned events)
 {
     struct net_listener *l = container_of(w, struct net_listener, watch);
     if (events & LOOP_ERROR) {
+        for (unsigned i = 0; i < BOUNCES && take_bounced(l); i++)
+            ;
         sock_error_take(l->fd);
         loop_watch_set(w, LOOP_READ | (l->udp->blocked ? LOOP_WRITE : 0));
         return;
@@ -114,6 +150,11 @@ int udp_open(struct net_listener *l)
         sock_option(fd, SOL_SOCKET, SO_RCVBUF, size);
     if (sock_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, size))
         sock_option(fd, SOL_SOCKET, SO_SNDBUF, size);
+    /* Without it an ICMP message is not told apart from nothing. */
+    if (l->at.bound.family == ADDR_V6)
+        sock_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+    else
+        sock_option(fd, IPPROTO_IP, IP_RECVERR, 1);
     l->udp = udp_new();
     l->watch.ready = on_ready;
     int err = l->udp ? loop_watch_open(l->net->loop, &l->watch, fd, LOOP_READ) : -ENOMEM;
@@ -161,7 +202,8 @@ static unsigned send_some(struct net_listener *l, unsigned at)
     struct udp *u = l->udp;
     struct net_stats *stats = &l->net->stats;
     int n = sendmmsg(l->fd, u->tx + at, u->tx_n - at, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR)
+    /* The first error may be the echo of an ICMP message about another datagram. */
+    if (n < 0 && !is_full(errno))
         n = sendmmsg(l->fd, u->tx + at, u->tx_n - at, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0 && is_full(errno))
         return 0;

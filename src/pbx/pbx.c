@@ -17,8 +17,7 @@
 
 /* What the engine says in Supported and Allow: only what works. */
 static const char supported[] = "path, 100rel, timer, replaces, norefersub, tdialog, from-change";
-static const char supported_call[] =
-    "timer, 100rel, replaces, norefersub, tdialog, from-change";
+static const char supported_call[] = "timer, 100rel, replaces, norefersub, tdialog, from-change";
 static const char allowed[] =
     "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, PRACK, UPDATE, REFER, NOTIFY";
 
@@ -376,6 +375,13 @@ void pbx_flow_failed(struct pbx *p, usec_t now, const struct flow *flow)
     enter(p, now);
     registrar_flow_failed(p, flow);
     sip_core_flow_failed(p->core, p->now, flow);
+    pump(p);
+}
+
+void pbx_bounced(struct pbx *p, usec_t now, const char *bytes, size_t n)
+{
+    enter(p, now);
+    sip_core_bounced(p->core, p->now, bytes, n);
     pump(p);
 }
 

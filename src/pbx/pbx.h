@@ -61,6 +61,8 @@ bool pbx_out(struct pbx *p, struct pbx_out *ret);
 void pbx_rx(struct pbx *p, usec_t now, const struct flow *flow, const char *bytes, size_t n);
 /* As sip_core_flow_failed(); also ends the bindings that came over the connection. */
 void pbx_flow_failed(struct pbx *p, usec_t now, const struct flow *flow);
+/* A datagram came back as undeliverable; see sip_core_bounced(). */
+void pbx_bounced(struct pbx *p, usec_t now, const char *bytes, size_t n);
 void pbx_media(struct pbx *p, usec_t now, const struct media_ev *ev);
 /* The answer to PBX_OUT_RESOLVE; n 0: the name could not be resolved. */
 void pbx_resolved(struct pbx *p, usec_t now, uint64_t token, const struct addr *addr, unsigned n,

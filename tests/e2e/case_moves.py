@@ -236,3 +236,29 @@ def phones_attended_case(lab):
     third.wait("CALL_CLOSED")
     rows = {row["scenario"]: row for row in lab.cdrs(2)}
     equal(sorted(rows), ["consult", "transfer"], "scenarios")
+
+
+@case("gateway_gone", weight=2)
+def gateway_gone_case(lab):
+    """Nobody listens at the first gateway, and ICMP says so: the call is at the second at once."""
+    config = lab.config()
+    config["trunks"] = [
+        {"name": "carrier", "uri": f"sip:{lab.trunk}:5080", "failover": ["second"]},
+        {"name": "second", "uri": f"sip:{lab.ip(78)}:5080"}]
+    lab.start(config)
+    register(lab, "1427")
+    answer = lab.sipp("second", Script("carrier").ring_in().answer().get_bye(), 78, 5080)
+    lab.bound(78, 5080)
+    user = PHONES["1427"]
+    script = Script(user, to="0212345678").invite().challenge()
+    script.invite(auth=(user, "secret-1427")).answered().ack().pause(300).bye()
+    caller = lab.sipp("caller", script, lab.phone("1427"))
+    for job in (caller, answer):
+        job.wait(20)
+    row, = lab.cdrs(1)
+    equal((row["trunk_out"], row["answered_by"]), ("second", "second"), "who has answered")
+    ladder = Ladder(lab)
+    invites = [p for p in ladder.packets if p.message.request and p.message.method == "INVITE"
+               and p.source[0] == lab.pbx]
+    equal([p.target[0] for p in invites], [lab.trunk, lab.ip(78)], "where the INVITEs went")
+    check(invites[1].seconds - invites[0].seconds < 0.4, "the second gateway had to wait")

@@ -267,6 +267,27 @@ void sip_core_flow_failed(struct sip_core *c, usec_t now, const struct flow *flo
     }
 }
 
+void sip_core_bounced(struct sip_core *c, usec_t now, const char *bytes, size_t n)
+{
+    char mem[TXN_KEY_BYTES];
+    struct str text = str_of(bytes, n);
+    ptrdiff_t space = str_chr(text, ' '), at = str_ifind(text, STR(";branch="));
+    enter(c, now);
+    if (space < 1 || at < 0)
+        return;
+    struct str branch = str_from(text, (size_t)at + 8);
+    size_t end = 0;
+    while (end < branch.n && branch.p[end] != ';' && branch.p[end] != '\r')
+        end++;
+    if (end == branch.n) /* cut off in the middle */
+        return;
+    enum sip_method method = sip_method_of(str_sub(text, 0, (size_t)space));
+    struct sip_txn *t =
+        txn_by_key(c, txn_client_key(c, str_sub(branch, 0, end), method, mem), false);
+    if (t)
+        txn_error(c, t);
+}
+
 void sip_core_tick(struct sip_core *c, usec_t now)
 {
     enter(c, now);

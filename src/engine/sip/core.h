@@ -113,6 +113,10 @@ void sip_core_rx(struct sip_core *c, usec_t now, const struct flow *flow, const 
 /* A stream ended or could not be opened, or a datagram was refused: everything sent there and not
  * answered fails. conn 0: any connection to the peer. */
 void sip_core_flow_failed(struct sip_core *c, usec_t now, const struct flow *flow);
+/* A datagram of ours came back as undeliverable (ICMP), with its first bytes: the request whose
+ * branch is in them fails at once (RFC 3261 18.4). Bytes without a branch of ours change nothing,
+ * so nobody who has not seen the request can end it. */
+void sip_core_bounced(struct sip_core *c, usec_t now, const char *bytes, size_t n);
 void sip_core_tick(struct sip_core *c, usec_t now);
 /* When sip_core_tick() is next needed; USEC_NEVER: not at all. */
 usec_t sip_core_deadline(const struct sip_core *c);
@@ -196,8 +200,8 @@ int sip_reinvite(struct sip_core *c, usec_t now, handle_t session,
                  const struct sip_content *content);
 /* Gives up the re-INVITE under way; its end comes as usual. -ENOENT: there is none. */
 int sip_cancel_reinvite(struct sip_core *c, usec_t now, handle_t session);
-/* Who we are in the From of later requests in the dialog (RFC 4916): a name-addr without tag. -ENOENT,
- * -ENOMEM. Allowed when the peer supports from-change (struct sip_peer). */
+/* Who we are in the From of later requests in the dialog (RFC 4916): a name-addr without tag.
+ * -ENOENT, -ENOMEM. Allowed when the peer supports from-change (struct sip_peer). */
 int sip_session_set_identity(struct sip_core *c, usec_t now, handle_t session, struct str nameaddr);
 /* Any other request inside the dialog; its responses carry `user`. */
 int sip_session_request(struct sip_core *c, usec_t now, handle_t session, enum sip_method method,

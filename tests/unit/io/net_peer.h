@@ -28,7 +28,8 @@ struct world {
     struct blob_pool pool;
     struct flow_listener udp, tcp;
     struct seen last[16]; /* the last 16 messages */
-    unsigned rx, opened, closed, failed;
+    unsigned rx, opened, closed, failed, bounced;
+    char bounced_text[64];
     uint64_t rx_bytes;
     struct flow opened_flow, closed_flow, failed_flow;
     const struct blob *failed_blob;
@@ -81,6 +82,13 @@ static inline void world_failed(void *ctx, usec_t now, const struct flow *to, co
     w->failed_err = err;
 }
 
+static inline void world_bounced(void *ctx, usec_t now, struct str bytes)
+{
+    struct world *w = ctx;
+    w->bounced++;
+    str_copy_z(w->bounced_text, sizeof(w->bounced_text), bytes);
+}
+
 static inline void world_turn(void *ctx, usec_t now)
 {
     net_flush(((struct world *)ctx)->net);
@@ -96,7 +104,7 @@ static inline void world_init(struct world *w, const struct net_config *cfg)
     memset(w, 0, sizeof(*w));
     blob_pool_init(&w->pool, 0);
     assert_int_equal(loop_new(&w->loop), 0);
-    struct net_hooks hooks = {world_rx, world_opened, world_closed, world_failed, w};
+    struct net_hooks hooks = {world_rx, world_opened, world_closed, world_failed, world_bounced, w};
     assert_int_equal(net_new(&w->net, w->loop, cfg, &hooks), 0);
     struct loop_hooks turn = {.turn = world_turn, .ctx = w};
     loop_hooks_set(w->loop, &turn);

@@ -109,6 +109,10 @@ static void test_icmp(void **state)
         world_send(&w, &to, "nobody is there", 15);
         world_turns(&w, 1);
     }
+    /* What was sent comes back, so that its sender can be told. */
+    UNTIL(&w, w.bounced == 5);
+    assert_string_equal(w.bounced_text, "nobody is there");
+    assert_int_equal(w.failed, 0);
     peer_send(fd, "OPTIONS sip:a SIP/2.0", 21);
     char back[64];
     bool eof;
