@@ -17,8 +17,12 @@ static const char yaml[] =
     "auth: {ban_never: []}\n"
     "limits: {calls: 50, transactions: 500, dialogs: 200, registrations: 50, call_histories: 20}\n"
     "extensions:\n"
-    "  - {number: '1427', username: 109Q1427, password: geheim, did: ['07086661427']}\n"
-    "  - {number: '1428', password: geheim}\n"
+    "  - {number: '1427', username: 109Q1427, password: geheim, did: ['07086661427'],"
+    " pickup_group: a, forward: {busy: '1428', no_answer: '1400'}}\n"
+    "  - {number: '1428', password: geheim, pickup_group: a, did: ['07086661428']}\n"
+    "groups:\n"
+    "  - {number: '1400', members: ['1427', '1428'], did: ['07086661400'], no_answer: '1500'}\n"
+    "  - {number: '1500', members: ['1428', '1427'], did: ['07086661500'], strategy: queue}\n"
     "trunks: [{name: kt, uri: 'sip:127.0.0.77:5080'}]\n"
     "routes: [{match: '^0[0-9]+$', to: 'trunk:kt'}, {from: 'trunk:kt', match: '^9', to: "
     "'trunk:kt'}]\n";
@@ -128,13 +132,97 @@ static void answer(struct world *w, struct peer *peer)
     if (str_ifind(str_sub(headers, (size_t)to, split - (size_t)to), STR(";tag=")) < 0)
         buf_printf(&b, ";tag=t%u", take(w) & 3);
     buf_str_put(&b, str_from(headers, split));
-    if (take(w) & 1)
+    unsigned more = take(w);
+    if (more & 2)
+        buf_printf(&b, "Require: 100rel\r\nRSeq: %u\r\n", take(w));
+    if (more & 4)
+        buf_printf(&b, "Session-Expires: %u;refresher=%s\r\nMin-SE: %u\r\n", 90 + take(w),
+                   more & 8 ? "uac" : "uas", 90 + take(w));
+    if (more & 16)
+        buf_lit(&b, "Contact: <sip:1428@pbx.test>, <sip:1427@pbx.test>;q=0.1\r\n");
+    if (more & 1)
         buf_lit(&b,
                 "Content-Type: application/sdp\r\n\r\nv=0\r\no=- 1 1 IN IP4 127.0.0.55\r\ns=-\r\n"
                 "c=IN IP4 127.0.0.55\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0 8\r\n");
     else
         buf_str_put(&b, extra);
     pbx_rx(w->pbx, w->now, &peer->flow, b.p, b.n);
+}
+
+static const char sdp[] =
+    "Content-Type: application/sdp\r\n\r\nv=0\r\no=- 1 2 IN IP4 127.0.0.55\r\n"
+    "s=-\r\nc=IN IP4 127.0.0.55\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0 8 96\r\n"
+    "a=rtpmap:96 telephone-event/8000\r\n";
+
+/* The value of a header line of the last request, with its name. */
+static struct str line_of(struct str request, const char *name)
+{
+    ptrdiff_t at = str_ifind(request, str_z(name));
+    struct str rest = at < 0 ? STR_NONE : str_from(request, (size_t)at + strlen(name));
+    ptrdiff_t end = str_chr(rest, '\r');
+    return end < 0 ? STR_NONE : str_sub(rest, 0, (size_t)end);
+}
+
+/* A request inside the dialog of the last request: From and To change places. */
+static void ask(struct world *w, struct peer *peer)
+{
+    static const char *const methods[] = {"REFER",  "UPDATE", "PRACK", "BYE",
+                                          "INVITE", "INFO",   "ACK",   "REFER"};
+    struct str request = str_of(peer->last, peer->n);
+    struct str from = line_of(request, "\r\nFrom: "), to = line_of(request, "\r\nTo: ");
+    struct str id = line_of(request, "\r\nCall-ID: ");
+    unsigned dice = take(w), tag = take(w), cseq = take(w);
+    const char *method = methods[dice & 7];
+    char mem[4096];
+    struct buf b;
+    if (!from.n || !to.n || !id.n)
+        return;
+    buf_init(&b, mem, sizeof(mem));
+    buf_printf(
+        &b, "%s sip:x@127.0.0.104 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.55;branch=z9hG4bK%u-%u\r\n",
+        method, cseq, dice);
+    buf_lit(&b, "From: ");
+    buf_str_put(&b, to);
+    if (str_ifind(to, STR(";tag=")) < 0)
+        buf_printf(&b, ";tag=t%u", tag & 3);
+    buf_lit(&b, "\r\nTo: ");
+    buf_str_put(&b, from);
+    buf_lit(&b, "\r\nCall-ID: ");
+    buf_str_put(&b, id);
+    buf_printf(&b, "\r\nCSeq: %u %s\r\nContact: <sip:a@127.0.0.55>\r\nMax-Forwards: 9\r\n",
+               cseq + 1, method);
+    if (dice & 16)
+        buf_lit(&b, "Refer-To: <sip:1428@pbx.test>\r\nSupported: timer, 100rel, from-change\r\n");
+    else if (dice & 32) /* one of our own dialogs, or half of it */
+        buf_printf(&b,
+                   "Refer-To: <sip:1@pbx.test?Replaces=" STR_FMT "%%3Bto-tag%%3D" STR_FMT
+                   "%%3Bfrom-tag%%3Dt%u>\r\n",
+                   STR_ARG(id), STR_ARG(line_of(from, "tag=")), tag & 3);
+    if (dice & 64)
+        buf_printf(&b, "RAck: %u %u INVITE\r\nSession-Expires: %u\r\n", tag, cseq, 90 + tag);
+    buf_z(&b, dice & 128 ? sdp : "\r\n");
+    pbx_rx(w->pbx, w->now, &peer->flow, b.p, b.n);
+}
+
+/* The trunk calls somebody. */
+static void call(struct world *w)
+{
+    static const char *const numbers[] = {"07086661427", "07086661428", "07086661400",
+                                          "07086661500", "90212345678", "07086669999"};
+    unsigned dice = take(w), id = take(w);
+    char mem[2048];
+    struct buf b;
+    buf_init(&b, mem, sizeof(mem));
+    buf_printf(&b,
+               "INVITE sip:%s@127.0.0.104 SIP/2.0\r\n"
+               "Via: SIP/2.0/UDP 127.0.0.77:5080;branch=z9hG4bKc%u\r\nFrom: <sip:010@x>;tag=a\r\n"
+               "To: <sip:b@x>\r\nCall-ID: c%u\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\n"
+               "Contact: <sip:c@127.0.0.77:5080>\r\n",
+               numbers[dice % ARRAY_LEN(numbers)], id, id);
+    if (dice & 64)
+        buf_lit(&b, "Supported: 100rel, timer\r\nSession-Expires: 100\r\n");
+    buf_z(&b, dice & 128 ? "\r\n" : sdp);
+    pbx_rx(w->pbx, w->now, &w->peer[0].flow, b.p, b.n);
 }
 
 static void flow_event(struct world *w, struct peer *peer)
@@ -183,7 +271,13 @@ static void step(struct world *w)
         api(w);
         break;
     default:
-        if (take(w) == 77)
+        if (op & 128)
+            ask(w, peer);
+        else if (op & 64)
+            call(w);
+        else if (op & 8)
+            pbx_bounced(w->pbx, w->now, peer->last, peer->n);
+        else if (take(w) == 77)
             pbx_shutdown(w->pbx, w->now);
         break;
     }

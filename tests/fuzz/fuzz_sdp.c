@@ -2,7 +2,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "wire/sdp/caps.h"
+#include "wire/sdp/oa.h"
 
 #define CHECK(cond)                                                                                \
     do {                                                                                           \
@@ -68,6 +68,51 @@ static void rewrite(const struct sdp *s, struct arena *arena, unsigned keep)
         CHECK(r.n_media == s->n_media);
 }
 
+/* What is answered and offered for somebody else reads back, with as many media, and no format that
+ * the offer has not. */
+static void for_others(const struct sdp *s, const struct sdp *other, struct arena *arena)
+{
+    static const struct str names[] = {STR_INIT("opus"), STR_INIT("PCMA"), STR_INIT("PCMU")};
+    struct sdp_policy policy = {.codec = names, .n_codecs = 3, .keep_video = true};
+    struct sdp_stream stream[SDP_MAX_MEDIA];
+    struct sdp_local local = {7, 8, {ADDR_V4, 0, {127, 0, 0, 1}}};
+    struct buf b;
+    struct sdp r;
+    for (unsigned i = 0; i < SDP_MAX_MEDIA; i++)
+        stream[i] =
+            (struct sdp_stream){.rtp = {ADDR_V4, (uint16_t)(20000 + 2 * i), {127, 0, 0, 2}}};
+    struct sdp_answer_args answer = {.offer = s,
+                                     .other = other,
+                                     .local = local,
+                                     .policy = &policy,
+                                     .stream = stream,
+                                     .n_streams = SDP_MAX_MEDIA};
+    struct sdp_offer_args offer = {.from = s,
+                                   .first = other,
+                                   .more = true,
+                                   .local = local,
+                                   .policy = &policy,
+                                   .stream = stream,
+                                   .n_streams = SDP_MAX_MEDIA};
+    for (unsigned i = 0; i < 2; i++) {
+        buf_init(&b, out, sizeof(out));
+        if (i ? sdp_offer_build(&b, &offer) : sdp_answer_build(&b, &answer))
+            continue;
+        struct sdp_error err;
+        if (sdp_parse(&r, buf_str(&b), arena, &err)) {
+            CHECK(err.reason == SDP_TOO_MANY_ATTRS || err.reason == SDP_TOO_MANY_LINES ||
+                  err.reason == SDP_TOO_LARGE || err.reason == SDP_TOO_MANY_FORMATS);
+            continue;
+        }
+        CHECK(r.n_media == s->n_media);
+        struct sdp_pair pair = {.local = &r, .remote = s};
+        struct sdp_fit_args fit = {.a = pair, .b = {.local = other, .remote = other}};
+        bool events;
+        (void)sdp_fit(&fit, &events);
+        (void)sdp_same_session(&pair, other);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena arena;
@@ -87,6 +132,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             CHECK(str_eq(buf_str(&first), buf_str(&second)));
         }
         rewrite(&a, &arena, size & 7);
+        for_others(&a, &a, &arena);
+        static const char phone[] =
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\n"
+            "t=0 0\r\nm=audio 4000 RTP/AVP 107 8 101\r\n"
+            "a=rtpmap:107 opus/48000/2\r\n"
+            "a=rtpmap:101 telephone-event/8000\r\n";
+        CHECK(sdp_parse(&b, STR(phone), &arena, &err) == 0);
+        for_others(&a, &b, &arena);
     } else {
         CHECK(err.position <= size && err.reason != SDP_OK);
     }
