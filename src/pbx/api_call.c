@@ -33,7 +33,7 @@ static json_t *leg_json(const struct leg *leg)
 static json_t *call_json(struct pbx *p, const struct call *call)
 {
     const struct cdr *r = &call->cdr;
-    json_t *j = json_object(), *legs = json_array();
+    json_t *j = json_object(), *legs = json_array(), *parties = json_array();
     json_object_set_new(j, "id", json_integer((json_int_t)call->number));
     json_object_set_new(j, "state", api_text(call_state_name((enum call_state)call->state)));
     json_object_set_new(j, "scenario",
@@ -53,6 +53,12 @@ static json_t *call_json(struct pbx *p, const struct call *call)
     for (const struct leg *leg = NULL; (leg = call_next(call, leg));)
         json_array_append_new(legs, leg_json(leg));
     json_object_set_new(j, "legs", legs);
+    for (unsigned i = 0; i < 2; i++) {
+        const struct leg *party = leg_find(p, call->party[i]);
+        if (party)
+            json_array_append_new(parties, api_text(party->party));
+    }
+    json_object_set_new(j, "parties", parties);
     return j;
 }
 

@@ -406,6 +406,7 @@ static void pass_request(struct pbx *p, struct leg *leg, const struct sip_out *o
     c->relayed_seq = seq;
     c->relayed[seq % RELAYED_MAX].seq = seq;
     c->relayed[seq % RELAYED_MAX].txn = o->txn;
+    c->relayed[seq % RELAYED_MAX].leg = slot_handle(&c->legs, other);
 }
 
 /* An UPDATE without an offer refreshes the target or the session, which the engine has done. */
@@ -466,7 +467,10 @@ void bridge_response(struct pbx *p, const struct sip_out *o)
     uint64_t seq = pbx_user_number(o->user);
     struct calls *c = p->calls;
     handle_t txn = c->relayed[seq % RELAYED_MAX].txn;
+    struct leg *to = leg_find(p, c->relayed[seq % RELAYED_MAX].leg);
     if (c->relayed[seq % RELAYED_MAX].seq != seq || o->status < 200)
+        return;
+    if (to && trunk_answers(p, to, o)) /* a gateway may challenge anything */
         return;
     c->relayed[seq % RELAYED_MAX].txn = 0;
     if (o->status == 408) { /* too late for any answer: RFC 4320 4.2 */

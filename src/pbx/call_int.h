@@ -158,7 +158,7 @@ struct calls {
     uint64_t dissolved;   /* became part of another call, and have no record */
     struct {
         uint64_t seq;
-        handle_t txn;
+        handle_t txn, leg; /* whose request it is; to whom it went */
     } relayed[RELAYED_MAX];
     uint64_t relayed_seq;
     /* Calls that have ended, for `trace`: a ring, found by number or by the hash of a Call-ID. */

@@ -382,6 +382,8 @@ int sip_retry(struct sip_core *c, usec_t now, handle_t txn, const struct sip_fie
     }
     if (s && t->method == SIP_BYE)
         s->bye = txn_handle(c, t);
+    if (s && s->se_update == txn)
+        s->se_update = txn_handle(c, t);
     return 0;
 }
 

@@ -119,8 +119,10 @@ static void refresh(struct sip_core *c, struct sip_session *s, handle_t h)
         return;
     }
     c->stats.refreshes_sent++;
-    if (!dialog_request(c, session_dialog(c, s), SIP_UPDATE, &nothing, &t))
-        s->se_update = txn_handle(c, t);
+    if (dialog_request(c, session_dialog(c, s), SIP_UPDATE, &nothing, &t))
+        return;
+    t->user = s->user; /* a challenge is for the user */
+    s->se_update = txn_handle(c, t);
 }
 
 void stimer_fired(struct sip_core *c, struct sip_session *s)

@@ -207,7 +207,8 @@ static uint8_t free_pt(const struct codecs *used, const struct codecs *from)
 
 static void add(struct codecs *list, const struct sdp_codec *c)
 {
-    if (list->n < ARRAY_LEN(list->v) && c->name.n && !find_equal(list, c))
+    bool room = list->n < ARRAY_LEN(list->v) && !find_pt(list, c->pt);
+    if (room && c->name.n && !find_equal(list, c))
         list->v[list->n++] = *c;
 }
 
@@ -217,7 +218,7 @@ static void add_named(struct codecs *list, const struct codecs *from, struct str
     struct sdp_codec c;
     if (sdp_codec_find(&c, name) || find_equal(list, &c))
         return;
-    if (c.pt == SDP_NO_PT || find_pt(list, c.pt))
+    if (c.pt == SDP_NO_PT || find_pt(list, c.pt) || find_pt(from, c.pt))
         c.pt = free_pt(list, from);
     if (c.pt != SDP_NO_PT)
         add(list, &c);
@@ -239,7 +240,8 @@ static void gather(struct codecs *out, const struct sdp_offer_args *a, unsigned 
             if (turn == pass && (!audio || in_policy(a->policy, c)))
                 add(out, c);
         }
-        for (unsigned k = 0; pass == 1 && audio && a->more && k < a->policy->n_codecs; k++)
+        for (unsigned k = 0; pass == 1 && audio && a->more && a->policy && k < a->policy->n_codecs;
+             k++)
             add_named(out, &from, a->policy->codec[k]);
     }
     if (audio)
@@ -334,7 +336,11 @@ static bool same_media(const struct sdp_pair *before, const struct sdp *now, uns
     list_of(&local, &before->local->media[i]);
     list_of(&remote, x);
     list_of(&offered, y);
-    return understood(sends(&local, &remote, false), &offered);
+    /* The far end's digits must still be understood, unless the party wants none any more. */
+    const struct sdp_codec *events = sends(&local, &remote, true);
+    const struct sdp_codec *moved = events ? find_equal(&offered, events) : NULL;
+    return understood(sends(&local, &remote, false), &offered) &&
+           (!moved || moved->pt == events->pt);
 }
 
 bool sdp_same_session(const struct sdp_pair *before, const struct sdp *now)

@@ -246,6 +246,27 @@ static void an_offer_begins_with_what_is_in_use(void **state)
     assert_true(str_ifind(buf_str(&b), STR("m=audio 20000 RTP/AVP 0 8 96\r\n")) > 0);
 }
 
+/* A party may give a static number another meaning: it is not used twice. */
+static void a_number_has_one_meaning(void **state)
+{
+    static const struct str more[] = {STR_INIT("PCMU"), STR_INIT("PCMA"), STR_INIT("G722")};
+    struct sdp from = must_parse(*state, SDP_HEAD "m=audio 4000 RTP/AVP 0 8\r\n"
+                                                  "a=rtpmap:8 telephone-event/8000\r\n");
+    struct sdp_policy policy = {.codec = more, .n_codecs = ARRAY_LEN(more)};
+    struct sdp_offer_args args = {.from = &from,
+                                  .more = true,
+                                  .policy = &policy,
+                                  .local = local,
+                                  .stream = streams,
+                                  .n_streams = 1};
+    char mem[2048];
+    struct buf b;
+    buf_init(&b, mem, sizeof(mem));
+    assert_int_equal(sdp_offer_build(&b, &args), 0);
+    assert_true(str_ifind(buf_str(&b), STR("RTP/AVP 0 96 9 8\r\na=rtpmap:0 PCMU/8000\r\n"
+                                           "a=rtpmap:96 PCMA/8000")) > 0);
+}
+
 /* ---- judging --------------------------------------------------------------------------------- */
 
 static bool fits(struct arena *a, const char *a_pts, const char *b_pts, bool *events)
@@ -296,6 +317,8 @@ static void hold_and_a_new_address_concern_nobody_else(void **state)
                                       "a=rtpmap:101 telephone-event/8000\r\n"));
     assert_true(same(*state, SDP_HEAD "m=audio 4444 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\n"));
     assert_false(same(*state, SDP_HEAD "m=audio 4000 RTP/AVP 8\r\n"));
+    assert_false(same(*state, SDP_HEAD "m=audio 4000 RTP/AVP 0 96\r\n"
+                                       "a=rtpmap:96 telephone-event/8000\r\n"));
     assert_false(same(*state, SDP_HEAD "m=audio 0 RTP/AVP 0\r\n"));
     assert_false(same(*state, SDP_HEAD "m=audio 4000 RTP/AVP 0\r\nm=video 4002 RTP/AVP 34\r\n"));
 }
@@ -310,6 +333,7 @@ int main(void)
         sdp_unit(refused_media_keep_their_places),
         sdp_unit(the_direction_fits),
         sdp_unit(an_offer_begins_with_what_is_in_use),
+        sdp_unit(a_number_has_one_meaning),
         sdp_unit(parties_fit_when_each_knows_what_the_other_sends),
         sdp_unit(hold_and_a_new_address_concern_nobody_else),
     };
