@@ -29,8 +29,8 @@ void dialog_free(struct sip_core *c, handle_t h)
         return;
     if (d->by_tag.hash)
         hash_remove(&c->by_tag, &d->by_tag);
-    struct str *texts[] = {&d->call_id,    &d->local,  &d->remote,
-                           &d->remote_tag, &d->target, &d->route};
+    struct str *texts[] = {&d->call_id, &d->local, &d->remote,      &d->remote_tag,
+                           &d->target,  &d->route, &d->next_target, &d->next_remote};
     for (unsigned i = 0; i < ARRAY_LEN(texts); i++)
         if (core_keep(c, texts[i], STR_NONE))
             continue;
@@ -191,6 +191,41 @@ int dialog_from_response(struct sip_core *c, struct sip_dialog *d, const struct 
     if (!d->by_tag.hash)
         index_by_tag(c, d);
     return err ? -ENOMEM : 0;
+}
+
+/* RFC 6141 section 4: a request changes the target when it is accepted, not when it comes. */
+void dialog_refresh_note(struct sip_core *c, struct sip_dialog *d, const struct sip_msg *m,
+                         const struct flow *flow, bool from_change)
+{
+    struct str target = contact_uri(m);
+    if (flow->proto == d->flow.proto)
+        d->flow.conn = flow->conn;
+    if (d->pinned) /* its NAT may have given it another address meanwhile */
+        d->flow = *flow;
+    bool moved = target.p && !str_eq(target, d->target);
+    d->next_flow = *flow;
+    d->next_pinned = moved && behind_nat(m, flow, target);
+    /* The peer may be somebody else now, under the same tag: RFC 4916 section 4.4.1. Without memory
+     * the old ones stay. */
+    struct str from = from_change ? sip_msg_get(m, SIP_H_FROM) : STR_NONE;
+    if (core_keep(c, &d->next_target, moved ? target : STR_NONE) ||
+        core_keep(c, &d->next_remote, from))
+        c->stats.overload++;
+}
+
+void dialog_refresh_accepted(struct sip_core *c, struct sip_dialog *d)
+{
+    if (d->next_target.n) {
+        (void)core_keep(c, &d->target, STR_NONE); /* freeing cannot fail */
+        d->target = d->next_target;
+        d->flow = d->next_flow;
+        d->pinned = d->next_pinned;
+    }
+    if (d->next_remote.n) {
+        (void)core_keep(c, &d->remote, STR_NONE);
+        d->remote = d->next_remote;
+    }
+    d->next_target = d->next_remote = STR_NONE;
 }
 
 void dialog_refresh(struct sip_core *c, struct sip_dialog *d, const struct sip_msg *m,

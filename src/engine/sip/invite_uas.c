@@ -91,6 +91,7 @@ void uas_accept_now(struct sip_core *c, struct sip_session *s, struct sip_txn *t
         s->state = SES_ANSWERED;
         session_dialog(c, s)->early = false;
     }
+    dialog_refresh_accepted(c, session_dialog(c, s));
     stimer_uas_ok(c, s);
     txn_send_response(c, t, status, ok, false);
 }
@@ -178,7 +179,6 @@ void uas_ack(struct sip_core *c, const struct sip_msg *m)
     }
     handle_t h = d->session;
     s->ok = blob_unref(s->ok);
-    rel_free(c, s);
     timer_stop(&c->wheel, &s->retry);
     timer_stop(&c->wheel, &s->life);
     core_hist(c, s->tag, s->leg, HIST_RX_REQUEST, SIP_ACK, m->cseq.number);
@@ -283,13 +283,8 @@ void uas_in_dialog(struct sip_core *c, struct sip_dialog *d, struct sip_txn *txn
         respond_simple(c, txn, 481);
         return;
     }
-    if (m->method == SIP_INVITE || m->method == SIP_UPDATE) {
-        dialog_refresh(c, d, m, &txn->flow);
-        /* RFC 4916 section 4.4.1: the peer may be somebody else now; the tag is the same. Without
-         * memory it stays as it was. */
-        if (s->peer_from_change && core_keep(c, &d->remote, sip_msg_get(m, SIP_H_FROM)))
-            c->stats.overload++;
-    }
+    if (m->method == SIP_INVITE || m->method == SIP_UPDATE)
+        dialog_refresh_note(c, d, m, &txn->flow, s->peer_from_change);
     if (m->method == SIP_INVITE) {
         reinvite(c, s, txn, m);
         return;

@@ -5,7 +5,8 @@ static bool matches(const struct sip_dialog *d, struct str call_id, struct str l
                     struct str remote)
 {
     return memcmp(d->local_tag, local.p, SIP_TAG_CHARS) == 0 && str_eq(d->call_id, call_id) &&
-           str_eq(d->remote_tag, remote);
+           (str_eq(d->remote_tag, remote) || /* "0" is a peer without a tag: RFC 3891 section 3 */
+            (!d->remote_tag.n && str_eq(remote, STR("0"))));
 }
 
 static struct sip_dialog *find(const struct sip_core *c, struct str call_id, struct str local,

@@ -15,8 +15,10 @@ struct rel_item {
 
 struct sip_rel {
     handle_t session;
+    uint32_t cseq; /* of the INVITE */
     uint32_t next; /* RSeq of the next one */
     bool sent;     /* item[0] is out */
+    bool answered; /* no PRACK with a body waits for the user */
     uint8_t n;
     struct rel_item item[REL_QUEUE]; /* [0] waits for its PRACK */
     usec_t interval;
@@ -33,6 +35,8 @@ static struct sip_rel *rel_get(struct sip_core *c, struct sip_session *s)
     if (!r)
         return NULL;
     *r = (struct sip_rel){.session = slot_handle(&c->sessions, s),
+                          .cseq = s->invite_cseq,
+                          .answered = true,
                           .next = 1 + (uint32_t)rand_below(c->rand, 0x7FFFFFFE)}; /* section 3 */
     r->retry.kind = ST_REL_RETRY;
     r->life.kind = ST_REL_LIFE;
@@ -161,8 +165,9 @@ static bool rack_fits(const struct sip_session *s, const struct sip_msg *m)
             return false;
         v = str_trim(str_from(v, (size_t)end));
     }
-    return s->rel && s->rel->n && s->rel->sent && number[0] == s->rel->item[0].rseq &&
-           number[1] == s->invite_cseq && str_eq(v, STR("INVITE"));
+    return s->rel && s->rel->n && s->rel->sent && s->rel->answered &&
+           number[0] == s->rel->item[0].rseq && number[1] == s->rel->cseq &&
+           str_eq(v, STR("INVITE"));
 }
 
 void rel_prack(struct sip_core *c, struct sip_session *s, struct sip_txn *txn,
@@ -172,12 +177,25 @@ void rel_prack(struct sip_core *c, struct sip_session *s, struct sip_txn *txn,
         respond_simple(c, txn, 481);
         return;
     }
-    if (!m->body.n)
+    bool body = m->body.n != 0;
+    if (!body)
         respond_simple(c, txn, 200);
     struct sip_out *o = session_emit(c, txn->session, SIP_OUT_PRACKED);
-    o->txn = m->body.n ? txn_handle(c, txn) : 0;
+    o->txn = body ? txn_handle(c, txn) : 0;
     o->msg = m;
     o->flow = txn->flow;
+    s->rel->answered = !body; /* else its answer goes before whatever waits */
+    timer_stop(&c->wheel, &s->rel->retry);
+    timer_stop(&c->wheel, &s->rel->life);
+    if (!body)
+        advance(c, s);
+}
+
+void rel_answered(struct sip_core *c, struct sip_session *s)
+{
+    if (!s->rel || !s->rel->n || s->rel->answered)
+        return;
+    s->rel->answered = true;
     advance(c, s);
 }
 

@@ -408,6 +408,7 @@ int dialog_request(struct sip_core *c, struct sip_dialog *d, enum sip_method met
                         .content = content};
     if (method == SIP_INVITE || (method == SIP_UPDATE && s->state >= SES_ANSWERED))
         r.timed = s;
+    r.no_100rel = method == SIP_INVITE; /* a re-INVITE is answered at once or not at all */
     if (target_refresh)
         r.contact = s->contact_user.p ? s->contact_user : STR("");
     dialog_address(c, d, &r, &to);

@@ -268,8 +268,14 @@ int sip_respond(struct sip_core *c, usec_t now, handle_t txn, const struct sip_a
     bool refreshed =
         s && s->state >= SES_ANSWERED && t->method == SIP_UPDATE && a->status / 100 == 2;
     int err = respond_txn(c, t, a, contact.n ? buf_str(&contact) : STR_NONE);
+    struct sip_dialog *d =
+        s && t->method == SIP_UPDATE && a->status / 100 == 2 ? session_dialog(c, s) : NULL;
+    if (d)
+        dialog_refresh_accepted(c, d);
     if (refreshed)
         stimer_uas_ok(c, s);
+    if (s && t->method == SIP_PRACK && a->status >= 200)
+        rel_answered(c, s);
     if (once)
         respond_forget(c, txn);
     return err;

@@ -41,6 +41,10 @@ struct sip_dialog {
     char local_tag[SIP_TAG_CHARS];
     /* Owned texts, in the core's pool. local and remote are From/To values with their tags. */
     struct str call_id, local, remote, remote_tag, target, route;
+    /* What the peer's INVITE or UPDATE makes of them when it is accepted. */
+    struct str next_target, next_remote;
+    struct flow next_flow;
+    bool next_pinned;
 };
 
 enum sip_session_state {
@@ -69,7 +73,7 @@ struct sip_session {
     uint32_t peer_allow;
     /* The session timer: stimer.c. */
     bool se_we_refresh, se_asked_uac, se_asked_require;
-    uint8_t se_tries;
+    uint8_t se_tries, se_refused;        /* 422s met; refusals of a refresh in a row */
     uint32_t se_s, se_min_s, se_asked_s; /* interval; raised by 422; that of the 2xx to come */
     usec_t se_since;
     handle_t se_update; /* our refresh under way */
@@ -196,6 +200,10 @@ int dialog_from_response(struct sip_core *c, struct sip_dialog *d, const struct 
 /* Target refresh: RFC 3261 12.2.1.2, 12.2.2. */
 void dialog_refresh(struct sip_core *c, struct sip_dialog *d, const struct sip_msg *m,
                     const struct flow *flow);
+/* The same for a request of the peer, in two steps: it counts when it is accepted. */
+void dialog_refresh_note(struct sip_core *c, struct sip_dialog *d, const struct sip_msg *m,
+                         const struct flow *flow, bool from_change);
+void dialog_refresh_accepted(struct sip_core *c, struct sip_dialog *d);
 /* Fills ruri, route and destination of a request inside d. The texts live in c->work. */
 void dialog_address(struct sip_core *c, const struct sip_dialog *d, struct sip_req *r,
                     struct flow *to);
@@ -269,6 +277,8 @@ void rel_final(struct sip_core *c, struct sip_session *s);
 void rel_free(struct sip_core *c, struct sip_session *s);
 void rel_prack(struct sip_core *c, struct sip_session *s, struct sip_txn *txn,
                const struct sip_msg *m);
+/* The user has answered the PRACK with the body: what waited for it may leave. */
+void rel_answered(struct sip_core *c, struct sip_session *s);
 void rel_timer(struct sip_core *c, struct timer *t);
 /* false: a reliable provisional out of its turn or again, which counts for nothing. */
 bool rel_in_order(struct sip_dialog *d, const struct sip_msg *m, bool *reliable);

@@ -82,6 +82,7 @@ static void start(struct sip_core *c, struct sip_session *s, uint32_t interval_s
     s->se_we_refresh = we_refresh;
     s->se_update = 0;
     s->se_since = c->now;
+    s->se_tries = s->se_refused = 0;
     if (interval_s)
         arm(c, s, we_refresh ? interval_s * USEC_S / 2 : last_moment(s));
     else
@@ -119,8 +120,10 @@ static void refresh(struct sip_core *c, struct sip_session *s, handle_t h)
         return;
     }
     c->stats.refreshes_sent++;
-    if (dialog_request(c, session_dialog(c, s), SIP_UPDATE, &nothing, &t))
+    if (dialog_request(c, session_dialog(c, s), SIP_UPDATE, &nothing, &t)) {
+        arm(c, s, left < SE_LATER ? left : SE_LATER); /* a table is full: it will not stay so */
         return;
+    }
     t->user = s->user; /* a challenge is for the user */
     s->se_update = txn_handle(c, t);
 }
@@ -215,8 +218,15 @@ static void try_later(struct sip_core *c, struct sip_session *s, const struct si
     usec_t wait = after && after < 60 ? after * USEC_S
                   : s->uac            ? (210 + rand_below(c->rand, 191)) * 10 * USEC_MS
                                       : rand_below(c->rand, 201) * 10 * USEC_MS;
+    wait <<= s->se_refused < 6 ? s->se_refused++ : 6; /* who goes on refusing is asked less often */
     usec_t end = s->se_since + last_moment(s);
     arm(c, s, c->now + wait < end ? wait : end > c->now ? end - c->now : 0);
+}
+
+/* Refusals after which the same request may succeed. */
+static bool is_passing(unsigned status)
+{
+    return status == 491 || status == 500 || status == 503;
 }
 
 /* A refusal of the refresh by UPDATE, or its silence. */
@@ -229,7 +239,6 @@ void stimer_update_answered(struct sip_core *c, struct sip_session *s, struct si
         return;
     s->se_update = 0;
     if (status < 300) {
-        s->se_tries = 0;
         stimer_uac_ok(c, s, m);
         return;
     }
@@ -241,8 +250,8 @@ void stimer_update_answered(struct sip_core *c, struct sip_session *s, struct si
         expire(c, s, h);
         return;
     }
-    if (status == 405 || status == 501 || status == 420) {
-        s->peer_update = false;
+    if (!is_passing(status)) {
+        s->peer_update = false; /* a re-INVITE may do */
         refresh(c, s, h);
         return;
     }
@@ -251,7 +260,8 @@ void stimer_update_answered(struct sip_core *c, struct sip_session *s, struct si
 
 void stimer_put_off(struct sip_core *c, struct sip_session *s, const struct sip_msg *m)
 {
-    if (s->se_s && s->se_we_refresh && c->now >= s->se_since + s->se_s * USEC_S / 2)
+    if (s->se_s && s->se_we_refresh && is_passing(m->status) &&
+        c->now >= s->se_since + s->se_s * USEC_S / 2)
         try_later(c, s, m);
 }
 
