@@ -200,6 +200,8 @@ uint32_t call_count(const struct pbx *p)
 
 void call_enter(struct pbx *p, struct call *call, enum call_state state)
 {
+    if (call->state == CALL_ENDING)
+        return; /* its record is written: there is no way back */
     call->state = (uint8_t)state;
     hist_put(&p->trace, call->tag, (struct hist_event){.kind = HIST_STATE, .code = state});
 }

@@ -69,6 +69,8 @@ static void introduce(struct pbx *p, struct leg *to, const struct leg *other)
 void join_legs(struct pbx *p, struct leg *a, struct leg *b)
 {
     struct call *call = call_find(p, a->call);
+    if (call->state == CALL_ENDING)
+        return; /* an ACK or a PRACK that came late */
     a->joined = a->joined ? a->joined : p->now;
     b->joined = b->joined ? b->joined : p->now;
     a->retries = b->retries = 0;
