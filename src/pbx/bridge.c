@@ -180,7 +180,7 @@ static void offered(struct pbx *p, struct leg *leg, const struct sip_msg *m)
         answer_here(p, leg, offer);
         return;
     }
-    if (!other || other->state == LEG_ENDED || other->reinvite) {
+    if (!other || other->state == LEG_ENDED || other->reinvite || !leg_has_agreed(other)) {
         refuse(p, leg, 491); /* both parties at the same time: RFC 3261 14.2 */
         return;
     }
@@ -228,6 +228,7 @@ static void pass_answer(struct pbx *p, struct leg *leg, struct leg *asker, const
         sip_ack(p->core, p->now, leg->session, &nothing);
     if (err) {
         leg->ack_waits = false;
+        leg_oa_failed(p, leg);
         refuse(p, asker, err == -ENOTSUP ? 488 : 500);
         return;
     }
@@ -249,6 +250,25 @@ static void pass_answer(struct pbx *p, struct leg *leg, struct leg *asker, const
         refuse(p, asker, 500);
 }
 
+/* The answer came although nobody waits for it: it holds, and if the two do not understand each other
+ * now, one of them is asked again. */
+static void nobody_asks(struct pbx *p, struct leg *leg, struct leg *other, const struct sip_out *o)
+{
+    const struct sdp *sdp;
+    bool late = leg->ack_waits;
+    leg->ack_waits = false;
+    if (late)
+        return; /* it was their offer, which the empty ACK has refused */
+    if (leg_sdp_of(p, o->msg, &sdp) || !sdp) {
+        leg_oa_failed(p, leg);
+        return;
+    }
+    (void)leg_rx_answer(p, leg, sip_body_find(o->msg, SDP_TYPE));
+    leg_set_remote(p, leg, sdp);
+    if (other && other->joined)
+        join_legs(p, other, leg);
+}
+
 void bridge_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
@@ -262,8 +282,8 @@ void bridge_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
     }
     /* The asker gave up meanwhile, or the whole call. */
     if (!asker || !asker->reinvite || call->state == CALL_ENDING) {
-        leg->ack_waits = false;
         sip_ack(p->core, p->now, leg->session, &nothing);
+        nobody_asks(p, leg, asker, o);
         return;
     }
     pass_answer(p, leg, asker, o);

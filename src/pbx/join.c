@@ -105,8 +105,10 @@ void join_answered(struct pbx *p, struct leg *leg, const struct sip_out *o, enum
     struct leg *other = call_other(p, call, leg);
     const struct sdp *sdp;
     sip_ack(p->core, p->now, leg->session, &nothing);
-    if (leg_sdp_of(p, o->msg, &sdp) || !sdp || call->state == CALL_ENDING)
+    if (leg_sdp_of(p, o->msg, &sdp) || !sdp || call->state == CALL_ENDING) {
+        leg_oa_failed(p, leg);
         return;
+    }
     (void)leg_rx_answer(p, leg, sip_body_find(o->msg, STR("application/sdp")));
     leg_set_remote(p, leg, sdp);
     if (!other)

@@ -115,7 +115,10 @@ static void time_is_up(struct pbx *p, struct pbx_timer *timer)
 static void await_leaving(struct pbx *p, struct transfer *t)
 {
     const struct leg *leg = leg_find(p, t->leg);
+    struct call *call = call_find(p, t->call);
     t->told = true;
+    if (call && call->transfer == t->self)
+        call->transfer = 0; /* whoever talks now may transfer as well */
     if (leg && leg->state != LEG_ENDED)
         pbx_timer_start(p, &t->timer, LEAVES_US);
     else
@@ -160,6 +163,9 @@ void transfer_call_gone(struct pbx *p, struct call *call)
     struct transfer *t = of_call(p, call);
     if (t)
         transfer_free(p, t);
+    for (struct leg *leg = NULL; (leg = call_next(call, leg));)
+        if ((t = slot_find(&p->calls->transfers, leg->transfer)))
+            transfer_free(p, t);
 }
 
 /* ---- the search ------------------------------------------------------------------------------ */
