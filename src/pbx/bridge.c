@@ -250,8 +250,8 @@ static void pass_answer(struct pbx *p, struct leg *leg, struct leg *asker, const
         refuse(p, asker, 500);
 }
 
-/* The answer came although nobody waits for it: it holds, and if the two do not understand each other
- * now, one of them is asked again. */
+/* The answer came although nobody waits for it: it holds, and if the two do not understand each
+ * other now, one of them is asked again. */
 static void nobody_asks(struct pbx *p, struct leg *leg, struct leg *other, const struct sip_out *o)
 {
     const struct sdp *sdp;

@@ -5,6 +5,8 @@
 #include "pbx/config_table.h"
 #include "wire/sip/msg.h"
 
+#define SESSION_EXPIRES_MIN_MS 90000
+
 /* An error at the line of `member`, which belongs to `owner`. */
 static void __attribute__((format(printf, 4, 5)))
 bad(struct config_binder *b, const void *member, const void *owner, const char *fmt, ...)
@@ -47,6 +49,20 @@ static void timers_derive(struct config_binder *b)
         t->no_answer_timeout_ms = 0;
 }
 
+static void session_timer_check(struct config_binder *b, const struct config_timers *t)
+{
+    if (t->session_expires_ms == 0)
+        return;                                         /* there is none */
+    if (t->session_expires_ms < SESSION_EXPIRES_MIN_MS) /* RFC 4028 section 4 */
+        bad(b, &t->session_expires_ms, t, "sip.timers.session_expires: must be 0 or at least 90");
+    else if (t->min_se_ms > t->session_expires_ms)
+        bad(b, &t->min_se_ms, t, "sip.timers.min_se: must not be above session_expires");
+    /* RFC 4028 section 10: a refresh at half the interval must be able to fail before its end. */
+    else if (64 * (uint64_t)t->t1_ms > t->session_expires_ms / 2)
+        bad(b, &t->session_expires_ms, t,
+            "sip.timers.session_expires: must be at least 128 times t1");
+}
+
 static void timers_check(struct config_binder *b)
 {
     const struct config_timers *t = &b->config->sip.timers;
@@ -56,12 +72,7 @@ static void timers_check(struct config_binder *b)
         bad(b, &t->t1_min_ms, t, "sip.timers.t1_min: must not be above t1_max");
     else if (t->adaptive_t1 && (t->t1_ms < t->t1_min_ms || t->t1_ms > t->t1_max_ms))
         bad(b, &t->t1_ms, t, "sip.timers.t1: must lie between t1_min and t1_max");
-    if (t->min_se_ms > t->session_expires_ms)
-        bad(b, &t->min_se_ms, t, "sip.timers.min_se: must not be above session_expires");
-    /* RFC 4028 section 10: a refresh at half the interval must be able to fail before its end. */
-    if (64 * (uint64_t)t->t1_ms > t->session_expires_ms / 2)
-        bad(b, &t->session_expires_ms, t,
-            "sip.timers.session_expires: must be at least 128 times t1");
+    session_timer_check(b, t);
     if (t->register_min_ms > t->register_expires_ms)
         bad(b, &t->register_min_ms, t,
             "sip.timers.register_min: must not be above register_expires");
