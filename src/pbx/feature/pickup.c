@@ -210,15 +210,10 @@ static void replace(struct pbx *p, struct leg *comes, struct leg *goes)
 }
 
 /* Who may replace this leg: who could pick up its calls, or who is the same user. */
-static bool may_replace(const struct leg *comes, const struct leg *goes, const struct leg *other)
+static bool may_replace(const struct leg *comes, const struct leg *goes)
 {
-    const struct config_extension *e = comes->extension;
-    if (!e)
-        return false;
-    if (goes->extension &&
-        (str_eq(goes->extension->number, e->number) || may_pick_up(e, goes->extension)))
-        return true;
-    return other && other->extension && str_eq(other->extension->number, e->number);
+    const struct config_extension *e = comes->extension, *theirs = goes->extension;
+    return e && theirs && (str_eq(theirs->number, e->number) || may_pick_up(e, theirs));
 }
 
 /* RFC 3891 section 3: which status a Replaces gets that cannot be followed. */
@@ -230,7 +225,7 @@ static unsigned replaces_refusal(struct pbx *p, const struct leg *comes, struct 
     struct call *call = call_find(p, goes->call);
     if (found->ended || call->state == CALL_ENDING)
         return 603;
-    if (!may_replace(comes, goes, call_other(p, call, goes)))
+    if (!may_replace(comes, goes))
         return 403;
     if (found->early) /* only one that we have begun: a caller cannot be replaced before it talks */
         return found->uac && leg_is_calling(goes) && dial_of(p, call) ? 0 : 481;
