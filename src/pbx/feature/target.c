@@ -88,7 +88,11 @@ static void start_members(struct pbx *p, struct dial *d, const struct target *t)
     struct plan_from from = {.config = d->config};
     d->ignore_6xx = g->ignore_6xx;
     if (i >= g->members.n) { /* all have been tried */
-        d->from = from;      /* the group's own right to dial, not the caller's */
+        if (d->hops++ >= d->config->limits.forwards) {
+            d->verdict = 482;
+            return;
+        }
+        d->from = from; /* the group's own right to dial, not the caller's */
         struct plan plan = plan_number(p, &d->from, g->no_answer);
         d->failure = dial_add(p, d, &plan);
         return;
