@@ -145,7 +145,10 @@ static bool other_gateway(struct pbx *p, struct dial *d, const struct leg *leg,
 {
     struct target t = {.kind = TARGET_CONTACT, .trunk = leg->trunk};
     struct flow flow;
-    return location_uri_flow(uri, &flow) && dial_put(p, d, &t, uri->whole);
+    if (!location_uri_flow(uri, &flow) || !dial_put(p, d, &t, uri->whole))
+        return false;
+    d->hops++;
+    return true;
 }
 
 static unsigned redirect_to(struct pbx *p, struct dial *d, const struct leg *leg,
