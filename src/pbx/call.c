@@ -161,7 +161,7 @@ void call_set_party(struct pbx *p, struct call *call, unsigned side, const struc
 int call_move_leg(struct pbx *p, struct leg *leg, struct call *to)
 {
     struct call *from = call_find(p, leg->call);
-    if (to->n_legs == CALL_MAX_LEGS)
+    if (to->n_legs >= CALL_MAX_LEGS)
         return -EAGAIN;
     for (unsigned i = 0; i < 2; i++)
         if (from->party[i] == slot_handle(&p->calls->legs, leg))
@@ -169,7 +169,9 @@ int call_move_leg(struct pbx *p, struct leg *leg, struct call *to)
     list_remove(&leg->in_call);
     list_append(&to->legs, &leg->in_call);
     leg->call = to->self;
-    leg->number = ++to->n_legs;
+    from->n_legs--;
+    to->n_legs++;
+    leg->number = (uint8_t)++to->last_leg;
     leg->dial = 0;
     if (leg->session)
         sip_session_set_user(p->core, leg->session, leg_user(p, leg), to->tag, leg->number);

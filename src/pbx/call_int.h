@@ -119,7 +119,9 @@ struct str call_scenario_name(enum call_scenario s);
 struct call {
     handle_t self;
     uint64_t number; /* 1, 2, ... what people call it by */
-    uint8_t state, n_legs;
+    uint8_t state;
+    uint8_t n_legs;    /* entries, ended ones too */
+    uint16_t last_leg; /* number given last */
     uint8_t scenario;
     bool late_offer;      /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
     bool early_media;     /* 183 with SDP went to the caller */

@@ -10,9 +10,23 @@ struct leg *leg_find(struct pbx *p, handle_t h)
     return slot_find(&p->calls->legs, h);
 }
 
+/* A queue may try its members for hours: what became of the first of them is forgotten then. */
+static bool forget_oldest(struct pbx *p, struct call *call)
+{
+    for (struct leg *leg = NULL; (leg = call_next(call, leg));) {
+        bool failed = leg->state == LEG_ENDED && leg->outgoing && !leg->joined && !leg->transfer;
+        if (!failed || leg->left >= p->now || call_is_party(p, call, leg))
+            continue;
+        leg_free(p, leg);
+        call->n_legs--;
+        return true;
+    }
+    return false;
+}
+
 struct leg *leg_new(struct pbx *p, struct call *call, handle_t *ret)
 {
-    if (call->n_legs == CALL_MAX_LEGS)
+    if (call->n_legs >= CALL_MAX_LEGS && !forget_oldest(p, call))
         return NULL;
     struct leg *leg = slot_take(&p->calls->legs, ret);
     if (!leg)
@@ -20,7 +34,8 @@ struct leg *leg_new(struct pbx *p, struct call *call, handle_t *ret)
     leg->call = call->self;
     leg->config = config_ref(call->config);
     list_append(&call->legs, &leg->in_call);
-    leg->number = ++call->n_legs;
+    call->n_legs++;
+    leg->number = (uint8_t)++call->last_leg;
     leg->started = p->now;
     leg->retry.fire = join_retry;
     leg->sdp_id = rand_u64(&p->rand) >> 2; /* RFC 8866 5.2: digits that fit 63 bits */

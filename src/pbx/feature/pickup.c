@@ -127,7 +127,7 @@ static int take_place(struct pbx *p, struct leg *picker, struct call *call, unsi
                       const struct leg *instead)
 {
     struct call *own = call_find(p, picker->call);
-    if (call->n_legs == CALL_MAX_LEGS)
+    if (call->n_legs >= CALL_MAX_LEGS)
         return -EAGAIN;
     note(p, call, picker, instead);
     if (call_move_leg(p, picker, call))

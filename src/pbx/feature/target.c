@@ -45,14 +45,14 @@ static void start_extension(struct pbx *p, struct dial *d, const struct target *
     d->ring = t->ring > d->ring ? t->ring : d->ring;
     if (!t->of_group && e->forward.no_answer.n && !d->ring)
         d->ring = e->forward.timeout_ms * USEC_MS;
-    unsigned status = 480, legs = call_find(p, d->call)->n_legs;
+    unsigned status = 480, legs = call_find(p, d->call)->last_leg;
     if (first && extension_is_busy(p, e))
         status = 486;
     else if (call_contacts(p, d, t))
         return;
     if (!t->of_group && !forward_failed(p, d, status))
         return;
-    if (call_find(p, d->call)->n_legs == legs) /* none was even begun */
+    if (call_find(p, d->call)->last_leg == legs) /* none was even begun */
         dial_skip(p, d, t, status);
 }
 
@@ -157,7 +157,7 @@ static void start_trunk(struct pbx *p, struct dial *d, const struct target *t)
     struct str number = trunk_number(p, t->number, t->trunk->strip, t->trunk->prepend);
     struct str uri = t->kind == TARGET_CONTACT ? t->number : trunk_uri(p, t->trunk, number);
     struct call *call = call_find(p, d->call);
-    unsigned legs = call->n_legs;
+    unsigned legs = call->last_leg;
     if (!uri.n || !reach(p, t, &like.flow)) {
         dial_skip(p, d, t, 503);
         return;
@@ -171,7 +171,7 @@ static void start_trunk(struct pbx *p, struct dial *d, const struct target *t)
         (void)dial_put(p, d, &next, t->number);
     if (dial_leg(p, d, &like, uri, STR_NONE))
         d->trunk = t->trunk;
-    else if (call->n_legs == legs)
+    else if (call->last_leg == legs)
         dial_skip(p, d, t, 503);
 }
 
