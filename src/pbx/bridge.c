@@ -476,6 +476,9 @@ void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o)
     case SIP_REFER:
         transfer_refer(p, leg, o);
         break;
+    case SIP_SUBSCRIBE:
+        transfer_subscribe(p, leg, o);
+        break;
     default:
         pbx_respond(p, o->txn, 405);
         break;

@@ -89,6 +89,34 @@ void transfer_notify(struct pbx *p, struct transfer *t, unsigned status, const c
         t->notifies = false;
 }
 
+void transfer_subscribe(struct pbx *p, struct leg *leg, const struct sip_out *o)
+{
+    struct transfer *t = slot_find(&p->calls->transfers, leg->transfer);
+    struct str package = sip_msg_get(o->msg, SIP_H_EVENT);
+    struct str value = sip_msg_get(o->msg, SIP_H_EXPIRES);
+    uint32_t expires_s = LIFETIME_S;
+    if (!str_starts(package, STR("refer"))) {
+        struct sip_field field = {.id = SIP_H_ALLOW_EVENTS, .value = STR("refer")};
+        struct sip_answer a = {.status = 489, .content = {.field = &field, .n_fields = 1}};
+        sip_respond(p->core, p->now, o->txn, &a);
+        return;
+    }
+    if (!t || !t->notifies) {
+        pbx_respond(p, o->txn, 481);
+        return;
+    }
+    if (value.n && sip_delta_parse(&expires_s, value))
+        expires_s = LIFETIME_S;
+    struct sip_field field = {.id = SIP_H_EXPIRES, .value = expires_s ? STR("60") : STR("0")};
+    struct sip_answer a = {.status = 200, .content = {.field = &field, .n_fields = 1}};
+    unsigned status = t->status;
+    sip_respond(p->core, p->now, o->txn, &a);
+    t->status = 0; /* it is told again, though it has not changed */
+    transfer_notify(p, t, status, expires_s ? NULL : "timeout");
+    if (expires_s && !t->told)
+        pbx_timer_start(p, &t->timer, LIFETIME_S * USEC_S);
+}
+
 /* Who does not know the subscription (481), or does not answer, is told no more: RFC 6665 section
  * 4.2.2. The transfer goes on. */
 void transfer_response(struct pbx *p, const struct sip_out *o)

@@ -29,6 +29,9 @@ struct transfer {
 void transfer_refer(struct pbx *p, struct leg *leg, const struct sip_out *o);
 /* A REFER outside dialogs, authenticated already. */
 void transfer_refer_outside(struct pbx *p, const struct sip_out *o);
+/* A SUBSCRIBE inside the dialog: the transferor prolongs or ends what its REFER has begun (RFC 3515
+ * section 2.4.4). */
+void transfer_subscribe(struct pbx *p, struct leg *leg, const struct sip_out *o);
 /* A response to a NOTIFY of ours: user kind PBX_USER_TRANSFER. */
 void transfer_response(struct pbx *p, const struct sip_out *o);
 
