@@ -79,6 +79,12 @@ static bool is_free(struct pbx *p, const struct config_extension *e, usec_t *idl
            !setting_get(p, e, SETTING_FORWARD_ALWAYS).n && registrar_find(p, e, &b, 1);
 }
 
+static bool is_owner(struct pbx *p, const struct dial *d, const struct config_extension *e)
+{
+    const struct leg *owner = leg_find(p, d->owner);
+    return owner->extension && str_eq(owner->extension->number, e->number);
+}
+
 /* The free member that has been idle longest; NULL. */
 static const struct config_extension *next_member(struct pbx *p, const struct dial *d)
 {
@@ -86,7 +92,7 @@ static const struct config_extension *next_member(struct pbx *p, const struct di
     usec_t since, best_since = 0;
     for (unsigned i = 0; i < d->queue->members.n; i++) {
         const struct config_extension *e = config_find_extension(d->config, d->queue->members.v[i]);
-        if (!e || !is_free(p, e, &since) || (best && since >= best_since))
+        if (!e || is_owner(p, d, e) || !is_free(p, e, &since) || (best && since >= best_since))
             continue;
         best = e;
         best_since = since;

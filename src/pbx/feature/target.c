@@ -66,7 +66,10 @@ static void start_member(struct pbx *p, struct dial *d, const struct target *t, 
         .ring = t->group->ring_time_ms * USEC_MS,
         .extension = config_find_extension(d->config, t->group->members.v[i]),
     };
-    if (member.extension)
+    const struct leg *owner = leg_find(p, d->owner);
+    bool self = member.extension && owner->extension &&
+                str_eq(member.extension->number, owner->extension->number);
+    if (member.extension && !self) /* nobody rings for himself */
         start_extension(p, d, &member);
 }
 
