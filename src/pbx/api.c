@@ -44,6 +44,8 @@ static const char *error_text(enum api_error e)
         return "no such method";
     case API_INVALID_PARAMS:
         return "wrong or missing parameters";
+    case API_INTERNAL:
+        return "out of memory";
     case API_NOT_FOUND:
         return "not found";
     }

@@ -27,6 +27,7 @@ enum api_error {
     API_INVALID_REQUEST = -32600,
     API_NO_METHOD = -32601,
     API_INVALID_PARAMS = -32602,
+    API_INTERNAL = -32603,
     API_NOT_FOUND = 1
 };
 

@@ -55,6 +55,10 @@ json_t *api_set(struct pbx *p, const json_t *params, enum api_error *error)
     struct str kept = str_eq(value, STR("off"))     ? STR("")
                       : str_eq(value, STR("reset")) ? STR_NONE
                                                     : value;
+    *error = API_INVALID_PARAMS;
+    if (setting_refused(p, e, s, kept))
+        return NULL;
+    *error = API_INTERNAL;
     if (setting_put(p, e, s, kept))
         return NULL;
     return one(p, e);

@@ -41,7 +41,7 @@ int call_init(struct pbx *p)
     c->audit.fire = audit_due;
     pbx_timer_start(p, &c->audit, p->config->sip.timers.dialog_cleanup_ms * USEC_MS);
     port_init(p, &c->ports);
-    call_reload(p);
+    call_reload(p, p->config);
     return c->per_extension ? 0 : -ENOMEM;
 }
 
@@ -248,7 +248,7 @@ struct call *call_new(struct pbx *p, const struct sip_out *invite)
 
 /* ---- calls of one extension ------------------------------------------------------------------ */
 
-static struct extension_use *use_of(struct pbx *p, const struct config_extension *e)
+struct extension_use *extension_use(struct pbx *p, const struct config_extension *e)
 {
     const struct config_extension *now = config_find_extension(p->config, e->number);
     uint32_t i = now ? (uint32_t)(now - p->config->extensions) : UINT32_MAX;
@@ -257,7 +257,7 @@ static struct extension_use *use_of(struct pbx *p, const struct config_extension
 
 void call_count_leg(struct pbx *p, struct leg *leg, const struct config_extension *e)
 {
-    struct extension_use *use = use_of(p, e);
+    struct extension_use *use = extension_use(p, e);
     leg->extension = e;
     leg->counted = use != NULL;
     if (use)
@@ -279,7 +279,7 @@ static void uncount_leg(struct pbx *p, struct leg *leg)
         leg->counted = false;
         return;
     }
-    struct extension_use *use = leg->counted ? use_of(p, leg->extension) : NULL;
+    struct extension_use *use = leg->counted ? extension_use(p, leg->extension) : NULL;
     leg->counted = false;
     if (!use || !use->legs)
         return;
@@ -288,42 +288,45 @@ static void uncount_leg(struct pbx *p, struct leg *leg)
     queue_wake(p);
 }
 
-void call_reload(struct pbx *p)
+/* How long each has been idle is not forgotten. */
+static void keep_idle(struct pbx *p, struct extension_use *use, const struct config *before)
+{
+    const struct calls *c = p->calls;
+    for (uint32_t i = 0; i < p->config->n_extensions; i++) {
+        const struct config_extension *e =
+            config_find_extension(before, p->config->extensions[i].number);
+        uint32_t old = e ? (uint32_t)(e - before->extensions) : UINT32_MAX;
+        if (old >= c->n_extensions)
+            continue;
+        use[i].idle_since = c->per_extension[old].idle_since;
+        use[i].rests_until = c->per_extension[old].rests_until;
+    }
+}
+
+void call_reload(struct pbx *p, const struct config *before)
 {
     struct calls *c = p->calls;
     uint32_t n = p->config->n_extensions, at = 0;
-    struct extension_use *counts = mem_zero((n + 1) * sizeof(*counts));
+    struct extension_use *use = mem_zero((n + 1) * sizeof(*use));
     handle_t h;
     struct leg *leg;
-    if (!counts)
+    if (!use)
         return; /* the old counts go on, for fewer extensions at worst */
+    keep_idle(p, use, before);
     mem_free(c->per_extension);
-    c->per_extension = counts;
+    c->per_extension = use;
     c->n_extensions = n;
     while ((leg = slot_next(&c->legs, &at, &h)))
         if (leg->extension && leg->state != LEG_ENDED)
             call_count_leg(p, leg, leg->extension);
+    queue_wake(p);
 }
 
 bool extension_is_busy(struct pbx *p, const struct config_extension *e)
 {
     uint32_t max = e->max_calls ? e->max_calls : p->config->limits.calls_per_extension;
-    const struct extension_use *use = use_of(p, e);
+    const struct extension_use *use = extension_use(p, e);
     return use && use->legs >= max;
-}
-
-bool extension_is_idle(struct pbx *p, const struct config_extension *e, usec_t *since)
-{
-    const struct extension_use *use = use_of(p, e);
-    *since = use ? use->idle_since : 0;
-    return use && use->legs == 0;
-}
-
-void extension_used(struct pbx *p, const struct config_extension *e)
-{
-    struct extension_use *use = use_of(p, e);
-    if (use)
-        use->idle_since = p->now;
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */

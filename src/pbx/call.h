@@ -12,7 +12,7 @@ void call_rx_media(struct pbx *p, const struct media_ev *ev);
 /* Ends all calls; new ones are refused (p->stopping). */
 void call_shutdown(struct pbx *p);
 /* After a reload: calls are counted for the extensions of the new configuration. */
-void call_reload(struct pbx *p);
+void call_reload(struct pbx *p, const struct config *before);
 uint32_t call_count(const struct pbx *p);
 /* Ends what outlived its call and returns how many objects that were (T11). */
 unsigned call_audit(struct pbx *p);

@@ -142,8 +142,9 @@ struct call {
 
 /* What an extension is doing. */
 struct extension_use {
-    uint32_t legs;     /* live ones */
-    usec_t idle_since; /* the end of its last call, or when it was last tried by a queue */
+    uint32_t legs;      /* live ones */
+    usec_t idle_since;  /* the end of its last call, or when it was last tried by a queue */
+    usec_t rests_until; /* it has refused a queue's call, and is not asked again so soon */
 };
 
 struct calls {
@@ -215,10 +216,8 @@ void call_count_leg(struct pbx *p, struct leg *leg, const struct config_extensio
 bool call_count_trunk_leg(struct pbx *p, struct leg *leg, const struct config_trunk *t);
 /* Has the extension as many calls as it may have? */
 bool extension_is_busy(struct pbx *p, const struct config_extension *e);
-/* Has it no call at all? *since: for how long. */
-bool extension_is_idle(struct pbx *p, const struct config_extension *e, usec_t *since);
-/* A queue has chosen it. */
-void extension_used(struct pbx *p, const struct config_extension *e);
+/* Its calls; NULL: the present configuration does not have it. */
+struct extension_use *extension_use(struct pbx *p, const struct config_extension *e);
 /* The session of a leg is over: its media and its count go; the entry stays for the record. */
 void call_leg_over(struct pbx *p, struct leg *leg);
 /* The same, and the call goes with its last leg when it is ending. */

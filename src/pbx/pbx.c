@@ -478,7 +478,7 @@ int pbx_reload(struct pbx *p, usec_t now, struct config *config, struct str *why
     p->trace.level = (enum trace_level)config->log.level;
     registrar_reload(p);
     setting_reload(p);
-    call_reload(p);
+    call_reload(p, before);
     config_unref(before);
     pump(p);
     return 0;

@@ -30,30 +30,40 @@ static bool directed(const struct config *c, struct str number, struct plan *ret
 
 /* ---- settings -------------------------------------------------------------------------------- */
 
+struct setting_row {
+    struct str on, off;
+    enum setting setting;
+};
+
+/* A code as it stands goes before one with a number behind it: *91 is not *9 and 1. */
+static bool setting_row_find(const struct setting_row *row, struct str number, bool whole,
+                             struct plan *ret)
+{
+    bool on = whole ? str_eq(number, row->on) : str_starts(number, row->on);
+    bool off = whole && row->off.n && str_eq(number, row->off);
+    on = on && row->on.n && (whole || row->setting != SETTING_DND);
+    if (!on && !off)
+        return false;
+    *ret = feature(FEATURE_SETTING, on ? str_from(number, row->on.n) : STR(""));
+    ret->setting = (uint8_t)row->setting;
+    ret->on = on;
+    return true;
+}
+
 static bool setting_code(const struct config *c, struct str number, struct plan *ret)
 {
     const struct config_features *f = &c->features;
-    const struct {
-        struct str on, off;
-        enum setting setting;
-    } rows[] = {
+    const struct setting_row rows[] = {
         {f->dnd, f->dnd_off, SETTING_DND},
         {f->forward_always, f->forward_always_off, SETTING_FORWARD_ALWAYS},
         {f->forward_busy, f->forward_busy_off, SETTING_FORWARD_BUSY},
         {f->forward_no_answer, f->forward_no_answer_off, SETTING_FORWARD_NO_ANSWER},
         {f->forward_unregistered, f->forward_unregistered_off, SETTING_FORWARD_UNREGISTERED},
     };
-    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
-        bool takes_number = rows[i].setting != SETTING_DND;
-        *ret = feature(FEATURE_SETTING, STR(""));
-        ret->setting = rows[i].setting;
-        if (rows[i].off.n && str_eq(number, rows[i].off))
-            return true;
-        ret->on = true;
-        ret->number = str_from(number, rows[i].on.n < number.n ? rows[i].on.n : number.n);
-        if (rows[i].on.n && str_starts(number, rows[i].on) && (takes_number || !ret->number.n))
-            return true;
-    }
+    for (unsigned pass = 0; pass < 2; pass++)
+        for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
+            if (setting_row_find(&rows[i], number, pass == 0, ret))
+                return true;
     return false;
 }
 
@@ -64,18 +74,6 @@ bool code_find(const struct config *c, struct str number, struct plan *ret)
         return true;
     }
     return directed(c, number, ret) || setting_code(c, number, ret);
-}
-
-/* May the extension forward to this number? 0 or a status. */
-static unsigned target_refused(struct pbx *p, const struct config_extension *e, struct str number)
-{
-    struct plan_from from = {.config = p->config, .extension = e};
-    if (!number.n)
-        return 484; /* RFC 3261 21.4.22 */
-    struct plan plan = plan_number(p, &from, number);
-    if (plan.kind == PLAN_NONE || plan.kind == PLAN_REJECT)
-        return plan.status;
-    return plan.kind == PLAN_EXTENSION && str_eq(plan.extension->number, e->number) ? 403 : 0;
 }
 
 /* 200, and BYE as soon as it is acknowledged: the phone's owner sees that it was done. */
@@ -112,8 +110,10 @@ static void set(struct pbx *p, struct call *call, const struct plan *plan)
     unsigned status = 0;
     if (!e)
         status = 403;
-    else if (plan->on && s != SETTING_DND)
-        status = target_refused(p, e, value);
+    else if (plan->on && !value.n)
+        status = 484; /* RFC 3261 21.4.22 */
+    else
+        status = setting_refused(p, e, s, value);
     if (!status && setting_put(p, e, s, value))
         status = 503;
     call->scenario = SCENARIO_FEATURE;

@@ -16,7 +16,10 @@ void queue_serve(struct pbx *p, struct dial *d);
  * and is out of the queue. */
 bool queue_timeout(struct pbx *p, struct dial *d);
 /* How long until queue_timeout() wants to be called. */
-usec_t queue_patience(const struct pbx *p, const struct dial *d);
+usec_t queue_patience(struct pbx *p, const struct dial *d);
+/* The party of `leg` does not take the caller: a member is left in peace for a while. Harmless for
+ * one who does not wait. */
+void queue_refused(struct pbx *p, const struct dial *d, const struct leg *leg);
 /* A member may have become free. */
 void queue_wake(struct pbx *p);
 void queue_woken(struct pbx *p, struct pbx_timer *t);

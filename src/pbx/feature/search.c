@@ -380,6 +380,7 @@ void dial_failed(struct pbx *p, struct leg *leg, const struct sip_out *o)
         call_leg_ended(p, leg);
         return;
     }
+    queue_refused(p, d, leg);
     call_leg_over(p, leg);
     if (call->party[d->side] == slot_handle(&p->calls->legs, leg))
         call->party[d->side] = 0; /* its early media ends with it */

@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "pbx/feature/queue.h"
 
+#define NUMBER_MAX 63 /* bytes, as in the configuration */
+
 struct owner {
     struct hash_node by_number;
     struct list node;
@@ -129,8 +131,12 @@ void setting_restore(struct pbx *p, const struct row_value *v, unsigned n)
     enum setting s;
     if (n != 3 || v[0].type != ROW_TEXT || v[1].type != ROW_TEXT || v[2].type != ROW_TEXT)
         return;
-    if (!config_find_extension(p->config, v[0].s) || setting_find(&s, v[1].s))
+    if (setting_find(&s, v[1].s))
         return;
+    if (!config_find_extension(p->config, v[0].s)) { /* gone while nobody was looking */
+        store(p, v[0].s, s, STR_NONE);
+        return;
+    }
     struct owner *o = owner_get(p, v[0].s);
     struct str value = v[2].s.p ? v[2].s : STR("");
     if (!o || keep(p, o, s, value))
@@ -178,6 +184,20 @@ struct str setting_get(struct pbx *p, const struct config_extension *e, enum set
     if (o && o->off[s])
         return STR_NONE;
     return o && o->value[s].n ? o->value[s] : configured(e, s);
+}
+
+unsigned setting_refused(struct pbx *p, const struct config_extension *e, enum setting s,
+                         struct str value)
+{
+    struct plan_from from = {.config = p->config, .extension = e};
+    if (s == SETTING_DND || !value.n)
+        return 0;
+    if (value.n > NUMBER_MAX)
+        return 404;
+    struct plan plan = plan_number(p, &from, value);
+    if (plan.kind == PLAN_NONE || plan.kind == PLAN_REJECT)
+        return plan.status;
+    return plan.kind == PLAN_EXTENSION && str_eq(plan.extension->number, e->number) ? 403 : 0;
 }
 
 int setting_put(struct pbx *p, const struct config_extension *e, enum setting s, struct str value)

@@ -27,6 +27,10 @@ void setting_restore(struct pbx *p, const struct row_value *v, unsigned n);
 
 /* A number, "on" for do-not-disturb, or empty: off. The text lives until the setting changes. */
 struct str setting_get(struct pbx *p, const struct config_extension *e, enum setting s);
+/* May the extension have it so? 0, or the SIP status that says why not: a forward goes to somebody
+ * whom the extension may call, not to itself. Empty and none are always allowed. */
+unsigned setting_refused(struct pbx *p, const struct config_extension *e, enum setting s,
+                         struct str value);
 /* Sets and stores it; empty: off; none: as the configuration says. -ENOMEM. */
 MUST_CHECK int setting_put(struct pbx *p, const struct config_extension *e, enum setting s,
                            struct str value);
