@@ -26,6 +26,9 @@ static bool forget_oldest(struct pbx *p, struct call *call)
 
 struct leg *leg_new(struct pbx *p, struct call *call, handle_t *ret)
 {
+    const struct slot_table *all = &p->calls->legs;
+    if (all->used > all->cap - all->cap / 4) /* others need the room more than the record does */
+        (void)forget_oldest(p, call);
     if (call->n_legs >= CALL_MAX_LEGS && !forget_oldest(p, call))
         return NULL;
     struct leg *leg = slot_take(&p->calls->legs, ret);

@@ -89,7 +89,8 @@ static void start_members(struct pbx *p, struct dial *d, const struct target *t)
     const struct config_group *g = t->group;
     unsigned i = t->member;
     struct plan_from from = {.config = d->config};
-    d->ignore_6xx = g->ignore_6xx;
+    /* A member of a queue speaks for itself alone: the caller goes on waiting. */
+    d->ignore_6xx = g->ignore_6xx || g->strategy == CONF_STRATEGY_QUEUE;
     if (i >= g->members.n) { /* all have been tried */
         if (d->hops++ >= d->config->limits.forwards) {
             d->verdict = 482;
