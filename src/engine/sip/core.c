@@ -20,6 +20,12 @@ static int init_tables(struct sip_core *c)
     return c->rtt && c->guard && c->out ? 0 : -ENOMEM;
 }
 
+static void note_session_timers(struct sip_core *c)
+{
+    bool known = str_ifind(str_z(c->conf.supported_call), STR("timer")) >= 0;
+    c->session_timers = known && c->conf.timers.session_expires != 0;
+}
+
 struct sip_core *sip_core_new(const struct sip_conf *conf, struct rand *rand, struct trace *trace,
                               usec_t now)
 {
@@ -27,6 +33,7 @@ struct sip_core *sip_core_new(const struct sip_conf *conf, struct rand *rand, st
     if (!c)
         return NULL;
     c->conf = *conf;
+    note_session_timers(c);
     c->rand = rand;
     c->trace = trace;
     c->now = now;
@@ -81,6 +88,7 @@ void sip_core_free(struct sip_core *c)
 void sip_core_reconfigure(struct sip_core *c, const struct sip_conf *conf)
 {
     c->conf.timers = conf->timers;
+    note_session_timers(c);
     c->conf.udp_max_bytes = conf->udp_max_bytes;
     memcpy(c->conf.call_id_host, conf->call_id_host, sizeof(conf->call_id_host));
     memcpy(c->conf.server_name, conf->server_name, sizeof(conf->server_name));

@@ -98,6 +98,7 @@ struct sip_rel;
 
 struct sip_core {
     struct sip_conf conf;
+    bool session_timers; /* conf has them, and "timer" is among the extensions of calls */
     struct rand *rand;
     struct trace *trace;
     usec_t now;

@@ -25,8 +25,7 @@ enum stimer_refresher stimer_choose(bool peer_supports, enum stimer_refresher as
 
 static bool is_on(const struct sip_core *c)
 {
-    return c->conf.timers.session_expires != 0 &&
-           str_ifind(str_z(c->conf.supported_call), STR("timer")) >= 0;
+    return c->session_timers;
 }
 
 static uint32_t conf_s(usec_t t)

@@ -156,7 +156,8 @@ static void note_deadline(struct pbx *p, struct dial *d, const struct sip_msg *m
 }
 
 /* What was dialled decides what becomes of the call. */
-static void route(struct pbx *p, struct call *call, const struct sip_msg *m)
+static void route(struct pbx *p, struct call *call, const struct sip_msg *m,
+                  const struct sdp *offer)
 {
     struct leg *caller = call_caller(p, call);
     struct plan_from from = {p->config, caller->extension, caller->trunk};
@@ -179,6 +180,7 @@ static void route(struct pbx *p, struct call *call, const struct sip_msg *m)
     sip_progress(p->core, p->now, caller->session, &trying);
     d->from = from;
     d->m = m;
+    d->offer = offer;
     unsigned diverted = diversion_count(m);
     d->hops = (uint8_t)(diverted < UINT8_MAX / 2 ? diverted : UINT8_MAX / 2);
     note_deadline(p, d, m);
@@ -191,8 +193,10 @@ static void route(struct pbx *p, struct call *call, const struct sip_msg *m)
     }
     call_enter(p, call, CALL_TRYING);
     dial_run(p, d);
-    if ((d = dial_of(p, call)))
+    if ((d = dial_of(p, call))) {
         d->m = NULL;
+        d->offer = NULL;
+    }
 }
 
 /* ---- the caller's INVITE --------------------------------------------------------------------- */
@@ -288,7 +292,7 @@ static void begin(struct pbx *p, const struct sip_out *o, struct call *call,
     else if (sip_msg_has(m, SIP_H_REPLACES))
         pickup_replaces(p, call, m);
     else
-        route(p, call, m);
+        route(p, call, m, offer);
 }
 
 void dial_invite(struct pbx *p, const struct sip_out *o)

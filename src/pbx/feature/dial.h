@@ -67,6 +67,7 @@ struct dial {
     struct str referred_by; /* owned, like the next: of the REFER */
     struct str replaces;
     const struct sip_msg *m; /* the INVITE, while its input is being handled */
+    const struct sdp *offer; /* the description in it, likewise */
     unsigned n_diverted;
     struct diversion diverted[DIAL_MAX_DIVERTED]; /* numbers owned */
     struct target target[DIAL_MAX_TARGETS];
@@ -117,7 +118,7 @@ void dial_answered(struct pbx *p, struct leg *leg, const struct sip_out *o);
 /* The caller's PRACK of a provisional of ours. */
 void dial_pracked(struct pbx *p, struct leg *leg, const struct sip_out *o);
 /* The record and the trace: this leg has answered. */
-void dial_note_answer(struct pbx *p, struct call *call, struct leg *leg);
+void dial_note_answer(struct pbx *p, struct call *call, struct leg *leg, const struct sdp *sdp);
 /* What the caller is told when this callee says `status`. */
 unsigned dial_status_for_caller(const struct leg *leg);
 /* The best of several refusals (RFC 3261 16.7 step 6). */

@@ -189,11 +189,12 @@ static int send_invite(struct pbx *p, struct dial *d, struct leg *leg, struct st
 /* ---- the offer ------------------------------------------------------------------------------- */
 
 /* The caller's offer, with the formats that both sides may use. 0, or the status that refuses. */
-static unsigned offer_of_caller(struct pbx *p, struct leg *owner, struct leg *leg)
+static unsigned offer_of_caller(struct pbx *p, const struct dial *d, struct leg *owner,
+                                struct leg *leg)
 {
     struct str names[CONF_CODEC_COUNT], body;
     struct sdp_choice *choice = arena_take(&p->turn, sizeof(*choice));
-    const struct sdp *offer = leg_sdp_kept(p, leg_latest(owner));
+    const struct sdp *offer = d->offer ? d->offer : leg_sdp_kept(p, leg_latest(owner));
     if (!choice || !offer)
         return 503;
     struct sdp_policy policy = {
@@ -226,7 +227,7 @@ static unsigned make_offer(struct pbx *p, struct dial *d, struct leg *leg)
     struct leg *owner = leg_find(p, d->owner);
     if (d->purpose == DIAL_TRANSFER)
         return offer_of_party(p, owner, leg);
-    return leg_latest(owner).n ? offer_of_caller(p, owner, leg) : 0;
+    return leg_latest(owner).n ? offer_of_caller(p, d, owner, leg) : 0;
 }
 
 static void name_party(struct pbx *p, struct leg *leg, struct str number)

@@ -161,7 +161,7 @@ static void pick_up(struct pbx *p, struct leg *picker, struct leg *ringing)
     (void)accept(p, picker, for_picker, asserted(p, owner));
     dial_drop(p, d, NULL, STR(ELSEWHERE));
     dial_stop(p, call);
-    dial_note_answer(p, call, picker);
+    dial_note_answer(p, call, picker, leg_sdp_kept(p, leg_latest(picker)));
     if (!waits) {
         transfer_answered(p, transfer, picker);
         join_legs(p, owner, picker);

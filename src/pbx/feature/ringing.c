@@ -189,7 +189,7 @@ void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o)
 
 /* ---- the answer ------------------------------------------------------------------------------ */
 
-void dial_note_answer(struct pbx *p, struct call *call, struct leg *leg)
+void dial_note_answer(struct pbx *p, struct call *call, struct leg *leg, const struct sdp *sdp)
 {
     struct cdr *r = &call->cdr;
     struct str by = leg->trunk ? leg->trunk->name : leg->extension->number;
@@ -200,7 +200,7 @@ void dial_note_answer(struct pbx *p, struct call *call, struct leg *leg)
     r->answer_ms = pbx_wall_ms(p);
     p->calls->answered++;
     cdr_keep(p, call, &r->answered_by, by);
-    cdr_keep(p, call, &r->codec, leg_codec_name(p, leg_sdp_kept(p, leg_latest(leg))));
+    cdr_keep(p, call, &r->codec, leg_codec_name(p, sdp));
     call_trace(p, call, TRACE_CALL_ANSWERED, by);
 }
 
@@ -274,7 +274,7 @@ static void connect_caller(struct pbx *p, struct dial *d, struct leg *leg, const
         leg_tx_offer(p, caller, a.content.body);
     else if (a.content.body.n)
         leg_tx_answer(p, caller, a.content.body);
-    dial_note_answer(p, call, leg);
+    dial_note_answer(p, call, leg, sdp);
     caller->joined = p->now;
     a.content.type = a.content.body.n ? STR("application/sdp") : STR_NONE;
     a.content.n_fields = carry_fields(o->msg, field, 0, ARRAY_LEN(field));
@@ -295,7 +295,7 @@ static void connect_party(struct pbx *p, struct dial *d, struct leg *leg, const 
         before->left = p->now;
     sip_ack(p->core, p->now, leg->session, &nothing);
     leg_set_remote(p, leg, sdp);
-    dial_note_answer(p, call, leg);
+    dial_note_answer(p, call, leg, sdp);
     transfer_answered(p, transfer, leg);
     call_set_party(p, call, d->side, leg);
     dial_stop(p, call);
