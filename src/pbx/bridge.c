@@ -383,6 +383,10 @@ void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o)
         call_end(p, call, &e);
         return;
     }
+    if (answered && other && call->scenario == SCENARIO_PICKUP) { /* not who was called */
+        join_introduce(p, leg, other);
+        join_introduce(p, other, leg);
+    }
     if (answered && leg->settled && other) { /* with whom it talks now may be another one */
         join_legs(p, leg, other);
         return;

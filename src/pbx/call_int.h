@@ -331,6 +331,8 @@ void join_answered(struct pbx *p, struct leg *leg, const struct sip_out *o, enum
 void join_failed(struct pbx *p, struct leg *leg, const struct sip_out *o, enum leg_ask ask);
 /* The pause after a 491 is over (RFC 3261 section 14.1). */
 void join_retry(struct pbx *p, struct pbx_timer *t);
+/* Tells the party of `to` who the other one is, if it knows RFC 4916. */
+void join_introduce(struct pbx *p, struct leg *to, const struct leg *other);
 /* The session timer wants a re-INVITE that changes nothing. */
 void join_refresh(struct pbx *p, struct leg *leg);
 

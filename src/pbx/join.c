@@ -51,7 +51,7 @@ static void make_fit(struct pbx *p, struct leg *a, struct leg *b)
 }
 
 /* Who knows RFC 4916 is told with whom it talks from now on, unless that one hides. */
-static void introduce(struct pbx *p, struct leg *to, const struct leg *other)
+void join_introduce(struct pbx *p, struct leg *to, const struct leg *other)
 {
     struct sip_peer peer;
     bool trusted = !to->trunk || to->trunk->trust_identity;
@@ -80,8 +80,8 @@ void join_legs(struct pbx *p, struct leg *a, struct leg *b)
     leg_follow_hold(p, a, b);
     leg_follow_hold(p, b, a);
     call_enter(p, call, CALL_UP);
-    introduce(p, a, b);
-    introduce(p, b, a);
+    join_introduce(p, a, b);
+    join_introduce(p, b, a);
     if (!fits(p, a, b))
         make_fit(p, a, b);
 }
