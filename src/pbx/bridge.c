@@ -23,14 +23,6 @@ void bridge_link(struct pbx *p, struct leg *a, struct leg *b)
     }
 }
 
-void bridge_unlink(struct pbx *p, struct leg *leg)
-{
-    for (unsigned i = 0; i < leg->n_streams; i++)
-        if (leg->stream[i].id)
-            pbx_emit(p, PBX_OUT_MEDIA)->media =
-                (struct media_cmd){.kind = MEDIA_UNLINK, .id = leg->stream[i].id};
-}
-
 void bridge_reinvite_done(struct pbx *p, struct leg *leg)
 {
     leg->reinvite = 0;

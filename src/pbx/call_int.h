@@ -124,7 +124,6 @@ struct call {
     uint16_t last_leg; /* number given last */
     uint8_t scenario;
     bool late_offer;      /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
-    bool early_media;     /* 183 with SDP went to the caller */
     bool rang;            /* 180 went to the caller */
     uint8_t cause;        /* Q.850 of a refusal; 0: by the status */
     bool over_when_acked; /* a feature code has been done */
@@ -301,7 +300,6 @@ struct str leg_latest(const struct leg *leg);
 
 /* ---- bridge.c -------------------------------------------------------------------------------- */
 void bridge_link(struct pbx *p, struct leg *a, struct leg *b);
-void bridge_unlink(struct pbx *p, struct leg *leg);
 /* What the leg's party has offered to one who is gone is refused. */
 void bridge_abandon(struct pbx *p, struct leg *leg);
 /* The re-INVITE of the leg is over, one way or the other. */

@@ -72,8 +72,9 @@ enum sip_out_kind {
     SIP_OUT_REINVITE,  /* an INVITE inside session: answer it in the same ways */
     SIP_OUT_CANCELLED, /* the caller gave up (msg: the CANCEL); 487 was sent, the session is gone */
     SIP_OUT_ACKED,     /* the ACK of our 2xx came; its body may hold the answer of a late offer */
-    SIP_OUT_PROGRESS,  /* a 101-199 to our INVITE; dialog tells forked ones apart. A `reliable` one
-                          must be acknowledged with sip_prack() */
+    SIP_OUT_PROGRESS,  /* a 1xx to our INVITE; of 100 the status alone (msg NULL), of the others
+                          dialog tells forked ones apart. A `reliable` one must be acknowledged
+                          with sip_prack() */
     SIP_OUT_PRACKED,   /* the PRACK of our reliable 1xx came; with a body, txn is to be answered */
     SIP_OUT_REFRESH,   /* the session timer wants a re-INVITE that changes nothing */
     SIP_OUT_ANSWERED,  /* the 2xx to our INVITE (also of a re-INVITE): sip_ack() it */

@@ -377,8 +377,12 @@ static void rx_1xx(struct sip_core *c, struct sip_txn *t, const struct sip_msg *
     if (s->state == SES_CANCELLING || s->cancel_wanted)
         send_cancel(c, s);
     bool calling = s->state == SES_CALLING || s->state == SES_CANCELLING, reliable = false;
-    if (m->status == 100 || !calling)
+    if (!calling)
         return;
+    if (m->status == 100) { /* no dialog yet, but somebody is there */
+        session_emit(c, h, SIP_OUT_PROGRESS)->status = 100;
+        return;
+    }
     struct sip_dialog *d = m->to.tag.p ? fork_dialog(c, h, t, m) : NULL;
     if (d && !rel_in_order(d, m, &reliable))
         return;

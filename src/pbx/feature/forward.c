@@ -98,7 +98,7 @@ unsigned forward_failed(struct pbx *p, struct dial *d, unsigned status)
     d->alone = NULL; /* once */
     if (status == 486 || status == 600 || status == 603) {
         s.number = setting_get(p, e, SETTING_FORWARD_BUSY);
-        s.reason = DIVERSION_USER_BUSY;
+        s.reason = setting_get(p, e, SETTING_DND).n ? DIVERSION_DND : DIVERSION_USER_BUSY;
     } else if (status == 408 && has_rung(p, d, e)) {
         s.number = setting_get(p, e, SETTING_FORWARD_NO_ANSWER);
         s.reason = DIVERSION_NO_ANSWER;

@@ -37,7 +37,6 @@ static struct str early_media(struct pbx *p, struct dial *d, struct leg *leg,
         return STR_NONE;
     leg_set_remote(p, leg, sdp);
     bridge_link(p, owner, leg);
-    call->early_media = true;
     call_set_party(p, call, d->side, leg);
     return body;
 }
@@ -164,12 +163,14 @@ void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o)
     if (!d || !leg_is_calling(leg))
         return;
     leg->status = o->status;
-    if (o->reliable)
-        acknowledge(p, call, leg, o);
     if (d->trunk) { /* the gateway is there: now the callee has the time */
         d->trunk = NULL;
         dial_patience(p, d);
     }
+    if (o->status == 100)
+        return;
+    if (o->reliable)
+        acknowledge(p, call, leg, o);
     if (o->status == 180)
         note_ringing(p, call, leg);
     if (d->purpose == DIAL_TRANSFER) {
