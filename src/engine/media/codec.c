@@ -21,7 +21,7 @@ enum codec_id codec_find(struct str name, uint32_t clock_hz)
     for (unsigned i = 0; i < CODEC_COUNT; i++)
         if (registry[i] && str_ieq(registry[i]->name, name)) {
             struct media_format f = {.clock_hz = clock_hz};
-            bool fits = i == CODEC_OPUS   ? clock_hz == 48000
+            bool fits = i == CODEC_OPUS  ? clock_hz == 48000
                         : i == CODEC_L16 ? registry[i]->rate(&f) == clock_hz
                                          : clock_hz == 8000;
             return fits ? (enum codec_id)i : CODEC_NONE;

@@ -17,7 +17,7 @@ enum codec_id {
     CODEC_G722,
     CODEC_OPUS,
     CODEC_L16,
-    CODEC_G729, /* by a plug-in, if there is one */
+    CODEC_G729,  /* by a plug-in, if there is one */
     CODEC_EVENT, /* telephone-event (RFC 4733) */
     CODEC_CN,    /* comfort noise (RFC 3389) */
     CODEC_COUNT
@@ -33,6 +33,7 @@ struct media_format {
     uint8_t codec; /* enum codec_id */
     uint8_t pt;
     uint32_t clock_hz; /* of the RTP timestamps */
+    uint32_t name;     /* of what is not known here: a number that stands for it; else 0 */
     /* RFC 7587 section 6.1, of the one who receives; zero: its default. */
     uint32_t max_rate_hz, max_bitrate;
     bool fec, dtx, cbr;
@@ -75,7 +76,7 @@ static inline uint32_t codec_rate(const struct media_format *f)
 /* Both directions understand each other: the same codec at the same clock. */
 static inline bool media_format_same(const struct media_format *a, const struct media_format *b)
 {
-    return a->codec == b->codec && a->clock_hz == b->clock_hz;
+    return a->codec == b->codec && a->clock_hz == b->clock_hz && a->name == b->name;
 }
 
 /* Loads the G.729 plug-in, a shared library with the interface of bcg729. 0 or -ENOENT. Before any

@@ -14,7 +14,7 @@
 typedef uint64_t media_id;
 
 /* Payload types of one direction of a stream, the preferred first. */
-#define MEDIA_MAX_FORMATS 8
+#define MEDIA_MAX_FORMATS 12
 /* What one MEDIA_PLAY holds; a stream keeps MEDIA_MAX_QUEUE that are still to come. */
 #define MEDIA_MAX_ITEMS 8
 #define MEDIA_MAX_QUEUE 32
@@ -45,18 +45,18 @@ enum media_cmd_kind {
 
 enum media_item_kind {
     MEDIA_ITEM_SILENCE,
-    MEDIA_ITEM_CLIP,  /* nothing until it is there */
+    MEDIA_ITEM_CLIP, /* nothing until it is there */
     MEDIA_ITEM_TONE,
-    MEDIA_ITEM_DIGIT, /* telephone-event, or its tones where the party has not agreed to it */
+    MEDIA_ITEM_DIGIT,   /* telephone-event, or its tones where the party has not agreed to it */
     MEDIA_ITEM_BEEP_IN, /* the two tones of a room */
     MEDIA_ITEM_BEEP_OUT
 };
 struct media_item {
     uint8_t kind;
     char digit;
-    uint16_t hz[2];     /* of a tone; 0: none */
-    uint32_t ms;        /* 0: a clip's own length; a digit lasts 100 ms */
-    uint32_t clip;      /* its number */
+    uint16_t hz[2]; /* of a tone; 0: none */
+    uint32_t ms;    /* 0: a clip's own length; a digit lasts 100 ms */
+    uint32_t clip;  /* its number */
 };
 
 /* A sound of its own: 16-bit samples, one channel. */
@@ -73,10 +73,11 @@ struct media_cmd {
     bool on;
     uint32_t count;
     union {
-        struct { /* MEDIA_SET */
+        struct {                   /* MEDIA_SET */
             struct addr rtp, rtcp; /* where SDP says the party receives; ADDR_NONE: unknown */
             bool latch; /* learn the real source from the first packets (symmetric RTP) */
-            bool receiving, sending; /* the party sends to us / may be sent to (inactive: neither) */
+            bool receiving,
+                sending;         /* the party sends to us / may be sent to (inactive: neither) */
             uint32_t timeout_ms; /* silence of this stream and its peer; 0: never (held calls) */
         };
         struct { /* MEDIA_FORMAT */
@@ -87,8 +88,8 @@ struct media_cmd {
         };
         struct { /* MEDIA_PLAY, MEDIA_CLIP */
             uint8_t n_items;
-            bool loop;   /* for ever, until MEDIA_STOP */
-            bool append; /* behind what is being played; else in place of it */
+            bool loop;      /* for ever, until MEDIA_STOP */
+            bool append;    /* behind what is being played; else in place of it */
             uint32_t token; /* comes back in MEDIA_EV_PLAYED; 0: no event is wanted */
             struct media_item item[MEDIA_MAX_ITEMS];
             uint32_t clip_number;
@@ -101,7 +102,7 @@ struct media_cmd {
         struct { /* MEDIA_RECORD and its kin */
             uint64_t number;
             uint32_t rate_hz;
-            uint8_t track; /* from 0 */
+            uint8_t track;      /* from 0 */
             bool tracks, mixed; /* what is written */
         } record;
     };
@@ -124,9 +125,9 @@ enum media_ev_kind {
 
 struct media_stats {
     uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, dropped;
-    uint32_t lost;        /* by sequence numbers, RFC 3550 A.3; never below 0 */
-    uint32_t jitter_us;   /* RFC 3550 A.8, at an 8000 Hz clock unless known */
-    uint8_t payload_type; /* the last one received */
+    uint32_t lost;            /* by sequence numbers, RFC 3550 A.3; never below 0 */
+    uint32_t jitter_us;       /* RFC 3550 A.8, at an 8000 Hz clock unless known */
+    uint8_t payload_type;     /* the last one received */
     uint32_t late, concealed; /* frames that came too late, and frames made up in their place */
 };
 

@@ -69,8 +69,8 @@ static bool emit(struct mouth *m, struct egress *e, usec_t now, struct mouth_pac
     return true;
 }
 
-bool mouth_put(struct mouth *m, struct egress *e, usec_t now, uint32_t rate_hz,
-               const int16_t **pcm, unsigned *n, struct mouth_packet *ret)
+bool mouth_put(struct mouth *m, struct egress *e, usec_t now, uint32_t rate_hz, const int16_t **pcm,
+               unsigned *n, struct mouth_packet *ret)
 {
     if (!m->codec || resample_set(&m->rs, rate_hz, m->rate_hz))
         return false;

@@ -33,8 +33,8 @@ MUST_CHECK int mouth_set(struct mouth *m, const struct media_format *f, unsigned
 void mouth_done(struct mouth *m);
 /* Takes from *pcm what fits, moves it on, and fills *ret if a packet is whole. Call it until it
  * returns false: then all was taken. */
-bool mouth_put(struct mouth *m, struct egress *e, usec_t now, uint32_t rate_hz,
-               const int16_t **pcm, unsigned *n, struct mouth_packet *ret);
+bool mouth_put(struct mouth *m, struct egress *e, usec_t now, uint32_t rate_hz, const int16_t **pcm,
+               unsigned *n, struct mouth_packet *ret);
 /* The sound ends here: what waits for the rest of a packet goes out with silence behind it. */
 bool mouth_flush(struct mouth *m, struct egress *e, usec_t now, struct mouth_packet *ret);
 

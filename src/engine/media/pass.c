@@ -93,8 +93,7 @@ static bool accept_rtp(struct plane *r, struct stream *s, const struct latch_pac
 static int find_same(const struct stream *peer, const struct media_format *f)
 {
     for (unsigned i = 0; i < peer->n_tx; i++)
-        if (media_format_same(&peer->tx[i], f) &&
-            (f->codec != CODEC_NONE || peer->tx[i].pt == f->pt))
+        if (media_format_same(&peer->tx[i], f))
             return (int)i;
     return -1;
 }

@@ -373,4 +373,3 @@ int plane_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
         return -EINVAL;
     }
 }
-

@@ -1,6 +1,6 @@
-/* The media plane, pure: what is received on one of our port pairs goes out on the pair it is linked
- * to, untouched, renumbered or in another codec; or it goes into a room; and a stream may be played
- * something. Packets that are passed on stay where they are, those made here are taken by
+/* The media plane, pure: what is received on one of our port pairs goes out on the pair it is
+ * linked to, untouched, renumbered or in another codec; or it goes into a room; and a stream may be
+ * played something. Packets that are passed on stay where they are, those made here are taken by
  * plane_out(). Sockets are somebody else's. */
 #ifndef ENGINE_MEDIA_PLANE_H
 #define ENGINE_MEDIA_PLANE_H
@@ -23,15 +23,15 @@ struct plane_limits {
 
 /* What plane_rx() refused or lost, over all streams. */
 struct plane_count {
-    uint64_t no_stream;   /* packets to a pair that belongs to no stream */
-    uint64_t malformed;   /* neither RTP nor RTCP, or too long */
-    uint64_t strangers;   /* from an address that was not expected */
-    uint64_t one_way;     /* against the direction agreed */
-    uint64_t no_way;      /* no peer, or no known address to send to */
-    uint64_t flood;       /* above max_pps */
-    uint64_t unagreed;    /* of a payload type that SDP does not know, or that the peer cannot have */
-    uint64_t out_lost;    /* packets made here that nobody took in time */
-    uint64_t no_memory;   /* a codec could not be made ready */
+    uint64_t no_stream; /* packets to a pair that belongs to no stream */
+    uint64_t malformed; /* neither RTP nor RTCP, or too long */
+    uint64_t strangers; /* from an address that was not expected */
+    uint64_t one_way;   /* against the direction agreed */
+    uint64_t no_way;    /* no peer, or no known address to send to */
+    uint64_t flood;     /* above max_pps */
+    uint64_t unagreed;  /* of a payload type that SDP does not know, or that the peer cannot have */
+    uint64_t out_lost;  /* packets made here that nobody took in time */
+    uint64_t no_memory; /* a codec could not be made ready */
     uint64_t events_lost; /* MEDIA_EV_FIRST, _LATCHED and _STRANGER with no room in the ring */
 };
 

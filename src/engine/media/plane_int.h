@@ -108,7 +108,8 @@ void plane_say_end(struct plane *r, usec_t now, struct stream *s);
 /* ---- trans.c --------------------------------------------------------------------------------- */
 
 void trans_rx(struct plane *r, usec_t now, struct stream *s, struct stream *peer,
-              const struct shape *h, const struct media_format *f, const uint8_t *payload, size_t n);
+              const struct shape *h, const struct media_format *f, const uint8_t *payload,
+              size_t n);
 void trans_free(struct trans *t);
 
 #endif

@@ -1,4 +1,5 @@
-/* Sample rates, by speexdsp. One direction of one sound; what it needs is kept from call to call. */
+/* Sample rates, by speexdsp. One direction of one sound; what it needs is kept from call to call.
+ */
 #ifndef ENGINE_MEDIA_RESAMPLE_H
 #define ENGINE_MEDIA_RESAMPLE_H
 

@@ -1,4 +1,5 @@
-/* Each codec by itself: what goes in comes out, in the sizes that it says, and garbage hurts nobody.
+/* Each codec by itself: what goes in comes out, in the sizes that it says, and garbage hurts
+ * nobody.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -81,7 +82,8 @@ static void test_g711_tables(void **state)
         assert_int_equal(codec_law_swap[1][code], codec_ulaw_code(codec_alaw_sample(code)));
     }
     for (int v = -32768; v < 32768; v += 7) { /* the error is half a step at most */
-        int mu = codec_ulaw_sample(codec_ulaw_code((int16_t)v)), a = codec_alaw_sample(codec_alaw_code((int16_t)v));
+        int mu = codec_ulaw_sample(codec_ulaw_code((int16_t)v)),
+            a = codec_alaw_sample(codec_alaw_code((int16_t)v));
         assert_true(abs(mu - v) <= 20 + abs(v) / 24);
         assert_true(abs(a - v) <= 20 + abs(v) / 24);
     }
@@ -137,7 +139,8 @@ static void mouth_of(const struct media_format *f, unsigned ptime, uint32_t rate
         sine(pcm, n, at, 500, rate, 6000);
         at += n;
         while (mouth_put(&m, &e, now, rate, &from, &n, &p)) {
-            uint32_t ts = (uint32_t)p.bytes[4] << 24 | (uint32_t)p.bytes[5] << 16 | (uint32_t)p.bytes[6] << 8 | p.bytes[7];
+            uint32_t ts = (uint32_t)p.bytes[4] << 24 | (uint32_t)p.bytes[5] << 16 |
+                          (uint32_t)p.bytes[6] << 8 | p.bytes[7];
             assert_int_equal(p.bytes[1] & 0x7F, f->pt);
             assert_int_equal(p.bytes[1] >> 7, packets == 0);
             if (packets++)

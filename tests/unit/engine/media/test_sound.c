@@ -92,8 +92,11 @@ static void side_codec(struct bed *b, unsigned i, const struct media_format *f)
 
 static void side_open(struct bed *b, unsigned i, const struct media_format *f, double hz)
 {
-    cmd(b, (struct media_cmd){.kind = MEDIA_OPEN, .id = i + 1, .port = port_of(i), .family = ADDR_V4});
-    cmd(b, (struct media_cmd){.kind = MEDIA_SET, .id = i + 1, .rtp = phone(i), .receiving = true, .sending = true});
+    cmd(b,
+        (struct media_cmd){.kind = MEDIA_OPEN, .id = i + 1, .port = port_of(i), .family = ADDR_V4});
+    cmd(b,
+        (struct media_cmd){
+            .kind = MEDIA_SET, .id = i + 1, .rtp = phone(i), .receiving = true, .sending = true});
     b->s[i].hz = hz;
     egress_init(&b->s[i].egress, 100 + i, 65530, 0xFFFFF000);
     side_codec(b, i, f);
@@ -209,7 +212,7 @@ static void call(struct bed *b, const struct media_format *a, const struct media
 }
 
 /* The last `ms` of what the side has heard hold this tone, and the other one not. */
-static void assert_hears(struct side *s, unsigned ms, double hz, double not)
+static void assert_hears(struct side *s, unsigned ms, double hz, double not )
 {
     uint32_t rate = s->mouth.rate_hz;
     unsigned n = rate / 1000 * ms;
@@ -245,7 +248,8 @@ static void test_each_pair(void **state)
             pair(&formats[i], &formats[k]);
 }
 
-/* Three packets lost: what is made up in their place keeps the time, so the tone goes on in step. */
+/* Three packets lost: what is made up in their place keeps the time, so the tone goes on in step.
+ */
 static void test_loss_is_concealed(void **state)
 {
     struct bed *b = *state;
@@ -301,7 +305,8 @@ static void test_codec_changes(void **state)
 static void key(struct bed *b, uint32_t ts, uint16_t seq, uint16_t duration, bool end, bool marker)
 {
     uint8_t p[16];
-    rtp_header_build(p, &(struct rtp_header){.pt = EVENTS, .marker = marker, .seq = seq, .ts = ts, .ssrc = 100});
+    rtp_header_build(
+        p, &(struct rtp_header){.pt = EVENTS, .marker = marker, .seq = seq, .ts = ts, .ssrc = 100});
     p[12] = 5;
     p[13] = (uint8_t)(end ? 0x8A : 0x0A);
     be16_put(p + 14, duration);
