@@ -32,12 +32,6 @@ static void bad(struct burst *b, uint32_t n)
     b->expected += n;
 }
 
-void burst_received(struct burst *b)
-{
-    b->received_run++;
-    b->expected++;
-}
-
 void burst_lost(struct burst *b, uint32_t n)
 {
     b->lost += n;

@@ -18,7 +18,11 @@ struct burst {
     uint32_t in_gaps, bad_gaps;
 };
 
-void burst_received(struct burst *b);
+static inline void burst_received(struct burst *b)
+{
+    b->received_run++;
+    b->expected++;
+}
 /* n packets, one behind the other. */
 void burst_lost(struct burst *b, uint32_t n);
 /* It came, but too late or too early to be played. */

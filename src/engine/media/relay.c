@@ -4,14 +4,15 @@
 
 #include "base/mem.h"
 #include "engine/media/latch.h"
-#include "engine/media/meter.h"
+#include "engine/media/report.h"
 
 #define PAIRS          32768u
 #define EVENTS_PER_CMD 1
 #define GRACE_MS       500
 #define FLOOD_WINDOW   (100 * USEC_MS)
 #define TIMER_TIMEOUT  1
-#define NO_STREAM      0 /* indices are kept plus one */
+#define CLOCK_HZ       8000u /* of telephony */
+#define NO_STREAM      0     /* indices are kept plus one */
 
 struct stream {
     media_id id;
@@ -19,7 +20,7 @@ struct stream {
     struct hash_node node;
     struct timer timer;
     struct latch rtp, rtcp;
-    struct meter meter;
+    struct report report;
     struct media_stats stats;
     usec_t counted_from; /* silence counts from here at the earliest */
     usec_t heard;        /* last RTP packet */
@@ -141,8 +142,8 @@ bool relay_event(struct relay *r, struct media_ev *ret)
 static void stats_of(const struct stream *s, struct media_stats *ret)
 {
     *ret = s->stats;
-    ret->lost = meter_lost(&s->meter);
-    ret->jitter_us = meter_jitter_us(&s->meter);
+    ret->lost = report_lost(&s->report);
+    ret->jitter_us = report_jitter_us(&s->report);
 }
 
 int relay_stats(const struct relay *r, media_id id, struct media_stats *ret)
@@ -257,6 +258,7 @@ static int cmd_open(struct relay *r, usec_t now, const struct media_cmd *cmd)
     s->port = cmd->port;
     s->family = cmd->family;
     s->counted_from = now;
+    report_init(&s->report, now, &(struct report_setup){.seed = cmd->id});
     r->by_port[cmd->port / 2] = index1_of(s);
     hash_put(&r->by_id, &s->node, hash_bytes(&r->by_id, &s->id, sizeof(s->id)));
     return 0;
@@ -484,7 +486,7 @@ static int relay_rx_stream(struct relay *r, struct stream *s, const struct relay
     s->stats.rx_packets++;
     s->stats.rx_bytes += in->n;
     s->stats.payload_type = shape.payload_type;
-    meter_rx(&s->meter, from->now, &(struct meter_packet){shape.ssrc, shape.ts, shape.seq});
+    report_rtp(&s->report, from->now, shape.ssrc, shape.seq, shape.ts, CLOCK_HZ);
     if (out) {
         struct stream *peer = at(r, s->peer);
         peer->stats.tx_packets++;
