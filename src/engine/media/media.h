@@ -9,6 +9,7 @@
 #include "base/addr.h"
 #include "base/timer.h"
 #include "engine/media/codec.h"
+#include "engine/media/report.h"
 
 /* Chosen by the PBX, unique among live streams; 0 is none. */
 typedef uint64_t media_id;
@@ -115,6 +116,7 @@ enum media_ev_kind {
     MEDIA_EV_LATCHED,  /* `id` now receives from and sends to `from` */
     MEDIA_EV_STRANGER, /* packets from `from` were ignored on `id` (once per stream) */
     MEDIA_EV_TIMEOUT,  /* neither `id` nor its peer received RTP for timeout_ms (once) */
+    MEDIA_EV_STATS,    /* figures of `id` so far, with each RTCP report */
     MEDIA_EV_CLOSED,   /* `id` is gone, its pair `port[0]` is free; statistics */
     MEDIA_EV_PLAYED,   /* what was to be played under `token` has been, or was stopped */
     MEDIA_EV_DIGIT,    /* the party of `id` has pressed `digit`; `in_band`: heard, not told */
@@ -125,9 +127,11 @@ enum media_ev_kind {
 
 struct media_stats {
     uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, dropped;
-    uint32_t lost;            /* by sequence numbers, RFC 3550 A.3; never below 0 */
-    uint32_t jitter_us;       /* RFC 3550 A.8, at an 8000 Hz clock unless known */
-    uint8_t payload_type;     /* the last one received */
+    uint32_t lost;        /* by sequence numbers, RFC 3550 A.3; never below 0 */
+    uint32_t jitter_us;   /* RFC 3550 A.8, at an 8000 Hz clock unless known */
+    uint8_t codec;        /* enum codec_id of what came last; CODEC_NONE: not known */
+    uint8_t payload_type; /* the last one received */
+    struct report_quality quality;
     uint32_t late, concealed; /* frames that came too late, and frames made up in their place */
 };
 

@@ -4,6 +4,7 @@
 #include "wire/rtp/event.h"
 
 #define FLOOD_WINDOW (100 * USEC_MS)
+#define CLOCK_HZ     8000u /* of telephony */
 
 /* RFC 3550 A.1 and A.2 validity checks, and RFC 5761 section 4 to tell RTCP from RTP. A STUN
  * message (RFC 5764 section 5.1.2: first byte 0..3) has version 0 and fails. */
@@ -204,7 +205,7 @@ static int pass_on(struct plane *r, usec_t now, struct stream *s, struct stream 
         event_scale(payload, n, f->clock_hz, out->clock_hz);
         break;
     case PASS_TRANS:
-        trans_rx(r, now, s, peer, h, f, payload, n);
+        trans_rx(r, now, s, &(struct trans_in){peer, h, f, payload, n});
         return USED;
     case PASS_TONE:
     case PASS_NOT:
@@ -238,7 +239,7 @@ static int route(struct plane *r, struct stream *s, const struct plane_packet *i
         return DROPPED;
     }
     *ret = (struct plane_forward){.to = *to, .port = peer->port, .is_rtcp = to_rtcp};
-    return h->rtcp || untouched(s, peer) ? FORWARDED : pass_on(r, now, s, peer, in, h);
+    return untouched(s, peer) ? FORWARDED : pass_on(r, now, s, peer, in, h);
 }
 
 static int rx_stream(struct plane *r, struct stream *s, const struct plane_packet *in,
@@ -267,13 +268,21 @@ static int rx_stream(struct plane *r, struct stream *s, const struct plane_packe
         s->stats.rx_packets++;
         s->stats.rx_bytes += in->n;
         s->stats.payload_type = shape.payload_type;
-        meter_rx(&s->meter, from->now, &(struct meter_packet){shape.ssrc, shape.ts, shape.seq});
+        report_rtp(&s->report, from->now, shape.ssrc, shape.seq, shape.ts,
+                   s->n_rx ? s->rx[0].clock_hz : CLOCK_HZ);
+    }
+    /* With formats a leg is an RTP session of its own, and so is its RTCP. */
+    if (shape.rtcp && s->n_rx && !untouched(s, plane_peer(r, s))) {
+        int err = report_rtcp(&s->report, from->now, in->bytes, in->n);
+        r->count.malformed += err != 0;
+        return err ? DROPPED : USED;
     }
     int out = route(r, s, in, &shape, from->now, ret);
     if (out == FORWARDED && !shape.rtcp) {
         struct stream *peer = plane_at(r, s->peer);
         peer->stats.tx_packets++;
         peer->stats.tx_bytes += in->n;
+        report_sent(&peer->report, from->now, be32_get(in->bytes + 4), in->n - shape.header);
     }
     return out;
 }

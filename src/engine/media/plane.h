@@ -19,6 +19,7 @@ struct plane_limits {
     uint32_t latch_silence_ms; /* a learnt source this long silent may move [2000] */
     uint32_t max_pps;          /* packets a second accepted on one stream [4000] */
     uint64_t seed;             /* of the hash of stream ids */
+    uint64_t ntp_offset;       /* wall clock as an NTP timestamp (32.32) when `now` was 0 */
 };
 
 /* What plane_rx() refused or lost, over all streams. */

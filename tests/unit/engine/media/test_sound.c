@@ -106,7 +106,6 @@ static int setup(void **state)
 {
     struct bed *b = mem_zero(sizeof(*b));
     struct plane_limits l = {.max_streams = 8, .max_events = 64, .seed = 7};
-    codec_init();
     b->now = 1000 * USEC_S;
     assert_int_equal(plane_init(&b->r, &l, b->now), 0);
     *state = b;
@@ -157,6 +156,8 @@ static void drain(struct bed *b)
     struct plane_made m;
     while (plane_out(&b->r, &m)) {
         struct addr to = phone((m.port - 20000u) / 2);
+        if (m.is_rtcp)
+            continue;
         assert_true(addr_eq(&m.to, &to));
         hear(b, m.port, m.bytes, m.n);
     }
