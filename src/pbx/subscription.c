@@ -389,16 +389,6 @@ void subscription_end_all(struct pbx *p, const struct event_package *package, st
     }
 }
 
-uint32_t subscription_count_of(const struct pbx *p, const struct event_package *package,
-                               struct str resource)
-{
-    uint32_t n = 0;
-    const struct subscription *s = NULL;
-    while ((s = next_of(p, package, resource, s)))
-        n++;
-    return n;
-}
-
 /* ---- life ------------------------------------------------------------------------------------ */
 
 static void list_events(struct subscriptions *all)

@@ -61,10 +61,6 @@ void subscription_rx_response(struct pbx *p, const struct sip_out *o);
 void subscription_changed(struct pbx *p, const struct event_package *package, struct str resource);
 /* A resource is no more: its subscriptions end with "noresource". */
 void subscription_end_all(struct pbx *p, const struct event_package *package, struct str resource);
-/* How many extensions' subscriptions a resource has. */
-uint32_t subscription_count_of(const struct pbx *p, const struct event_package *package,
-                               struct str resource);
-
 /* The value of Allow-Events: every package served. Lives as long as p. */
 struct str subscription_events(const struct pbx *p);
 /* Subscriptions at this time. */

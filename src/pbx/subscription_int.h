@@ -6,9 +6,10 @@
 #include "base/hash.h"
 #include "pbx/subscription.h"
 
-#define SUBSCRIPTION_TEXT_MAX  4096 /* what one may hold in texts; a typical one has 300 bytes */
-#define SUBSCRIPTION_LOCAL_MAX 900  /* its To becomes our From, which has 1024 bytes with its tag  \
-                                     */
+#define SUBSCRIPTION_TEXT_MAX 4096 /* what one may hold in texts; a typical one has 300 bytes */
+#define SUBSCRIPTION_LOCAL_MAX                                                                     \
+    900 /* its To becomes our From, which has 1024 bytes with its tag                              \
+         */
 
 /* Why a subscription ends, as Subscription-State tells it (RFC 6665 section 4.1.3). */
 enum subscription_ending {
