@@ -318,9 +318,9 @@ static void failed(struct pbx *p, struct subscription *s, const struct sip_out *
     struct buf reason;
     uint32_t wait_s = is_final(o) ? 0 : pbx_retry_after(o->msg);
     if (wait_s && !s->ending) {
-        wait_s = wait_s < RETRY_MAX_S ? wait_s : RETRY_MAX_S;
+        usec_t wait = (wait_s < RETRY_MAX_S ? wait_s : RETRY_MAX_S) * USEC_S;
         s->full = true;
-        s->not_before = p->now + wait_s * USEC_S;
+        s->not_before = p->now + (wait > s->package->interval ? wait : s->package->interval);
         subscription_tell(p, s, false);
         return;
     }

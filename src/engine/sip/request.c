@@ -340,10 +340,11 @@ int sip_request(struct sip_core *c, usec_t now, const struct sip_request_cmd *cm
                         .max_forwards = -1,
                         .content = &cmd->content};
     struct flow to = cmd->to;
-    struct sip_dialog kept = {
-        .target = cmd->ruri, .route = cmd->route, .flow = cmd->to, .pinned = cmd->pinned};
-    if (cmd->in_dialog)
+    if (cmd->in_dialog) {
+        struct sip_dialog kept = {
+            .target = cmd->ruri, .route = cmd->route, .flow = cmd->to, .pinned = cmd->pinned};
         dialog_address(c, &kept, &r, &to);
+    }
     enum proto wanted = (enum proto)to.proto;
     int err = from.full || id.full ? -EMSGSIZE : request_build(c, &r, &to, &branch, &b);
     if (err)
