@@ -124,6 +124,12 @@ void plane_say(struct plane *r, usec_t now, struct stream *s, uint32_t rate_hz, 
         plane_out_put(r, now, s, p.bytes, p.n);
 }
 
+uint32_t plane_say_rate(struct plane *r, struct stream *s)
+{
+    const struct mouth *m = mouth_of(r, s);
+    return m ? m->rate_hz : 8000;
+}
+
 void plane_say_end(struct plane *r, usec_t now, struct stream *s)
 {
     struct mouth_packet p;

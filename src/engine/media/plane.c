@@ -40,7 +40,8 @@ int plane_init(struct plane *r, const struct plane_limits *limits, usec_t now)
     n.by_port = mem_map(PAIRS * sizeof(uint32_t));
     n.ring = mem_map(l->max_events * sizeof(struct media_ev));
     n.random = l->seed;
-    if (!n.by_port || !n.ring || plane_out_init(&n)) {
+    n.clip = mem_map(MEDIA_MAX_CLIPS * sizeof(struct media_clip *));
+    if (!n.by_port || !n.ring || !n.clip || plane_out_init(&n)) {
         plane_done(&n);
         return -ENOMEM;
     }
@@ -54,6 +55,8 @@ int plane_init(struct plane *r, const struct plane_limits *limits, usec_t now)
 static void sound_free(struct stream *s)
 {
     trans_free(s->trans);
+    play_free(s);
+    list_remove(&s->tick);
     if (s->mouth)
         mouth_done(s->mouth);
     mem_free(s->mouth);
@@ -68,6 +71,7 @@ void plane_done(struct plane *r)
     for (struct stream *s; r->streams.mem && (s = slot_next(&r->streams, &at, &h));)
         sound_free(s);
     plane_out_done(r);
+    play_clips_free(r);
     slot_done(&r->streams);
     hash_done(&r->by_id);
     mem_unmap(r->by_port, PAIRS * sizeof(uint32_t));
@@ -80,11 +84,16 @@ static uint32_t ring_room(const struct plane *r)
     return r->limits.max_events - (r->ring_head - r->ring_tail);
 }
 
-static struct media_ev *event_new(struct plane *r, enum media_ev_kind kind, const struct stream *s)
+struct media_ev *plane_event_new(struct plane *r, enum media_ev_kind kind, const struct stream *s)
 {
     struct media_ev *ev = &r->ring[r->ring_head++ % r->limits.max_events];
     *ev = (struct media_ev){.kind = kind, .id = s->id, .family = s->family};
     return ev;
+}
+
+bool plane_event_room(const struct plane *r)
+{
+    return ring_room(r) > EVENTS_PER_CMD;
 }
 
 /* The last quarter of the ring is left to what a call cannot do without. */
@@ -95,14 +104,25 @@ void plane_note(struct plane *r, enum media_ev_kind kind, const struct stream *s
         r->count.events_lost++;
         return;
     }
-    event_new(r, kind, s)->from = *from;
+    plane_event_new(r, kind, s)->from = *from;
+}
+
+void plane_note_key(struct plane *r, const struct stream *s, char digit, bool over)
+{
+    if (ring_room(r) <= r->limits.max_events / 4) {
+        r->count.events_lost++;
+        return;
+    }
+    struct media_ev *ev = plane_event_new(r, MEDIA_EV_DIGIT, s);
+    ev->digit = digit;
+    ev->over = over;
 }
 
 void plane_note_stats(struct plane *r, const struct stream *s)
 {
     if (ring_room(r) <= r->limits.max_events / 4) /* others follow */
         return;
-    plane_stats_of(s, &event_new(r, MEDIA_EV_STATS, s)->stats);
+    plane_stats_of(s, &plane_event_new(r, MEDIA_EV_STATS, s)->stats);
 }
 
 bool plane_event(struct plane *r, struct media_ev *ret)
@@ -188,7 +208,7 @@ static void timeout_fired(struct plane *r, usec_t now, struct stream *s)
     s->said_timeout = true;
     if (peer)
         peer->said_timeout = true;
-    event_new(r, MEDIA_EV_TIMEOUT, s);
+    plane_event_new(r, MEDIA_EV_TIMEOUT, s);
 }
 
 void plane_tick(struct plane *r, usec_t now)
@@ -199,11 +219,13 @@ void plane_tick(struct plane *r, usec_t now)
             plane_rtcp_due(r, now, container_of(t, struct stream, rtcp_timer));
         else
             timeout_fired(r, now, container_of(t, struct stream, timer));
+    plane_tick_run(r, now);
 }
 
 usec_t plane_deadline(const struct plane *r)
 {
-    return timer_deadline(&r->wheel);
+    usec_t due = timer_deadline(&r->wheel);
+    return r->tick_due < due ? r->tick_due : due;
 }
 
 /* ---- commands -------------------------------------------------------------------------------- */
@@ -232,7 +254,7 @@ static int cmd_open(struct plane *r, usec_t now, const struct media_cmd *cmd)
     struct stream *s = slot_take(&r->streams, &self);
     if (!s) {
         struct stream none = {.id = cmd->id, .family = cmd->family};
-        struct media_ev *ev = event_new(r, MEDIA_EV_CLOSED, &none);
+        struct media_ev *ev = plane_event_new(r, MEDIA_EV_CLOSED, &none);
         ev->count = 1;
         ev->port[0] = cmd->port;
         return -ENOSPC;
@@ -355,7 +377,7 @@ static int cmd_close(struct plane *r, usec_t now, const struct media_cmd *cmd)
     timer_stop(&r->wheel, &s->rtcp_timer);
     plane_rtcp_bye(r, now, s);
     sound_free(s);
-    struct media_ev *ev = event_new(r, MEDIA_EV_CLOSED, s);
+    struct media_ev *ev = plane_event_new(r, MEDIA_EV_CLOSED, s);
     ev->count = 1;
     ev->port[0] = s->port;
     plane_stats_of(s, &ev->stats);
@@ -363,6 +385,17 @@ static int cmd_close(struct plane *r, usec_t now, const struct media_cmd *cmd)
     hash_remove(&r->by_id, &s->node);
     slot_put(&r->streams, s->self);
     return 0;
+}
+
+/* What a stream is made to hear or say. */
+static int sound_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
+{
+    struct stream *s = find(r, cmd->id);
+    if (!s)
+        return -ENOENT;
+    int err = cmd->kind == MEDIA_PLAY ? play_cmd(r, now, s, cmd) : play_stop(r, now, s);
+    plane_tick_follow(r, now, s);
+    return err;
 }
 
 int plane_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
@@ -382,6 +415,11 @@ int plane_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
         return cmd_unlink(r, cmd);
     case MEDIA_CLOSE:
         return cmd_close(r, now, cmd);
+    case MEDIA_CLIP:
+        return play_clip(r, cmd);
+    case MEDIA_PLAY:
+    case MEDIA_STOP:
+        return sound_cmd(r, now, cmd);
     default:
         return -EINVAL;
     }

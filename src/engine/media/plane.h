@@ -47,7 +47,8 @@ struct plane {
     struct plane_count count;
     uint64_t random; /* of the numbers that streams begin with */
     struct plane_ring *out;
-    struct list ticking; /* streams that want the tick */
+    struct media_clip **clip; /* [MEDIA_MAX_CLIPS], NULL: none */
+    struct list ticking;      /* streams that want the tick */
     usec_t tick_due;
 };
 
