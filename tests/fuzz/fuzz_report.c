@@ -35,7 +35,8 @@ static void judge(const struct report *r)
 {
     struct report_quality q;
     report_quality(r, &q);
-    BUG_ON(r->rx.received > r->rx.expected || q.in.discarded > r->rx.received);
+    uint32_t expected = report_expected(r), lost = report_lost(r);
+    BUG_ON(lost > expected || q.in.discarded > expected - lost);
     BUG_ON(q.in.loss_e4 > 10000 || q.out.loss_e4 > 10000 || q.burst.bad_e4 > 10000);
     BUG_ON(q.in.r_x10 > 1000 || q.out.r_x10 > 1000 || q.rtt_us > q.rtt_max_us);
     BUG_ON(q.in.mos_x100 > 450 || q.out.mos_x100 > 500);
