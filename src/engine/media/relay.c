@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "engine/media/latch.h"
-#include "engine/media/report.h"
+#include "wire/sdp/codec.h"
 
 #define PAIRS          32768u
 #define EVENTS_PER_CMD 1
@@ -12,6 +12,7 @@
 #define FLOOD_WINDOW   (100 * USEC_MS)
 #define TIMER_TIMEOUT  1
 #define CLOCK_HZ       8000u /* of telephony */
+#define ENDS_MS        60    /* a packet of 20 ms and the buffer of a phone */
 #define NO_STREAM      0     /* indices are kept plus one */
 
 struct stream {
@@ -41,6 +42,7 @@ struct shape {
     uint32_t ssrc, ts;
     uint16_t seq;
     uint8_t payload_type;
+    size_t payload_bytes; /* with padding */
 };
 
 static uint32_t get32(const uint8_t *p)
@@ -152,6 +154,19 @@ int relay_stats(const struct relay *r, media_id id, struct media_stats *ret)
     if (!s)
         return -ENOENT;
     stats_of(s, ret);
+    return 0;
+}
+
+int relay_quality(const struct relay *r, media_id id, struct report_quality *ret)
+{
+    const struct stream *s = find(r, id);
+    struct sdp_codec codec;
+    if (!s)
+        return -ENOENT;
+    struct report report = s->report;
+    if (sdp_codec_static(&codec, s->stats.payload_type) == 0)
+        report_codec_set(&report, codec.name, CLOCK_HZ, ENDS_MS);
+    report_quality(&report, ret);
     return 0;
 }
 
@@ -381,7 +396,8 @@ static bool shape_read(struct shape *ret, const struct relay_packet *in)
     *ret = (struct shape){.seq = (uint16_t)(p[2] << 8 | p[3]),
                           .ts = get32(p + 4),
                           .ssrc = get32(p + 8),
-                          .payload_type = p[1] & 0x7F};
+                          .payload_type = p[1] & 0x7F,
+                          .payload_bytes = in->n - header};
     return in->n >= header;
 }
 
@@ -458,6 +474,16 @@ static int route(struct relay *r, struct stream *s, bool rtcp, struct relay_forw
     return 1;
 }
 
+/* What the parties tell each other in RTCP is true of us too: each hears the other through us.
+ * Malformed RTCP says nothing; it is passed on like the rest. */
+static void overhear(struct relay *r, struct stream *s, const struct relay_packet *in, usec_t now,
+                     bool passed)
+{
+    struct stream *peer = peer_of(r, s);
+    if (report_rtcp(&s->report, now, in->bytes, in->n) == 0 && passed && peer)
+        report_passed(&peer->report, now, in->bytes, in->n);
+}
+
 static int relay_rx_stream(struct relay *r, struct stream *s, const struct relay_packet *in,
                            struct latch_packet *from, struct relay_forward *ret)
 {
@@ -481,8 +507,10 @@ static int relay_rx_stream(struct relay *r, struct stream *s, const struct relay
         return 0;
     }
     int out = route(r, s, shape.rtcp, ret);
-    if (shape.rtcp)
+    if (shape.rtcp) {
+        overhear(r, s, in, from->now, out);
         return out;
+    }
     s->stats.rx_packets++;
     s->stats.rx_bytes += in->n;
     s->stats.payload_type = shape.payload_type;
@@ -491,6 +519,8 @@ static int relay_rx_stream(struct relay *r, struct stream *s, const struct relay
         struct stream *peer = at(r, s->peer);
         peer->stats.tx_packets++;
         peer->stats.tx_bytes += in->n;
+        report_ssrc_set(&peer->report, shape.ssrc);
+        report_sent(&peer->report, from->now, shape.ts, shape.payload_bytes);
     }
     return out;
 }

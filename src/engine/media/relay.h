@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/slot.h"
 #include "engine/media/media.h"
+#include "engine/media/report.h"
 
 /* Longer packets are dropped. */
 #define RELAY_MAX_BYTES 2048
@@ -72,5 +73,9 @@ usec_t relay_deadline(const struct relay *r);
 bool relay_event(struct relay *r, struct media_ev *ret);
 /* The figures of a live stream so far; -ENOENT. */
 MUST_CHECK int relay_stats(const struct relay *r, media_id id, struct media_stats *ret);
+/* How a live stream sounds: `in` as measured here, `out` and the round trip from the RTCP that the
+ * parties exchange through the relay. R and MOS are known for the static payload types of telephony
+ * alone. -ENOENT. */
+MUST_CHECK int relay_quality(const struct relay *r, media_id id, struct report_quality *ret);
 
 #endif
