@@ -9,10 +9,10 @@
 #define BURST_GMIN 16
 
 struct burst {
-    uint32_t lost, discarded;
     uint32_t expected;
+    uint32_t received_run; /* received since the last bad one */
+    uint32_t lost, discarded;
     uint32_t bad_runs;                      /* unbroken sequences of lost or discarded packets */
-    uint32_t received_run;                  /* received since the last bad one */
     uint32_t open_packets, open_bad;        /* what may become a burst: first to last bad one */
     uint32_t bursts, in_bursts, bad_bursts; /* bursts that ended, packets in them, bad ones */
     uint32_t in_gaps, bad_gaps;

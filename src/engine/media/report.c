@@ -31,10 +31,10 @@ void report_init(struct report *r, usec_t now, const struct report_setup *s)
 {
     *r = (struct report){
         .rx.step_ts = UINT32_MAX,
+        .rx.begun = now,
         .tx.ssrc = s->ssrc,
         .clock_hz = CLOCK_HZ,
         .random = s->seed,
-        .begun = now,
         .last = now,
     };
     rtp_seq_init(&r->rx.seq, s->min_sequential);

@@ -18,26 +18,27 @@
 /* Packets that may come so late, in order of the sequence numbers, and still count as received. */
 #define REPORT_WINDOW 64
 
+/* What each packet touches comes first. */
 struct report_rx {
     struct rtp_seq seq; /* of the present SSRC */
-    uint64_t got;       /* the last 64 sequence numbers, bit 0 the highest: received */
-    uint64_t unplayed;  /* received and discarded */
-    uint32_t window_n;  /* how many of the 64 belong to this source */
     uint32_t ssrc;
     uint32_t clock_hz;
-    uint32_t ts;      /* of the last packet in order */
-    uint32_t step_ts; /* the shortest packet so far, less one */
+    uint32_t ts;       /* of the last packet in order */
+    uint32_t step_ts;  /* the shortest packet so far, less one */
+    uint32_t window_n; /* how many of the window belong to this source */
     uint16_t max_seq;
-    bool known;  /* the source has passed its probation */
-    bool fresh;  /* heard since the last report */
+    bool known;         /* the source has passed its probation */
+    bool fresh;         /* heard since the last report */
+    uint64_t got;       /* the last 64 sequence numbers, bit 0 the highest: received */
+    uint64_t unplayed;  /* received and discarded */
+    uint64_t packets;   /* as all below, over all sources that the leg has had */
+    usec_t begun;       /* arrivals count from here */
+    struct burst burst; /* of what has left the window */
+    uint32_t duplicates, discarded;
     bool bye;    /* the source has said that it leaves */
     bool has_sr; /* the next three are of sr_ssrc's last SR */
     uint32_t sr_ssrc, sr_lsr;
     usec_t sr_at;
-    /* Over all sources that the leg has had. */
-    uint64_t packets, expected, received; /* received: each number once */
-    uint32_t duplicates, discarded;
-    struct burst burst; /* up to the window */
 };
 
 struct report_tx {
@@ -76,9 +77,9 @@ struct report {
     const struct qos_codec *codec; /* NULL: nothing is known about it */
     uint32_t clock_hz, delay_ms;
     uint64_t random;
-    usec_t begun, last, next; /* the last report and the next one */
-    uint32_t reports;         /* written */
-    uint32_t strangers;       /* RTCP packets of SSRCs that are not the far end's */
+    usec_t last, next;  /* the last report and the next one */
+    uint32_t reports;   /* written */
+    uint32_t strangers; /* RTCP packets of SSRCs that are not the far end's */
 };
 
 struct report_setup {
@@ -154,7 +155,9 @@ struct report_quality {
     struct burst_metrics burst; /* of `in` */
 };
 void report_quality(const struct report *r, struct report_quality *ret);
-/* The two figures of `in` alone, which cost nothing. */
+/* The figures of `in` alone, which cost nothing. expected: since the first packet, over all
+ * sources; lost: of these, never more. */
+uint32_t report_expected(const struct report *r);
 uint32_t report_lost(const struct report *r);
 uint32_t report_jitter_us(const struct report *r);
 /* The gap and burst metrics up to the last packet received. */

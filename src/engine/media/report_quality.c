@@ -27,13 +27,13 @@ static void quality_in(const struct report *r, struct report_quality *q)
 {
     const struct report_rx *x = &r->rx;
     q->in = (struct report_side){
-        .known = x->expected > 0,
+        .known = report_expected(r) > 0,
         .packets = x->packets,
         .lost = report_lost(r),
         .discarded = x->discarded,
         .duplicates = x->duplicates,
         .jitter_us = report_jitter_us(r),
-        .loss_e4 = part_e4(x->expected - x->received, x->expected),
+        .loss_e4 = part_e4(report_lost(r), report_expected(r)),
     };
     struct qos_path p = {.one_way_ms = one_way_ms(q, r->delay_ms),
                          .loss_e4 = q->burst.bad_e4,

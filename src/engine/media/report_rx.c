@@ -43,8 +43,6 @@ static void source_begin(struct report_rx *x, uint16_t seq)
     x->got = 1;
     x->unplayed = 0;
     x->known = true;
-    x->expected++;
-    x->received++;
     x->max_seq = seq;
 }
 
@@ -67,7 +65,6 @@ static bool rx_late(struct report_rx *x, uint16_t seq)
         return false;
     }
     x->got |= bit;
-    x->received++;
     return true;
 }
 
@@ -75,8 +72,6 @@ static void rx_next(struct report_rx *x, uint16_t seq)
 {
     uint16_t n = (uint16_t)(seq - x->max_seq);
     x->max_seq = seq;
-    x->expected += n;
-    x->received++;
     if (__builtin_expect(n == 1 && x->window_n == REPORT_WINDOW && !(x->unplayed >> 63), 1)) {
         if (x->got >> 63)
             burst_received(&x->burst);
@@ -106,7 +101,7 @@ static void rx_time(struct report *r, usec_t now, uint32_t ts, uint32_t clock_hz
         x->step_ts = step < x->step_ts ? step : x->step_ts;
     }
     x->ts = ts;
-    rtp_seq_rx_time(&x->seq, ts, (uint32_t)((now - r->begun) * clock_hz / USEC_S));
+    rtp_seq_rx_time(&x->seq, ts, (uint32_t)((now - r->rx.begun) * clock_hz / USEC_S));
 }
 
 void report_rtp(struct report *r, usec_t now, uint32_t ssrc, uint16_t seq, uint32_t ts,
@@ -126,7 +121,7 @@ void report_rtp(struct report *r, usec_t now, uint32_t ssrc, uint16_t seq, uint3
             rx_next(x, seq);
         rx_time(r, now, ts, clock_hz);
     } else if (v == RTP_SEQ_LATE && x->known && rx_late(x, seq)) {
-        rtp_seq_rx_time(&x->seq, ts, (uint32_t)((now - r->begun) * x->clock_hz / USEC_S));
+        rtp_seq_rx_time(&x->seq, ts, (uint32_t)((now - r->rx.begun) * x->clock_hz / USEC_S));
     }
 }
 
@@ -141,10 +136,16 @@ void report_discarded(struct report *r, uint16_t seq)
     x->discarded++;
 }
 
+uint32_t report_expected(const struct report *r)
+{
+    return r->rx.burst.expected + r->rx.window_n;
+}
+
 uint32_t report_lost(const struct report *r)
 {
-    uint64_t lost = r->rx.expected - r->rx.received;
-    return lost > UINT32_MAX ? UINT32_MAX : (uint32_t)lost;
+    const struct report_rx *x = &r->rx;
+    uint64_t ours = x->window_n < 64 ? ((uint64_t)1 << x->window_n) - 1 : UINT64_MAX;
+    return x->burst.lost + x->window_n - (uint32_t)__builtin_popcountll(x->got & ours);
 }
 
 uint32_t report_jitter_us(const struct report *r)

@@ -135,7 +135,7 @@ static void restarts_and_new_sources_add_up(void **state)
         rx(&d.b, d.now, i); /* the first one is not believed */
     }
     assert_int_equal(report_lost(&d.b), 5);
-    assert_int_equal(d.b.rx.received, 101 + 99);
+    assert_int_equal(report_expected(&d.b) - report_lost(&d.b), 101 + 99);
     for (uint32_t i = 7; i < 107; i++)
         if (i != 50)
             report_rtp(&d.b, d.now += 20 * USEC_MS, 0xCCCC, (uint16_t)i, i * 160, 8000);
@@ -160,13 +160,13 @@ static void probation_believes_two_in_order(void **state)
     report_init(&d.b, d.now, &(struct report_setup){.ssrc = B_SSRC, .min_sequential = 2});
     rx(&d.b, d.now, 10);
     rx(&d.b, d.now, 500);
-    assert_int_equal(d.b.rx.expected, 0);
+    assert_int_equal(report_expected(&d.b), 0);
     assert_false(d.b.rx.known);
     make(&d, &d.b);
     assert_int_equal(d.mem[0] & 31, 0); /* nothing to report */
     rx(&d.b, d.now, 501);
     rx(&d.b, d.now, 502);
-    assert_int_equal(d.b.rx.expected, 2);
+    assert_int_equal(report_expected(&d.b), 2);
     assert_int_equal(report_lost(&d.b), 0);
     make(&d, &d.b);
     assert_int_equal(d.mem[0] & 31, 1);
