@@ -7,8 +7,9 @@
 #define MAX_MISORDER 100
 /* Packets of the SSRC that has just been left are stragglers for so long. */
 #define FORMER_US (200 * USEC_MS)
-/* So many in a row from the past are a sequence that started over. */
+/* So many in a row from the past are a sequence that started over, if nothing else came so long. */
 #define STALE_RUN 3
+#define STALE_US  (100 * USEC_MS)
 
 void jbuf_init(struct jbuf *b)
 {
@@ -77,12 +78,21 @@ static bool continues(struct jbuf *b, const struct jbuf_in *in)
     return ahead > 0 || (int32_t)(in->ts - b->max_ts) <= 0;
 }
 
-/* From the past. A sender that starts over, numbers and time, is believed at the third packet. */
-static bool stale_again(struct jbuf *b, uint16_t seq)
+/* From the past. A sender that starts over, numbers and time, is believed when only such packets
+ * come; after a jam on the way, newer ones come, too. */
+static bool stale_again(struct jbuf *b, usec_t now, uint16_t seq)
 {
-    b->stale_run = b->stale_run && seq == (uint16_t)(b->stale_seq + 1) ? b->stale_run + 1 : 1;
+    b->stale_run = b->stale_run && seq == (uint16_t)(b->stale_seq + 1)
+                       ? b->stale_run + (b->stale_run < STALE_RUN)
+                       : 1;
     b->stale_seq = seq;
-    return b->stale_run >= STALE_RUN;
+    return b->stale_run >= STALE_RUN && now >= b->accepted + STALE_US;
+}
+
+/* Leaves room for those that were sent before the first that came. */
+static void renumber(struct jbuf *b)
+{
+    b->max_order += MAX_MISORDER + 1;
 }
 
 static enum jbuf_verdict begin(struct jbuf *b, usec_t now, const struct jbuf_in *in)
@@ -95,7 +105,7 @@ static enum jbuf_verdict begin(struct jbuf *b, usec_t now, const struct jbuf_in 
     }
     b->started = true;
     b->ssrc = in->ssrc;
-    b->max_order++;
+    renumber(b);
     return JBUF_FRESH;
 }
 
@@ -122,9 +132,9 @@ static enum jbuf_verdict place(struct jbuf *b, usec_t now, const struct jbuf_in 
         if (after <= 0)
             break;
     }
-    if (v == JBUF_TAKEN || !stale_again(b, in->seq))
+    if (v == JBUF_TAKEN || !stale_again(b, now, in->seq))
         return v;
-    b->max_order++;
+    renumber(b);
     *order = b->max_order;
     return JBUF_FRESH;
 }
@@ -137,6 +147,11 @@ static void insert(struct jbuf *b, const struct jbuf_packet *p)
     for (; i > 0 && (int32_t)(at(b, i - 1)->order - p->order) > 0; i--)
         b->sorted[(b->head + i) % JBUF_PACKETS] = b->sorted[(b->head + i - 1) % JBUF_PACKETS];
     b->sorted[(b->head + i) % JBUF_PACKETS] = index;
+    if (i + 1 < b->n && !p->fresh && at(b, i + 1)->fresh) {
+        /* The stream begins with this one, then. */
+        at(b, i + 1)->fresh = false;
+        b->packet[index].fresh = true;
+    }
     b->waiting_us += p->play_us;
 }
 
@@ -155,10 +170,15 @@ enum jbuf_verdict jbuf_put(struct jbuf *b, usec_t now, const struct jbuf_in *in)
     if (v != JBUF_TAKEN && v != JBUF_FRESH)
         return v;
     b->stale_run = 0;
+    b->accepted = now;
     p.fresh = v == JBUF_FRESH;
     while (b->n == JBUF_PACKETS || b->chunks_left < chunks_of(in->n)) {
         unlink_head(b, NULL);
         b->overflow++;
+        if (b->n)
+            at(b, 0)->fresh = true;
+        else
+            p.fresh = true;
     }
     store(b, &p, in->payload);
     insert(b, &p);

@@ -61,7 +61,8 @@ struct jbuf {
     uint16_t max_seq, stale_seq;
     uint32_t max_order, max_ts; /* of the highest packet */
     uint32_t ssrc, former_ssrc;
-    usec_t changed; /* when former_ssrc ended; 0: never */
+    usec_t accepted; /* when the last one was */
+    usec_t changed;  /* when former_ssrc ended; 0: never */
     bool taken_any;
     uint32_t taken;      /* order of the last one taken out */
     uint64_t taken_bits; /* bit i: taken - i was taken out */
@@ -71,7 +72,7 @@ struct jbuf {
 };
 
 void jbuf_init(struct jbuf *b);
-/* A full buffer gives up its oldest packets. */
+/* A full buffer gives up its oldest packets; what is left begins anew. */
 enum jbuf_verdict jbuf_put(struct jbuf *b, usec_t now, const struct jbuf_in *in);
 /* The next in order, or NULL. Valid until the next call that changes the buffer. */
 const struct jbuf_packet *jbuf_head(const struct jbuf *b);

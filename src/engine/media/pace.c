@@ -8,11 +8,12 @@
 /* With this delay the margin holds wherever the packets fall between the ticks. */
 #define ENOUGH (20 * MS + MARGIN)
 /* Less is not worth a change. */
-#define WORTH        (10 * MS)
-#define WINDOW       (2 * USEC_S)
-#define PAUSE        (200 * USEC_MS)
-#define PAUSE_OWED   (40 * USEC_MS)
-#define FADE_A_FRAME 40ll /* of the guard: 2 ms in a second */
+#define WORTH      (10 * MS)
+#define WINDOW     (2 * USEC_S)
+#define PAUSE      (200 * USEC_MS)
+#define PAUSE_OWED (40 * USEC_MS)
+/* A single late packet says no more than this. */
+#define LATE_STEP (20 * MS)
 
 void pace_init(struct pace *p, int64_t limit)
 {
@@ -72,8 +73,8 @@ void pace_late(struct pace *p, int64_t by)
 {
     if (by <= 0 || by > p->limit)
         return;
-    guard_raise(p, by);
-    p->owed = max64(p->owed, by);
+    guard_raise(p, min64(by, LATE_STEP));
+    p->owed = max64(p->owed, min64(by, p->owed + LATE_STEP));
 }
 
 void pace_stalled(struct pace *p, int64_t by, bool late)
@@ -110,7 +111,7 @@ int64_t pace_spare(const struct pace *p)
 
 int64_t pace_wish(struct pace *p, usec_t now)
 {
-    p->guard = max64(p->guard - FADE_A_FRAME, 0);
+    p->guard = max64(p->guard - p->guard / 512 - 20, 0); /* to a third in ten seconds */
     if (now < p->next)
         return 0;
     int64_t spare = pace_spare(p);

@@ -426,6 +426,26 @@ static void test_reorder(void **state)
     assert_tone(b, 0.99);
 }
 
+/* Once, three packets are overtaken: that is heard, and the delay that it costs goes again. */
+static void test_spike(void **state)
+{
+    struct bed *b = *state;
+    run(b, 2000);
+    for (unsigned i = 0; i < 3; i++) {
+        b->delay_us = 100000 - 20000 * i;
+        run(b, 20);
+    }
+    b->delay_us = 0;
+    run(b, 5000);
+    struct ear_stats s = stats(b);
+    assert_int_equal(s.late + s.lost, 3);
+    assert_int_equal(s.resets + s.dropped, 0);
+    assert_true(s.most_ms <= 110);
+    assert_smooth(b, 1.7);
+    run(b, 60000);
+    assert_true(stats(b).mean_ms <= 45);
+}
+
 static void test_duplicates(void **state)
 {
     struct bed *b = *state;
@@ -773,12 +793,12 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_clean),   T(test_delay),          T(test_ptimes),     T(test_jitter),
-        T(test_loss),    T(test_outage),         T(test_reorder),    T(test_duplicates),
-        T(test_pause),   T(test_comfort_noise),  T(test_event),      T(test_ssrc_change),
-        T(test_wrap),    T(test_timestamp_jump), T(test_drift_fast), T(test_drift_slow),
-        T(test_codecs),  T(test_switch),         T(test_late_ticks), T(test_formats_change),
-        T(test_garbage), T(test_fuzz),           T(test_no_memory),
+        T(test_clean),          T(test_delay),   T(test_ptimes),         T(test_jitter),
+        T(test_loss),           T(test_outage),  T(test_reorder),        T(test_spike),
+        T(test_duplicates),     T(test_pause),   T(test_comfort_noise),  T(test_event),
+        T(test_ssrc_change),    T(test_wrap),    T(test_timestamp_jump), T(test_drift_fast),
+        T(test_drift_slow),     T(test_codecs),  T(test_switch),         T(test_late_ticks),
+        T(test_formats_change), T(test_garbage), T(test_fuzz),           T(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

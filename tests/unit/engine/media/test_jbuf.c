@@ -126,11 +126,31 @@ static void test_sequence_restarts(void **state)
     assert_next((uint8_t)40000);
     assert_next((uint8_t)40001);
     assert_next((uint8_t)39990);
-    /* All starts over: refused until three follow each other. */
+    /* All starts over: refused until three follow each other and nothing else has come. */
+    usec_t t = 100 * USEC_MS;
     assert_int_equal(put_all(1, 7, 39980, 990 * 160, 160), JBUF_LATE);
-    assert_int_equal(put_all(1, 7, 39981, 991 * 160, 160), JBUF_LATE);
-    assert_int_equal(put_all(1, 7, 39982, 992 * 160, 160), JBUF_FRESH);
-    assert_int_equal(put_all(1, 7, 39983, 993 * 160, 160), JBUF_TAKEN);
+    assert_int_equal(put_all(t, 7, 39981, 991 * 160, 160), JBUF_LATE);
+    assert_int_equal(put_all(t, 7, 39982, 992 * 160, 160), JBUF_LATE);
+    assert_int_equal(put_all(t + 1, 7, 39983, 993 * 160, 160), JBUF_FRESH);
+    assert_int_equal(put_all(t + 1, 7, 39984, 994 * 160, 160), JBUF_TAKEN);
+}
+
+/* The first packets of a new stream change places: it begins with the first of them all the same.
+ */
+static void test_fresh_reordered(void **state)
+{
+    put(10);
+    assert_next(10);
+    assert_int_equal(put_all(1, 8, 502, 480, 160), JBUF_FRESH);
+    assert_int_equal(put_all(1, 8, 501, 320, 160), JBUF_TAKEN);
+    assert_int_equal(put_all(1, 8, 500, 160, 160), JBUF_TAKEN);
+    assert_int_equal(put_all(1, 8, 500, 160, 160), JBUF_DUPLICATE);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(jbuf_head(&b)->fresh, i == 0);
+        assert_int_equal(jbuf_missing(&b), 0);
+        assert_next((uint8_t)(500 + i));
+    }
+    assert_int_equal(put_all(1, 8, 499, 0, 160), JBUF_LATE);
 }
 
 static void test_limits(void **state)
@@ -139,7 +159,9 @@ static void test_limits(void **state)
         put(s);
     assert_int_equal(b.n, JBUF_PACKETS);
     assert_int_equal(b.overflow, 200 - JBUF_PACKETS);
+    assert_true(jbuf_head(&b)->fresh);
     assert_next(200 - JBUF_PACKETS);
+    assert_false(jbuf_head(&b)->fresh);
     jbuf_init(&b);
     assert_int_equal(put_all(1, 7, 0, 0, JBUF_MAX_PAYLOAD + 1), JBUF_TOO_LONG);
     for (uint16_t s = 0; s < 20; s++)
@@ -189,6 +211,7 @@ int main(void)
         cmocka_unit_test_setup(test_duplicate_and_late, setup),
         cmocka_unit_test_setup(test_new_ssrc, setup),
         cmocka_unit_test_setup(test_sequence_restarts, setup),
+        cmocka_unit_test_setup(test_fresh_reordered, setup),
         cmocka_unit_test_setup(test_limits, setup),
         cmocka_unit_test_setup(test_random, setup),
     };
