@@ -1,0 +1,847 @@
+/* Recordings from blocks to files: alignment, gaps, limits, conversions, kills, retention. */
+#include "io_test.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sndfile.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <utime.h>
+
+#include "base/mem.h"
+#include "io/recorder.h"
+
+#define RATE 8000
+#define STEP 160
+
+struct world {
+    char dir[64];
+    struct loop *loop;
+    struct recorder *r;
+    struct recorder_config cfg;
+    unsigned failed, ended;
+    struct record_event last_failed, last_ended;
+    char failed_text[RECORD_TEXT_MAX];
+    struct record_gap gap[RECORD_GAPS_MAX];
+};
+
+static void on_event(void *ctx, const struct record_event *e)
+{
+    struct world *w = ctx;
+    if (e->kind == RECORD_FAILED) {
+        w->failed++;
+        w->last_failed = *e;
+        snprintf(w->failed_text, sizeof(w->failed_text), "%s", e->text);
+        return;
+    }
+    w->ended++;
+    w->last_ended = *e;
+    assert_true(e->gap_n <= RECORD_GAPS_MAX);
+    memcpy(w->gap, e->gap, e->gap_n * sizeof(e->gap[0]));
+}
+
+static void start(struct world *w)
+{
+    assert_int_equal(recorder_open(&w->r, w->loop, &w->cfg), 0);
+}
+
+static void stop(struct world *w)
+{
+    recorder_close(w->r);
+    w->r = NULL;
+}
+
+static int world_init(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    test_dir_make(w->dir);
+    assert_int_equal(loop_new(&w->loop), 0);
+    w->cfg =
+        (struct recorder_config){.dir = w->dir, .min_free_bytes = 1, .event = on_event, .ctx = w};
+    *state = w;
+    return 0;
+}
+
+static int world_done(void **state)
+{
+    struct world *w = *state;
+    stop(w);
+    loop_free(w->loop);
+    test_dir_remove(w->dir);
+    free(w);
+    return mem_live() != 0;
+}
+
+static void begin(struct world *w, uint64_t number, const char *base, enum sound_format f,
+                  unsigned files)
+{
+    struct record_begin b = {number, "", base, f, files};
+    assert_int_equal(recorder_begin(w->r, &b), 0);
+}
+
+/* What track t has at sample i: never 0. */
+static int16_t value(unsigned t, uint64_t i)
+{
+    return (int16_t)(1 + t * 1000 + i % 997);
+}
+
+static struct record_block *block(struct world *w, uint64_t number, uint64_t at, unsigned planes,
+                                  const uint8_t *track)
+{
+    struct record_block *b = recorder_block_get(w->r, planes, STEP);
+    assert_non_null(b);
+    b->record = number;
+    b->at = at;
+    b->rate_hz = RATE;
+    for (unsigned p = 0; p < planes; p++) {
+        b->plane[p] = (struct record_plane){track[p], 0};
+        for (unsigned i = 0; i < STEP; i++)
+            record_samples(b, p)[i] = value(track[p], at + i);
+    }
+    return b;
+}
+
+static void feed(struct world *w, uint64_t number, uint64_t from, uint64_t to, uint8_t track)
+{
+    for (uint64_t at = from; at < to; at += STEP)
+        assert_true(recorder_put(w->r, block(w, number, at, 1, &track)));
+}
+
+static void end(struct world *w, uint64_t number)
+{
+    unsigned was = w->ended;
+    assert_int_equal(recorder_end(w->r, number), 0);
+    LOOP_UNTIL(w->loop, w->ended > was);
+    assert_int_equal(w->last_ended.number, number);
+}
+
+static char *path_of(struct world *w, const char *name)
+{
+    static char path[256];
+    snprintf(path, sizeof(path), "%s/%s", w->dir, name);
+    return path;
+}
+
+static bool there(struct world *w, const char *name)
+{
+    return access(path_of(w, name), F_OK) == 0;
+}
+
+/* All samples of a file; the caller frees. */
+static int16_t *load(struct world *w, const char *name, uint32_t *n)
+{
+    SF_INFO info = {0};
+    SNDFILE *f = sf_open(path_of(w, name), SFM_READ, &info);
+    if (!f)
+        fail_msg("%s: %s", name, sf_strerror(NULL));
+    assert_int_equal(info.samplerate, RATE);
+    assert_int_equal(info.channels, 1);
+    int16_t *s = calloc((size_t)info.frames + 1, sizeof(*s));
+    assert_int_equal(sf_readf_short(f, s, info.frames), info.frames);
+    sf_close(f);
+    *n = (uint32_t)info.frames;
+    return s;
+}
+
+/* The file is n samples of silence, but for those of the track between from and to. */
+static void expect_file(struct world *w, const char *name, unsigned t, uint32_t n, uint32_t from,
+                        uint32_t to)
+{
+    uint32_t got;
+    int16_t *s = load(w, name, &got);
+    assert_int_equal(got, n);
+    for (uint32_t i = 0; i < n; i++)
+        if (s[i] != (i >= from && i < to ? value(t, i) : 0))
+            fail_msg("%s: sample %u is %d", name, i, s[i]);
+    free(s);
+}
+
+/* The sidecar is JSON, and has this text in it. */
+static void expect_sidecar(struct world *w, const char *base, const char *text)
+{
+    char command[512], name[160], content[65536] = "";
+    snprintf(name, sizeof(name), "%s.json", base);
+    snprintf(command, sizeof(command), "python3 -m json.tool %s/%s /dev/null", w->dir, name);
+    assert_int_equal(system(command), 0);
+    FILE *f = fopen(path_of(w, name), "r");
+    assert_non_null(f);
+    content[fread(content, 1, sizeof(content) - 1, f)] = '\0';
+    fclose(f);
+    if (!strstr(content, text))
+        fail_msg("no %s in %s", text, content);
+}
+
+static void test_tracks_are_aligned(void **state)
+{
+    struct world *w = *state;
+    const uint8_t both[] = {2, RECORD_MIX};
+    start(w);
+    begin(w, 7, "call-1", SOUND_WAV, RECORD_FILE_MIX | RECORD_FILE_TRACKS);
+    assert_int_equal(recorder_meta(w->r, 7, STR("{\"a\":[1,\n2]}")), 0);
+    for (uint64_t at = 0; at < 8000; at += STEP) {
+        struct record_block *b = block(w, 7, at, 2, both);
+        if (at >= 4000) /* not looked at: value() never is 0 */
+            b->plane[0].flags = RECORD_SILENT;
+        assert_true(recorder_put(w->r, b));
+    }
+    const uint8_t late[] = {RECORD_MIX, 63, 64, 200};
+    for (uint64_t at = 8000; at < 16000; at += STEP)
+        assert_true(recorder_put(w->r, block(w, 7, at, 4, late)));
+    end(w, 7);
+    expect_file(w, "call-1.wav", RECORD_MIX, 16000, 0, 16000);
+    expect_file(w, "call-1-track2.wav", 2, 16000, 0, 4000);
+    expect_file(w, "call-1-track63.wav", 63, 16000, 8000, 16000);
+    assert_false(there(w, "call-1-track64.wav"));
+    assert_int_equal(w->last_ended.err, 0);
+    assert_int_equal(w->last_ended.ms, 2000);
+    assert_int_equal(w->last_ended.bytes, 3 * 32044);
+    assert_int_equal(w->last_ended.gap_n, 0);
+    assert_int_equal(w->failed, 0);
+    expect_sidecar(w, "call-1", "\"state\":\"done\"");
+    expect_sidecar(w, "call-1", "\"convert_to\":null");
+    expect_sidecar(w, "call-1",
+                   "\"files\":[{\"name\":\"call-1-track2.wav\",\"track\":2,\"bytes\":32044},"
+                   "{\"name\":\"call-1-track63.wav\",\"track\":63,\"bytes\":32044},"
+                   "{\"name\":\"call-1.wav\",\"track\":null,\"bytes\":32044}]");
+    expect_sidecar(w, "call-1", "\"number\":7,\n\"rate\":8000,\n\"samples\":16000,\n\"gaps\":[],");
+    expect_sidecar(w, "call-1", "\"call\":{\"a\":[1,\n2]}\n}");
+    assert_int_equal(recorder_stats_get(w->r).blocks, 100);
+    assert_int_equal(recorder_stats_get(w->r).open, 0);
+}
+
+/* Only what was asked for; a folder of its own; blocks for nobody. */
+static void test_which_files(void **state)
+{
+    struct world *w = *state;
+    const uint8_t both[] = {0, RECORD_MIX};
+    start(w);
+    struct record_begin b = {1, "2026-11-21", "a", SOUND_WAV, RECORD_FILE_MIX};
+    assert_int_equal(recorder_begin(w->r, &b), 0);
+    begin(w, 2, "b", SOUND_WAV, RECORD_FILE_TRACKS);
+    for (uint64_t number = 1; number <= 3; number++)
+        assert_true(recorder_put(w->r, block(w, number, 0, 2, both)));
+    end(w, 1);
+    end(w, 2);
+    expect_file(w, "2026-11-21/a.wav", RECORD_MIX, STEP, 0, STEP);
+    assert_false(there(w, "2026-11-21/a-track0.wav"));
+    expect_file(w, "b-track0.wav", 0, STEP, 0, STEP);
+    assert_false(there(w, "b.wav"));
+    assert_true(recorder_put(w->r, block(w, 2, STEP, 2, both)));
+    stop(w);
+    assert_int_equal(mem_live(), 1); /* the loop */
+}
+
+static void test_names(void **state)
+{
+    struct world *w = *state;
+    static const char *const bad[] = {"",         ".a",         "-a", "a/b",  "a b", "\xc3\xa4",
+                                      "a-track1", "a-track007", "..", "a\"b", "a\n"};
+    static const char *const good[] = {"a", "a-track", "a-trackx", "track1", "1.2_3+4@5"};
+    struct record_begin b = {1, "", "a", SOUND_WAV, RECORD_FILE_MIX};
+    char longest[RECORD_BASE_MAX + 2];
+    w->cfg.max_open = 7;
+    start(w);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        b.base = bad[i];
+        assert_int_equal(recorder_begin(w->r, &b), -EINVAL);
+        assert_int_equal(recorder_delete(w->r, "", bad[i]), -EINVAL);
+    }
+    b.base = "a";
+    b.folder = "..";
+    assert_int_equal(recorder_begin(w->r, &b), -EINVAL);
+    assert_int_equal(recorder_delete(w->r, "a/b", "a"), -EINVAL);
+    b.folder = "";
+    b.files = 0;
+    assert_int_equal(recorder_begin(w->r, &b), -EINVAL);
+    memset(longest, 'x', sizeof(longest));
+    longest[RECORD_BASE_MAX + 1] = '\0';
+    b.files = RECORD_FILE_MIX;
+    b.base = longest;
+    assert_int_equal(recorder_begin(w->r, &b), -EINVAL);
+    longest[RECORD_BASE_MAX] = '\0';
+    assert_int_equal(recorder_begin(w->r, &b), 0);
+    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+        begin(w, 2 + i, good[i], SOUND_WAV, RECORD_FILE_MIX);
+    begin(w, 99, "last", SOUND_WAV, RECORD_FILE_MIX);
+    assert_int_equal(recorder_begin(w->r, &b), -EMFILE);
+    end(w, 99);
+    begin(w, 99, "one-more", SOUND_WAV, RECORD_FILE_MIX);
+    assert_int_equal(recorder_meta(w->r, 1, str_of(longest, RECORD_META_MAX + 1)), -EFBIG);
+    stop(w);
+    assert_int_equal(w->failed, 0);
+    assert_int_equal(w->ended, 8);
+}
+
+static void test_gaps(void **state)
+{
+    struct world *w = *state;
+    const uint8_t t = 0;
+    start(w);
+    begin(w, 1, "a", SOUND_WAV, RECORD_FILE_TRACKS);
+    feed(w, 1, 320, 640, 0);        /* the beginning is missing */
+    feed(w, 1, 480, 800, 0);        /* one was there already, one is new */
+    feed(w, 1, 720, 720 + STEP, 0); /* half of it is new */
+    feed(w, 1, 5000, 5000 + STEP, 0);
+    feed(w, 1, 0, STEP, 0); /* too late */
+    end(w, 1);
+    uint32_t n;
+    int16_t *s = load(w, "a-track0.wav", &n);
+    assert_int_equal(n, 5000 + STEP);
+    for (uint32_t i = 0; i < n; i++)
+        assert_int_equal(s[i], (i >= 320 && i < 880) || i >= 5000 ? value(0, i) : 0);
+    free(s);
+    assert_int_equal(w->last_ended.gap_n, 2);
+    assert_int_equal(w->last_ended.gap_samples, 320 + 4120);
+    assert_int_equal(w->gap[0].from, 0);
+    assert_int_equal(w->gap[0].samples, 320);
+    assert_int_equal(w->gap[1].from, 880);
+    assert_int_equal(w->gap[1].samples, 4120);
+    expect_sidecar(w, "a", "\"gaps\":[[0,320],[880,4120]],\n\"gap_samples\":4440");
+    /* More than are listed. */
+    begin(w, 2, "b", SOUND_WAV, RECORD_FILE_TRACKS);
+    for (uint64_t i = 0; i < 300; i++)
+        assert_true(recorder_put(w->r, block(w, 2, i * 2 * STEP + STEP, 1, &t)));
+    end(w, 2);
+    assert_int_equal(w->last_ended.gap_n, RECORD_GAPS_MAX);
+    assert_int_equal(w->last_ended.gap_samples, 300 * STEP);
+}
+
+/* The writer sleeps while far more comes than the queue takes: what is lost is silence, in place.
+ */
+static void test_full_queue_loses_blocks_not_time(void **state)
+{
+    struct world *w = *state;
+    const uint8_t t = 0;
+    unsigned put = 0;
+    w->cfg.queue_blocks = 16;
+    start(w);
+    begin(w, 1, "a", SOUND_WAV, RECORD_FILE_TRACKS);
+    for (unsigned i = 0; i < 5000; i++)
+        put += recorder_put(w->r, block(w, 1, i * STEP, 1, &t));
+    uint64_t lost = recorder_stats_get(w->r).lost_full;
+    assert_true(put >= 16 && lost > 0);
+    assert_int_equal(put + lost, 5000);
+    while (!recorder_put(w->r, block(w, 1, 5000 * STEP, 1, &t)))
+        loop_run_once(w->loop, 5);
+    end(w, 1);
+    uint32_t n, silent = 0;
+    int16_t *s = load(w, "a-track0.wav", &n);
+    assert_int_equal(n, 5001 * STEP);
+    for (uint32_t i = 0; i < n; i++) {
+        silent += s[i] == 0;
+        assert_true(s[i] == 0 || s[i] == value(0, i));
+    }
+    free(s);
+    assert_int_equal(silent, lost * STEP);
+    assert_int_equal(w->last_ended.gap_samples, lost * STEP);
+}
+
+/* In the steady state the media thread and the writer ask for no memory. */
+static void test_blocks_come_back(void **state)
+{
+    struct world *w = *state;
+    start(w);
+    begin(w, 1, "a", SOUND_WAV, RECORD_FILE_TRACKS);
+    uint64_t at = 0, requests = 0;
+    for (unsigned round = 0; round < 20; round++) {
+        if (round == 5)
+            requests = mem_requests();
+        feed(w, 1, at, at + 50 * STEP, 0);
+        at += 50 * STEP;
+        LOOP_UNTIL(w->loop, recorder_stats_get(w->r).blocks == at / STEP);
+    }
+    assert_int_equal(mem_requests(), requests);
+    end(w, 1);
+    expect_file(w, "a-track0.wav", 0, (uint32_t)at, 0, (uint32_t)at);
+}
+
+/* What may wait in memory is bounded; spare blocks of another size do not stand in the way. */
+static void test_block_memory(void **state)
+{
+    struct world *w = *state;
+    struct record_block *small[64], *large;
+    unsigned n = 0;
+    w->cfg.queue_bytes = 16384;
+    start(w);
+    while (n < 64 && (small[n] = recorder_block_get(w->r, 1, STEP)))
+        n++;
+    assert_true(n > 10 && n < 50);
+    assert_int_equal(recorder_stats_get(w->r).lost_memory, 1);
+    assert_null(recorder_block_get(w->r, 2, 1600));
+    for (unsigned i = 0; i < n; i++) {
+        small[i]->record = 1;
+        small[i]->at = 0;
+        small[i]->rate_hz = RATE;
+        assert_true(recorder_put(w->r, small[i]));
+    }
+    LOOP_UNTIL(w->loop, recorder_stats_get(w->r).stray == n);
+    large = recorder_block_get(w->r, 2, 1600);
+    assert_non_null(large);
+    large->rate_hz = RATE;
+    large->record = 1;
+    assert_true(recorder_put(w->r, large));
+    mem_fail_after(1);
+    assert_null(recorder_block_get(w->r, 1, 320));
+    mem_fail_after(0);
+}
+
+static void test_conversion(void **state)
+{
+    struct world *w = *state;
+    start(w);
+    begin(w, 1, "flac", SOUND_FLAC, RECORD_FILE_MIX | RECORD_FILE_TRACKS);
+    begin(w, 2, "opus", SOUND_OPUS, RECORD_FILE_MIX);
+    for (uint64_t at = 0; at < 80000; at += STEP) {
+        const uint8_t both[] = {0, RECORD_MIX};
+        assert_true(recorder_put(w->r, block(w, 1, at, 2, both)));
+        assert_true(recorder_put(w->r, block(w, 2, at, 2, both)));
+    }
+    assert_int_equal(recorder_end(w->r, 1), 0);
+    assert_int_equal(recorder_end(w->r, 2), 0);
+    LOOP_UNTIL(w->loop, w->ended == 2);
+    assert_int_equal(w->failed, 0);
+    expect_file(w, "flac.flac", RECORD_MIX, 80000, 0, 80000);
+    expect_file(w, "flac-track0.flac", 0, 80000, 0, 80000);
+    uint32_t n;
+    free(load(w, "opus.opus", &n));
+    assert_int_equal(n, 80000);
+    assert_false(there(w, "flac.wav") || there(w, "flac-track0.wav") || there(w, "opus.wav"));
+    assert_false(there(w, "flac.flac.part") || there(w, "opus.opus.part"));
+    expect_sidecar(w, "flac", "{\"name\":\"flac-track0.flac\",\"track\":0,\"bytes\":");
+    expect_sidecar(w, "opus", "\"convert_to\":null,\n\"note\":null,");
+    struct stat st;
+    assert_int_equal(stat(path_of(w, "opus.opus"), &st), 0);
+    assert_true(st.st_size < 160000 / 3);
+}
+
+/* A conversion that cannot be: the WAV stays, and the sidecar says why. */
+static void test_conversion_fails(void **state)
+{
+    struct world *w = *state;
+    const uint8_t mix = RECORD_MIX;
+    start(w);
+    begin(w, 1, "a", SOUND_OPUS, RECORD_FILE_MIX);
+    struct record_block *b = block(w, 1, 0, 1, &mix);
+    b->rate_hz = 11025;
+    assert_true(recorder_put(w->r, b));
+    end(w, 1);
+    assert_int_equal(w->last_ended.err, 0);
+    assert_true(there(w, "a.wav"));
+    assert_false(there(w, "a.opus") || there(w, "a.opus.part"));
+    expect_sidecar(w, "a", "\"note\":\"a.opus: operation not supported");
+    expect_sidecar(w, "a", "{\"name\":\"a.wav\"");
+}
+
+/* Another one's files are not touched. */
+static void test_name_is_taken(void **state)
+{
+    struct world *w = *state;
+    start(w);
+    begin(w, 1, "a", SOUND_WAV, RECORD_FILE_TRACKS);
+    feed(w, 1, 0, 800, 0);
+    end(w, 1);
+    begin(w, 2, "a", SOUND_FLAC, RECORD_FILE_TRACKS);
+    feed(w, 2, 0, 1600, 0);
+    LOOP_UNTIL(w->loop, w->failed == 1);
+    assert_int_equal(w->last_failed.number, 2);
+    assert_int_equal(w->last_failed.err, -EEXIST);
+    assert_string_equal(w->failed_text, "a: file already exists");
+    assert_int_equal(recorder_meta(w->r, 2, STR("2")), 0);
+    end(w, 2);
+    assert_int_equal(w->last_ended.err, -EEXIST);
+    assert_int_equal(w->last_ended.bytes, 0);
+    expect_file(w, "a-track0.wav", 0, 800, 0, 800);
+    expect_sidecar(w, "a", "\"number\":1,");
+    expect_sidecar(w, "a", "\"call\":null");
+    /* A WAV without a sidecar stands in the way only when it is wanted. */
+    assert_int_equal(close(open(path_of(w, "b-track0.wav"), O_CREAT | O_WRONLY, 0600)), 0);
+    begin(w, 3, "b", SOUND_WAV, RECORD_FILE_TRACKS);
+    feed(w, 3, 0, 800, 0);
+    LOOP_UNTIL(w->loop, w->failed == 2);
+    assert_int_equal(w->last_failed.err, -EEXIST);
+    end(w, 3);
+    expect_sidecar(w, "b", "\"state\":\"failed\"");
+    expect_sidecar(w, "b", "\"stopped_by\":\"b-track0.wav: file already exists\"");
+}
+
+static void test_limits_of_one(void **state)
+{
+    struct world *w = *state;
+    const uint8_t t = 0;
+    w->cfg.max_s = 2;
+    w->cfg.max_files = 2;
+    start(w);
+    begin(w, 1, "long", SOUND_FLAC, RECORD_FILE_TRACKS);
+    feed(w, 1, 0, 17000, 0);
+    LOOP_UNTIL(w->loop, w->failed == 1);
+    assert_int_equal(w->last_failed.err, -EFBIG);
+    assert_string_equal(w->failed_text, "longer than 2 seconds: file too large");
+    end(w, 1);
+    expect_file(w, "long-track0.flac", 0, 16000, 0, 16000);
+    expect_sidecar(w, "long", "\"stopped_by\":\"longer than 2 seconds: file too large\"");
+    begin(w, 2, "far", SOUND_WAV, RECORD_FILE_TRACKS);
+    assert_true(recorder_put(w->r, block(w, 2, UINT64_MAX - 10, 1, &t)));
+    end(w, 2);
+    assert_int_equal(w->last_ended.err, -EFBIG);
+    begin(w, 3, "rate", SOUND_WAV, RECORD_FILE_TRACKS);
+    feed(w, 3, 0, 800, 0);
+    struct record_block *b = block(w, 3, 800, 1, &t);
+    b->rate_hz = 16000;
+    assert_true(recorder_put(w->r, b));
+    end(w, 3);
+    assert_int_equal(w->last_ended.err, -EINVAL);
+    expect_file(w, "rate-track0.wav", 0, 800, 0, 800);
+    begin(w, 4, "many", SOUND_WAV, RECORD_FILE_TRACKS);
+    const uint8_t three[] = {0, 1, 2};
+    assert_true(recorder_put(w->r, block(w, 4, 0, 3, three)));
+    end(w, 4);
+    assert_int_equal(w->last_ended.err, -EMFILE);
+    assert_int_equal(w->failed, 4);
+    /* The files of those that failed are closed. */
+    begin(w, 5, "two", SOUND_WAV, RECORD_FILE_TRACKS);
+    assert_true(recorder_put(w->r, block(w, 5, 0, 2, three)));
+    end(w, 5);
+    assert_int_equal(w->last_ended.err, 0);
+}
+
+/* One recording needs more than the disk has; the other one goes on. */
+static void test_disk_full(void **state)
+{
+    struct world *w = *state;
+    struct rlimit old, few;
+    start(w);
+    begin(w, 1, "much", SOUND_WAV, RECORD_FILE_TRACKS);
+    begin(w, 2, "little", SOUND_WAV, RECORD_FILE_TRACKS);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    few = old;
+    few.rlim_cur = 100001;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &few), 0);
+    feed(w, 2, 0, 800, 0);
+    feed(w, 1, 0, 80000, 0);
+    feed(w, 2, 800, 16000, 0);
+    LOOP_UNTIL(w->loop, w->failed == 1);
+    assert_int_equal(w->last_failed.number, 1);
+    assert_int_equal(w->last_failed.err, -EFBIG);
+    assert_string_equal(w->failed_text, "much-track0.wav: file too large");
+    end(w, 1);
+    end(w, 2);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(w->failed, 1);
+    expect_file(w, "much-track0.wav", 0, (100001 - 44) / 2, 0, (100001 - 44) / 2);
+    expect_file(w, "little-track0.wav", 0, 16000, 0, 16000);
+    expect_sidecar(w, "much", "\"state\":\"failed\"");
+}
+
+static void test_too_little_room_on_the_disk(void **state)
+{
+    struct world *w = *state;
+    w->cfg.min_free_bytes = UINT64_MAX;
+    start(w);
+    begin(w, 1, "a", SOUND_WAV, RECORD_FILE_TRACKS);
+    feed(w, 1, 0, 800, 0);
+    LOOP_UNTIL(w->loop, w->failed == 1);
+    assert_int_equal(w->last_failed.err, -ENOSPC);
+    assert_string_equal(w->failed_text,
+                        "less than 17592186044415 MiB free: no space left on device");
+    end(w, 1);
+    expect_file(w, "a-track0.wav", 0, 800, 0, 800);
+}
+
+/* Nothing can be written where the folder should be. */
+static void test_folder_cannot_be_made(void **state)
+{
+    struct world *w = *state;
+    start(w);
+    assert_int_equal(close(open(path_of(w, "x"), O_CREAT | O_WRONLY, 0600)), 0);
+    struct record_begin b = {1, "x", "a", SOUND_WAV, RECORD_FILE_MIX};
+    assert_int_equal(recorder_begin(w->r, &b), 0);
+    end(w, 1);
+    assert_int_equal(w->failed, 1);
+    assert_int_equal(w->last_failed.err, -ENOTDIR);
+}
+
+/* ---- kills ----------------------------------------------------------------------------------- */
+
+/* Records at four times the speed of speech until it is killed; tells how far it is. */
+static void child_main(struct world *w, int fd)
+{
+    struct loop *loop;
+    if (loop_new(&loop) || recorder_open(&w->r, loop, &w->cfg))
+        _exit(1);
+    struct record_begin b = {1, "", "killed", SOUND_FLAC, RECORD_FILE_TRACKS | RECORD_FILE_MIX};
+    const uint8_t both[] = {RECORD_MIX, 5};
+    if (recorder_begin(w->r, &b) || recorder_meta(w->r, 1, STR("{\"from\":\"1427\"}")))
+        _exit(1);
+    for (uint64_t at = 0;; at += STEP) {
+        if (!recorder_put(w->r, block(w, 1, at, 2, both)))
+            _exit(1);
+        uint64_t n = at + STEP;
+        if (write(fd, &n, sizeof(n)) != sizeof(n))
+            _exit(1);
+        usleep(5000);
+    }
+}
+
+static void test_killed(void **state)
+{
+    struct world *w = *state;
+    int fds[2], status;
+    uint64_t n = 0, written = 0;
+    assert_int_equal(pipe(fds), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        child_main(w, fds[1]);
+    close(fds[1]);
+    while (written < 80000 && read(fds[0], &n, sizeof(n)) == sizeof(n))
+        written = n;
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    close(fds[0]);
+    expect_sidecar(w, "killed", "\"state\":\"recording\",\n\"convert_to\":\"flac\"");
+    free(load(w, "killed.wav", &(uint32_t){0})); /* opens as it is */
+    start(w);
+    LOOP_UNTIL(w->loop, !there(w, "killed.wav") && !there(w, "killed-track5.wav") &&
+                            recorder_stats_get(w->r).recovered == 1);
+    stop(w);
+    assert_int_equal(w->ended, 0);
+    expect_sidecar(w, "killed", "\"state\":\"interrupted\",\n\"convert_to\":null");
+    expect_sidecar(w, "killed", "\"gaps\":null");
+    expect_sidecar(w, "killed", "\"stopped_by\":\"interrupted\"");
+    expect_sidecar(w, "killed", "\"call\":{\"from\":\"1427\"}\n}\n");
+    /* A second of the process's life: four of the recording. */
+    uint32_t mix, track;
+    int16_t *s = load(w, "killed.flac", &mix);
+    for (uint32_t i = 0; i < mix; i++)
+        assert_int_equal(s[i], value(RECORD_MIX, i));
+    free(s);
+    free(load(w, "killed-track5.flac", &track));
+    assert_true(mix + 5 * RATE >= written && track + 5 * RATE >= written);
+    /* It is done with. */
+    start(w);
+    begin(w, 2, "next", SOUND_WAV, RECORD_FILE_TRACKS);
+    end(w, 2);
+    assert_int_equal(recorder_stats_get(w->r).recovered, 0);
+}
+
+/* Stopped before it was made smaller; the next process does it. */
+static void test_stopped_before_conversion(void **state)
+{
+    struct world *w = *state;
+    start(w);
+    begin(w, 1, "a", SOUND_FLAC, RECORD_FILE_TRACKS);
+    assert_int_equal(recorder_meta(w->r, 1, STR("[\"\\n\"]")), 0);
+    feed(w, 1, 0, 800, 0);
+    feed(w, 1, 960, 8000, 0);
+    stop(w);
+    assert_int_equal(w->ended, 1);
+    assert_int_equal(w->last_ended.ms, 1000);
+    assert_int_equal(w->last_ended.bytes, 16044);
+    expect_sidecar(w, "a", "\"state\":\"done\",\n\"convert_to\":\"flac\"");
+    int fd = open(path_of(w, "a-track0.flac.part"), O_CREAT | O_WRONLY, 0600);
+    assert_int_equal(write(fd, "half", 4), 4);
+    close(fd);
+    start(w);
+    LOOP_UNTIL(w->loop, !there(w, "a-track0.wav"));
+    stop(w);
+    uint32_t n;
+    int16_t *s = load(w, "a-track0.flac", &n);
+    assert_int_equal(n, 8000);
+    for (uint32_t i = 0; i < n; i++)
+        assert_int_equal(s[i], i >= 800 && i < 960 ? 0 : value(0, i));
+    free(s);
+    assert_false(there(w, "a-track0.flac.part"));
+    expect_sidecar(w, "a", "\"state\":\"done\",\n\"convert_to\":null");
+    expect_sidecar(w, "a",
+                   "\"number\":1,\n\"rate\":8000,\n\"samples\":8000,\n\"gaps\":[[800,160]]");
+    expect_sidecar(w, "a", "\"call\":[\"\\n\"]\n}\n");
+    assert_int_equal(w->ended, 1);
+}
+
+static void file_put(struct world *w, const char *name, const char *content)
+{
+    FILE *f = fopen(path_of(w, name), "w");
+    assert_non_null(f);
+    fputs(content, f);
+    fclose(f);
+}
+
+/* Sidecars that are not ours, or are damaged, are left as they are, and their files too. */
+static void test_foreign_sidecars(void **state)
+{
+    struct world *w = *state;
+    static const char *const text[] = {
+        "",
+        "{}",
+        "{\n\"ringdown_recording\":1,\n",
+        "{\n\"ringdown_recording\":1,\n\"state\":\"recording\",\n\"convert_to\":\"mp3\",\n",
+        "{\n\"ringdown_recording\":1,\n\"state\":\"odd\",\n\"convert_to\":null,\n\"note\":null,\n"
+        "\"files\":[],\n\"number\":1,\n\"call\":1\n}\n",
+        "{\n\"ringdown_recording\":1,\n\"state\":\"recording\",\n\"convert_to\":null,\n\"note\":"
+        "null,\n"
+        "\"files\":[],\n\"number\":x,\n\"call\":1\n}\n",
+        "{\n\"ringdown_recording\":1,\n\"state\":\"recording\",\n\"convert_to\":null,\n\"note\":"
+        "null,\n"
+        "\"files\":[],\n\"number\":1,\n\"call\":\n}",
+    };
+    char name[32], command[256], sums[2][4096];
+    for (size_t i = 0; i < ARRAY_LEN(text); i++) {
+        snprintf(name, sizeof(name), "f%zu.json", i);
+        file_put(w, name, text[i]);
+        snprintf(name, sizeof(name), "f%zu.wav", i);
+        file_put(w, name, "what is this?");
+    }
+    for (unsigned round = 0; round < 2; round++) {
+        snprintf(command, sizeof(command), "cd %s && sha256sum *", w->dir);
+        FILE *p = popen(command, "r");
+        sums[round][fread(sums[round], 1, sizeof(sums[round]) - 1, p)] = '\0';
+        assert_int_equal(pclose(p), 0);
+        start(w);
+        stop(w);
+    }
+    assert_string_equal(sums[0], sums[1]);
+    assert_non_null(strstr(sums[0], "f6.wav"));
+}
+
+/* ---- retention ------------------------------------------------------------------------------- */
+
+static void recording(struct world *w, uint64_t number, const char *folder, const char *base)
+{
+    struct record_begin b = {number, folder, base, SOUND_WAV, RECORD_FILE_TRACKS};
+    assert_int_equal(recorder_begin(w->r, &b), 0);
+    feed(w, number, 0, 8000, 0);
+    end(w, number);
+}
+
+static void age(struct world *w, const char *name, unsigned days)
+{
+    struct utimbuf t = {.modtime = time(NULL) - (time_t)days * 86400 - 60};
+    assert_int_equal(utime(path_of(w, name), &t), 0);
+}
+
+static void test_old_recordings_go(void **state)
+{
+    struct world *w = *state;
+    start(w);
+    recording(w, 1, "", "old");
+    recording(w, 2, "", "new");
+    recording(w, 3, "day", "old");
+    stop(w);
+    age(w, "old.json", 30);
+    age(w, "new.json", 29);
+    age(w, "day/old.json", 31);
+    file_put(w, "foreign.json", "{}");
+    file_put(w, "foreign.wav", "x");
+    file_put(w, "alone-track1.wav", "x");
+    file_put(w, "notes.txt", "x");
+    age(w, "foreign.json", 99);
+    age(w, "alone-track1.wav", 99);
+    w->cfg.keep_days = 30;
+    start(w);
+    LOOP_UNTIL(w->loop, recorder_stats_get(w->r).removed == 2);
+    stop(w);
+    assert_false(there(w, "old.json") || there(w, "old-track0.wav") || there(w, "day"));
+    assert_true(there(w, "new.json") && there(w, "new-track0.wav"));
+    assert_true(there(w, "foreign.json") && there(w, "foreign.wav"));
+    assert_true(there(w, "alone-track1.wav") && there(w, "notes.txt"));
+}
+
+/* The oldest go as soon as an end makes it too much; one under way stays, however large. */
+static void test_too_many_recordings_go(void **state)
+{
+    struct world *w = *state;
+    w->cfg.keep_bytes = 60000; /* three of 16 KB and their sidecars */
+    start(w);
+    begin(w, 99, "open", SOUND_WAV, RECORD_FILE_TRACKS);
+    feed(w, 99, 0, 800, 0);
+    recording(w, 1, "", "a");
+    recording(w, 2, "", "b");
+    recording(w, 3, "", "c");
+    assert_int_equal(recorder_stats_get(w->r).removed, 0);
+    age(w, "a.json", 1);
+    age(w, "b.json", 2);
+    age(w, "open.json", 9);
+    recording(w, 4, "", "d");
+    LOOP_UNTIL(w->loop, recorder_stats_get(w->r).removed > 0);
+    end(w, 99);
+    assert_false(there(w, "b.json") || there(w, "b-track0.wav"));
+    assert_true(there(w, "a.json") && there(w, "c.json") && there(w, "d.json"));
+    expect_file(w, "open-track0.wav", 0, 800, 0, 800);
+    assert_int_equal(recorder_stats_get(w->r).removed, 1);
+}
+
+static void test_delete(void **state)
+{
+    struct world *w = *state;
+    start(w);
+    recording(w, 1, "day", "a");
+    recording(w, 2, "day", "ab");
+    assert_int_equal(recorder_delete(w->r, "day", "a"), 0);
+    begin(w, 3, "c", SOUND_FLAC, RECORD_FILE_TRACKS);
+    feed(w, 3, 0, 800, 0);
+    assert_int_equal(recorder_delete(w->r, "", "c"), 0);
+    assert_int_equal(recorder_delete(w->r, "", "unknown"), 0);
+    feed(w, 3, 800, 1600, 0);
+    end(w, 3);
+    assert_int_equal(w->last_ended.err, 0);
+    assert_int_equal(w->last_ended.ms, 200);
+    assert_false(there(w, "day/a.json") || there(w, "day/a-track0.wav"));
+    assert_true(there(w, "day/ab.json") && there(w, "day/ab-track0.wav"));
+    assert_false(there(w, "c.json") || there(w, "c-track0.wav") || there(w, "c-track0.flac"));
+}
+
+static void test_open_without_memory(void **state)
+{
+    struct world *w = *state;
+    int err = -ENOMEM;
+    for (uint64_t nth = 1; err; nth++) {
+        assert_true(nth < 10);
+        mem_fail_after(nth);
+        err = recorder_open(&w->r, w->loop, &w->cfg);
+        mem_fail_after(0);
+        assert_true(err == 0 || (err == -ENOMEM && !w->r));
+    }
+    struct record_begin b = {1, "", "a", SOUND_WAV, RECORD_FILE_MIX};
+    for (uint64_t nth = 1; nth <= 2; nth++) {
+        mem_fail_after(nth);
+        assert_int_equal(recorder_begin(w->r, &b), -ENOMEM);
+        mem_fail_after(0);
+    }
+    mem_fail_after(1);
+    assert_int_equal(recorder_end(w->r, 1), -ENOMEM);
+    assert_int_equal(recorder_meta(w->r, 1, STR("1")), -ENOMEM);
+    assert_int_equal(recorder_delete(w->r, "", "a"), -ENOMEM);
+    mem_fail_after(0);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, world_init, world_done)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_tracks_are_aligned),
+        TEST(test_which_files),
+        TEST(test_names),
+        TEST(test_gaps),
+        TEST(test_full_queue_loses_blocks_not_time),
+        TEST(test_blocks_come_back),
+        TEST(test_block_memory),
+        TEST(test_conversion),
+        TEST(test_conversion_fails),
+        TEST(test_name_is_taken),
+        TEST(test_limits_of_one),
+        TEST(test_disk_full),
+        TEST(test_too_little_room_on_the_disk),
+        TEST(test_folder_cannot_be_made),
+        TEST(test_killed),
+        TEST(test_stopped_before_conversion),
+        TEST(test_foreign_sidecars),
+        TEST(test_old_recordings_go),
+        TEST(test_too_many_recordings_go),
+        TEST(test_delete),
+        TEST(test_open_without_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
