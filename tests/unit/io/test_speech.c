@@ -205,7 +205,7 @@ static void test_program_gets_nothing_of_ours(void **state)
     sigset_t all, was;
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, &was);
-    program(w, "{ ls /proc/$$/fd; grep SigBlk /proc/$$/status; env; } > \"${0%/*}/seen\"");
+    program(w, "{ ls /proc/$$/fd; grep SigBlk /proc/self/status; env; } > \"${0%/*}/seen\"");
     setenv("RINGDOWN_SECRET", "x", 1);
     assert_int_equal(speech_say(&w->q, w->note), -EPROTO);
     unsetenv("RINGDOWN_SECRET");
