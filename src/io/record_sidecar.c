@@ -102,7 +102,11 @@ int record_sidecar_write(struct recorder *r, struct record *rec)
     put_files(&b, rec);
     put_tail(&b, rec);
     BUG_ON(b.full);
-    err = fs_write(path, buf_str(&b));
+    /* While it is recorded, a loss of power would take more than this text. */
+    err = rec->state == RECORD_STATE_OPEN ? fs_write_soon(path, buf_str(&b))
+                                          : fs_write(path, buf_str(&b));
+    if (err == -ENOSPC || err == -EDQUOT)
+        err = fs_write_within(path, buf_str(&b)) ? err : 0;
     mem_free(mem);
     return err;
 }

@@ -537,7 +537,7 @@ static void defaults(struct recorder *r)
     c->max_open = c->max_open ? c->max_open : 1000;
     c->max_files = c->max_files ? c->max_files : 4000;
     c->max_s = c->max_s ? c->max_s : 21600;
-    c->queue_blocks = c->queue_blocks ? c->queue_blocks : 16384;
+    c->queue_blocks = c->queue_blocks ? c->queue_blocks : 65536;
     c->queue_bytes = c->queue_bytes ? c->queue_bytes : (size_t)64 << 20;
     c->min_free_bytes = c->min_free_bytes ? c->min_free_bytes : UINT64_C(256) << 20;
     r->given_end = &r->given;

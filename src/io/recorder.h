@@ -8,7 +8,8 @@
  * All its files begin with the same sample and are equally long: a track that comes late begins
  * with silence, one that stops ends with silence. While it grows it is WAV with a header that is
  * renewed each second, so a killed process loses a second at most. After its end FLAC or Opus is
- * made from it, and the WAV files are removed.
+ * made from it, and the WAV files are removed. A loss of power may take what is not yet on the
+ * disk; a recording that has ended is.
  *
  * The sidecar is one JSON object:
  *   ringdown_recording   1
@@ -119,7 +120,7 @@ struct recorder_config {
     uint32_t max_open;       /* 0: 1000 recordings that have not ended */
     uint32_t max_files;      /* 0: 4000 files open at once */
     uint32_t max_s;          /* 0: 21600, of one recording */
-    uint32_t queue_blocks;   /* 0: 16384 */
+    uint32_t queue_blocks;   /* 0: 65536 that wait */
     size_t queue_bytes;      /* 0: 64 MiB of blocks */
     uint64_t min_free_bytes; /* 0: 256 MiB; with less on the disk all recordings are stopped */
     uint32_t keep_days;      /* 0: for ever; older recordings are removed */

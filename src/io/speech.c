@@ -94,7 +94,7 @@ static int wait_for(pid_t pid, const struct speech_request *q)
     if (fd < 0)
         err = -errno;
     struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = q->cancel_fd, .events = POLLIN}};
-    /* The thread has all signals blocked, or gives up early; both are safe. */
+    /* A signal ends it early; the threads that call this have them blocked. */
     int n = err ? 0 : poll(p, 2, q->timeout_ms ? (int)q->timeout_ms : TIMEOUT_MS);
     if (!err && !(p[0].revents))
         err = n < 0 ? -errno : n == 0 ? -ETIMEDOUT : -ECANCELED;

@@ -2,8 +2,10 @@
 #include "io_test.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sndfile.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -533,6 +535,57 @@ static void test_disk_full(void **state)
     expect_sidecar(w, "much", "\"state\":\"failed\"");
 }
 
+/* In a process of its own, on a disk of 512 KiB. What went wrong, 0: nothing, SKIP: there is no
+ * such disk to be had. */
+#define SKIP 77
+
+static int on_a_small_disk(struct world *w)
+{
+    const uint8_t two[] = {0, 1};
+    if (unshare(CLONE_NEWNS | (geteuid() ? CLONE_NEWUSER : 0)) ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+        mount("tmpfs", w->dir, "tmpfs", 0, "size=512k"))
+        return SKIP;
+    struct loop *loop;
+    struct record_begin b = {1, "", "a", SOUND_FLAC, RECORD_FILE_TRACKS};
+    if (loop_new(&loop) || recorder_open(&w->r, loop, &w->cfg) || recorder_begin(w->r, &b))
+        return 1;
+    for (uint64_t at = 0; at < 400000; at += STEP)
+        (void)recorder_put(w->r, block(w, 1, at, 2, two));
+    for (uint64_t until = test_ms() + 10000; !w->failed && test_ms() < until;)
+        loop_run_once(loop, 20);
+    if (w->failed != 1 || w->last_failed.err != -ENOSPC ||
+        !strstr(w->failed_text, ".wav: no space left on device"))
+        return 2;
+    if (recorder_end(w->r, 1))
+        return 3;
+    for (uint64_t until = test_ms() + 10000; !w->ended && test_ms() < until;)
+        loop_run_once(loop, 20);
+    char command[512];
+    snprintf(command, sizeof(command),
+             "cd %s && test $(ls | wc -l) = 3 && grep -q '\"state\":\"failed\"' a.json", w->dir);
+    if (w->ended != 1 || system(command))
+        return 4;
+    SF_INFO info = {0};
+    SNDFILE *f = sf_open(path_of(w, "a-track1.wav"), SFM_READ, &info);
+    return f && info.frames > 100000 ? 0 : 5;
+}
+
+static void test_disk_really_full(void **state)
+{
+    struct world *w = *state;
+    int status;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(on_a_small_disk(w));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == SKIP)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void test_too_little_room_on_the_disk(void **state)
 {
     struct world *w = *state;
@@ -833,6 +886,7 @@ int main(void)
         TEST(test_name_is_taken),
         TEST(test_limits_of_one),
         TEST(test_disk_full),
+        TEST(test_disk_really_full),
         TEST(test_too_little_room_on_the_disk),
         TEST(test_folder_cannot_be_made),
         TEST(test_killed),
