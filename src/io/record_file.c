@@ -245,6 +245,11 @@ void record_end(struct recorder *r, struct record *rec)
     tell_failure(r, rec);
     list_remove(&rec->node);
     list_append(&r->encoding, &rec->node);
+    atomic_fetch_sub(&r->open, 1);
+    if (atomic_fetch_add(&r->converting, 1) >= r->cfg.max_open && rec->format != SOUND_WAV) {
+        rec->format = SOUND_WAV;
+        str_copy_z(rec->note_text, sizeof(rec->note_text), STR("too many wait to be made smaller"));
+    }
     /* What it says is also what the next process goes on with. */
     int err = rec->state == RECORD_STATE_BROKEN ? 0 : record_sidecar_write(r, rec);
     if (err) {
@@ -370,6 +375,7 @@ void record_encode(struct recorder *r)
 void record_over(struct recorder *r, struct record *rec)
 {
     list_remove(&rec->node);
+    atomic_fetch_sub(&r->converting, 1);
     (void)encode_close(rec->encode);
     rec->encode = NULL;
     if (rec->unwanted && rec->state != RECORD_STATE_BROKEN)

@@ -238,6 +238,7 @@ static bool recover_one(struct recorder *r, const struct found *f)
     (void)record_bytes(r, rec);
     (void)record_sidecar_write(r, rec);
     list_append(&r->encoding, &rec->node);
+    atomic_fetch_add(&r->converting, 1);
     atomic_fetch_add_explicit(&r->recovered, 1, memory_order_relaxed);
     return true;
 }

@@ -171,7 +171,8 @@ static int meta_take(struct record *rec, struct str tail)
 static int sidecar_parse(struct record *rec, struct str s)
 {
     struct str value, mark;
-    if (!str_starts(s, STR("{\n\"ringdown_recording\":1,\n")))
+    if (!str_starts(s, STR("{\n\"ringdown_recording\":1,\n")) ||
+        !str_eq(str_from(s, s.n - 3), STR("\n}\n")))
         return -EBADMSG;
     (void)line_take(&s, &mark);
     (void)line_take(&s, &mark);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -162,7 +163,7 @@ int recorder_begin(struct recorder *r, const struct record_begin *b)
     if (!record_folder_ok(b->folder) || !record_base_ok(b->base) ||
         !(b->files & (RECORD_FILE_MIX | RECORD_FILE_TRACKS)))
         return -EINVAL;
-    if (r->open >= r->cfg.max_open)
+    if (atomic_load(&r->open) >= r->cfg.max_open)
         return -EMFILE;
     struct record_command *c = command_new(COMMAND_BEGIN, b->number);
     struct record *rec = c ? mem_zero(sizeof(*rec)) : NULL;
@@ -176,7 +177,7 @@ int recorder_begin(struct recorder *r, const struct record_begin *b)
     str_copy_z(rec->folder, sizeof(rec->folder), str_z(b->folder));
     str_copy_z(rec->base, sizeof(rec->base), str_z(b->base));
     c->begin = rec;
-    r->open++;
+    atomic_fetch_add(&r->open, 1);
     command_give(r, c);
     return 0;
 }
@@ -221,7 +222,8 @@ int recorder_delete(struct recorder *r, const char *folder, const char *base)
 
 struct recorder_stats recorder_stats_get(struct recorder *r)
 {
-    return (struct recorder_stats){.open = r->open,
+    return (struct recorder_stats){.open = atomic_load(&r->open),
+                                   .converting = atomic_load(&r->converting),
                                    .blocks = atomic_load(&r->blocks),
                                    .lost_full = atomic_load(&r->lost_full),
                                    .lost_memory = atomic_load(&r->lost_memory),
@@ -241,8 +243,6 @@ static void on_wake(struct loop_async *a)
     while (n) {
         struct record_note *next = n->next;
         bool over = n->event.kind == RECORD_ENDED;
-        if (over)
-            r->open--;
         if (r->cfg.event)
             r->cfg.event(r->cfg.ctx, &n->event);
         if (over)
@@ -543,6 +543,10 @@ static void defaults(struct recorder *r)
     r->given_end = &r->given;
     r->notes_end = &r->notes;
     r->pending_end = &r->pending;
+    /* Half of the descriptors are for others. */
+    struct rlimit fds;
+    if (getrlimit(RLIMIT_NOFILE, &fds) == 0 && fds.rlim_cur / 2 < c->max_files)
+        c->max_files = (uint32_t)(fds.rlim_cur / 2);
     list_init(&r->encoding);
     for (unsigned i = 0; i < RECORD_BUCKETS; i++)
         list_init(&r->bucket[i]);

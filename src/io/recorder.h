@@ -117,8 +117,9 @@ struct record_event {
 
 struct recorder_config {
     const char *dir;         /* where recordings are; made if missing */
-    uint32_t max_open;       /* 0: 1000 recordings that have not ended */
-    uint32_t max_files;      /* 0: 4000 files open at once */
+    uint32_t max_open;       /* 0: 1000 recordings that grow; as many again may wait to be made
+                              * smaller, and what ends beyond that stays WAV */
+    uint32_t max_files;      /* 0: 4000 files open at once, or half of what the process may */
     uint32_t max_s;          /* 0: 21600, of one recording */
     uint32_t queue_blocks;   /* 0: 65536 that wait */
     size_t queue_bytes;      /* 0: 64 MiB of blocks */
@@ -131,7 +132,8 @@ struct recorder_config {
 };
 
 struct recorder_stats {
-    uint64_t open;        /* recordings that have not ended */
+    uint64_t open;        /* recordings that grow */
+    uint64_t converting;  /* recordings that are made smaller, or wait for it */
     uint64_t blocks;      /* written */
     uint64_t lost_full;   /* blocks that found the queue full */
     uint64_t lost_memory; /* blocks that could not be had */

@@ -78,7 +78,6 @@ struct recorder {
     _Atomic size_t block_bytes;
     /* Main thread's own. */
     struct loop_async async;
-    uint32_t open;
     /* Both, under the lock. */
     uv_mutex_t lock;
     struct record_command *given, **given_end;
@@ -91,7 +90,9 @@ struct recorder {
     struct list bucket[RECORD_BUCKETS];
     struct list encoding; /* ended, and waiting to be made smaller */
     uint32_t files_open;
-    uint64_t kept_bytes; /* of all recordings, from the last look at the folder on */
+    _Atomic uint32_t open, converting; /* recordings before and after their end; the first is
+                                        * counted by the main thread when it begins one */
+    uint64_t kept_bytes;               /* of all recordings, from the last look at the folder on */
     _Atomic uint64_t blocks, lost_full, lost_memory, stray, removed, recovered;
 };
 

@@ -1,178 +1,5 @@
-/* Recordings from blocks to files: alignment, gaps, limits, conversions, kills, retention. */
-#include "io_test.h"
-
-#include <fcntl.h>
-#include <sched.h>
-#include <signal.h>
-#include <sndfile.h>
-#include <sys/mount.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <utime.h>
-
-#include "base/mem.h"
-#include "io/recorder.h"
-
-#define RATE 8000
-#define STEP 160
-
-struct world {
-    char dir[64];
-    struct loop *loop;
-    struct recorder *r;
-    struct recorder_config cfg;
-    unsigned failed, ended;
-    struct record_event last_failed, last_ended;
-    char failed_text[RECORD_TEXT_MAX];
-    struct record_gap gap[RECORD_GAPS_MAX];
-};
-
-static void on_event(void *ctx, const struct record_event *e)
-{
-    struct world *w = ctx;
-    if (e->kind == RECORD_FAILED) {
-        w->failed++;
-        w->last_failed = *e;
-        snprintf(w->failed_text, sizeof(w->failed_text), "%s", e->text);
-        return;
-    }
-    w->ended++;
-    w->last_ended = *e;
-    assert_true(e->gap_n <= RECORD_GAPS_MAX);
-    memcpy(w->gap, e->gap, e->gap_n * sizeof(e->gap[0]));
-}
-
-static void start(struct world *w)
-{
-    assert_int_equal(recorder_open(&w->r, w->loop, &w->cfg), 0);
-}
-
-static void stop(struct world *w)
-{
-    recorder_close(w->r);
-    w->r = NULL;
-}
-
-static int world_init(void **state)
-{
-    struct world *w = calloc(1, sizeof(*w));
-    test_dir_make(w->dir);
-    assert_int_equal(loop_new(&w->loop), 0);
-    w->cfg =
-        (struct recorder_config){.dir = w->dir, .min_free_bytes = 1, .event = on_event, .ctx = w};
-    *state = w;
-    return 0;
-}
-
-static int world_done(void **state)
-{
-    struct world *w = *state;
-    stop(w);
-    loop_free(w->loop);
-    test_dir_remove(w->dir);
-    free(w);
-    return mem_live() != 0;
-}
-
-static void begin(struct world *w, uint64_t number, const char *base, enum sound_format f,
-                  unsigned files)
-{
-    struct record_begin b = {number, "", base, f, files};
-    assert_int_equal(recorder_begin(w->r, &b), 0);
-}
-
-/* What track t has at sample i: never 0. */
-static int16_t value(unsigned t, uint64_t i)
-{
-    return (int16_t)(1 + t * 1000 + i % 997);
-}
-
-static struct record_block *block(struct world *w, uint64_t number, uint64_t at, unsigned planes,
-                                  const uint8_t *track)
-{
-    struct record_block *b = recorder_block_get(w->r, planes, STEP);
-    assert_non_null(b);
-    b->record = number;
-    b->at = at;
-    b->rate_hz = RATE;
-    for (unsigned p = 0; p < planes; p++) {
-        b->plane[p] = (struct record_plane){track[p], 0};
-        for (unsigned i = 0; i < STEP; i++)
-            record_samples(b, p)[i] = value(track[p], at + i);
-    }
-    return b;
-}
-
-static void feed(struct world *w, uint64_t number, uint64_t from, uint64_t to, uint8_t track)
-{
-    for (uint64_t at = from; at < to; at += STEP)
-        assert_true(recorder_put(w->r, block(w, number, at, 1, &track)));
-}
-
-static void end(struct world *w, uint64_t number)
-{
-    unsigned was = w->ended;
-    assert_int_equal(recorder_end(w->r, number), 0);
-    LOOP_UNTIL(w->loop, w->ended > was);
-    assert_int_equal(w->last_ended.number, number);
-}
-
-static char *path_of(struct world *w, const char *name)
-{
-    static char path[256];
-    snprintf(path, sizeof(path), "%s/%s", w->dir, name);
-    return path;
-}
-
-static bool there(struct world *w, const char *name)
-{
-    return access(path_of(w, name), F_OK) == 0;
-}
-
-/* All samples of a file; the caller frees. */
-static int16_t *load(struct world *w, const char *name, uint32_t *n)
-{
-    SF_INFO info = {0};
-    SNDFILE *f = sf_open(path_of(w, name), SFM_READ, &info);
-    if (!f)
-        fail_msg("%s: %s", name, sf_strerror(NULL));
-    assert_int_equal(info.samplerate, RATE);
-    assert_int_equal(info.channels, 1);
-    int16_t *s = calloc((size_t)info.frames + 1, sizeof(*s));
-    assert_int_equal(sf_readf_short(f, s, info.frames), info.frames);
-    sf_close(f);
-    *n = (uint32_t)info.frames;
-    return s;
-}
-
-/* The file is n samples of silence, but for those of the track between from and to. */
-static void expect_file(struct world *w, const char *name, unsigned t, uint32_t n, uint32_t from,
-                        uint32_t to)
-{
-    uint32_t got;
-    int16_t *s = load(w, name, &got);
-    assert_int_equal(got, n);
-    for (uint32_t i = 0; i < n; i++)
-        if (s[i] != (i >= from && i < to ? value(t, i) : 0))
-            fail_msg("%s: sample %u is %d", name, i, s[i]);
-    free(s);
-}
-
-/* The sidecar is JSON, and has this text in it. */
-static void expect_sidecar(struct world *w, const char *base, const char *text)
-{
-    char command[512], name[160], content[65536] = "";
-    snprintf(name, sizeof(name), "%s.json", base);
-    snprintf(command, sizeof(command), "python3 -m json.tool %s/%s /dev/null", w->dir, name);
-    assert_int_equal(system(command), 0);
-    FILE *f = fopen(path_of(w, name), "r");
-    assert_non_null(f);
-    content[fread(content, 1, sizeof(content) - 1, f)] = '\0';
-    fclose(f);
-    if (!strstr(content, text))
-        fail_msg("no %s in %s", text, content);
-}
+/* Recordings from blocks to files: alignment, gaps, limits, conversions. */
+#include "record_test.h"
 
 static void test_tracks_are_aligned(void **state)
 {
@@ -435,6 +262,25 @@ static void test_conversion_fails(void **state)
     expect_sidecar(w, "a", "{\"name\":\"a.wav\"");
 }
 
+/* When more wait than may, what ends stays a WAV file. */
+static void test_too_many_to_convert(void **state)
+{
+    struct world *w = *state;
+    w->cfg.max_open = 1;
+    start(w);
+    begin(w, 1, "long", SOUND_OPUS, RECORD_FILE_TRACKS);
+    feed(w, 1, 0, 20000 * STEP, 0);
+    assert_int_equal(recorder_end(w->r, 1), 0);
+    LOOP_UNTIL(w->loop, recorder_stats_get(w->r).open == 0);
+    begin(w, 2, "short", SOUND_OPUS, RECORD_FILE_TRACKS);
+    feed(w, 2, 0, STEP, 0);
+    assert_int_equal(recorder_end(w->r, 2), 0);
+    LOOP_UNTIL(w->loop, w->ended == 2);
+    assert_int_equal(recorder_stats_get(w->r).converting, 0);
+    assert_true(there(w, "long-track0.opus") && there(w, "short-track0.wav"));
+    expect_sidecar(w, "short", "\"note\":\"too many wait to be made smaller\"");
+}
+
 /* Another one's files are not touched. */
 static void test_name_is_taken(void **state)
 {
@@ -614,217 +460,6 @@ static void test_folder_cannot_be_made(void **state)
     assert_int_equal(w->last_failed.err, -ENOTDIR);
 }
 
-/* ---- kills ----------------------------------------------------------------------------------- */
-
-/* Records at four times the speed of speech until it is killed; tells how far it is. */
-static void child_main(struct world *w, int fd)
-{
-    struct loop *loop;
-    if (loop_new(&loop) || recorder_open(&w->r, loop, &w->cfg))
-        _exit(1);
-    struct record_begin b = {1, "", "killed", SOUND_FLAC, RECORD_FILE_TRACKS | RECORD_FILE_MIX};
-    const uint8_t both[] = {RECORD_MIX, 5};
-    if (recorder_begin(w->r, &b) || recorder_meta(w->r, 1, STR("{\"from\":\"1427\"}")))
-        _exit(1);
-    for (uint64_t at = 0;; at += STEP) {
-        if (!recorder_put(w->r, block(w, 1, at, 2, both)))
-            _exit(1);
-        uint64_t n = at + STEP;
-        if (write(fd, &n, sizeof(n)) != sizeof(n))
-            _exit(1);
-        usleep(5000);
-    }
-}
-
-static void test_killed(void **state)
-{
-    struct world *w = *state;
-    int fds[2], status;
-    uint64_t n = 0, written = 0;
-    assert_int_equal(pipe(fds), 0);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0)
-        child_main(w, fds[1]);
-    close(fds[1]);
-    while (written < 80000 && read(fds[0], &n, sizeof(n)) == sizeof(n))
-        written = n;
-    kill(child, SIGKILL);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status));
-    close(fds[0]);
-    expect_sidecar(w, "killed", "\"state\":\"recording\",\n\"convert_to\":\"flac\"");
-    free(load(w, "killed.wav", &(uint32_t){0})); /* opens as it is */
-    start(w);
-    LOOP_UNTIL(w->loop, !there(w, "killed.wav") && !there(w, "killed-track5.wav") &&
-                            recorder_stats_get(w->r).recovered == 1);
-    stop(w);
-    assert_int_equal(w->ended, 0);
-    expect_sidecar(w, "killed", "\"state\":\"interrupted\",\n\"convert_to\":null");
-    expect_sidecar(w, "killed", "\"gaps\":null");
-    expect_sidecar(w, "killed", "\"stopped_by\":\"interrupted\"");
-    expect_sidecar(w, "killed", "\"call\":{\"from\":\"1427\"}\n}\n");
-    /* A second of the process's life: four of the recording. */
-    uint32_t mix, track;
-    int16_t *s = load(w, "killed.flac", &mix);
-    for (uint32_t i = 0; i < mix; i++)
-        assert_int_equal(s[i], value(RECORD_MIX, i));
-    free(s);
-    free(load(w, "killed-track5.flac", &track));
-    assert_true(mix + 5 * RATE >= written && track + 5 * RATE >= written);
-    /* It is done with. */
-    start(w);
-    begin(w, 2, "next", SOUND_WAV, RECORD_FILE_TRACKS);
-    end(w, 2);
-    assert_int_equal(recorder_stats_get(w->r).recovered, 0);
-}
-
-/* Stopped before it was made smaller; the next process does it. */
-static void test_stopped_before_conversion(void **state)
-{
-    struct world *w = *state;
-    start(w);
-    begin(w, 1, "a", SOUND_FLAC, RECORD_FILE_TRACKS);
-    assert_int_equal(recorder_meta(w->r, 1, STR("[\"\\n\"]")), 0);
-    feed(w, 1, 0, 800, 0);
-    feed(w, 1, 960, 8000, 0);
-    stop(w);
-    assert_int_equal(w->ended, 1);
-    assert_int_equal(w->last_ended.ms, 1000);
-    assert_int_equal(w->last_ended.bytes, 16044);
-    expect_sidecar(w, "a", "\"state\":\"done\",\n\"convert_to\":\"flac\"");
-    int fd = open(path_of(w, "a-track0.flac.part"), O_CREAT | O_WRONLY, 0600);
-    assert_int_equal(write(fd, "half", 4), 4);
-    close(fd);
-    start(w);
-    LOOP_UNTIL(w->loop, !there(w, "a-track0.wav"));
-    stop(w);
-    uint32_t n;
-    int16_t *s = load(w, "a-track0.flac", &n);
-    assert_int_equal(n, 8000);
-    for (uint32_t i = 0; i < n; i++)
-        assert_int_equal(s[i], i >= 800 && i < 960 ? 0 : value(0, i));
-    free(s);
-    assert_false(there(w, "a-track0.flac.part"));
-    expect_sidecar(w, "a", "\"state\":\"done\",\n\"convert_to\":null");
-    expect_sidecar(w, "a",
-                   "\"number\":1,\n\"rate\":8000,\n\"samples\":8000,\n\"gaps\":[[800,160]]");
-    expect_sidecar(w, "a", "\"call\":[\"\\n\"]\n}\n");
-    assert_int_equal(w->ended, 1);
-}
-
-static void file_put(struct world *w, const char *name, const char *content)
-{
-    FILE *f = fopen(path_of(w, name), "w");
-    assert_non_null(f);
-    fputs(content, f);
-    fclose(f);
-}
-
-/* Sidecars that are not ours, or are damaged, are left as they are, and their files too. */
-static void test_foreign_sidecars(void **state)
-{
-    struct world *w = *state;
-    static const char *const text[] = {
-        "",
-        "{}",
-        "{\n\"ringdown_recording\":1,\n",
-        "{\n\"ringdown_recording\":1,\n\"state\":\"recording\",\n\"convert_to\":\"mp3\",\n",
-        "{\n\"ringdown_recording\":1,\n\"state\":\"odd\",\n\"convert_to\":null,\n\"note\":null,\n"
-        "\"files\":[],\n\"number\":1,\n\"call\":1\n}\n",
-        "{\n\"ringdown_recording\":1,\n\"state\":\"recording\",\n\"convert_to\":null,\n\"note\":"
-        "null,\n"
-        "\"files\":[],\n\"number\":x,\n\"call\":1\n}\n",
-        "{\n\"ringdown_recording\":1,\n\"state\":\"recording\",\n\"convert_to\":null,\n\"note\":"
-        "null,\n"
-        "\"files\":[],\n\"number\":1,\n\"call\":\n}",
-    };
-    char name[32], command[256], sums[2][4096];
-    for (size_t i = 0; i < ARRAY_LEN(text); i++) {
-        snprintf(name, sizeof(name), "f%zu.json", i);
-        file_put(w, name, text[i]);
-        snprintf(name, sizeof(name), "f%zu.wav", i);
-        file_put(w, name, "what is this?");
-    }
-    for (unsigned round = 0; round < 2; round++) {
-        snprintf(command, sizeof(command), "cd %s && sha256sum *", w->dir);
-        FILE *p = popen(command, "r");
-        sums[round][fread(sums[round], 1, sizeof(sums[round]) - 1, p)] = '\0';
-        assert_int_equal(pclose(p), 0);
-        start(w);
-        stop(w);
-    }
-    assert_string_equal(sums[0], sums[1]);
-    assert_non_null(strstr(sums[0], "f6.wav"));
-}
-
-/* ---- retention ------------------------------------------------------------------------------- */
-
-static void recording(struct world *w, uint64_t number, const char *folder, const char *base)
-{
-    struct record_begin b = {number, folder, base, SOUND_WAV, RECORD_FILE_TRACKS};
-    assert_int_equal(recorder_begin(w->r, &b), 0);
-    feed(w, number, 0, 8000, 0);
-    end(w, number);
-}
-
-static void age(struct world *w, const char *name, unsigned days)
-{
-    struct utimbuf t = {.modtime = time(NULL) - (time_t)days * 86400 - 60};
-    assert_int_equal(utime(path_of(w, name), &t), 0);
-}
-
-static void test_old_recordings_go(void **state)
-{
-    struct world *w = *state;
-    start(w);
-    recording(w, 1, "", "old");
-    recording(w, 2, "", "new");
-    recording(w, 3, "day", "old");
-    stop(w);
-    age(w, "old.json", 30);
-    age(w, "new.json", 29);
-    age(w, "day/old.json", 31);
-    file_put(w, "foreign.json", "{}");
-    file_put(w, "foreign.wav", "x");
-    file_put(w, "alone-track1.wav", "x");
-    file_put(w, "notes.txt", "x");
-    age(w, "foreign.json", 99);
-    age(w, "alone-track1.wav", 99);
-    w->cfg.keep_days = 30;
-    start(w);
-    LOOP_UNTIL(w->loop, recorder_stats_get(w->r).removed == 2);
-    stop(w);
-    assert_false(there(w, "old.json") || there(w, "old-track0.wav") || there(w, "day"));
-    assert_true(there(w, "new.json") && there(w, "new-track0.wav"));
-    assert_true(there(w, "foreign.json") && there(w, "foreign.wav"));
-    assert_true(there(w, "alone-track1.wav") && there(w, "notes.txt"));
-}
-
-/* The oldest go as soon as an end makes it too much; one under way stays, however large. */
-static void test_too_many_recordings_go(void **state)
-{
-    struct world *w = *state;
-    w->cfg.keep_bytes = 60000; /* three of 16 KB and their sidecars */
-    start(w);
-    begin(w, 99, "open", SOUND_WAV, RECORD_FILE_TRACKS);
-    feed(w, 99, 0, 800, 0);
-    recording(w, 1, "", "a");
-    recording(w, 2, "", "b");
-    recording(w, 3, "", "c");
-    assert_int_equal(recorder_stats_get(w->r).removed, 0);
-    age(w, "a.json", 1);
-    age(w, "b.json", 2);
-    age(w, "open.json", 9);
-    recording(w, 4, "", "d");
-    LOOP_UNTIL(w->loop, recorder_stats_get(w->r).removed > 0);
-    end(w, 99);
-    assert_false(there(w, "b.json") || there(w, "b-track0.wav"));
-    assert_true(there(w, "a.json") && there(w, "c.json") && there(w, "d.json"));
-    expect_file(w, "open-track0.wav", 0, 800, 0, 800);
-    assert_int_equal(recorder_stats_get(w->r).removed, 1);
-}
-
 static void test_delete(void **state)
 {
     struct world *w = *state;
@@ -869,8 +504,6 @@ static void test_open_without_memory(void **state)
     mem_fail_after(0);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, world_init, world_done)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -883,17 +516,13 @@ int main(void)
         TEST(test_block_memory),
         TEST(test_conversion),
         TEST(test_conversion_fails),
+        TEST(test_too_many_to_convert),
         TEST(test_name_is_taken),
         TEST(test_limits_of_one),
         TEST(test_disk_full),
         TEST(test_disk_really_full),
         TEST(test_too_little_room_on_the_disk),
         TEST(test_folder_cannot_be_made),
-        TEST(test_killed),
-        TEST(test_stopped_before_conversion),
-        TEST(test_foreign_sidecars),
-        TEST(test_old_recordings_go),
-        TEST(test_too_many_recordings_go),
         TEST(test_delete),
         TEST(test_open_without_memory),
     };
