@@ -4,6 +4,7 @@
  */
 #include "pbx/call_int.h"
 
+#include "pbx/feature/service.h"
 #include "pbx/feature/transfer.h"
 #include "pbx/hangup.h"
 #include "wire/sdp/oa.h"
@@ -80,15 +81,20 @@ static int translate(struct pbx *p, struct leg *from, struct leg *to, const stru
  * by what it hears. */
 static void answer_here(struct pbx *p, struct leg *leg, const struct sdp *offer)
 {
+    struct str body;
+    int err = leg_answer_own(p, leg, offer, &body);
+    if (err)
+        refuse(p, leg, err == -ENOENT ? 488 : 500);
+    else
+        bridge_answer(p, leg, offer, body);
+}
+
+void bridge_answer(struct pbx *p, struct leg *leg, const struct sdp *offer, struct str body)
+{
     struct call *call = call_find(p, leg->call);
     struct leg *other = call_other(p, call, leg);
-    struct sip_answer a = {.status = 200, .content = {.type = SDP_TYPE}};
-    int err = leg_answer_own(p, leg, offer, &a.content.body);
-    if (err) {
-        refuse(p, leg, err == -ENOENT ? 488 : 500);
-        return;
-    }
-    leg_tx_answer(p, leg, a.content.body);
+    struct sip_answer a = {.status = 200, .content = {.type = SDP_TYPE, .body = body}};
+    leg_tx_answer(p, leg, body);
     leg_set_remote(p, leg, offer);
     if (other)
         leg_follow_hold(p, other, leg);
@@ -156,6 +162,8 @@ static void offered(struct pbx *p, struct leg *leg, const struct sip_msg *m)
         answer_here(p, leg, offer);
         return;
     }
+    if (offer && service_offered(p, call, leg, offer))
+        return;
     if (!other || other->state == LEG_ENDED || other->reinvite || !leg_has_agreed(other)) {
         refuse(p, leg, 491); /* both parties at the same time: RFC 3261 14.2 */
         return;
@@ -354,6 +362,8 @@ void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o)
     bool answered = call->state == CALL_ANSWERING && !leg->outgoing;
     if (answered)
         call_enter(p, call, CALL_UP);
+    if (answered)
+        service_up(p, call);
     if (answered && call->over_when_acked) {
         struct call_ending e = {.by = CALL_BY_SYSTEM, .status = 200, .cause = 16};
         call_end(p, call, &e);
@@ -441,11 +451,21 @@ void bridge_prack_offer(struct pbx *p, struct leg *leg, const struct sip_out *o)
     offered(p, leg, o->msg);
 }
 
+/* A digit is noted whoever it is for; what the exchange itself is told, it answers itself. */
+static void informed(struct pbx *p, struct leg *leg, const struct sip_out *o)
+{
+    bool digit = service_info(p, leg, o);
+    if (call_find(p, leg->call)->service == SERVICE_NONE)
+        pass_request(p, leg, o);
+    else
+        pbx_respond(p, o->txn, digit || !o->msg->body.n ? 200 : 415);
+}
+
 void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     switch (o->msg->method) {
     case SIP_INFO:
-        pass_request(p, leg, o);
+        informed(p, leg, o);
         break;
     case SIP_OPTIONS:
         pbx_respond(p, o->txn, 200);

@@ -139,7 +139,8 @@ static void tell(struct world *w, struct world_event *e)
         pbx_flow_failed(w->pbx, w->now, &e->flow);
         break;
     case WORLD_EV_MEDIA:
-        pbx_media(w->pbx, w->now, &e->media);
+        if (world_media_due(w, &e->media))
+            pbx_media(w->pbx, w->now, &e->media);
         break;
     case WORLD_EV_WAKE:
         e->wake(e->arg, e->token);

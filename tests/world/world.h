@@ -61,6 +61,16 @@ struct world_stream {
     bool set, receiving, sending;
     struct addr rtp;
     uint32_t timeout_ms;
+    bool formats;    /* it was told what the party speaks */
+    char hears[256]; /* what is played: "prompt:goodbye+tone:busy"; "": nothing */
+    bool loop;
+    uint32_t play_seq; /* of the last order to play */
+    uint32_t token;
+    uint64_t room; /* 0: in none */
+    bool muted, deaf, listens;
+    uint64_t record; /* 0: none */
+    uint8_t track;
+    bool paused;
 };
 
 /* A row that the PBX has stored. */
@@ -160,6 +170,8 @@ void world_media_reset(struct world *w);
 /* The open stream whose remote RTP address is this; NULL: none. Port 0: any of the host. */
 struct world_stream *world_stream_to(struct world *w, const struct addr *rtp);
 struct world_stream *world_stream_find(struct world *w, media_id id);
+/* False: it was the end of something played, and has been told or is out of date. */
+bool world_media_due(struct world *w, const struct media_ev *ev);
 void world_media_ev(struct world *w, const struct media_ev *ev);
 /* store.c */
 void world_store_rx(struct world *w, const struct row_op *op);
