@@ -26,6 +26,7 @@
 #define UP          0.12f /* dB a step: 6 dB a second */
 #define DOWN        0.24f
 #define RANK_FALL   0.5f
+#define PAUSE_FALL  1.0f /* who pauses gives way sooner */
 
 void mix_loud_init(struct mix_loud *l)
 {
@@ -80,9 +81,7 @@ static void voice(struct mix_loud *l, const struct mix_loud_conf *conf, bool mut
         l->run = 0; /* one weak step within a word does not begin it anew */
     if (l->quiet >= END_STEPS || muted)
         l->talks = false;
-    if (muted)
-        l->open = 0;
-    else if (l->open)
+    if (l->open)
         l->open--;
 }
 
@@ -121,8 +120,8 @@ void mix_loud_step(struct mix_loud *l, const struct mix_loud_conf *conf, float l
     voice(l, conf, muted);
     usual(l);
     gain(l, conf, plain);
-    float rank = level + l->gain_db;
-    l->rank = rank > l->rank - RANK_FALL ? rank : l->rank - RANK_FALL;
+    float fallen = l->rank - (l->voice ? RANK_FALL : PAUSE_FALL), now = level + l->gain_db;
+    l->rank = now > fallen ? now : fallen;
 }
 
 bool mix_loud_open(const struct mix_loud *l)
