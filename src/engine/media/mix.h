@@ -53,7 +53,8 @@ MUST_CHECK int mix_rate(struct mix *m, uint32_t rate_hz);
 /* Samples of one frame: 160, 320, 640 or 960. */
 unsigned mix_frame(const struct mix *m);
 
-/* A new member with an index that nobody has; it is heard from its first sound of speech on. */
+/* A new member without flags; whoever had the index leaves. It is heard from its first sound of
+ * speech on. Here and below, an index that the room does not have is a programming error. */
 void mix_join(struct mix *m, unsigned i);
 /* Its index is free at once; what was heard of it is faded out. */
 void mix_leave(struct mix *m, unsigned i);
