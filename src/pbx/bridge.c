@@ -451,14 +451,24 @@ void bridge_prack_offer(struct pbx *p, struct leg *leg, const struct sip_out *o)
     offered(p, leg, o->msg);
 }
 
+static void not_understood(struct pbx *p, const struct sip_out *o)
+{
+    static const struct sip_field field = {
+        .id = SIP_H_ACCEPT, .value = STR_INIT("application/dtmf-relay, application/dtmf")};
+    struct sip_answer a = {.status = 415, .content = {.field = &field, .n_fields = 1}};
+    sip_respond(p->core, p->now, o->txn, &a);
+}
+
 /* A digit is noted whoever it is for; what the exchange itself is told, it answers itself. */
 static void informed(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     bool digit = service_info(p, leg, o);
     if (call_find(p, leg->call)->service == SERVICE_NONE)
         pass_request(p, leg, o);
+    else if (digit || !o->msg->body.n)
+        pbx_respond(p, o->txn, 200);
     else
-        pbx_respond(p, o->txn, digit || !o->msg->body.n ? 200 : 415);
+        not_understood(p, o);
 }
 
 void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o)
