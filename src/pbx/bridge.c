@@ -141,6 +141,21 @@ static void pass_on(struct pbx *p, struct leg *leg, struct leg *other, const str
     other->ack_waits = !body.n && other->ask == ASK_PASS;
 }
 
+/* The exchange itself is the other party: what it can do, it agrees to; asked for an offer, it says
+ * what it has said before. */
+static void serve(struct pbx *p, struct call *call, struct leg *leg, const struct sdp *offer)
+{
+    struct sip_answer a = {.status = 200, .content = {.type = SDP_TYPE, .body = leg->told}};
+    if (!offer && !leg_has_agreed(leg)) {
+        refuse(p, leg, 491);
+    } else if (!offer) {
+        leg_tx_offer(p, leg, leg->told);
+        reply(p, leg, &a);
+    } else if (!service_offered(p, call, leg, offer)) {
+        refuse(p, leg, 488);
+    }
+}
+
 /* An INVITE or UPDATE inside the dialog, which leg->reinvite names. */
 static void offered(struct pbx *p, struct leg *leg, const struct sip_msg *m)
 {
@@ -162,8 +177,10 @@ static void offered(struct pbx *p, struct leg *leg, const struct sip_msg *m)
         answer_here(p, leg, offer);
         return;
     }
-    if (offer && service_offered(p, call, leg, offer))
+    if (call->service != SERVICE_NONE) {
+        serve(p, call, leg, offer);
         return;
+    }
     if (!other || other->state == LEG_ENDED || other->reinvite || !leg_has_agreed(other)) {
         refuse(p, leg, 491); /* both parties at the same time: RFC 3261 14.2 */
         return;
@@ -362,8 +379,6 @@ void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o)
     bool answered = call->state == CALL_ANSWERING && !leg->outgoing;
     if (answered)
         call_enter(p, call, CALL_UP);
-    if (answered)
-        service_up(p, call);
     if (answered && call->over_when_acked) {
         struct call_ending e = {.by = CALL_BY_SYSTEM, .status = 200, .cause = 16};
         call_end(p, call, &e);
@@ -381,6 +396,8 @@ void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o)
         bridge_late_answer(p, leg, other, o->msg);
     else if (leg_awaits_answer(leg) && !leg->ask)
         bridge_own_answered(p, leg, other, o->msg);
+    if (answered)
+        service_up(p, call);
 }
 
 /* ---- other requests -------------------------------------------------------------------------- */
