@@ -252,6 +252,8 @@ void world_media_rx(struct world *w, const struct media_cmd *cmd)
         mem_free(cmd->play.clip);
         return;
     }
+    if (cmd->kind == MEDIA_ROOM_PLAY)
+        return;
     if (cmd->kind == MEDIA_RECORD_STOP || cmd->kind == MEDIA_RECORD_PAUSE) {
         record(w, cmd);
         return;

@@ -35,9 +35,10 @@ enum media_cmd_kind {
     MEDIA_JOIN,   /* `id` enters room `room`, which is made for the first; undoes a link */
     MEDIA_LEAVE,  /* undoes MEDIA_JOIN */
     MEDIA_MEMBER, /* how `id` takes part in its room: member.* */
-    MEDIA_LISTEN, /* digits in the sound of `id` are wanted (`on`), where its party cannot send
-                     telephone-event */
-    MEDIA_RECORD, /* `id` is track `track` of recording `record`, which begins with the first */
+    MEDIA_ROOM_PLAY, /* all who are in room `id` hear play.item[] besides each other */
+    MEDIA_LISTEN,    /* digits in the sound of `id` are wanted (`on`), where its party cannot send
+                        telephone-event */
+    MEDIA_RECORD,    /* `id` is track `track` of recording `record`, which begins with the first */
     MEDIA_RECORD_STOP,  /* ends recording `record` for all tracks */
     MEDIA_RECORD_PAUSE, /* `on`: silence is written; off: sound again */
     MEDIA_CLIP /* sound number play.clip_number is play.clip from now on; NULL: there is none. The
