@@ -106,6 +106,8 @@ void wire_drain(struct wire *w)
         case PBX_OUT_KEEP:
             net_keep(w->net, o.flow.conn, o.keep);
             break;
+        case PBX_OUT_FILE:
+            break;
         case PBX_OUT_ALIAS:
             net_alias(w->net, o.flow.conn, &o.addr);
             break;

@@ -6,9 +6,11 @@
 #include "pbx/feature/mwi.h"
 #include "pbx/feature/setting.h"
 #include "pbx/feature/transfer.h"
+#include "pbx/feature/voicemail.h"
 #include "pbx/gate.h"
 #include "pbx/options.h"
 #include "pbx/port.h"
+#include "pbx/record.h"
 #include "pbx/registrar.h"
 #include "pbx/subscription.h"
 #include "pbx/trunk.h"
@@ -403,6 +405,23 @@ void pbx_bounced(struct pbx *p, usec_t now, const char *bytes, size_t n)
 {
     enter(p, now);
     sip_core_bounced(p->core, p->now, bytes, n);
+    pump(p);
+}
+
+void pbx_recorded(struct pbx *p, usec_t now, const struct pbx_recorded *r)
+{
+    enter(p, now);
+    if (r->number & PBX_RECORD_MESSAGE)
+        voicemail_recorded(p, r);
+    else
+        record_done(p, r);
+    pump(p);
+}
+
+void pbx_loaded(struct pbx *p, usec_t now, uint32_t clip, int err, uint32_t ms)
+{
+    enter(p, now);
+    voicemail_loaded(p, clip, err, ms);
     pump(p);
 }
 

@@ -227,6 +227,9 @@ static void sound(struct world *w, struct world_stream *s, const struct media_cm
 /* Orders for a recording, which no stream is named in. */
 static void record(struct world *w, const struct media_cmd *cmd)
 {
+    struct media_ev ev = {.kind = MEDIA_EV_RECORDED, .id = cmd->record.number};
+    if (cmd->kind == MEDIA_RECORD_STOP)
+        world_media_ev(w, &ev);
     for (unsigned i = 0; i < w->streams_peak; i++) {
         struct world_stream *s = &w->stream[i];
         if (!s->id || s->record != cmd->record.number)

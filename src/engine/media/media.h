@@ -125,7 +125,8 @@ enum media_ev_kind {
     MEDIA_EV_PLAYED,   /* what was to be played under `token` has been, or was stopped */
     MEDIA_EV_DIGIT, /* the party of `id` presses `digit`, or lets it go (`over`); `in_band`: heard,
                        not told */
-    MEDIA_EV_TALK   /* the party of `id`, in a room or recorded, begins (`talks`) or ends */
+    MEDIA_EV_RECORDED, /* recording `id` has stopped: its last samples are out */
+    MEDIA_EV_TALK      /* the party of `id`, in a room or recorded, begins (`talks`) or ends */
 };
 
 #define MEDIA_EV_MAX_PORTS 32
