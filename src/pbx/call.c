@@ -7,6 +7,7 @@
 #include "pbx/feature/queue.h"
 #include "pbx/feature/service.h"
 #include "pbx/feature/transfer.h"
+#include "pbx/feature/voicemail.h"
 #include "pbx/hangup.h"
 #include "pbx/trunk.h"
 
@@ -191,6 +192,7 @@ void call_dissolve(struct pbx *p, struct call *call)
 {
     call->unrecorded = true;
     p->calls->dissolved++;
+    service_over(p, call);
     call_enter(p, call, CALL_ENDING);
     if (!has_live_leg(call))
         call_free(p, call);
@@ -574,6 +576,10 @@ static void rtp_timeout(struct pbx *p, struct leg *leg)
 
 void call_rx_media(struct pbx *p, const struct media_ev *ev)
 {
+    if (ev->kind == MEDIA_EV_RECORDED && (ev->id & PBX_RECORD_MESSAGE)) {
+        voicemail_stopped(p, ev->id);
+        return;
+    }
     struct leg *leg = leg_of_stream(p, ev->id);
     if (leg)
         leg_note_stats(leg, ev);

@@ -119,6 +119,7 @@ enum call_scenario {
     SCENARIO_CONSULT,
     SCENARIO_TRANSFER,
     SCENARIO_FEATURE,
+    SCENARIO_VOICEMAIL, /* a message was left, or could have been */
     SCENARIOS
 };
 struct str call_scenario_name(enum call_scenario s);
@@ -394,12 +395,21 @@ void cdr_keep(struct pbx *p, struct call *call, struct str *owned, struct str te
 void cdr_note(struct pbx *p, struct call *call, struct str json);
 
 /* ---- plan.c ---------------------------------------------------------------------------------- */
-enum plan_kind { PLAN_NONE, PLAN_EXTENSION, PLAN_GROUP, PLAN_TRUNK, PLAN_REJECT, PLAN_FEATURE };
+enum plan_kind {
+    PLAN_NONE,
+    PLAN_EXTENSION,
+    PLAN_GROUP,
+    PLAN_TRUNK,
+    PLAN_REJECT,
+    PLAN_FEATURE,
+    PLAN_MAILBOX
+};
 enum plan_feature {
     FEATURE_PICKUP_GROUP,
     FEATURE_PICKUP_DIRECTED, /* plan.number: whose call */
     FEATURE_SETTING,         /* do-not-disturb, forwarding */
-    FEATURE_ECHO
+    FEATURE_ECHO,
+    FEATURE_VOICEMAIL /* plan.number: whose mailbox; none: one's own; empty: is asked */
 };
 struct plan {
     enum plan_kind kind;
@@ -423,5 +433,7 @@ struct plan_from {
 struct plan plan_find(struct pbx *p, const struct plan_from *from, const struct sip_uri *ruri);
 /* Who is meant by a number, as in a forward. */
 struct plan plan_number(struct pbx *p, const struct plan_from *from, struct str number);
+/* The same for a forward of from->extension, whose mailbox has a name of its own. */
+struct plan plan_forward(struct pbx *p, const struct plan_from *from, struct str number);
 
 #endif

@@ -27,6 +27,12 @@ const char *const pbx_store_schema[] = {
      * JSON with segments, attempts and events. */
     ("CREATE TABLE IF NOT EXISTS cdr_detail ("
      " id TEXT PRIMARY KEY, parent TEXT, detail TEXT NOT NULL) WITHOUT ROWID"),
+    /* Of mailboxes. The sound is the file whose name is the id; state: 0 new, 1 old, 2 the owner's
+     * greeting. */
+    ("CREATE TABLE IF NOT EXISTS message ("
+     " id TEXT PRIMARY KEY, mailbox TEXT NOT NULL, state INTEGER NOT NULL,"
+     " urgent INTEGER NOT NULL, caller TEXT, caller_name TEXT, at_ms BIGINT NOT NULL,"
+     " ms BIGINT NOT NULL) WITHOUT ROWID"),
 };
 const unsigned pbx_store_schema_n = ARRAY_LEN(pbx_store_schema);
 
@@ -36,6 +42,8 @@ const unsigned pbx_store_schema_n = ARRAY_LEN(pbx_store_schema);
     "id, scenario, caller, caller_name, dialled, callee, did, answered_by, trunk_in, trunk_out,"   \
     " start_ms, ring_ms, answer_ms, end_ms, talk_ms, disposition, ended_by, sip_cause,"            \
     " q850_cause, reason, codec, legs"
+
+#define MESSAGE_COLUMNS "id, mailbox, state, urgent, caller, caller_name, at_ms, ms"
 
 const char *const pbx_store_statement[STORE_STATEMENTS] = {
     [STORE_BINDING_PUT] =
@@ -51,11 +59,16 @@ const char *const pbx_store_statement[STORE_STATEMENTS] = {
                            " ON CONFLICT (extension, name) DO UPDATE SET value=excluded.value"),
     [STORE_SETTING_DEL] = "DELETE FROM setting WHERE extension=?1 AND name=?2",
     [STORE_CDR_DETAIL_PUT] = "INSERT INTO cdr_detail (id, parent, detail) VALUES (?1,?2,?3)",
+    [STORE_MESSAGE_PUT] =
+        ("INSERT INTO message (" MESSAGE_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8)"
+         " ON CONFLICT (id) DO UPDATE SET state=excluded.state"),
+    [STORE_MESSAGE_DEL] = "DELETE FROM message WHERE id=?1",
 };
 
 const char *const pbx_store_restore[STORE_RESTORES] = {
     [STORE_RESTORE_BINDINGS] = "SELECT " BINDING_COLUMNS " FROM binding",
     [STORE_RESTORE_SETTINGS] = "SELECT extension, name, value FROM setting",
+    [STORE_RESTORE_MESSAGES] = "SELECT " MESSAGE_COLUMNS " FROM message ORDER BY id",
 };
 
 const char *const pbx_store_cdr_list =

@@ -62,7 +62,7 @@ struct world_stream {
     struct addr rtp;
     uint32_t timeout_ms;
     bool formats;    /* it was told what the party speaks */
-    char hears[256]; /* what is played: "prompt:goodbye+tone:busy"; "": nothing */
+    char hears[400]; /* what is played: "prompt:goodbye+tone:busy"; "": nothing */
     bool loop;
     uint32_t play_seq; /* of the last order to play */
     uint32_t token;
@@ -131,7 +131,8 @@ struct world {
     uint8_t port_known[65536 / 2 / 8];
     struct world_file file[WORLD_FILES];
     int disk_err; /* what writing fails with; 0: it does not */
-    struct list bindings, cdrs, settings;
+    struct list bindings, cdrs, settings, messages;
+    unsigned n_messages;
     uint32_t n_bindings, n_cdrs;
     struct world_name names[WORLD_NAMES];
     unsigned n_names;

@@ -128,6 +128,10 @@ unsigned dial_add(struct pbx *p, struct dial *d, const struct plan *plan)
         t.kind = TARGET_EXTENSION;
         t.extension = plan->extension;
         break;
+    case PLAN_MAILBOX:
+        t.kind = TARGET_MAILBOX;
+        t.extension = plan->extension;
+        break;
     case PLAN_GROUP:
         t.kind = TARGET_MEMBERS;
         t.group = plan->group;

@@ -7,6 +7,7 @@ static const struct service none;
 static const struct service *const services[SERVICES] = {
     [SERVICE_NONE] = &none,
     [SERVICE_ECHO] = &service_echo,
+    [SERVICE_VOICEMAIL] = &service_voicemail,
 };
 
 static const struct service *service_of(const struct call *call)
@@ -14,25 +15,44 @@ static const struct service *service_of(const struct call *call)
     return services[call->service];
 }
 
-void service_answer(struct pbx *p, struct call *call, enum service_kind kind)
+/* Our description for the caller. An offer or an answer that is out already, in a reliable
+ * provisional, is not said again (RFC 3262 section 5). */
+static int describe(struct pbx *p, struct leg *leg, struct sip_content *content)
 {
-    struct leg *leg = call_caller(p, call);
     const struct sdp *offer = leg_sdp_kept(p, leg->offer);
+    const struct sdp *ours = leg_sdp_kept(p, leg->told), *theirs = leg_sdp_kept(p, leg->said);
     struct str names[CONF_CODEC_COUNT];
     struct sdp_policy policy = {.codec = names, .n_codecs = transcode_codecs(p, leg, names)};
-    struct sip_answer a = {.status = 200, .content = {.type = STR("application/sdp")}};
-    int err = !policy.n_codecs ? -ENOENT
-              : offer          ? leg_answer_with(p, leg, offer, NULL, &policy, &a.content.body)
-                               : leg_offer_own(p, leg, &a.content.body);
-    if (err) {
-        dial_refuse(p, call, err == -EAGAIN ? 503 : 488);
-        return;
+    if (leg_awaits_answer(leg))
+        return 0;
+    if (leg->settled) {
+        if (ours && theirs)
+            transcode_formats(p, leg, ours, theirs);
+        return 0;
     }
+    int err = !policy.n_codecs ? -ENOENT
+              : offer          ? leg_answer_with(p, leg, offer, NULL, &policy, &content->body)
+                               : leg_offer_own(p, leg, &content->body);
+    if (err)
+        return err;
+    content->type = STR("application/sdp");
     if (offer) {
         leg_set_remote(p, leg, offer);
-        leg_tx_answer(p, leg, a.content.body);
+        leg_tx_answer(p, leg, content->body);
     } else {
-        leg_tx_offer(p, leg, a.content.body);
+        leg_tx_offer(p, leg, content->body);
+    }
+    return 0;
+}
+
+bool service_answer(struct pbx *p, struct call *call, enum service_kind kind)
+{
+    struct leg *leg = call_caller(p, call);
+    struct sip_answer a = {.status = 200};
+    int err = describe(p, leg, &a.content);
+    if (err) {
+        dial_refuse(p, call, err == -EAGAIN ? 503 : 488);
+        return false;
     }
     call->service = (uint8_t)kind;
     call->scenario = SCENARIO_FEATURE;
@@ -41,8 +61,11 @@ void service_answer(struct pbx *p, struct call *call, enum service_kind kind)
     p->calls->answered++;
     leg->joined = p->now;
     call_enter(p, call, CALL_ANSWERING);
-    if (sip_accept(p->core, p->now, leg->session, &a))
+    if (sip_accept(p->core, p->now, leg->session, &a)) {
         dial_refuse(p, call, 500);
+        return false;
+    }
+    return true;
 }
 
 void service_hang_up(struct pbx *p, struct call *call)

@@ -6,7 +6,7 @@
 #include "pbx/call_int.h"
 #include "pbx/sound.h"
 
-enum service_kind { SERVICE_NONE, SERVICE_ECHO, SERVICES };
+enum service_kind { SERVICE_NONE, SERVICE_ECHO, SERVICE_VOICEMAIL, SERVICES };
 
 /* What a service is asked; each may be NULL. */
 struct service {
@@ -16,10 +16,11 @@ struct service {
     void (*talks)(struct pbx *p, struct call *call, bool talks); /* who speaks when */
     void (*over)(struct pbx *p, struct call *call);              /* it ends, for whatever reason */
 };
-extern const struct service service_echo;
+extern const struct service service_echo, service_voicemail;
 
-/* Answers the caller's INVITE with a description of our own; the call belongs to the service. */
-void service_answer(struct pbx *p, struct call *call, enum service_kind kind);
+/* Answers the caller's INVITE with a description of our own; the call belongs to the service.
+ * false: it was refused, and may be gone. */
+bool service_answer(struct pbx *p, struct call *call, enum service_kind kind);
 /* BYE, and the record. */
 void service_hang_up(struct pbx *p, struct call *call);
 
