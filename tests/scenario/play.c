@@ -1,3 +1,5 @@
+#include <errno.h>
+
 #include "play.h"
 
 #include <stdarg.h>
@@ -260,6 +262,18 @@ static void restart_statement(struct play *p)
     complain(p);
 }
 
+/* disk full, disk works; disk loses: all files are gone. */
+static void disk_statement(struct play *p)
+{
+    struct str what = p->word[1];
+    if (str_eq(what, STR("full")) || str_eq(what, STR("works")))
+        p->w.disk_err = str_eq(what, STR("full")) ? -ENOSPC : 0;
+    else if (str_eq(what, STR("loses")))
+        memset(p->w.file, 0, sizeof(p->w.file));
+    else
+        play_fail(p, &p->st->line, "disk full|works|loses");
+}
+
 static void shutdown_statement(struct play *p)
 {
     world_shutdown(&p->w);
@@ -311,6 +325,7 @@ static const struct {
     {STR_INIT("reload"), reload_statement, 1},     {STR_INIT("restart"), restart_statement, 1},
     {STR_INIT("shutdown"), shutdown_statement, 1}, {STR_INIT("let"), let_statement, 4},
     {STR_INIT("expect"), expect_statement, 2},     {STR_INIT("api"), api_statement, 2},
+    {STR_INIT("disk"), disk_statement, 2},
 };
 
 static void start(struct play *p)
