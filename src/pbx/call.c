@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "pbx/feature/queue.h"
+#include "pbx/feature/ringback.h"
 #include "pbx/feature/service.h"
 #include "pbx/feature/transfer.h"
 #include "pbx/feature/voicemail.h"
@@ -87,6 +88,7 @@ handle_t call_past_find(struct pbx *p, struct str id)
 static void call_free(struct pbx *p, struct call *call)
 {
     dial_stop(p, call);
+    pbx_timer_stop(p, &call->announcing);
     transfer_call_gone(p, call);
     remember(p, call);
     list_each(node, &call->legs)
@@ -586,6 +588,8 @@ void call_rx_media(struct pbx *p, const struct media_ev *ev)
     port_rx(p, &p->calls->ports, ev);
     if (!leg)
         return;
+    if (ev->kind == MEDIA_EV_FIRST)
+        ringback_rx_first(p, leg);
     if (ev->kind == MEDIA_EV_DIGIT || ev->kind == MEDIA_EV_PLAYED || ev->kind == MEDIA_EV_TALK)
         service_rx_media(p, leg, ev);
     if (ev->kind != MEDIA_EV_TIMEOUT && ev->kind != MEDIA_EV_STRANGER)

@@ -78,6 +78,8 @@ struct leg {
     handle_t reinvite; /* an INVITE or UPDATE of this party that waits for the other one */
     bool by_update;    /* it is an UPDATE or a PRACK */
     bool refresh_due;  /* the session timer waits for its turn */
+    bool heard;        /* its RTP has come */
+    bool ringback;     /* its party hears our ring-back tone */
     bool settled;      /* a reliable provisional has agreed on the media: the 2xx does not again */
     handle_t dialog;   /* the early one in which that was agreed */
     handle_t prack_dialog; /* its reliable provisional holds an offer, and waits for the answer */
@@ -131,12 +133,14 @@ struct call {
     uint8_t n_legs;    /* entries, ended ones too */
     uint16_t last_leg; /* number given last */
     uint8_t scenario;
-    bool late_offer;        /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
-    bool rang;              /* 180 went to the caller */
-    uint8_t cause;          /* Q.850 of a refusal; 0: by the status */
-    bool over_when_acked;   /* a feature code has been done */
-    bool unrecorded;        /* part of another call: it writes no record */
-    uint8_t service;        /* enum service_kind: the exchange itself is the other party */
+    bool late_offer;      /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
+    bool rang;            /* 180 went to the caller */
+    uint8_t cause;        /* Q.850 of a refusal; 0: by the status */
+    bool over_when_acked; /* a feature code has been done */
+    bool unrecorded;      /* part of another call: it writes no record */
+    uint8_t service;      /* enum service_kind: the exchange itself is the other party */
+    uint16_t announced;   /* the status that the caller hears of, or has heard of; 0 */
+    struct pbx_timer announcing;
     handle_t service_state; /* what the service knows of it */
     struct list legs;       /* struct leg.in_call, the caller first */
     handle_t caller;        /* who called; its leg may have left */

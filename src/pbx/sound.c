@@ -112,7 +112,7 @@ void sound_follow_hold(struct pbx *p, struct leg *leg, unsigned stream)
 {
     struct leg_stream *s = &leg->stream[stream];
     bool music = s->id && s->audio && s->other_silent && leg->config->sounds.hold_music;
-    if (music == s->music)
+    if (music == s->music || leg->ringback)
         return;
     s->music = music;
     if (music) {

@@ -224,11 +224,12 @@ static void media_statement(struct play *p)
     struct addr rtp = ua ? ua->host.addr : (struct addr){0};
     rtp.port = ua && ua->call ? ua->call->rtp_port : 1;
     struct world_stream *s = world_stream_to(&p->w, &rtp);
-    if (!str_eq(p->word[1], STR("timeout")) || !s) {
-        play_fail(p, &p->st->line, "media timeout NAME, media none");
+    bool first = str_eq(p->word[1], STR("first"));
+    if ((!first && !str_eq(p->word[1], STR("timeout"))) || !s) {
+        play_fail(p, &p->st->line, "media timeout|first NAME, media none");
         return;
     }
-    struct media_ev ev = {.kind = MEDIA_EV_TIMEOUT, .id = s->id};
+    struct media_ev ev = {.kind = first ? MEDIA_EV_FIRST : MEDIA_EV_TIMEOUT, .id = s->id};
     world_media_ev(&p->w, &ev);
     play_until(p, p->w.now);
 }

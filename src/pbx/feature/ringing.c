@@ -1,6 +1,7 @@
 /* What the targets of a search say: they ring, answer, and one of them is kept. */
-#include "pbx/feature/dial.h"
+#include "pbx/feature/ringback.h"
 #include "pbx/feature/transfer.h"
+#include "pbx/sound.h"
 #include "wire/sip/multipart.h"
 
 #define ELSEWHERE "SIP;cause=200;text=\"Call completed elsewhere\""
@@ -168,6 +169,7 @@ void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o)
     struct sip_answer a = {.status = o->status, .content = {.field = field}};
     if (!d || !leg_is_calling(leg))
         return;
+    bool early = sound_stream(leg_find(p, d->owner)) != NULL;
     leg->status = o->status;
     if (d->trunk) { /* the gateway is there: now the callee has the time */
         d->trunk = NULL;
@@ -180,11 +182,15 @@ void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o)
     if (o->status == 180)
         note_ringing(p, call, leg);
     if (d->purpose == DIAL_TRANSFER) {
+        if (o->status == 180)
+            ringback_begin(p, d, leg, early);
         transfer_progress(p, d, o->status);
         return;
     }
     a.reliable = o->reliable;
     a.content.body = call->late_offer ? early_offer(p, d, leg) : early_media(p, d, leg, o);
+    if (o->status == 180)
+        ringback_begin(p, d, leg, early);
     if (a.content.body.n)
         a.content.type = STR("application/sdp");
     else if (o->status == 180 && call->rang)

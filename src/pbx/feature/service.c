@@ -8,6 +8,7 @@ static const struct service *const services[SERVICES] = {
     [SERVICE_NONE] = &none,
     [SERVICE_ECHO] = &service_echo,
     [SERVICE_VOICEMAIL] = &service_voicemail,
+    [SERVICE_ANNOUNCE] = &service_announce,
 };
 
 static const struct service *service_of(const struct call *call)
@@ -118,6 +119,12 @@ bool service_info(struct pbx *p, struct leg *leg, const struct sip_out *o)
     return true;
 }
 
+/* An announcement is heard before the answer. */
+static bool hears(const struct call *call)
+{
+    return call->state == CALL_UP || call->service == SERVICE_ANNOUNCE;
+}
+
 void service_rx_media(struct pbx *p, struct leg *leg, const struct media_ev *ev)
 {
     struct call *call = call_find(p, leg->call);
@@ -126,7 +133,7 @@ void service_rx_media(struct pbx *p, struct leg *leg, const struct media_ev *ev)
         digits_end(&leg->digits, p->now, by);
     else if (ev->kind == MEDIA_EV_DIGIT && digits_begin(&leg->digits, p->now, by, ev->digit))
         pressed(p, leg, ev->digit);
-    else if (ev->kind == MEDIA_EV_PLAYED && call->state == CALL_UP && service_of(call)->played)
+    else if (ev->kind == MEDIA_EV_PLAYED && hears(call) && service_of(call)->played)
         service_of(call)->played(p, call, ev->token);
     else if (ev->kind == MEDIA_EV_TALK && call->state == CALL_UP && service_of(call)->talks)
         service_of(call)->talks(p, call, ev->talks);

@@ -6,7 +6,7 @@
 #include "pbx/call_int.h"
 #include "pbx/sound.h"
 
-enum service_kind { SERVICE_NONE, SERVICE_ECHO, SERVICE_VOICEMAIL, SERVICES };
+enum service_kind { SERVICE_NONE, SERVICE_ECHO, SERVICE_VOICEMAIL, SERVICE_ANNOUNCE, SERVICES };
 
 /* What a service is asked; each may be NULL. */
 struct service {
@@ -16,7 +16,7 @@ struct service {
     void (*talks)(struct pbx *p, struct call *call, bool talks); /* who speaks when */
     void (*over)(struct pbx *p, struct call *call);              /* it ends, for whatever reason */
 };
-extern const struct service service_echo, service_voicemail;
+extern const struct service service_echo, service_voicemail, service_announce;
 
 /* Answers the caller's INVITE with a description of our own; the call belongs to the service.
  * false: it was refused, and may be gone. */
