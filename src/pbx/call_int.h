@@ -290,6 +290,9 @@ MUST_CHECK int leg_answer_cross(struct pbx *p, struct leg *leg, const struct sdp
 MUST_CHECK int leg_answer_with(struct pbx *p, struct leg *leg, const struct sdp *offer,
                                const struct sdp *other, const struct sdp_policy *policy,
                                struct str *ret);
+/* The answer that refuses all media of an offer for an early session (RFC 3959 section 4). */
+MUST_CHECK int leg_refuse_early(struct pbx *p, struct leg *leg, const struct sdp *offer,
+                                struct str *ret);
 /* An offer of our own to one who has made none. */
 MUST_CHECK int leg_offer_own(struct pbx *p, struct leg *leg, struct str *ret);
 /* Our answer to the party's offer when nobody else need know (hold, resume): what it was told

@@ -81,6 +81,9 @@ static struct str config_of(struct sim *s, struct rand *r, unsigned phones)
                "limits: {requests_per_second: %u, calls: %u, transactions: %u, dialogs: 1000,"
                " registrations: 100, call_histories: 20}\n",
                rand_below(r, 6) ? 0 : 5, calls, rand_below(r, 8) ? 4000 : 64);
+    buf_printf(&b, "sounds: {announce: %s, language: %s}\n",
+               (const char *const[]){"none", "tone", "speech"}[rand_below(r, 3)],
+               rand_below(r, 2) ? "en" : "ko");
     buf_z(&b, config_tail);
     for (unsigned i = 0; i < phones; i++) {
         buf_printf(
@@ -144,6 +147,10 @@ static void use_service(struct sim *s, const struct world_stream *st)
     struct rand *r = &s->w.rand;
     struct media_ev ev = {.kind = MEDIA_EV_TALK, .id = st->id};
     bool prompted = str_ifind(str_z(st->hears), STR("prompt:")) >= 0;
+    if (st->id && rand_below(r, 10) == 0) {
+        struct media_ev first = {.kind = MEDIA_EV_FIRST, .id = st->id};
+        world_media_ev(&s->w, &first);
+    }
     if (!st->id || (!st->record && !prompted && !str_starts(str_z(st->hears), STR("clip:"))))
         return;
     if (st->record && rand_below(r, 2)) {
