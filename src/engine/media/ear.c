@@ -46,7 +46,6 @@ struct ear {
     bool quiet; /* the party said that it is silent */
     uint8_t by_pt[128];
     uint32_t next_ts; /* of what follows */
-    uint32_t ssrc;    /* of the last packet of an agreed type */
     uint64_t mean_us; /* scaled by 256 */
     struct pace pace;
     struct ear_stats stats;
@@ -135,7 +134,6 @@ static int64_t samples_of(const struct ear *e, int64_t us)
 static void late(struct ear *e, const struct ear_packet *p, const struct format *f)
 {
     int64_t behind = (int64_t)(int32_t)(e->next_ts - p->ts) * 1000000 / f->f.clock_hz;
-    e->stats.late++;
     e->stats.lost -= e->stats.lost > 0;
     pace_late(&e->pace, behind - us_of(e, tape_waiting(&e->tape)));
 }
@@ -160,7 +158,7 @@ void ear_rx(struct ear *e, usec_t now, const struct ear_packet *p)
                          .ts = p->ts,
                          .ssrc = p->ssrc,
                          .seq = p->seq,
-                         .pt = p->pt,
+                         .pt = p->pt & 0x7F, /* of others only the place in the sequence is kept */
                          .kind = KIND_PLACE,
                          .marker = p->marker};
     const struct format *f = NULL;
@@ -170,13 +168,15 @@ void ear_rx(struct ear *e, usec_t now, const struct ear_packet *p)
     e->stats.ignored += f == NULL;
     if (f)
         in.kind = kind_of(e, f, p, &in.play_us);
-    else if (!e->jbuf.started || p->ssrc != e->ssrc)
+    /* Some gateways give telephone-events an SSRC of their own: they are beside the voice. */
+    bool other = !e->jbuf.started || p->ssrc != e->jbuf.ssrc;
+    if (other && in.kind != KIND_AUDIO && in.kind != KIND_CN)
         return;
     in.n = in.kind == KIND_AUDIO ? p->n : in.kind == KIND_CN;
-    e->ssrc = p->ssrc;
     enum jbuf_verdict v = jbuf_put(&e->jbuf, now, &in);
     e->stats.duplicate += v == JBUF_DUPLICATE;
-    if (v == JBUF_LATE && f)
+    e->stats.late += v == JBUF_LATE;
+    if (v == JBUF_LATE && !other && f)
         late(e, p, f);
 }
 

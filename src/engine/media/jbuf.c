@@ -5,8 +5,9 @@
 /* Bounds of RFC 3550 appendix A.1, as what may still be the same sequence. */
 #define MAX_DROPOUT  3000
 #define MAX_MISORDER 100
-/* Packets of the SSRC that has just been left are stragglers for so long. */
-#define FORMER_US (200 * USEC_MS)
+/* Packets of the SSRC that has just been left are stragglers for so long, unless only they come. */
+#define FORMER_US  (200 * USEC_MS)
+#define FORMER_RUN 3
 /* So many in a row from the past are a sequence that started over, if nothing else came so long. */
 #define STALE_RUN 3
 #define STALE_US  (100 * USEC_MS)
@@ -98,7 +99,8 @@ static void renumber(struct jbuf *b)
 static enum jbuf_verdict begin(struct jbuf *b, usec_t now, const struct jbuf_in *in)
 {
     if (b->started && in->ssrc != b->ssrc) {
-        if (b->changed && in->ssrc == b->former_ssrc && now < b->changed + FORMER_US)
+        if (b->changed && in->ssrc == b->former_ssrc && now < b->changed + FORMER_US &&
+            ++b->former_run < FORMER_RUN)
             return JBUF_LATE;
         b->former_ssrc = b->ssrc;
         b->changed = now;
@@ -169,7 +171,7 @@ enum jbuf_verdict jbuf_put(struct jbuf *b, usec_t now, const struct jbuf_in *in)
     enum jbuf_verdict v = place(b, now, in, &p.order);
     if (v != JBUF_TAKEN && v != JBUF_FRESH)
         return v;
-    b->stale_run = 0;
+    b->stale_run = b->former_run = 0;
     b->accepted = now;
     p.fresh = v == JBUF_FRESH;
     while (b->n == JBUF_PACKETS || b->chunks_left < chunks_of(in->n)) {

@@ -57,7 +57,8 @@ struct jbuf {
     uint8_t next_chunk[JBUF_CHUNKS];
     uint8_t free_chunk, chunks_left;
     bool started;
-    uint8_t stale_run; /* refused in a row, each following the one before */
+    uint8_t stale_run;  /* refused in a row, each following the one before */
+    uint8_t former_run; /* of former_ssrc in a row, and refused */
     uint16_t max_seq, stale_seq;
     uint32_t max_order, max_ts; /* of the highest packet */
     uint32_t ssrc, former_ssrc;
