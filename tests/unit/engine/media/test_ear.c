@@ -425,6 +425,41 @@ static void test_reorder(void **state)
     assert_tone(b, 0.99);
 }
 
+/* The path becomes longer: nothing is lost, and the tone goes on in phase after each stall. */
+static void test_longer_path(void **state)
+{
+    struct bed *b = *state;
+    run(b, 1000);
+    forget(b);
+    for (unsigned i = 0; i < 60; i++) {
+        b->delay_us += 10000 + 3000 * (i % 5);
+        run(b, 400);
+    }
+    struct ear_stats s = stats(b);
+    assert_int_equal(s.lost + s.late + s.resets + s.dropped, 0);
+    assert_in_range(s.concealed_frames, 20, 70);
+    assert_true(s.most_ms <= 60);
+    assert_smooth(b, 1.3);
+    assert_tone(b, 0.996);
+}
+
+/* A pause is the time to be rid of delay, all of it at once. */
+static void test_pause_shortens(void **state)
+{
+    struct bed *b = *state;
+    b->jitter_us = 120000;
+    run(b, 20000);
+    b->jitter_us = 0;
+    run(b, 2400);
+    assert_true(stats(b).waiting_ms >= 70);
+    b->mute = true;
+    run(b, 500);
+    b->mute = false;
+    run(b, 200);
+    assert_true(stats(b).waiting_ms <= 45);
+    assert_int_equal(stats(b).lost + stats(b).resets, 0);
+}
+
 /* Once, three packets are overtaken: that is heard, and the delay that it costs goes again. */
 static void test_spike(void **state)
 {
@@ -633,11 +668,10 @@ static void drift(struct bed *b, double ppm)
     struct ear_stats s = stats(b);
     double moved =
         (double)(s.cut_us - before.cut_us) - (double)(s.repeated_us - before.repeated_us);
-    assert_true(s.concealed_frames - before.concealed_frames <= 60);
+    assert_true(s.concealed_frames - before.concealed_frames <= 5);
     assert_int_equal(s.lost + s.late + s.dropped + s.resets, 0);
     assert_true(s.most_ms <= 70);
-    if (ppm > 0)
-        assert_true(fabs(moved - 720000) <= 30000);
+    assert_true(fabs(moved - ppm * 3600) <= 30000);
     assert_true(s.cuts + s.repeats - before.cuts - before.repeats <= 200);
     assert_smooth(b, 1.7);
     assert_tone(b, 0.99);
@@ -815,13 +849,13 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_clean),        T(test_delay),          T(test_ptimes),        T(test_jitter),
-        T(test_loss),         T(test_outage),         T(test_reorder),       T(test_spike),
-        T(test_duplicates),   T(test_pause),          T(test_comfort_noise), T(test_event),
-        T(test_event_beside), T(test_ssrc_change),    T(test_wrap),          T(test_timestamp_jump),
-        T(test_drift_fast),   T(test_drift_slow),     T(test_codecs),        T(test_switch),
-        T(test_late_ticks),   T(test_formats_change), T(test_garbage),       T(test_fuzz),
-        T(test_no_memory),
+        T(test_clean),         T(test_delay),          T(test_ptimes),       T(test_jitter),
+        T(test_loss),          T(test_outage),         T(test_reorder),      T(test_spike),
+        T(test_longer_path),   T(test_pause_shortens), T(test_duplicates),   T(test_pause),
+        T(test_comfort_noise), T(test_event),          T(test_event_beside), T(test_ssrc_change),
+        T(test_wrap),          T(test_timestamp_jump), T(test_drift_fast),   T(test_drift_slow),
+        T(test_codecs),        T(test_switch),         T(test_late_ticks),   T(test_formats_change),
+        T(test_garbage),       T(test_fuzz),           T(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
