@@ -3,7 +3,7 @@
  * and a tape that hides what is lost and stretches or shortens speech by pitch periods (tape), so
  * that the delay can change, and the clocks of both sides differ, unheard.
  *
- * Pure: time is an argument and never goes backwards. One owner; no locks. Memory: 55 KiB for each
+ * Pure: time is an argument and never goes backwards. One owner; no locks. Memory: 50 KiB for each
  * ear and what its decoders need; nothing is allocated but when a format is heard first. */
 #ifndef ENGINE_MEDIA_EAR_H
 #define ENGINE_MEDIA_EAR_H

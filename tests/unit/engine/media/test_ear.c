@@ -248,6 +248,20 @@ static double purity(struct bed *b)
     return sum / frames;
 }
 
+/* The weakest 2.5 ms of what was heard, as a share of the tone's level. */
+static double weakest(struct bed *b)
+{
+    unsigned n = ear_rate(b->e) / 400;
+    int least = INT16_MAX;
+    for (unsigned at = 0; at + n <= b->heard; at++) {
+        int peak = 0;
+        for (unsigned i = 0; i < n; i++)
+            peak = abs(b->sound[at + i]) > peak ? abs(b->sound[at + i]) : peak;
+        least = peak < least ? peak : least;
+    }
+    return least / LEVEL;
+}
+
 static void assert_tone(struct bed *b, double share)
 {
     double p = purity(b);
@@ -429,6 +443,7 @@ static void test_reorder(void **state)
 static void test_longer_path(void **state)
 {
     struct bed *b = *state;
+    b->hz = 777; /* 20 ms are no whole number of its periods */
     run(b, 1000);
     forget(b);
     for (unsigned i = 0; i < 60; i++) {
@@ -440,7 +455,7 @@ static void test_longer_path(void **state)
     assert_in_range(s.concealed_frames, 20, 70);
     assert_true(s.most_ms <= 60);
     assert_smooth(b, 1.3);
-    assert_tone(b, 0.996);
+    assert_true(weakest(b) > 0.8);
 }
 
 /* A pause is the time to be rid of delay, all of it at once. */
