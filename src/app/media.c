@@ -20,7 +20,7 @@
 #define FIGURES_US (100 * USEC_MS)
 
 struct media_thread {
-    struct relay relay;
+    struct plane plane;
     struct rtpio *io;
     struct mailbox in, out;
     usec_t figures_due;
@@ -28,16 +28,27 @@ struct media_thread {
     struct media_figures figures;
 };
 
+static void made_send(struct media_thread *t)
+{
+    struct plane_made m;
+    while (plane_out(&t->plane, &m)) {
+        struct rtpio_forward f = {.to = m.to, .port = m.port, .is_rtcp = m.is_rtcp};
+        rtpio_send(t->io, &f, m.bytes, m.n);
+    }
+}
+
 static int on_rx(void *ctx, usec_t now, const struct rtpio_packet *in, struct rtpio_forward *ret)
 {
     struct media_thread *t = ctx;
-    struct relay_packet p = {.from = &in->from,
+    struct plane_packet p = {.from = &in->from,
                              .bytes = in->bytes,
                              .n = in->n,
                              .port = in->port,
                              .is_rtcp = in->is_rtcp};
-    struct relay_forward f;
-    if (relay_rx(&t->relay, now, &p, &f) != 1)
+    struct plane_forward f;
+    int passed = plane_rx(&t->plane, now, &p, &f);
+    made_send(t);
+    if (passed != 1)
         return 0;
     *ret = (struct rtpio_forward){.to = f.to, .port = f.port, .is_rtcp = f.is_rtcp};
     return 1;
@@ -78,7 +89,8 @@ static void command(struct media_thread *t, usec_t now, const struct media_cmd *
     if (cmd->kind == MEDIA_OPEN)
         rtpio_drain(t->io, cmd->port);
     /* A stream that is gone is no error: commands and events cross on their way. */
-    (void)relay_cmd(&t->relay, now, cmd);
+    (void)plane_cmd(&t->plane, now, cmd);
+    made_send(t);
 }
 
 /* False: the owner does not fetch its events, come back soon. */
@@ -86,7 +98,7 @@ static bool events_flush(struct media_thread *t)
 {
     struct media_ev ev;
     while (mailbox_room(&t->out) > 0) {
-        if (!relay_event(&t->relay, &ev))
+        if (!plane_event(&t->plane, &ev))
             return true;
         event_put(t, &ev);
     }
@@ -119,18 +131,19 @@ static void figures_note(struct media_thread *t, usec_t now)
                                         .tx_packets = c.tx_packets,
                                         .tx_errors = c.tx_errors,
                                         .turns = c.turns,
-                                        .dropped = t->relay.count};
+                                        .dropped = t->plane.count};
     pthread_mutex_unlock(&t->lock);
 }
 
 static usec_t on_turn(void *ctx, usec_t now)
 {
     struct media_thread *t = ctx;
-    relay_tick(&t->relay, now);
+    plane_tick(&t->plane, now);
+    made_send(t);
     bool done = commands_take(t, now);
     done = events_flush(t) && done;
     figures_note(t, now);
-    usec_t due = relay_deadline(&t->relay);
+    usec_t due = plane_deadline(&t->plane);
     if (!done && due > now + RETRY_US)
         due = mailbox_room(&t->out) < CMD_EVENTS ? now + RETRY_US : now;
     return due;
@@ -148,10 +161,10 @@ static void descriptors_raise(void)
 
 static int thread_init(struct media_thread *t, const struct media_conf *conf)
 {
-    struct relay_limits limits = conf->limits;
+    struct plane_limits limits = conf->limits;
     if (limits.max_streams == 0)
         limits.max_streams = (conf->port_last + 1u - conf->port_first) / 2 + 1;
-    int rc = relay_init(&t->relay, &limits, rtpio_now());
+    int rc = plane_init(&t->plane, &limits, rtpio_now());
     if (rc)
         return rc;
     rc = mailbox_init(&t->in, sizeof(struct media_cmd), COMMANDS);
@@ -175,7 +188,7 @@ static int thread_init(struct media_thread *t, const struct media_conf *conf)
 no_out:
     mailbox_done(&t->in);
 no_in:
-    relay_done(&t->relay);
+    plane_done(&t->plane);
     return rc;
 }
 
@@ -238,7 +251,7 @@ void media_thread_stop(struct media_thread *t)
     rtpio_free(t->io);
     mailbox_done(&t->out);
     mailbox_done(&t->in);
-    relay_done(&t->relay);
+    plane_done(&t->plane);
     pthread_mutex_destroy(&t->lock);
     mem_unmap(t, sizeof(*t));
 }

@@ -1,10 +1,10 @@
-/* The media thread: the pure relay (engine/media/relay) on the sockets of io/rtpio, with a mailbox
+/* The media thread: the pure relay (engine/media/plane) on the sockets of io/rtpio, with a mailbox
  * in and a mailbox out. One thread sends commands and takes events. */
 #ifndef APP_MEDIA_H
 #define APP_MEDIA_H
 
 #include "engine/media/media.h"
-#include "engine/media/relay.h"
+#include "engine/media/plane.h"
 
 struct media_thread;
 
@@ -12,13 +12,13 @@ struct media_conf {
     struct addr bind_v4, bind_v6; /* ADDR_NONE: no streams of that family */
     uint16_t port_first, port_last;
     uint32_t coalesce_us; /* how long a packet may wait for others in dense traffic; 1000 is good */
-    struct relay_limits limits; /* max_streams 0: one for each pair of the range */
+    struct plane_limits limits; /* max_streams 0: one for each pair of the range */
 };
 
 /* What the thread did so far; each figure is true at some recent time. */
 struct media_figures {
     uint64_t rx_packets, tx_packets, tx_errors, turns;
-    struct relay_count dropped;
+    struct plane_count dropped;
 };
 
 /* 0 or negative errno. */

@@ -236,12 +236,12 @@ void rtpio_drain(struct rtpio *io, uint16_t port)
 
 /* ---- packets --------------------------------------------------------------------------------- */
 
-static void packet_send(struct rtpio *io, const struct rtpio_forward *f, size_t n)
+void rtpio_send(struct rtpio *io, const struct rtpio_forward *f, const uint8_t *bytes, size_t n)
 {
     struct sockaddr_storage sa;
     int fd = io->pairs[f->port / 2].fd1[f->is_rtcp] - 1;
     socklen_t sa_n = sa_of(&sa, &f->to);
-    ssize_t sent = sendto(fd, io->bytes, n, MSG_DONTWAIT, (struct sockaddr *)&sa, sa_n);
+    ssize_t sent = sendto(fd, bytes, n, MSG_DONTWAIT, (struct sockaddr *)&sa, sa_n);
     if (sent < 0)
         io->count.tx_errors++; /* as lost as any datagram */
     else
@@ -267,7 +267,7 @@ static void packet_rx(struct rtpio *io, usec_t now, uint16_t port)
     addr_of(&in.from, &sa);
     struct rtpio_forward f;
     if (io->ops.rx(io->ops.ctx, now, &in, &f) == 1)
-        packet_send(io, &f, in.n);
+        rtpio_send(io, &f, io->bytes, in.n);
 }
 
 /* ---- the thread ------------------------------------------------------------------------------ */

@@ -14,7 +14,7 @@ struct rtpio;
 
 struct rtpio_packet {
     struct addr from;
-    const uint8_t *bytes;
+    uint8_t *bytes; /* may be changed before they are sent on */
     size_t n;
     uint16_t port; /* the even port of the pair */
     bool is_rtcp;  /* received on port + 1 */
@@ -71,6 +71,8 @@ void rtpio_turn(struct rtpio *io, usec_t max_wait_us);
  * left; -EAFNOSUPPORT; or the error of socket(), -EMFILE above all. A number is open in one family
  * at a time. */
 MUST_CHECK int rtpio_open(struct rtpio *io, uint16_t *ret, enum addr_family family);
+/* Sends a packet that was not received here, from this pair. */
+void rtpio_send(struct rtpio *io, const struct rtpio_forward *to, const uint8_t *bytes, size_t n);
 /* Throws away what waits in the sockets of a pair. */
 void rtpio_drain(struct rtpio *io, uint16_t port);
 /* Closes the sockets of a pair; nothing happens if it is not open. */

@@ -12,6 +12,14 @@ static void out_of_turn(struct pbx *p, const struct leg *leg, enum oa_event e)
                TS(oa_state_name((enum oa_state)leg->oa)));
 }
 
+/* Both descriptions hold: the media plane learns what they say. */
+static void formats(struct pbx *p, struct leg *leg)
+{
+    const struct sdp *ours = leg_sdp_kept(p, leg->told), *theirs = leg_sdp_kept(p, leg->said);
+    if (ours && theirs)
+        transcode_formats(p, leg, ours, theirs);
+}
+
 unsigned leg_rx_offer(struct pbx *p, struct leg *leg, struct str offer)
 {
     unsigned status = oa_step(&leg->oa, OA_RX_OFFER);
@@ -31,6 +39,7 @@ void leg_tx_answer(struct pbx *p, struct leg *leg, struct str answer)
     leg->offer = STR_NONE;
     leg->said_answer = false;
     leg_keep(p, leg, &leg->told, answer);
+    formats(p, leg);
 }
 
 void leg_tx_offer(struct pbx *p, struct leg *leg, struct str offer)
@@ -50,6 +59,7 @@ bool leg_rx_answer(struct pbx *p, struct leg *leg, struct str answer)
     leg->asked = STR_NONE;
     leg->said_answer = true;
     leg_keep(p, leg, &leg->said, answer);
+    formats(p, leg);
     return true;
 }
 

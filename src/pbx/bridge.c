@@ -57,32 +57,16 @@ void bridge_abandon(struct pbx *p, struct leg *leg)
         refuse(p, leg, 491);
 }
 
-/* Which formats of an offer may pass from leg to leg. -ENOTSUP: none. */
-static int choose(struct pbx *p, const struct leg *from, const struct leg *to,
-                  const struct sdp *offer, struct sdp_choice **ret)
-{
-    struct str names[CONF_CODEC_COUNT];
-    struct sdp_policy policy = {
-        .codec = names, .keep_video = true, .n_codecs = leg_codecs(p, from, to, names)};
-    *ret = arena_take(&p->turn, sizeof(**ret));
-    if (!*ret)
-        return -ENOMEM;
-    return policy.n_codecs && sdp_choice_make(*ret, offer, &policy) ? 0 : -ENOTSUP;
-}
-
 /* The description for `to` made from what `from` sent in m; none stays none. */
 static int translate(struct pbx *p, struct leg *from, struct leg *to, const struct sip_msg *m,
                      bool is_offer, struct str *ret)
 {
     const struct sdp *sdp;
-    struct sdp_choice *choice = NULL;
     *ret = STR_NONE;
     int err = leg_sdp_of(p, m, &sdp);
     if (err || !sdp)
         return err;
-    if (is_offer)
-        err = choose(p, from, to, sdp, &choice);
-    err = err ? err : leg_sdp_for(p, to, sdp, choice, ret);
+    err = is_offer ? transcode_offer(p, from, to, sdp, ret) : transcode_answer(p, to, sdp, ret);
     if (err)
         return err;
     if (!is_offer)

@@ -253,9 +253,11 @@ const struct sdp *leg_sdp_kept(struct pbx *p, struct str text);
 /* Notes where the party receives and tells the media plane. */
 void leg_set_remote(struct pbx *p, struct leg *leg, const struct sdp *sdp);
 /* What `leg` is sent for a description `from` of another leg: addresses and ports of ours, pairs
- * taken as needed. choice NULL: all formats. -EAGAIN: no ports; -EMSGSIZE. */
+ * taken as needed. choice NULL: all formats; extra NULL: no others. -EAGAIN: no ports; -EMSGSIZE.
+ */
 MUST_CHECK int leg_sdp_for(struct pbx *p, struct leg *leg, const struct sdp *from,
-                           const struct sdp_choice *choice, struct str *ret);
+                           const struct sdp_choice *choice, const struct sdp_extra *extra,
+                           struct str *ret);
 /* Takes pairs for the media of a description that are not refused. -EAGAIN: no ports. */
 MUST_CHECK int leg_open(struct pbx *p, struct leg *leg, const struct sdp *sdp,
                         const struct sdp_choice *choice);
@@ -268,6 +270,10 @@ MUST_CHECK int leg_caps(struct pbx *p, const struct leg *leg, struct str *ret);
  * through the relay. -ENOENT: no codec in common; -EAGAIN: no ports. */
 MUST_CHECK int leg_answer_cross(struct pbx *p, struct leg *leg, const struct sdp *offer,
                                 const struct sdp *other, struct str *ret);
+/* The same with these codecs. */
+MUST_CHECK int leg_answer_with(struct pbx *p, struct leg *leg, const struct sdp *offer,
+                               const struct sdp *other, const struct sdp_policy *policy,
+                               struct str *ret);
 /* An offer of our own to one who has made none. */
 MUST_CHECK int leg_offer_own(struct pbx *p, struct leg *leg, struct str *ret);
 /* Our answer to the party's offer when nobody else need know (hold, resume): what it was told
@@ -278,6 +284,22 @@ MUST_CHECK int leg_answer_own(struct pbx *p, struct leg *leg, const struct sdp *
 void leg_follow_hold(struct pbx *p, struct leg *leg, const struct leg *other);
 /* "PCMU/8000" of the first media that is not refused; none. */
 struct str leg_codec_name(struct pbx *p, const struct sdp *sdp);
+
+/* ---- transcode.c: what one says in the codec of the other ------------------------------------ */
+/* The offer to the party of `to` made from that of `from`: the codecs that both may use, then those
+ * of `to` into which we can put the others. -ENOTSUP: none; else as leg_sdp_for(). */
+MUST_CHECK int transcode_offer(struct pbx *p, struct leg *from, struct leg *to,
+                               const struct sdp *offer, struct str *ret);
+/* The answer to the party of `to`, whose offer we have, made from that of the other party. -ENOENT:
+ * no codec of it is known here. */
+MUST_CHECK int transcode_answer(struct pbx *p, struct leg *to, const struct sdp *answer,
+                                struct str *ret);
+/* The codecs of a leg that are known here, best first. Returns how many. */
+unsigned transcode_codecs(struct pbx *p, const struct leg *leg, struct str names[CONF_CODEC_COUNT]);
+/* Tells the media plane what the leg's party may send, by our description, and what it wants, by
+ * its own. */
+void transcode_formats(struct pbx *p, struct leg *leg, const struct sdp *ours,
+                       const struct sdp *theirs);
 
 /* ---- agree.c: the leg's offer/answer machine ------------------------------------------------- */
 /* The party offers: 0, or the status that refuses it (491; 500, with Retry-After). */

@@ -1,7 +1,7 @@
-/* Joining two legs that are up. The relay passes packets on as they are, so both parties must use
- * the same payload types: if what they have agreed with us so far does not fit, one of them is
- * asked with a re-INVITE for what the other one speaks, and if it will not, the other (RFC 3725
- * section 9 in the hands of a B2BUA). */
+/* Joining two legs that are up. They hear each other at once, through transcoding if need be; where
+ * what they have agreed with us so far does not fit, one of them is asked with a re-INVITE for what
+ * the other one speaks, and if it will not, the other (RFC 3725 section 9 in the hands of a B2BUA).
+ */
 #include "pbx/call_int.h"
 #include "wire/sdp/oa.h"
 #include "wire/sip/multipart.h"
@@ -14,7 +14,7 @@ static bool fits(struct pbx *p, const struct leg *a, const struct leg *b)
         .a = {.local = leg_sdp_kept(p, a->told), .remote = leg_sdp_kept(p, a->said)},
         .b = {.local = leg_sdp_kept(p, b->told), .remote = leg_sdp_kept(p, b->said)},
     };
-    return args.a.local && args.a.remote && args.b.local && args.b.remote && sdp_fit(&args, NULL);
+    return args.a.local && args.a.remote && args.b.local && args.b.remote && sdp_fit(&args);
 }
 
 /* Asks `leg` to speak as `like` does. */

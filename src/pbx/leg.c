@@ -300,7 +300,7 @@ static int build_rewrite(struct buf *b, const struct sdp_local *local, void *ctx
 }
 
 int leg_sdp_for(struct pbx *p, struct leg *leg, const struct sdp *from,
-                const struct sdp_choice *choice, struct str *ret)
+                const struct sdp_choice *choice, const struct sdp_extra *extra, struct str *ret)
 {
     struct sdp_stream streams[LEG_MAX_STREAMS] = {0};
     struct addr own = media_addr(p, leg);
@@ -318,7 +318,8 @@ int leg_sdp_for(struct pbx *p, struct leg *leg, const struct sdp *from,
         streams[i].rtp = own;
         streams[i].rtp.port = leg->stream[i].port;
     }
-    struct rewrite r = {.from = from, .rw = {.choice = choice, .stream = streams, .n_streams = n}};
+    struct rewrite r = {
+        .from = from, .rw = {.choice = choice, .extra = extra, .stream = streams, .n_streams = n}};
     struct author author = {
         .build = build_rewrite, .ctx = &r, .local = {.session_id = leg->sdp_id, .addr = own}};
     return write_versioned(p, leg, &author, ret);
@@ -350,19 +351,16 @@ static int own_streams(struct pbx *p, struct leg *leg, const struct sdp *offer,
     return 0;
 }
 
-int leg_answer_cross(struct pbx *p, struct leg *leg, const struct sdp *offer,
-                     const struct sdp *other, struct str *ret)
+int leg_answer_with(struct pbx *p, struct leg *leg, const struct sdp *offer,
+                    const struct sdp *other, const struct sdp_policy *policy, struct str *ret)
 {
     struct sdp_stream streams[LEG_MAX_STREAMS] = {0};
-    struct str names[CONF_CODEC_COUNT];
-    struct sdp_policy policy = {
-        .codec = names, .keep_video = true, .n_codecs = leg_codecs(p, leg, NULL, names)};
     int err = own_streams(p, leg, offer, streams);
     if (err)
         return err;
     struct sdp_answer_args args = {.offer = offer,
                                    .other = other,
-                                   .policy = &policy,
+                                   .policy = policy,
                                    .stream = streams,
                                    .n_streams = offer->n_media < LEG_MAX_STREAMS ? offer->n_media
                                                                                  : LEG_MAX_STREAMS};
@@ -372,9 +370,20 @@ int leg_answer_cross(struct pbx *p, struct leg *leg, const struct sdp *offer,
     return write_versioned(p, leg, &author, ret);
 }
 
+int leg_answer_cross(struct pbx *p, struct leg *leg, const struct sdp *offer,
+                     const struct sdp *other, struct str *ret)
+{
+    struct str names[CONF_CODEC_COUNT];
+    struct sdp_policy policy = {
+        .codec = names, .keep_video = true, .n_codecs = leg_codecs(p, leg, NULL, names)};
+    return leg_answer_with(p, leg, offer, other, &policy, ret);
+}
+
 int leg_answer_own(struct pbx *p, struct leg *leg, const struct sdp *offer, struct str *ret)
 {
-    return leg_answer_cross(p, leg, offer, leg_sdp_kept(p, leg->told), ret);
+    /* Whoever of the two has answered has chosen. */
+    struct str chosen = leg->said_answer ? leg->said : leg->told;
+    return leg_answer_cross(p, leg, offer, leg_sdp_kept(p, chosen), ret);
 }
 
 static int build_offer(struct buf *b, const struct sdp_local *local, void *ctx)

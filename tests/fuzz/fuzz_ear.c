@@ -100,7 +100,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct input in = {data, n};
     struct ear_packet p = {.pt = 0};
     usec_t now = USEC_S;
-    codec_init();
     struct ear *e = ear_new(take(&in, 1) * 5);
     struct hear *h = hear_new();
     if (e && h) {

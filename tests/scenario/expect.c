@@ -61,8 +61,8 @@ static void number(struct play *p, struct str name, struct str op, struct str wa
 static void clean(struct play *p)
 {
     static const char *const names[] = {
-        "calls",  "legs",  "searches", "transfers",    "sessions", "dialogs",    "transactions",
-        "timers", "ports", "streams",  "audit_reaped", "reaped",   "out_of_turn"};
+        "calls",  "legs",  "searches", "transfers",    "sessions", "dialogs",     "transactions",
+        "timers", "ports", "streams",  "audit_reaped", "reaped",   "out_of_turn", "subscriptions"};
     for (unsigned i = 0; i < ARRAY_LEN(names) && !p->failed; i++)
         number(p, str_z(names[i]), STR("="), STR("0"));
 }

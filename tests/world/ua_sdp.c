@@ -1,13 +1,13 @@
 /* Session descriptions of the user agents. */
 #include "world/ua.h"
 
-struct codec {
+struct ua_codec {
     struct str name;
     unsigned pt;
     const char *map, *fmtp;
 };
 
-static const struct codec codecs[] = {
+static const struct ua_codec codecs[] = {
     {STR_INIT("PCMU"), 0, "PCMU/8000", NULL},
     {STR_INIT("GSM"), 3, "GSM/8000", NULL},
     {STR_INIT("PCMA"), 8, "PCMA/8000", NULL},
@@ -20,7 +20,7 @@ static const struct codec codecs[] = {
     {STR_INIT("silk"), 104, "SILK/16000", NULL},
 };
 
-static const struct codec *find(struct str name)
+static const struct ua_codec *find(struct str name)
 {
     for (unsigned i = 0; i < ARRAY_LEN(codecs); i++)
         if (str_ieq(codecs[i].name, name))
@@ -59,7 +59,7 @@ struct str ua_sdp(struct ua *ua, struct ua_call *call, const struct ua_spec *spe
     buf_lit(&b, "\r\n");
     list = spec->sdp;
     while (next(&list, &one)) {
-        const struct codec *codec = find(one);
+        const struct ua_codec *codec = find(one);
         if (!codec)
             continue;
         buf_printf(&b, "a=rtpmap:%u %s\r\n", codec->pt, codec->map);

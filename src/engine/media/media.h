@@ -1,22 +1,72 @@
 /* The media plane seen from outside: commands in, events out, both values, so they travel through
  * a mailbox to the media thread. A *stream* is one RTP session of one leg on one port pair of ours
- * (RTP on an even port, RTCP on the next). Two streams are linked into a relay. */
+ * (RTP on an even port, RTCP on the next). Two streams are linked, so that their parties hear each
+ * other; a stream may be in a *room*, where all hear all; it may be played something, which then is
+ * what its party hears; and it may be written to a *recording*. */
 #ifndef ENGINE_MEDIA_MEDIA_H
 #define ENGINE_MEDIA_MEDIA_H
 
 #include "base/addr.h"
 #include "base/timer.h"
+#include "engine/media/codec.h"
+#include "engine/media/report.h"
 
 /* Chosen by the PBX, unique among live streams; 0 is none. */
 typedef uint64_t media_id;
+
+/* Payload types of one direction of a stream, the preferred first. */
+#define MEDIA_MAX_FORMATS 12
+/* What one MEDIA_PLAY holds; a stream keeps MEDIA_MAX_QUEUE that are still to come. */
+#define MEDIA_MAX_ITEMS 8
+#define MEDIA_MAX_QUEUE 32
 
 enum media_cmd_kind {
     MEDIA_STOCK,  /* open `count` more port pairs of `family` and announce them */
     MEDIA_OPEN,   /* the pair `port` now belongs to stream `id`; stale packets are dropped */
     MEDIA_SET,    /* remote addresses and flags of stream `id` */
+    MEDIA_FORMAT, /* what the party of `id` sends (rx) and wants (tx). A stream without formats is
+                     passed on untouched, RTCP too; with them packets are renumbered, transcoded
+                     where the parties differ, and RTCP is our own */
     MEDIA_LINK,   /* what `id` receives goes out on `peer`, and back */
     MEDIA_UNLINK, /* undoes MEDIA_LINK of `id` */
-    MEDIA_CLOSE   /* ends stream `id`: MEDIA_EV_CLOSED follows, then the pair is free again */
+    MEDIA_CLOSE,  /* ends stream `id`: MEDIA_EV_CLOSED follows, then the pair is free again */
+    MEDIA_PLAY,   /* the party of `id` hears play.item[], then again what it would hear */
+    MEDIA_STOP,   /* ends what is being played to `id` */
+    MEDIA_JOIN,   /* `id` enters room `room`, which is made for the first; undoes a link */
+    MEDIA_LEAVE,  /* undoes MEDIA_JOIN */
+    MEDIA_MEMBER, /* how `id` takes part in its room: member.* */
+    MEDIA_LISTEN, /* digits in the sound of `id` are wanted (`on`), where its party cannot send
+                     telephone-event */
+    MEDIA_RECORD, /* `id` is track `track` of recording `record`, which begins with the first */
+    MEDIA_RECORD_STOP,  /* ends recording `record` for all tracks */
+    MEDIA_RECORD_PAUSE, /* `on`: silence is written; off: sound again */
+    MEDIA_CLIP /* sound number play.clip_number is play.clip from now on; NULL: there is none. The
+                  plane owns it and frees it */
+};
+
+enum media_item_kind {
+    MEDIA_ITEM_SILENCE,
+    MEDIA_ITEM_CLIP, /* nothing if it is not there */
+    MEDIA_ITEM_TONE, /* of call progress */
+    MEDIA_ITEM_DIGIT /* telephone-event, or its tones where the party has not agreed to it */
+};
+struct media_item {
+    uint8_t kind;
+    char digit;
+    uint8_t tone;    /* enum tone_kind */
+    char country[2]; /* of the tone: ISO 3166 */
+    uint32_t ms;     /* 0: a clip's own length, a tone without end, a digit of 100 ms */
+    uint32_t clip;   /* its number */
+};
+
+/* Sounds have numbers below this. */
+#define MEDIA_MAX_CLIPS 8192
+
+/* A sound of its own: 16-bit samples, one channel. A block of mem_alloc(). */
+struct media_clip {
+    uint32_t refs; /* the plane's */
+    uint32_t rate_hz, n;
+    int16_t sample[];
 };
 
 struct media_cmd {
@@ -24,12 +74,42 @@ struct media_cmd {
     media_id id, peer;
     uint16_t port;
     uint8_t family; /* enum addr_family */
+    bool on;
     uint32_t count;
-    /* MEDIA_SET */
-    struct addr rtp, rtcp;   /* where SDP says the party receives; family ADDR_NONE: unknown */
-    bool latch;              /* learn the real source from the first packets (symmetric RTP) */
-    bool receiving, sending; /* the party sends to us / may be sent to (a=inactive: neither) */
-    uint32_t timeout_ms;     /* silence of this stream and its peer; 0: never (held calls) */
+    union {
+        struct {                   /* MEDIA_SET */
+            struct addr rtp, rtcp; /* where SDP says the party receives; ADDR_NONE: unknown */
+            bool latch; /* learn the real source from the first packets (symmetric RTP) */
+            bool receiving,
+                sending;         /* the party sends to us / may be sent to (inactive: neither) */
+            uint32_t timeout_ms; /* silence of this stream and its peer; 0: never (held calls) */
+        };
+        struct { /* MEDIA_FORMAT */
+            uint8_t n_rx, n_tx;
+            uint8_t ptime_ms; /* wanted by the party; 0: 20 */
+            bool mux;         /* RTCP on the RTP port (RFC 5761) */
+            struct media_format rx[MEDIA_MAX_FORMATS], tx[MEDIA_MAX_FORMATS];
+        };
+        struct { /* MEDIA_PLAY, MEDIA_CLIP */
+            uint8_t n_items;
+            bool loop;      /* for ever, until MEDIA_STOP */
+            bool append;    /* behind what is being played; else in place of it */
+            uint32_t token; /* comes back in MEDIA_EV_PLAYED; 0: no event is wanted */
+            struct media_item item[MEDIA_MAX_ITEMS];
+            uint32_t clip_number;
+            struct media_clip *clip;
+        } play;
+        struct { /* MEDIA_JOIN, MEDIA_LEAVE, MEDIA_MEMBER */
+            uint64_t room;
+            bool muted, deaf;
+        } member;
+        struct { /* MEDIA_RECORD and its kin */
+            uint64_t number;
+            uint32_t rate_hz;
+            uint8_t track;      /* from 0 */
+            bool tracks, mixed; /* what is written */
+        } record;
+    };
 };
 
 enum media_ev_kind {
@@ -39,7 +119,12 @@ enum media_ev_kind {
     MEDIA_EV_LATCHED,  /* `id` now receives from and sends to `from` */
     MEDIA_EV_STRANGER, /* packets from `from` were ignored on `id` (once per stream) */
     MEDIA_EV_TIMEOUT,  /* neither `id` nor its peer received RTP for timeout_ms (once) */
-    MEDIA_EV_CLOSED    /* `id` is gone, its pair `port[0]` is free; statistics */
+    MEDIA_EV_STATS,    /* figures of `id` so far, with each RTCP report */
+    MEDIA_EV_CLOSED,   /* `id` is gone, its pair `port[0]` is free; statistics */
+    MEDIA_EV_PLAYED,   /* what was to be played under `token` has been, or was stopped */
+    MEDIA_EV_DIGIT, /* the party of `id` presses `digit`, or lets it go (`over`); `in_band`: heard,
+                       not told */
+    MEDIA_EV_TALK   /* the party of `id`, in a room or recorded, begins (`talks`) or ends */
 };
 
 #define MEDIA_EV_MAX_PORTS 32
@@ -48,7 +133,10 @@ struct media_stats {
     uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, dropped;
     uint32_t lost;        /* by sequence numbers, RFC 3550 A.3; never below 0 */
     uint32_t jitter_us;   /* RFC 3550 A.8, at an 8000 Hz clock unless known */
+    uint8_t codec;        /* enum codec_id of what came last; CODEC_NONE: not known */
     uint8_t payload_type; /* the last one received */
+    struct report_quality quality;
+    uint32_t late, concealed; /* frames that came too late, and frames made up in their place */
 };
 
 struct media_ev {
@@ -57,6 +145,9 @@ struct media_ev {
     uint8_t family;
     uint32_t count;
     uint16_t port[MEDIA_EV_MAX_PORTS];
+    char digit;
+    bool in_band, over, talks;
+    uint32_t token;
     struct addr from;
     struct media_stats stats;
 };

@@ -192,20 +192,13 @@ static int send_invite(struct pbx *p, struct dial *d, struct leg *leg, struct st
 static unsigned offer_of_caller(struct pbx *p, const struct dial *d, struct leg *owner,
                                 struct leg *leg)
 {
-    struct str names[CONF_CODEC_COUNT], body;
-    struct sdp_choice *choice = arena_take(&p->turn, sizeof(*choice));
+    struct str body;
     const struct sdp *offer = d->offer ? d->offer : leg_sdp_kept(p, leg_latest(owner));
-    if (!choice || !offer)
+    if (!offer)
         return 503;
-    struct sdp_policy policy = {
-        .codec = names, .keep_video = true, .n_codecs = leg_codecs(p, owner, leg, names)};
-    if (!policy.n_codecs || !sdp_choice_make(choice, offer, &policy))
-        return 488;
-    int err = leg_sdp_for(p, leg, offer, choice, &body);
-    if (!err)
-        err = leg_open(p, owner, offer, choice);
+    int err = transcode_offer(p, owner, leg, offer, &body);
     if (err)
-        return err == -EAGAIN ? 503 : 500;
+        return err == -ENOTSUP ? 488 : err == -EAGAIN || err == -ENOMEM ? 503 : 500;
     leg_tx_offer(p, leg, body);
     leg_set_remote(p, owner, offer);
     return 0;

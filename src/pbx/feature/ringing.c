@@ -20,6 +20,18 @@ static void note_ringing(struct pbx *p, struct call *call, struct leg *leg)
     }
 }
 
+/* Nothing is agreed yet with either, but they hear each other already. */
+static void early_formats(struct pbx *p, struct leg *owner, struct leg *leg, struct str told,
+                          const struct sdp *said)
+{
+    const struct sdp *asked = leg_sdp_kept(p, leg->asked), *ours = leg_sdp_kept(p, told);
+    const struct sdp *offer = leg_sdp_kept(p, owner->offer);
+    if (asked)
+        transcode_formats(p, leg, asked, said);
+    if (ours && offer)
+        transcode_formats(p, owner, ours, offer);
+}
+
 /* Early media comes from the first phone that has some; an INVITE without an offer has none (RFC
  * 3960 section 3). The description for the owner; none. */
 static struct str early_media(struct pbx *p, struct dial *d, struct leg *leg,
@@ -33,9 +45,10 @@ static struct str early_media(struct pbx *p, struct dial *d, struct leg *leg,
     if (owner->settled) /* it has its answer: RFC 3262 section 5 */
         return STR_NONE;
     if (d->purpose != DIAL_CALL || call->late_offer || (first && first != leg) ||
-        leg_sdp_of(p, o->msg, &sdp) || !sdp || leg_sdp_for(p, owner, sdp, NULL, &body))
+        leg_sdp_of(p, o->msg, &sdp) || !sdp || transcode_answer(p, owner, sdp, &body))
         return STR_NONE;
     leg_set_remote(p, leg, sdp);
+    early_formats(p, owner, leg, body, sdp);
     bridge_link(p, owner, leg);
     call_set_party(p, call, d->side, leg);
     return body;
@@ -72,15 +85,8 @@ static unsigned offer_for_caller(struct pbx *p, struct call *call, struct leg *l
                                  const struct sdp *offer, struct str *body)
 {
     struct leg *caller = call_caller(p, call);
-    struct str names[CONF_CODEC_COUNT];
-    struct sdp_policy policy = {
-        .codec = names, .keep_video = true, .n_codecs = leg_codecs(p, caller, leg, names)};
-    struct sdp_choice *choice = arena_take(&p->turn, sizeof(*choice));
-    if (!choice || !sdp_choice_make(choice, offer, &policy))
-        return 488;
-    int err = leg_sdp_for(p, caller, offer, choice, body);
-    err = err ? err : leg_open(p, leg, offer, choice);
-    return err == -EAGAIN ? 503 : err ? 500 : 0;
+    int err = transcode_offer(p, leg, caller, offer, body);
+    return err == -ENOTSUP ? 488 : err == -EAGAIN ? 503 : err ? 500 : 0;
 }
 
 /* The offer in a reliable provisional, for a caller who has made none. */
@@ -120,7 +126,7 @@ static void early_answered(struct pbx *p, struct leg *owner, struct leg *leg,
     const struct sdp *answer, *offer = leg_sdp_kept(p, leg->offer);
     struct sip_content content = {.type = STR("application/sdp")};
     if (leg_sdp_of(p, m, &answer) || !answer || !offer ||
-        leg_sdp_for(p, leg, answer, NULL, &content.body))
+        transcode_answer(p, leg, answer, &content.body))
         return;
     (void)leg_rx_answer(p, owner, sip_body_find(m, STR("application/sdp")));
     leg_tx_answer(p, leg, content.body);
@@ -211,8 +217,8 @@ static unsigned answer_for_caller(struct pbx *p, struct call *call, struct leg *
 {
     if (call->late_offer)
         return offer_for_caller(p, call, leg, sdp, body);
-    int err = leg_sdp_for(p, call_caller(p, call), sdp, NULL, body);
-    return err == -EAGAIN ? 503 : err ? 500 : 0;
+    int err = transcode_answer(p, call_caller(p, call), sdp, body);
+    return err == -EAGAIN ? 503 : err == -ENOENT ? 488 : err ? 500 : 0;
 }
 
 /* Its 2xx is of no use: the call ends with `status`, or somebody else is sought. */

@@ -46,8 +46,19 @@ struct sdp_stream {
     enum sdp_dir dir;
 };
 
+/* More formats for one audio media than its author has named. */
+struct sdp_extra {
+    unsigned media, n;
+    struct sdp_codec codec[16];
+};
+/* The codecs of the names that media `i` of s, as `choice` leaves it, does not hold, under static
+ * numbers or free ones, and telephone-event if it is not there. */
+void sdp_extra_make(struct sdp_extra *out, const struct sdp *s, unsigned i,
+                    const struct sdp_choice_media *choice, const struct str *name, unsigned n);
+
 struct sdp_rewrite {
     struct sdp_local local;
+    const struct sdp_extra *extra;   /* NULL: none */
     const struct sdp_choice *choice; /* NULL: all formats stay */
     const struct sdp_stream *stream; /* one for each media */
     unsigned n_streams;              /* media beyond are refused */

@@ -77,28 +77,6 @@ static void put_refused(struct buf *b, const struct sdp_media *m)
     buf_lit(b, "\r\n");
 }
 
-static void put_codec(struct buf *b, const struct sdp_codec *c)
-{
-    buf_lit(b, "a=rtpmap:");
-    buf_u64(b, c->pt);
-    buf_ch(b, ' ');
-    buf_str_put(b, c->name);
-    buf_ch(b, '/');
-    buf_u64(b, c->clock);
-    if (c->channels > 1) {
-        buf_ch(b, '/');
-        buf_u64(b, c->channels);
-    }
-    buf_lit(b, "\r\n");
-    if (!c->fmtp.n)
-        return;
-    buf_lit(b, "a=fmtp:");
-    buf_u64(b, c->pt);
-    buf_ch(b, ' ');
-    buf_str_put(b, c->fmtp);
-    buf_lit(b, "\r\n");
-}
-
 struct stream_text {
     const struct sdp_media *like;
     const struct codecs *codecs;
@@ -116,7 +94,7 @@ static void put_stream(struct buf *b, const struct stream_text *s)
     }
     buf_lit(b, "\r\n");
     for (unsigned i = 0; i < s->codecs->n; i++)
-        put_codec(b, &s->codecs->v[i]);
+        sdp_write_codec(b, &s->codecs->v[i]);
     if (s->ptime_ms) {
         buf_lit(b, "a=ptime:");
         buf_u64(b, s->ptime_ms);
@@ -287,26 +265,23 @@ static const struct sdp_media *first_audio(const struct sdp *s)
 }
 
 /* What a party will send: the first codec of our description that it has as well. */
-static const struct sdp_codec *sends(const struct codecs *local, const struct codecs *remote,
-                                     bool helper)
+static const struct sdp_codec *sends(const struct codecs *local, const struct codecs *remote)
 {
     for (unsigned i = 0; i < local->n; i++) {
         const struct sdp_codec *c = &local->v[i];
-        bool events = str_ieq(c->name, STR("telephone-event"));
-        if ((helper ? events : !sdp_codec_is_helper(c)) && find_equal(remote, c))
+        if (!sdp_codec_is_helper(c) && find_equal(remote, c))
             return c;
     }
     return NULL;
 }
 
-/* What it sends arrives at the other party under a number and meaning that it has given. */
+/* What it sends means something to the other party; under which number is our business. */
 static bool understood(const struct sdp_codec *c, const struct codecs *by)
 {
-    const struct sdp_codec *there = c ? find_pt(by, c->pt) : NULL;
-    return there && sdp_codec_equal(there, c);
+    return c && find_equal(by, c);
 }
 
-bool sdp_fit(const struct sdp_fit_args *args, bool *events)
+bool sdp_fit(const struct sdp_fit_args *args)
 {
     struct codecs local[2], remote[2];
     const struct sdp_pair *pair[2] = {&args->a, &args->b};
@@ -314,15 +289,8 @@ bool sdp_fit(const struct sdp_fit_args *args, bool *events)
         list_of(&local[i], first_audio(pair[i]->local));
         list_of(&remote[i], first_audio(pair[i]->remote));
     }
-    bool fits = true, te = true;
-    for (unsigned i = 0; i < 2; i++) {
-        const struct sdp_codec *e = sends(&local[i], &remote[i], true);
-        fits = fits && understood(sends(&local[i], &remote[i], false), &remote[1 - i]);
-        te = te && (!e || understood(e, &remote[1 - i]));
-    }
-    if (events)
-        *events = te;
-    return fits;
+    return understood(sends(&local[0], &remote[0]), &remote[1]) &&
+           understood(sends(&local[1], &remote[1]), &remote[0]);
 }
 
 static bool same_media(const struct sdp_pair *before, const struct sdp *now, unsigned i)
@@ -336,11 +304,10 @@ static bool same_media(const struct sdp_pair *before, const struct sdp *now, uns
     list_of(&local, &before->local->media[i]);
     list_of(&remote, x);
     list_of(&offered, y);
-    /* The far end's digits must still be understood, unless the party wants none any more. */
-    const struct sdp_codec *events = sends(&local, &remote, true);
-    const struct sdp_codec *moved = events ? find_equal(&offered, events) : NULL;
-    return understood(sends(&local, &remote, false), &offered) &&
-           (!moved || moved->pt == events->pt);
+    const struct sdp_codec *used = sends(&local, &remote);
+    const struct sdp_codec *there = used ? find_equal(&offered, used) : NULL;
+    /* The packets of audio are renumbered on their way, others pass as they are. */
+    return there && (x->kind == SDP_AUDIO || there->pt == used->pt);
 }
 
 bool sdp_same_session(const struct sdp_pair *before, const struct sdp *now)
@@ -351,4 +318,53 @@ bool sdp_same_session(const struct sdp_pair *before, const struct sdp *now)
         if (!same_media(before, now, i))
             return false;
     return true;
+}
+
+static void count_media(struct codecs *offer, struct codecs *answer, unsigned *known, unsigned *all,
+                        bool *foreign)
+{
+    for (unsigned k = 0; k < answer->n; k++) {
+        const struct sdp_codec *c = &answer->v[k];
+        bool there = find_equal(offer, c) != NULL;
+        *foreign |= !there;
+        *all += !sdp_codec_is_helper(c);
+        *known += there && !sdp_codec_is_helper(c);
+    }
+}
+
+enum sdp_overlap sdp_overlap(const struct sdp *answer, const struct sdp *offer)
+{
+    unsigned known = 0, all = 0;
+    bool foreign = false;
+    for (unsigned i = 0; i < answer->n_media; i++) {
+        struct codecs o, a;
+        if (!is_live(answer, i) || answer->media[i].kind != SDP_AUDIO)
+            continue;
+        list_of(&o, media_like(offer, answer, i));
+        list_of(&a, &answer->media[i]);
+        count_media(&o, &a, &known, &all, &foreign);
+    }
+    if (all == 0 || (known == all && !foreign))
+        return SDP_OVERLAP_ALL;
+    return known ? SDP_OVERLAP_SOME : SDP_OVERLAP_NONE;
+}
+
+void sdp_extra_make(struct sdp_extra *out, const struct sdp *s, unsigned i,
+                    const struct sdp_choice_media *choice, const struct str *name, unsigned n)
+{
+    struct codecs from, kept = {.n = 0};
+    list_of(&from, &s->media[i]);
+    for (unsigned k = 0; k < choice->n; k++) {
+        struct sdp_codec c;
+        if (sdp_codec_get(&c, &s->media[i], choice->format[k]) == 0)
+            add(&kept, &c);
+    }
+    unsigned had = kept.n;
+    out->media = i;
+    out->n = 0;
+    for (unsigned k = 0; k < n; k++)
+        add_named(&kept, &from, name[k]);
+    add_named(&kept, &from, STR("telephone-event"));
+    for (unsigned k = had; k < kept.n && out->n < ARRAY_LEN(out->codec); k++)
+        out->codec[out->n++] = kept.v[k];
 }

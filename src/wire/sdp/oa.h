@@ -38,14 +38,18 @@ struct sdp_pair {
 struct sdp_fit_args {
     struct sdp_pair a, b;
 };
-/* Do the two parties understand each other when their packets are passed on unchanged? Judged by
- * the first audio stream: what each of them sends first must be agreed with the other under the
- * same number. *events, if not NULL: their telephone-events agree as well. */
-bool sdp_fit(const struct sdp_fit_args *args, bool *events);
+/* Do the two parties understand each other without transcoding? Judged by the first audio stream:
+ * what each of them sends first must be agreed with the other, under any number. */
+bool sdp_fit(const struct sdp_fit_args *args);
 
 /* A new offer changes nothing that the far end must know: the same media in the same places, the
- * codec in use still there under its number. Direction, address, port and packet time may differ.
- */
+ * codec in use still there, in video under its number. Direction, address, port, packet time and
+ * what else is offered may differ. */
 bool sdp_same_session(const struct sdp_pair *before, const struct sdp *now);
+
+/* How much of what `answer` names, in its audio, the author of `offer` has offered: all of it, some
+ * codec, or none. */
+enum sdp_overlap { SDP_OVERLAP_ALL, SDP_OVERLAP_SOME, SDP_OVERLAP_NONE };
+enum sdp_overlap sdp_overlap(const struct sdp *answer, const struct sdp *offer);
 
 #endif

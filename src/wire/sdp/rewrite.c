@@ -57,6 +57,28 @@ void sdp_write_dir(struct buf *b, enum sdp_dir dir)
     buf_lit(b, "\r\n");
 }
 
+void sdp_write_codec(struct buf *b, const struct sdp_codec *c)
+{
+    buf_lit(b, "a=rtpmap:");
+    buf_u64(b, c->pt);
+    buf_ch(b, ' ');
+    buf_str_put(b, c->name);
+    buf_ch(b, '/');
+    buf_u64(b, c->clock);
+    if (c->channels > 1) {
+        buf_ch(b, '/');
+        buf_u64(b, c->channels);
+    }
+    buf_lit(b, "\r\n");
+    if (!c->fmtp.n)
+        return;
+    buf_lit(b, "a=fmtp:");
+    buf_u64(b, c->pt);
+    buf_ch(b, ' ');
+    buf_str_put(b, c->fmtp);
+    buf_lit(b, "\r\n");
+}
+
 static void put_line(struct buf *b, const struct sdp_line *l)
 {
     buf_ch(b, l->type);
@@ -164,7 +186,7 @@ struct pt_set {
 };
 
 static void put_m_line(struct buf *b, const struct sdp_media *m, const struct sdp_choice_media *c,
-                       uint16_t port)
+                       uint16_t port, const struct sdp_extra *extra)
 {
     buf_lit(b, "m=");
     buf_str_put(b, m->kind_text);
@@ -177,7 +199,11 @@ static void put_m_line(struct buf *b, const struct sdp_media *m, const struct sd
         buf_ch(b, ' ');
         buf_str_put(b, m->format[c ? c->format[i] : i]);
     }
-    if (n == 0)
+    for (unsigned i = 0; extra && i < extra->n; i++) {
+        buf_ch(b, ' ');
+        buf_u64(b, extra->codec[i].pt);
+    }
+    if (n == 0 && !extra)
         buf_lit(b, " 0"); /* the grammar asks for one format even of a stream that is off */
     buf_lit(b, "\r\n");
 }
@@ -185,7 +211,7 @@ static void put_m_line(struct buf *b, const struct sdp_media *m, const struct sd
 static struct pt_set kept_types(const struct sdp_media *m, const struct sdp_choice_media *c)
 {
     struct pt_set set = {{0, 0}};
-    if (!c || !m->rtp || c->n == m->n_formats)
+    if (!c || !m->rtp || (c->n == m->n_formats && c->n))
         return (struct pt_set){{UINT64_MAX, UINT64_MAX}};
     for (unsigned i = 0; i < c->n; i++) {
         uint64_t pt;
@@ -220,6 +246,7 @@ struct media_job {
     const struct sdp_media *m;
     const struct sdp_choice_media *choice;
     const struct sdp_stream *stream;
+    const struct sdp_extra *extra; /* NULL: not for this media */
     const struct sdp_rewrite *rw;
 };
 
@@ -260,11 +287,14 @@ static void put_media(struct buf *b, const struct media_job *j)
 {
     bool refused = j->m->port == 0 || (j->choice && j->choice->refused) || !j->stream ||
                    j->stream->rtp.port == 0;
-    put_m_line(b, j->m, j->choice, refused ? 0 : j->stream->rtp.port);
+    const struct sdp_extra *extra = refused ? NULL : j->extra;
+    put_m_line(b, j->m, j->choice, refused ? 0 : j->stream->rtp.port, extra);
     if (refused)
         put_mid(b, j->m);
     else
         put_media_attrs(b, j, addr_ip_eq(&j->stream->rtp, &j->rw->local.addr));
+    for (unsigned i = 0; extra && i < extra->n; i++)
+        sdp_write_codec(b, &extra->codec[i]);
 }
 
 int sdp_rewrite_build(struct buf *b, const struct sdp *s, const struct sdp_rewrite *rw)
@@ -278,6 +308,7 @@ int sdp_rewrite_build(struct buf *b, const struct sdp *s, const struct sdp_rewri
             .m = &s->media[i],
             .choice = rw->choice ? &rw->choice->media[i] : NULL,
             .stream = i < rw->n_streams ? &rw->stream[i] : NULL,
+            .extra = rw->extra && rw->extra->media == i ? rw->extra : NULL,
             .rw = rw,
         };
         put_media(b, &j);

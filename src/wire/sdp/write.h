@@ -10,4 +10,7 @@ void sdp_write_origin(struct buf *b, const struct sdp_local *local);
 void sdp_write_conn(struct buf *b, const struct addr *a);
 void sdp_write_dir(struct buf *b, enum sdp_dir dir);
 
+/* rtpmap and fmtp of a format. */
+void sdp_write_codec(struct buf *b, const struct sdp_codec *c);
+
 #endif

@@ -82,7 +82,6 @@ static void use(struct bed *b, uint8_t pt)
 static int setup(void **state)
 {
     struct bed *b = mem_zero(sizeof(*b));
-    codec_init();
     b->e = ear_new(EAR_LIMIT_MS);
     assert_non_null(b->e);
     ear_formats(b->e, formats, ARRAY_LEN(formats));

@@ -34,7 +34,6 @@ struct tone {
 static int setup(void **state)
 {
     struct bed *b = mem_zero(sizeof(*b));
-    codec_init();
     b->h = hear_new();
     assert_non_null(b->h);
     b->rate = 8000;

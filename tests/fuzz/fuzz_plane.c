@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "engine/media/relay.h"
+#include "engine/media/plane.h"
 
 #define STREAMS 6
 
@@ -37,7 +37,7 @@ static struct addr addr_take(struct input *in)
     return a;
 }
 
-static void command(struct relay *r, usec_t now, struct input *in, int *live)
+static void command(struct plane *r, usec_t now, struct input *in, int *live)
 {
     uint32_t flags = take(in, 1);
     struct media_cmd c = {.kind = (enum media_cmd_kind)(take(in, 1) % (MEDIA_CLOSE + 1)),
@@ -51,19 +51,19 @@ static void command(struct relay *r, usec_t now, struct input *in, int *live)
                           .timeout_ms = take(in, 2)};
     c.rtp = addr_take(in);
     c.rtcp = addr_take(in);
-    int rc = relay_cmd(r, now, &c);
+    int rc = plane_cmd(r, now, &c);
     if (rc == 0 && c.kind == MEDIA_OPEN)
         ++*live;
 }
 
-static void packet(struct relay *r, usec_t now, struct input *in)
+static void packet(struct plane *r, usec_t now, struct input *in)
 {
     static const size_t lengths[] = {0, 7, 8, 12, 172, 2048, 2049, 60};
     uint8_t bytes[2064] = {0};
     struct addr from = addr_take(in);
     if (from.family == ADDR_NONE)
         from.family = ADDR_V4;
-    struct relay_packet p = {.from = &from};
+    struct plane_packet p = {.from = &from};
     p.n = lengths[take(in, 1) % 8];
     p.port = (uint16_t)(20000 + take(in, 1) % 16 / 2 * 2);
     p.is_rtcp = take(in, 1) & 1;
@@ -76,19 +76,19 @@ static void packet(struct relay *r, usec_t now, struct input *in)
     BUG_ON(!block);
     memcpy(block, bytes, p.n);
     p.bytes = block;
-    struct relay_forward f;
-    int out = relay_rx(r, now, &p, &f);
+    struct plane_forward f;
+    int out = plane_rx(r, now, &p, &f);
     mem_free(block);
     if (out != 1)
         return;
     BUG_ON(f.to.family == ADDR_NONE || f.to.port == 0 || addr_is_any(&f.to));
-    BUG_ON(f.port % 2 || p.n > RELAY_MAX_BYTES);
+    BUG_ON(f.port % 2 || p.n > PLANE_MAX_BYTES);
 }
 
-static void events(struct relay *r, uint32_t max, int *live)
+static void events(struct plane *r, uint32_t max, int *live)
 {
     struct media_ev ev;
-    while (max-- > 0 && relay_event(r, &ev))
+    while (max-- > 0 && plane_event(r, &ev))
         if (ev.kind == MEDIA_EV_CLOSED)
             --*live;
 }
@@ -98,11 +98,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct input in = {data, n};
-    struct relay r;
-    struct relay_limits l = {.max_streams = STREAMS, .max_events = 8, .max_pps = 100};
+    struct plane r;
+    struct plane_limits l = {.max_streams = STREAMS, .max_events = 8, .max_pps = 100};
     usec_t now = USEC_S;
     int live = 0;
-    if (relay_init(&r, &l, now))
+    if (plane_init(&r, &l, now))
         return 0;
     while (in.n) {
         uint32_t what = take(&in, 1);
@@ -113,7 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             break;
         case 2:
             now += take(&in, 3) * USEC_MS;
-            relay_tick(&r, now);
+            plane_tick(&r, now);
             break;
         case 3:
             events(&r, what >> 3, &live);
@@ -127,10 +127,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     for (media_id id = 1; id <= STREAMS; id++) {
         struct media_cmd c = {.kind = MEDIA_CLOSE, .id = id};
         events(&r, UINT32_MAX, &live);
-        (void)relay_cmd(&r, now, &c);
+        (void)plane_cmd(&r, now, &c);
     }
     events(&r, UINT32_MAX, &live);
-    BUG_ON(live != 0 || r.streams.used != 0 || relay_deadline(&r) != USEC_NEVER);
-    relay_done(&r);
+    BUG_ON(live != 0 || r.streams.used != 0 || plane_deadline(&r) != USEC_NEVER);
+    plane_done(&r);
     return 0;
 }

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "engine/media/relay.h"
+#include "engine/media/plane.h"
 
 #define A      1
 #define B      2
@@ -15,9 +15,9 @@
 #define B_PORT 20002
 
 struct bed {
-    struct relay r;
+    struct plane r;
     usec_t now;
-    struct relay_forward out;
+    struct plane_forward out;
     uint8_t bytes[4096];
     uint64_t blocks;
 };
@@ -32,17 +32,17 @@ static struct addr v6(uint8_t last, uint16_t port)
     return (struct addr){.family = ADDR_V6, .port = port, .ip = {0x20, 1, 0x0d, 0xb8, [15] = last}};
 }
 
-static struct relay_limits limits_of(void)
+static struct plane_limits limits_of(void)
 {
-    return (struct relay_limits){.max_streams = 8, .max_events = 16, .seed = 7};
+    return (struct plane_limits){.max_streams = 8, .max_events = 16, .seed = 7};
 }
 
 static int setup(void **state)
 {
     struct bed *b = mem_zero(sizeof(*b));
-    struct relay_limits l = limits_of();
+    struct plane_limits l = limits_of();
     b->now = 1000 * USEC_S;
-    assert_int_equal(relay_init(&b->r, &l, b->now), 0);
+    assert_int_equal(plane_init(&b->r, &l, b->now), 0);
     *state = b;
     return 0;
 }
@@ -50,14 +50,14 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct bed *b = *state;
-    relay_done(&b->r);
+    plane_done(&b->r);
     mem_free(b);
     return mem_live() != 0;
 }
 
 static int cmd(struct bed *b, struct media_cmd c)
 {
-    return relay_cmd(&b->r, b->now, &c);
+    return plane_cmd(&b->r, b->now, &c);
 }
 
 static void open_at(struct bed *b, media_id id, uint16_t port)
@@ -99,8 +99,8 @@ static int rx_raw(struct bed *b, uint16_t port, bool rtcp, struct addr from, siz
     uint8_t *block = mem_alloc(n);
     assert_non_null(block);
     memcpy(block, b->bytes, n);
-    struct relay_packet p = {.from = &from, .bytes = block, .n = n, .port = port, .is_rtcp = rtcp};
-    int rc = relay_rx(&b->r, b->now, &p, &b->out);
+    struct plane_packet p = {.from = &from, .bytes = block, .n = n, .port = port, .is_rtcp = rtcp};
+    int rc = plane_rx(&b->r, b->now, &p, &b->out);
     mem_free(block);
     return rc;
 }
@@ -143,7 +143,7 @@ static void assert_out(struct bed *b, uint16_t port, bool is_rtcp, struct addr t
 static void assert_event(struct bed *b, enum media_ev_kind kind, media_id id)
 {
     struct media_ev ev;
-    assert_true(relay_event(&b->r, &ev));
+    assert_true(plane_event(&b->r, &ev));
     assert_int_equal(ev.kind, kind);
     assert_int_equal(ev.id, id);
 }
@@ -151,13 +151,13 @@ static void assert_event(struct bed *b, enum media_ev_kind kind, media_id id)
 static void assert_quiet(struct bed *b)
 {
     struct media_ev ev;
-    assert_false(relay_event(&b->r, &ev));
+    assert_false(plane_event(&b->r, &ev));
 }
 
 static void drain(struct bed *b)
 {
     struct media_ev ev;
-    while (relay_event(&b->r, &ev))
+    while (plane_event(&b->r, &ev))
         ;
 }
 
@@ -173,7 +173,7 @@ static void test_both_ways(void **state)
     assert_out(b, A_PORT, false, v4(1, 5000));
     assert_event(b, MEDIA_EV_FIRST, B);
     struct media_stats st;
-    assert_int_equal(relay_stats(&b->r, A, &st), 0);
+    assert_int_equal(plane_stats(&b->r, A, &st), 0);
     assert_int_equal(st.rx_packets, 1);
     assert_int_equal(st.rx_bytes, 172);
     assert_int_equal(st.tx_packets, 1);
@@ -229,7 +229,7 @@ static void test_unknown_port_and_no_peer(void **state)
     assert_int_equal(rtp(b, A_PORT, v4(1, 5000), 1, 1), 0);
     assert_int_equal(b->r.count.no_way, 1);
     struct media_stats st;
-    assert_int_equal(relay_stats(&b->r, A, &st), 0);
+    assert_int_equal(plane_stats(&b->r, A, &st), 0);
     assert_int_equal(st.dropped, 1);
     assert_int_equal(st.rx_packets, 1);
 }
@@ -244,7 +244,7 @@ static void test_latch_first_source(void **state)
     drain(b);
     assert_int_equal(rtp(b, A_PORT, v4(77, 40000), 11, 1), 1);
     struct media_ev ev;
-    assert_true(relay_event(&b->r, &ev));
+    assert_true(plane_event(&b->r, &ev));
     assert_int_equal(ev.kind, MEDIA_EV_LATCHED);
     assert_true(
         addr_eq(&ev.from, &(struct addr){.family = ADDR_V4, .port = 40000, .ip = {192, 0, 2, 77}}));
@@ -477,7 +477,7 @@ static void test_rtcp_ports(void **state)
     assert_int_equal(rtcp(b, A_PORT, true, v4(1, 5001), 11), 1);
     assert_out(b, B_PORT, true, v4(2, 9999));
     struct media_stats st;
-    assert_int_equal(relay_stats(&b->r, A, &st), 0);
+    assert_int_equal(plane_stats(&b->r, A, &st), 0);
     assert_int_equal(st.rx_packets, 0); /* the figures are those of RTP */
 }
 
@@ -530,13 +530,13 @@ static void arm(struct bed *b, uint32_t a_ms, uint32_t b_ms)
 
 static void run_to(struct bed *b, usec_t until)
 {
-    for (int i = 0; i < 10000 && relay_deadline(&b->r) <= until; i++) {
-        if (relay_deadline(&b->r) > b->now)
-            b->now = relay_deadline(&b->r);
-        relay_tick(&b->r, b->now);
+    for (int i = 0; i < 10000 && plane_deadline(&b->r) <= until; i++) {
+        if (plane_deadline(&b->r) > b->now)
+            b->now = plane_deadline(&b->r);
+        plane_tick(&b->r, b->now);
     }
     b->now = until;
-    relay_tick(&b->r, b->now);
+    plane_tick(&b->r, b->now);
 }
 
 static void test_timeout_smaller_of_both_once(void **state)
@@ -548,11 +548,11 @@ static void test_timeout_smaller_of_both_once(void **state)
     assert_quiet(b);
     run_to(b, t0 + 30001 * USEC_MS);
     struct media_ev ev;
-    assert_true(relay_event(&b->r, &ev));
+    assert_true(plane_event(&b->r, &ev));
     assert_int_equal(ev.kind, MEDIA_EV_TIMEOUT);
     run_to(b, t0 + 600 * USEC_S);
     assert_quiet(b);
-    assert_true(relay_deadline(&b->r) == USEC_NEVER);
+    assert_true(plane_deadline(&b->r) == USEC_NEVER);
 }
 
 static void test_timeout_needs_both_silent(void **state)
@@ -569,7 +569,7 @@ static void test_timeout_needs_both_silent(void **state)
     assert_quiet(b);
     run_to(b, last + 30 * USEC_S + USEC_MS);
     struct media_ev ev;
-    assert_true(relay_event(&b->r, &ev));
+    assert_true(plane_event(&b->r, &ev));
     assert_int_equal(ev.kind, MEDIA_EV_TIMEOUT);
 }
 
@@ -587,7 +587,7 @@ static void test_timeout_strangers_do_not_count(void **state)
     drain(b);
     run_to(b, t0 + 31 * USEC_S + 6 * USEC_S);
     assert_int_equal(b->r.count.events_lost, 0);
-    assert_true(relay_deadline(&b->r) == USEC_NEVER); /* it has fired */
+    assert_true(plane_deadline(&b->r) == USEC_NEVER); /* it has fired */
 }
 
 static void test_timeout_held_and_resumed(void **state)
@@ -607,7 +607,7 @@ static void test_timeout_held_and_resumed(void **state)
     assert_quiet(b);
     run_to(b, resumed + 31 * USEC_S);
     struct media_ev ev; /* of either side, they share their silence */
-    assert_true(relay_event(&b->r, &ev));
+    assert_true(plane_event(&b->r, &ev));
     assert_int_equal(ev.kind, MEDIA_EV_TIMEOUT);
     assert_quiet(b);
 }
@@ -638,7 +638,7 @@ static void test_close(void **state)
     drain(b);
     assert_int_equal(cmd(b, (struct media_cmd){.kind = MEDIA_CLOSE, .id = A}), 0);
     struct media_ev ev;
-    assert_true(relay_event(&b->r, &ev));
+    assert_true(plane_event(&b->r, &ev));
     assert_int_equal(ev.kind, MEDIA_EV_CLOSED);
     assert_int_equal(ev.count, 1);
     assert_int_equal(ev.port[0], A_PORT);
@@ -653,7 +653,7 @@ static void test_close(void **state)
     /* The pair serves another, who inherits nothing. */
     open_at(b, 9, A_PORT);
     assert_int_equal(rtp(b, A_PORT, v4(5, 5000), 11, 1), 0);
-    assert_int_equal(relay_stats(&b->r, 9, &ev.stats), 0);
+    assert_int_equal(plane_stats(&b->r, 9, &ev.stats), 0);
     assert_int_equal(ev.stats.rx_packets, 1);
 }
 
@@ -664,7 +664,7 @@ static void test_close_with_timer(void **state)
     arm(b, 30000, 30000);
     assert_int_equal(cmd(b, (struct media_cmd){.kind = MEDIA_CLOSE, .id = A}), 0);
     assert_int_equal(cmd(b, (struct media_cmd){.kind = MEDIA_CLOSE, .id = B}), 0);
-    assert_true(relay_deadline(&b->r) == USEC_NEVER);
+    assert_true(plane_deadline(&b->r) == USEC_NEVER);
     drain(b);
     arm(b, 0, 0);
     run_to(b, b->now + 60 * USEC_S);
@@ -778,28 +778,28 @@ static void test_jitter(void **state)
         b->now += 20 * USEC_MS;
     }
     struct media_stats st;
-    assert_int_equal(relay_stats(&b->r, A, &st), 0);
+    assert_int_equal(plane_stats(&b->r, A, &st), 0);
     assert_in_range(st.jitter_us, 0, 125);
     assert_int_equal(st.lost, 0);
     assert_int_equal(rtp(b, A_PORT, v4(1, 5000), 12, 40000), 1); /* a new SSRC is no loss */
     assert_int_equal(rtp(b, A_PORT, v4(1, 5000), 12, 40004), 1);
     assert_int_equal(rtp(b, A_PORT, v4(1, 5000), 13, 7), 1);
     assert_int_equal(rtp(b, A_PORT, v4(1, 5000), 13, 9), 1);
-    assert_int_equal(relay_stats(&b->r, A, &st), 0);
+    assert_int_equal(plane_stats(&b->r, A, &st), 0);
     assert_int_equal(st.lost, 3 + 1); /* of both */
 }
 
 static void test_init_without_memory(void **state)
 {
     (void)state;
-    struct relay_limits l = limits_of();
+    struct plane_limits l = limits_of();
     for (uint64_t nth = 1; nth < 50; nth++) {
-        struct relay r;
+        struct plane r;
         mem_fail_after(nth);
-        int rc = relay_init(&r, &l, 0);
+        int rc = plane_init(&r, &l, 0);
         mem_fail_after(0);
         if (rc == 0) {
-            relay_done(&r);
+            plane_done(&r);
             assert_true(nth > 1);
             return;
         }

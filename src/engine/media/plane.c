@@ -1,0 +1,426 @@
+#include "engine/media/plane.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "engine/media/plane_int.h"
+
+#define PAIRS          32768u
+#define EVENTS_PER_CMD 1
+#define GRACE_MS       500
+#define DELAY_MS       40 /* of a packet and a jitter buffer, as far as quality is estimated */
+enum { TIMER_TIMEOUT, TIMER_RTCP };
+
+static struct stream *find(const struct plane *r, media_id id)
+{
+    hash_each(node, &r->by_id, hash_bytes(&r->by_id, &id, sizeof(id)))
+    {
+        struct stream *s = container_of(node, struct stream, node);
+        if (s->id == id)
+            return s;
+    }
+    return NULL;
+}
+
+int plane_init(struct plane *r, const struct plane_limits *limits, usec_t now)
+{
+    struct plane n = {.limits = *limits};
+    struct plane_limits *l = &n.limits;
+    l->max_streams = l->max_streams ? l->max_streams : 10000;
+    l->max_events = l->max_events ? l->max_events : 4096;
+    l->latch_silence_ms = l->latch_silence_ms ? l->latch_silence_ms : 2000;
+    l->max_pps = l->max_pps ? l->max_pps : 4000;
+    if (slot_init(&n.streams, sizeof(struct stream), l->max_streams))
+        return -ENOMEM;
+    if (hash_init(&n.by_id, l->max_streams, l->seed)) {
+        slot_done(&n.streams);
+        return -ENOMEM;
+    }
+    n.by_port = mem_map(PAIRS * sizeof(uint32_t));
+    n.ring = mem_map(l->max_events * sizeof(struct media_ev));
+    n.random = l->seed;
+    n.clip = mem_map(MEDIA_MAX_CLIPS * sizeof(struct media_clip *));
+    if (!n.by_port || !n.ring || !n.clip || plane_out_init(&n)) {
+        plane_done(&n);
+        return -ENOMEM;
+    }
+    *r = n;
+    timer_wheel_init(&r->wheel, now); /* its lists point at themselves: not before the copy */
+    list_init(&r->ticking);
+    r->tick_due = USEC_NEVER;
+    return 0;
+}
+
+static void sound_free(struct stream *s)
+{
+    trans_free(s->trans);
+    play_free(s);
+    list_remove(&s->tick);
+    if (s->mouth)
+        mouth_done(s->mouth);
+    mem_free(s->mouth);
+    s->trans = NULL;
+    s->mouth = NULL;
+}
+
+void plane_done(struct plane *r)
+{
+    uint32_t at = 0;
+    handle_t h;
+    for (struct stream *s; r->streams.mem && (s = slot_next(&r->streams, &at, &h));)
+        sound_free(s);
+    plane_out_done(r);
+    play_clips_free(r);
+    slot_done(&r->streams);
+    hash_done(&r->by_id);
+    mem_unmap(r->by_port, PAIRS * sizeof(uint32_t));
+    mem_unmap(r->ring, r->limits.max_events * sizeof(struct media_ev));
+    *r = (struct plane){0};
+}
+
+static uint32_t ring_room(const struct plane *r)
+{
+    return r->limits.max_events - (r->ring_head - r->ring_tail);
+}
+
+struct media_ev *plane_event_new(struct plane *r, enum media_ev_kind kind, const struct stream *s)
+{
+    struct media_ev *ev = &r->ring[r->ring_head++ % r->limits.max_events];
+    *ev = (struct media_ev){.kind = kind, .id = s->id, .family = s->family};
+    return ev;
+}
+
+bool plane_event_room(const struct plane *r)
+{
+    return ring_room(r) > EVENTS_PER_CMD;
+}
+
+/* The last quarter of the ring is left to what a call cannot do without. */
+void plane_note(struct plane *r, enum media_ev_kind kind, const struct stream *s,
+                const struct addr *from)
+{
+    if (ring_room(r) <= r->limits.max_events / 4) {
+        r->count.events_lost++;
+        return;
+    }
+    plane_event_new(r, kind, s)->from = *from;
+}
+
+void plane_note_key(struct plane *r, const struct stream *s, char digit, bool over)
+{
+    if (ring_room(r) <= r->limits.max_events / 4) {
+        r->count.events_lost++;
+        return;
+    }
+    struct media_ev *ev = plane_event_new(r, MEDIA_EV_DIGIT, s);
+    ev->digit = digit;
+    ev->over = over;
+}
+
+void plane_note_stats(struct plane *r, const struct stream *s)
+{
+    if (ring_room(r) <= r->limits.max_events / 4) /* others follow */
+        return;
+    plane_stats_of(s, &plane_event_new(r, MEDIA_EV_STATS, s)->stats);
+}
+
+bool plane_event(struct plane *r, struct media_ev *ret)
+{
+    if (r->ring_head == r->ring_tail)
+        return false;
+    *ret = r->ring[r->ring_tail++ % r->limits.max_events];
+    return true;
+}
+
+int plane_stats(const struct plane *r, media_id id, struct media_stats *ret)
+{
+    const struct stream *s = find(r, id);
+    if (!s)
+        return -ENOENT;
+    plane_stats_of(s, ret);
+    return 0;
+}
+
+/* ---- silence --------------------------------------------------------------------------------- */
+
+/* The smaller of both sides' timeouts that is set; 0: none. */
+static uint32_t timeout_of(const struct stream *s, const struct stream *peer)
+{
+    uint32_t ms = s->timeout_ms;
+    if (peer && peer->timeout_ms && (ms == 0 || peer->timeout_ms < ms))
+        ms = peer->timeout_ms;
+    return ms;
+}
+
+static usec_t quiet_since(const struct stream *s)
+{
+    return s->heard > s->counted_from ? s->heard : s->counted_from;
+}
+
+static usec_t timeout_at(const struct plane *r, const struct stream *s)
+{
+    const struct stream *peer = plane_peer(r, s);
+    uint32_t ms = timeout_of(s, peer);
+    if (ms == 0 || s->said_timeout)
+        return USEC_NEVER;
+    usec_t since = quiet_since(s);
+    if (peer && quiet_since(peer) > since)
+        since = quiet_since(peer);
+    return since + ms * USEC_MS;
+}
+
+static void timeout_arm(struct plane *r, struct stream *s)
+{
+    usec_t due = timeout_at(r, s);
+    s->timer.kind = TIMER_TIMEOUT;
+    if (due == USEC_NEVER)
+        timer_stop(&r->wheel, &s->timer);
+    else
+        timer_start(&r->wheel, &s->timer, due);
+}
+
+/* The conditions of the silence have changed: it counts anew, and may be told again. */
+static void timeout_restart(struct plane *r, usec_t now, struct stream *s)
+{
+    struct stream *peer = plane_peer(r, s);
+    s->counted_from = now;
+    s->said_timeout = false;
+    if (peer) {
+        peer->said_timeout = false;
+        timeout_arm(r, peer);
+    }
+    timeout_arm(r, s);
+}
+
+/* Timers are not moved by packets: one that fires early is armed again for the time left. */
+static void timeout_fired(struct plane *r, usec_t now, struct stream *s)
+{
+    if (timeout_at(r, s) > now) {
+        timeout_arm(r, s);
+        return;
+    }
+    if (ring_room(r) <= EVENTS_PER_CMD) {
+        timer_start(&r->wheel, &s->timer, now + 100 * USEC_MS);
+        return;
+    }
+    struct stream *peer = plane_peer(r, s);
+    s->said_timeout = true;
+    if (peer)
+        peer->said_timeout = true;
+    plane_event_new(r, MEDIA_EV_TIMEOUT, s);
+}
+
+void plane_tick(struct plane *r, usec_t now)
+{
+    struct timer *t;
+    while ((t = timer_pop(&r->wheel, now)))
+        if (t->kind == TIMER_RTCP)
+            plane_rtcp_due(r, now, container_of(t, struct stream, rtcp_timer));
+        else
+            timeout_fired(r, now, container_of(t, struct stream, timer));
+    plane_tick_run(r, now);
+}
+
+usec_t plane_deadline(const struct plane *r)
+{
+    usec_t due = timer_deadline(&r->wheel);
+    return r->tick_due < due ? r->tick_due : due;
+}
+
+/* ---- commands -------------------------------------------------------------------------------- */
+
+/* RFC 3550 section 5.1: numbers that nobody can guess. */
+static void numbers_begin(struct plane *r, usec_t now, struct stream *s)
+{
+    uint64_t v[3];
+    for (unsigned i = 0; i < ARRAY_LEN(v); i++) {
+        r->random += 0x9E3779B97F4A7C15u;
+        v[i] = hash_bytes(&r->by_id, &r->random, sizeof(r->random));
+    }
+    egress_init(&s->egress, (uint32_t)v[0], (uint16_t)v[1], (uint32_t)(v[1] >> 32));
+    report_init(&s->report, now, &(struct report_setup){.ssrc = (uint32_t)v[0], .seed = v[1]});
+    s->name = v[2];
+    s->rtcp_timer.kind = TIMER_RTCP;
+}
+
+static int cmd_open(struct plane *r, usec_t now, const struct media_cmd *cmd)
+{
+    if (cmd->id == 0 || cmd->port == 0 || cmd->port % 2)
+        return -EINVAL;
+    if (find(r, cmd->id) || r->by_port[cmd->port / 2] != NO_STREAM)
+        return -EEXIST;
+    handle_t self;
+    struct stream *s = slot_take(&r->streams, &self);
+    if (!s) {
+        struct stream none = {.id = cmd->id, .family = cmd->family};
+        struct media_ev *ev = plane_event_new(r, MEDIA_EV_CLOSED, &none);
+        ev->count = 1;
+        ev->port[0] = cmd->port;
+        return -ENOSPC;
+    }
+    s->id = cmd->id;
+    s->self = self;
+    s->port = cmd->port;
+    s->family = cmd->family;
+    s->counted_from = now;
+    numbers_begin(r, now, s);
+    r->by_port[cmd->port / 2] = plane_index1(s);
+    hash_put(&r->by_id, &s->node, hash_bytes(&r->by_id, &s->id, sizeof(s->id)));
+    return 0;
+}
+
+static int cmd_set(struct plane *r, usec_t now, const struct media_cmd *cmd)
+{
+    struct stream *s = find(r, cmd->id);
+    if (!s)
+        return -ENOENT;
+    /* RFC 3550 section 11: RTCP goes to the next port unless SDP says otherwise (RFC 3605). */
+    struct addr rtcp = cmd->rtcp;
+    if (rtcp.family == ADDR_NONE && cmd->rtp.family != ADDR_NONE && cmd->rtp.port < UINT16_MAX &&
+        cmd->rtp.port != 0) {
+        rtcp = cmd->rtp;
+        rtcp.port++;
+    }
+    latch_set(&s->rtp, &cmd->rtp, cmd->latch, now, GRACE_MS * USEC_MS);
+    latch_set(&s->rtcp, &rtcp, cmd->latch, now, GRACE_MS * USEC_MS);
+    s->receiving = cmd->receiving;
+    s->sending = cmd->sending;
+    s->timeout_ms = cmd->timeout_ms;
+    timeout_restart(r, now, s);
+    return 0;
+}
+
+const struct media_format *plane_speech(const struct stream *s)
+{
+    for (unsigned i = 0; i < s->n_tx; i++)
+        if (codec_known(s->tx[i].codec))
+            return &s->tx[i];
+    return NULL;
+}
+
+/* What it and its peer do with each other's packets is to be decided anew. */
+static void pass_forget(struct plane *r, struct stream *s)
+{
+    struct stream *peer = plane_peer(r, s);
+    s->pass_ready = false;
+    if (peer)
+        peer->pass_ready = false;
+}
+
+static int cmd_format(struct plane *r, const struct media_cmd *cmd)
+{
+    struct stream *s = find(r, cmd->id);
+    if (!s)
+        return -ENOENT;
+    if (cmd->n_rx > MEDIA_MAX_FORMATS || cmd->n_tx > MEDIA_MAX_FORMATS)
+        return -EINVAL;
+    const struct media_format *before = plane_speech(s);
+    struct media_format said = before ? *before : (struct media_format){0};
+    memcpy(s->rx, cmd->rx, sizeof(s->rx));
+    memcpy(s->tx, cmd->tx, sizeof(s->tx));
+    s->n_rx = cmd->n_rx;
+    s->n_tx = cmd->n_tx;
+    s->ptime_ms = cmd->ptime_ms;
+    const struct media_format *after = plane_speech(s);
+    if (before && after && !media_format_same(&said, after))
+        egress_pause(&s->egress); /* the clock of the timestamps may be another */
+    if (s->n_rx)
+        report_codec_set(&s->report, codec_name(s->rx[0].codec), s->rx[0].clock_hz, DELAY_MS);
+    s->mux = cmd->mux;
+    plane_rtcp_arm(r, s);
+    pass_forget(r, s);
+    return 0;
+}
+
+static void unlink_stream(struct plane *r, struct stream *s)
+{
+    struct stream *peer = plane_peer(r, s);
+    pass_forget(r, s);
+    s->peer = NO_STREAM;
+    if (!peer || peer == s)
+        return;
+    peer->peer = NO_STREAM;
+    timeout_arm(r, peer);
+}
+
+static int cmd_link(struct plane *r, usec_t now, const struct media_cmd *cmd)
+{
+    struct stream *a = find(r, cmd->id), *b = find(r, cmd->peer);
+    if (!a || !b)
+        return -ENOENT;
+    unlink_stream(r, a);
+    unlink_stream(r, b);
+    a->peer = plane_index1(b);
+    b->peer = plane_index1(a);
+    timeout_restart(r, now, a);
+    return 0;
+}
+
+static int cmd_unlink(struct plane *r, const struct media_cmd *cmd)
+{
+    struct stream *s = find(r, cmd->id);
+    if (!s)
+        return -ENOENT;
+    unlink_stream(r, s);
+    timeout_arm(r, s);
+    return 0;
+}
+
+static int cmd_close(struct plane *r, usec_t now, const struct media_cmd *cmd)
+{
+    struct stream *s = find(r, cmd->id);
+    if (!s)
+        return -ENOENT;
+    unlink_stream(r, s);
+    timer_stop(&r->wheel, &s->timer);
+    timer_stop(&r->wheel, &s->rtcp_timer);
+    plane_rtcp_bye(r, now, s);
+    sound_free(s);
+    struct media_ev *ev = plane_event_new(r, MEDIA_EV_CLOSED, s);
+    ev->count = 1;
+    ev->port[0] = s->port;
+    plane_stats_of(s, &ev->stats);
+    r->by_port[s->port / 2] = NO_STREAM;
+    hash_remove(&r->by_id, &s->node);
+    slot_put(&r->streams, s->self);
+    return 0;
+}
+
+/* What a stream is made to hear or say. */
+static int sound_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
+{
+    struct stream *s = find(r, cmd->id);
+    if (!s)
+        return -ENOENT;
+    int err = cmd->kind == MEDIA_PLAY ? play_cmd(r, now, s, cmd) : play_stop(r, now, s);
+    plane_tick_follow(r, now, s);
+    return err;
+}
+
+int plane_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
+{
+    if (ring_room(r) < EVENTS_PER_CMD)
+        return -EAGAIN;
+    switch (cmd->kind) {
+    case MEDIA_OPEN:
+        return cmd_open(r, now, cmd);
+    case MEDIA_SET:
+        return cmd_set(r, now, cmd);
+    case MEDIA_FORMAT:
+        return cmd_format(r, cmd);
+    case MEDIA_LINK:
+        return cmd_link(r, now, cmd);
+    case MEDIA_UNLINK:
+        return cmd_unlink(r, cmd);
+    case MEDIA_CLOSE:
+        return cmd_close(r, now, cmd);
+    case MEDIA_CLIP:
+        return play_clip(r, cmd);
+    case MEDIA_PLAY:
+    case MEDIA_STOP:
+        return sound_cmd(r, now, cmd);
+    default:
+        return -EINVAL;
+    }
+}

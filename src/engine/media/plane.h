@@ -1,0 +1,99 @@
+/* The media plane, pure: what is received on one of our port pairs goes out on the pair it is
+ * linked to, untouched, renumbered or in another codec; or it goes into a room; and a stream may be
+ * played something. Packets that are passed on stay where they are, those made here are taken by
+ * plane_out(). Sockets are somebody else's. */
+#ifndef ENGINE_MEDIA_PLANE_H
+#define ENGINE_MEDIA_PLANE_H
+
+#include "base/hash.h"
+#include "base/slot.h"
+#include "engine/media/media.h"
+
+/* Longer packets are dropped. */
+#define PLANE_MAX_BYTES 2048
+
+/* A zero takes the default in brackets. */
+struct plane_limits {
+    uint32_t max_streams;      /* [10000] */
+    uint32_t max_events;       /* events waiting for plane_event() [4096] */
+    uint32_t latch_silence_ms; /* a learnt source this long silent may move [2000] */
+    uint32_t max_pps;          /* packets a second accepted on one stream [4000] */
+    uint64_t seed;             /* of the hash of stream ids */
+    uint64_t ntp_offset;       /* wall clock as an NTP timestamp (32.32) when `now` was 0 */
+};
+
+/* What plane_rx() refused or lost, over all streams. */
+struct plane_count {
+    uint64_t no_stream; /* packets to a pair that belongs to no stream */
+    uint64_t malformed; /* neither RTP nor RTCP, or too long */
+    uint64_t strangers; /* from an address that was not expected */
+    uint64_t one_way;   /* against the direction agreed */
+    uint64_t no_way;    /* no peer, or no known address to send to */
+    uint64_t flood;     /* above max_pps */
+    uint64_t unagreed;  /* of a payload type that SDP does not know, or that the peer cannot have */
+    uint64_t out_lost;  /* packets made here that nobody took in time */
+    uint64_t no_memory; /* a codec could not be made ready */
+    uint64_t events_lost; /* MEDIA_EV_FIRST, _LATCHED and _STRANGER with no room in the ring */
+};
+
+struct plane {
+    struct plane_limits limits;
+    struct slot_table streams;
+    struct hash_table by_id;
+    uint32_t *by_port; /* [port / 2]: index of the stream + 1 */
+    struct timer_wheel wheel;
+    struct media_ev *ring;
+    uint32_t ring_head, ring_tail; /* counted up for ever */
+    struct plane_count count;
+    uint64_t random; /* of the numbers that streams begin with */
+    struct plane_ring *out;
+    struct media_clip **clip; /* [MEDIA_MAX_CLIPS], NULL: none */
+    struct list ticking;      /* streams that want the tick */
+    usec_t tick_due;
+};
+
+struct plane_packet {
+    const struct addr *from;
+    uint8_t *bytes; /* what is passed on is changed in place */
+    size_t n;
+    uint16_t port; /* of ours, the even one of the pair */
+    bool is_rtcp;  /* received on port + 1 */
+};
+
+/* A packet made here. */
+struct plane_made {
+    struct addr to;
+    uint16_t port; /* send from this pair of ours */
+    bool is_rtcp;
+    uint16_t n;
+    const uint8_t *bytes; /* until the plane is called again */
+};
+
+struct plane_forward {
+    struct addr to;
+    uint16_t port; /* send from this pair of ours */
+    bool is_rtcp;  /* from port + 1 of it */
+};
+
+/* 0 or -ENOMEM. */
+MUST_CHECK int plane_init(struct plane *r, const struct plane_limits *limits, usec_t now);
+void plane_done(struct plane *r);
+/* MEDIA_STOCK is not for the plane: -EINVAL, as for a malformed command. -ENOENT: no such stream
+ * (harmless), -EEXIST: the id or the pair is in use, -ENOSPC: too many streams. -EAGAIN: no room
+ * for the events of this command, try again after plane_event(). */
+int plane_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd);
+/* 1: send the packet on as *ret says. 0: drop it. */
+MUST_CHECK int plane_rx(struct plane *r, usec_t now, const struct plane_packet *in,
+                        struct plane_forward *ret);
+/* The oldest packet made here, removed; false: none. After plane_rx(), plane_cmd() and
+ * plane_tick(). */
+bool plane_out(struct plane *r, struct plane_made *ret);
+void plane_tick(struct plane *r, usec_t now);
+/* When plane_tick() next has work; USEC_NEVER: none. */
+usec_t plane_deadline(const struct plane *r);
+/* The oldest event, removed; false: none. */
+bool plane_event(struct plane *r, struct media_ev *ret);
+/* The figures of a live stream so far; -ENOENT. */
+MUST_CHECK int plane_stats(const struct plane *r, media_id id, struct media_stats *ret);
+
+#endif
