@@ -319,6 +319,25 @@ static bool step(struct ear *e, usec_t now, bool needed)
     return true;
 }
 
+/* The last packet that is missing before the head, from what the head repeats of it. */
+static bool repair(struct ear *e, struct format *f, const struct jbuf_packet *h)
+{
+    int64_t gap, play = samples_of(e, h->play_us);
+    if (!f->codec->recover || e->current != e->by_pt[h->pt] || !jbuf_missing(&e->jbuf) ||
+        play > e->tape.rate / 1000 * 60 || !gap_of(e, h, &gap) || gap - e->tape.made != play)
+        return false;
+    size_t n = jbuf_peek(&e->jbuf, e->payload);
+    int16_t *room = tape_room(&e->tape);
+    if (f->codec->recover(f->decoder, e->payload, n, (unsigned)play, room) != play)
+        return false;
+    if (tape_silent(&e->tape))
+        tape_join(&e->tape, (unsigned)play);
+    tape_add(&e->tape, (unsigned)play);
+    e->next_ts = h->ts;
+    e->stats.repaired++;
+    return true;
+}
+
 /* Makes up `need` samples or less, as many as are missing before the head. */
 static enum ear_frame_kind make_up(struct ear *e, unsigned need)
 {
@@ -326,6 +345,10 @@ static enum ear_frame_kind make_up(struct ear *e, unsigned need)
     struct format *f = e->current == NO_FORMAT ? NULL : &e->format[e->current];
     int64_t gap;
     bool still = tape_silent(&e->tape) || e->quiet || !e->begun;
+    if (f && !f->decoder)
+        f = NULL; /* memory was out */
+    if (h && f && repair(e, f, h))
+        return EAR_CONCEALED;
     if (h && e->by_pt[h->pt] != NO_FORMAT && gap_of(e, h, &gap) && gap > e->tape.made &&
         gap - e->tape.made < need)
         need = (unsigned)(gap - e->tape.made);

@@ -32,16 +32,25 @@ static unsigned chunks_of(size_t n)
     return (unsigned)((n + JBUF_CHUNK - 1) / JBUF_CHUNK);
 }
 
-/* Takes the head off the ring and gives its room back; copies its payload out if it is wanted. */
-static struct jbuf_packet unlink_head(struct jbuf *b, uint8_t *payload)
+size_t jbuf_peek(const struct jbuf *b, uint8_t payload[JBUF_MAX_PAYLOAD])
+{
+    const struct jbuf_packet *p = jbuf_head(b);
+    uint8_t chunk = p->first_chunk;
+    for (unsigned done = 0; done < p->n; done += JBUF_CHUNK) {
+        unsigned part = p->n - done < JBUF_CHUNK ? p->n - done : JBUF_CHUNK;
+        memcpy(payload + done, b->bytes + (size_t)chunk * JBUF_CHUNK, part);
+        chunk = b->next_chunk[chunk];
+    }
+    return p->n;
+}
+
+/* Takes the head off the ring and gives its room back. */
+static struct jbuf_packet unlink_head(struct jbuf *b)
 {
     uint8_t index = b->sorted[b->head];
     struct jbuf_packet p = b->packet[index];
     uint8_t chunk = p.first_chunk;
     for (unsigned done = 0; done < p.n; done += JBUF_CHUNK) {
-        unsigned part = p.n - done < JBUF_CHUNK ? p.n - done : JBUF_CHUNK;
-        if (payload)
-            memcpy(payload + done, b->bytes + (size_t)chunk * JBUF_CHUNK, part);
         uint8_t next = b->next_chunk[chunk];
         b->next_chunk[chunk] = b->free_chunk;
         b->free_chunk = chunk;
@@ -175,7 +184,7 @@ enum jbuf_verdict jbuf_put(struct jbuf *b, usec_t now, const struct jbuf_in *in)
     b->accepted = now;
     p.fresh = v == JBUF_FRESH;
     while (b->n == JBUF_PACKETS || b->chunks_left < chunks_of(in->n)) {
-        unlink_head(b, NULL);
+        unlink_head(b);
         b->overflow++;
         if (b->n)
             at(b, 0)->fresh = true;
@@ -205,7 +214,8 @@ uint32_t jbuf_missing(const struct jbuf *b)
 
 struct jbuf_packet jbuf_take(struct jbuf *b, uint8_t payload[JBUF_MAX_PAYLOAD])
 {
-    struct jbuf_packet p = unlink_head(b, payload);
+    jbuf_peek(b, payload);
+    struct jbuf_packet p = unlink_head(b);
     uint32_t step = p.order - b->taken;
     b->taken_bits = (b->taken_any && !p.fresh && step < 64 ? b->taken_bits << step : 0) | 1;
     b->taken = p.order;

@@ -79,6 +79,8 @@ enum jbuf_verdict jbuf_put(struct jbuf *b, usec_t now, const struct jbuf_in *in)
 const struct jbuf_packet *jbuf_head(const struct jbuf *b);
 /* Packets that are missing between the last one taken out and the head; 0 with a fresh head. */
 uint32_t jbuf_missing(const struct jbuf *b);
+/* The payload of the head, which stays; its length. Only if there is a head. */
+size_t jbuf_peek(const struct jbuf *b, uint8_t payload[JBUF_MAX_PAYLOAD]);
 /* Takes the head out; its payload is in `payload`. Only if there is a head. */
 struct jbuf_packet jbuf_take(struct jbuf *b, uint8_t payload[JBUF_MAX_PAYLOAD]);
 
