@@ -186,6 +186,8 @@ static bool gap_of(const struct ear *e, const struct jbuf_packet *h, int64_t *re
 {
     const struct format *f = &e->format[e->by_pt[h->pt]];
     int32_t ts = (int32_t)(h->ts - e->next_ts);
+    if (e->current != NO_FORMAT && e->format[e->current].f.clock_hz != f->f.clock_hz)
+        return false; /* another clock counts from elsewhere */
     if (!e->begun || e->anew || h->fresh || ts < 0 || ts / (int32_t)f->f.clock_hz >= MAX_PAUSE_S)
         return false;
     int64_t gap = (int64_t)ts * e->tape.rate / f->f.clock_hz;

@@ -146,21 +146,24 @@ static void test_repair(void **state)
 static void test_switch(void **state)
 {
     struct bed *b = *state;
-    static const uint8_t pts[] = {8, 0, 9, 96};
-    for (unsigned i = 0; i < 4; i++) {
+    static const uint8_t pts[] = {8, 0, 9, 96, 111};
+    for (unsigned i = 0; i < 5; i++) {
         use(b, pts[i]);
         run(b, 500);
     }
     uint64_t requests = mem_requests();
     for (unsigned i = 0; i < 40; i++) {
-        use(b, pts[i % 4]);
+        use(b, pts[i % 5]);
         run(b, 500);
+        /* An Opus encoder that begins within a tone clicks by itself. */
+        if (pts[i % 5] != 111)
+            assert_smooth(b, 2);
+        b->step = 0;
     }
     assert_int_equal(mem_requests(), requests);
     struct ear_stats s = stats(b);
     assert_int_equal(s.lost + s.late + s.dropped + s.broken, 0);
-    assert_true(s.concealed_frames <= 44);
-    assert_smooth(b, 2);
+    assert_int_equal(s.concealed_frames, 0);
 }
 
 static void test_formats_change(void **state)
