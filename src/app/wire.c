@@ -60,7 +60,7 @@ static void store(struct wire *w, const struct row_op *op)
                                       : STR("out of memory")));
 }
 
-static void to_media(struct wire *w, const struct media_cmd *cmd)
+void wire_to_media(struct wire *w, const struct media_cmd *cmd)
 {
     if (w->media_n == w->media_cap) {
         uint32_t cap = w->media_cap ? w->media_cap * 2 : 256;
@@ -91,7 +91,7 @@ void wire_drain(struct wire *w)
             send_message(w, &o);
             break;
         case PBX_OUT_MEDIA:
-            to_media(w, &o.media);
+            wire_to_media(w, &o.media);
             break;
         case PBX_OUT_STORE:
             store(w, o.row);
@@ -107,6 +107,7 @@ void wire_drain(struct wire *w)
             net_keep(w->net, o.flow.conn, o.keep);
             break;
         case PBX_OUT_FILE:
+            wire_file(w, &o.file);
             break;
         case PBX_OUT_ALIAS:
             net_alias(w->net, o.flow.conn, &o.addr);
@@ -445,6 +446,8 @@ static int open_media(struct wire *w)
     if (err)
         return complain("media", err);
     conf.limits.ntp_offset = ntp_offset(w);
+    conf.recorder[0] = w->recorder[PBX_RECORDINGS];
+    conf.recorder[1] = w->recorder[PBX_MESSAGES];
     err = media_thread_start(&w->media, &conf);
     if (err)
         return complain("media", err);
@@ -515,7 +518,9 @@ int wire_open(struct wire *w, const char *file_name)
             err = complain("exchange", err ? err : -ENOMEM);
     }
     mem_free(conf);
+    err = err ? err : wire_open_recorders(w);
     err = err ? err : open_media(w);
+    err = err ? err : wire_open_sounds(w);
     err = err ? err : open_side(w);
     err = err ? err : restore(w);
     if (err)
@@ -564,7 +569,9 @@ void wire_close(struct wire *w)
     dns_free(w->dns);
     net_free(w->net);
     w->net = NULL;
+    wire_close_sounds(w);
     media_thread_stop(w->media);
+    wire_close_recorders(w);
     for (; w->held_n; w->held_n--) {
         blob_unref(w->held[w->held_head].blob);
         w->held_head = (w->held_head + 1) % w->held_cap;
