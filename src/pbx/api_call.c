@@ -1,7 +1,10 @@
 /* Calls for people: what is in progress, what happened in one, and its end. */
 #include "pbx/api.h"
 
+#include <errno.h>
+
 #include "base/num.h"
+#include "pbx/record.h"
 
 static json_t *leg_json(const struct leg *leg)
 {
@@ -50,6 +53,8 @@ static json_t *call_json(struct pbx *p, const struct call *call)
     json_object_set_new(j, "answer_ms",
                         r->answer_ms ? json_integer((json_int_t)r->answer_ms) : json_null());
     json_object_set_new(j, "age_s", json_integer((json_int_t)((p->now - r->started) / USEC_S)));
+    json_object_set_new(j, "recording",
+                        call->record ? api_text(recording_name(p, call->record)) : json_null());
     for (const struct leg *leg = NULL; (leg = call_next(call, leg));)
         json_array_append_new(legs, leg_json(leg));
     json_object_set_new(j, "legs", legs);
@@ -122,6 +127,40 @@ json_t *api_hangup(struct pbx *p, const json_t *params, enum api_error *error)
     uint64_t number = call->number;
     call_end(p, call, &e);
     return json_pack("{s:I}", "ended", (json_int_t)number);
+}
+
+/* ---- recording ------------------------------------------------------------------------------- */
+
+static int record_do(struct pbx *p, struct call *call, struct str action)
+{
+    if (str_eq(action, STR("start")))
+        return recording_start(p, call, CONF_RECORD_MIXED);
+    if (str_eq(action, STR("tracks")))
+        return recording_start(p, call, CONF_RECORD_TRACKS);
+    if (str_eq(action, STR("both")))
+        return recording_start(p, call, CONF_RECORD_BOTH);
+    if (str_eq(action, STR("stop")))
+        return recording_stop(p, call);
+    if (str_eq(action, STR("pause")) || str_eq(action, STR("resume")))
+        return recording_pause(p, call, str_eq(action, STR("pause")));
+    return -EINVAL;
+}
+
+json_t *api_record(struct pbx *p, const json_t *params, enum api_error *error)
+{
+    struct call *call = api_call_of(p, params);
+    struct str action = str_z(json_string_value(json_object_get(params, "action")));
+    *error = json_object_get(params, "call") && action.n ? API_NOT_FOUND : API_INVALID_PARAMS;
+    if (!call)
+        return NULL;
+    struct str before = recording_name(p, call->record);
+    int err = record_do(p, call, action);
+    if (err) {
+        *error = err == -EINVAL ? API_INVALID_PARAMS : API_NOT_FOUND;
+        return NULL;
+    }
+    struct str name = call->record ? recording_name(p, call->record) : before;
+    return json_pack("{s:o}", "file", api_text(name));
 }
 
 /* ---- history --------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include "pbx/feature/service.h"
 #include "pbx/feature/transfer.h"
 #include "pbx/hangup.h"
+#include "pbx/record.h"
 #include "wire/sdp/oa.h"
 #include "wire/sip/multipart.h"
 
@@ -22,6 +23,7 @@ void bridge_link(struct pbx *p, struct leg *a, struct leg *b)
         o->media =
             (struct media_cmd){.kind = MEDIA_LINK, .id = a->stream[i].id, .peer = b->stream[i].id};
     }
+    recording_follow(p, call_find(p, a->call));
 }
 
 void bridge_reinvite_done(struct pbx *p, struct leg *leg)
@@ -396,6 +398,8 @@ void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o)
         bridge_late_answer(p, leg, other, o->msg);
     else if (leg_awaits_answer(leg) && !leg->ask)
         bridge_own_answered(p, leg, other, o->msg);
+    if (answered)
+        recording_follow(p, call);
     if (answered)
         service_up(p, call);
 }

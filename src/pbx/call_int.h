@@ -81,7 +81,14 @@ struct leg {
     bool settled;      /* a reliable provisional has agreed on the media: the 2xx does not again */
     handle_t dialog;   /* the early one in which that was agreed */
     handle_t prack_dialog; /* its reliable provisional holds an offer, and waits for the answer */
-    struct digits digits;  /* that its party has pressed, by whatever means */
+    handle_t record;       /* that it is part of, as this track, from 1; 0: none */
+    media_id recorded;     /* the stream of it */
+    uint8_t track;
+    bool wide;    /* it speaks more than telephone quality */
+    char keys[8]; /* the last ones, for codes during a call */
+    uint8_t n_keys;
+    usec_t key_at;
+    struct digits digits;                      /* that its party has pressed, by whatever means */
     struct media_stats stats[LEG_MAX_STREAMS]; /* the latest, of streams that are closed too */
     struct pbx_timer retry;
     usec_t started, joined, left; /* 0: did not happen */
@@ -136,6 +143,8 @@ struct call {
     bool over_when_acked;   /* a feature code has been done */
     bool unrecorded;        /* part of another call: it writes no record */
     uint8_t service;        /* enum service_kind: the exchange itself is the other party */
+    handle_t record;        /* the recording under way; 0: none */
+    bool record_kept_off;   /* somebody has ended it */
     handle_t service_state; /* what the service knows of it */
     struct list legs;       /* struct leg.in_call, the caller first */
     handle_t caller;        /* who called; its leg may have left */
@@ -156,14 +165,14 @@ struct extension_use {
 };
 
 struct calls {
-    struct slot_table calls, legs, dials, transfers;
+    struct slot_table calls, legs, dials, transfers, recordings;
     struct port_stock ports;
     struct pbx_timer audit;
     struct extension_use *per_extension; /* by index in the present configuration */
     struct list waiting;                 /* struct dial.in_queue, who came first in front */
     struct pbx_timer wake;               /* somebody may be free for them */
     uint32_t n_extensions;
-    uint64_t last_number;
+    uint64_t last_number, last_recording;
     uint64_t total, answered, refused, rtp_timeouts, reaped;
     uint64_t out_of_turn; /* offers and answers that we should not have sent */
     uint64_t dissolved;   /* became part of another call, and have no record */

@@ -175,6 +175,7 @@ void transcode_formats(struct pbx *p, struct leg *leg, const struct sdp *ours,
         cmd->n_rx = formats_of(cmd->rx, &ours->media[i]);
         cmd->n_tx = formats_of(cmd->tx, m);
         leg->stream[i].audio = true;
+        leg->wide = cmd->n_tx && codec_rate(&cmd->tx[0]) > 8000;
         cmd->ptime_ms = (uint8_t)(m->ptime_ms > 120 ? 120 : m->ptime_ms);
     }
 }

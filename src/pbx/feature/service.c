@@ -1,6 +1,7 @@
 #include "pbx/feature/service.h"
 
 #include "pbx/feature/dial.h"
+#include "pbx/record.h"
 #include "wire/sip/dtmf_info.h"
 
 static const struct service none;
@@ -81,7 +82,9 @@ bool service_offered(struct pbx *p, struct call *call, struct leg *leg, const st
 static void pressed(struct pbx *p, struct leg *leg, char digit)
 {
     struct call *call = call_find(p, leg->call);
-    if (call->state == CALL_UP && service_of(call)->key)
+    if (call->service == SERVICE_NONE)
+        recording_key(p, leg, digit);
+    else if (call->state == CALL_UP && service_of(call)->key)
         service_of(call)->key(p, call, digit);
 }
 
@@ -98,6 +101,8 @@ bool service_info(struct pbx *p, struct leg *leg, const struct sip_out *o)
 void service_rx_media(struct pbx *p, struct leg *leg, const struct media_ev *ev)
 {
     struct call *call = call_find(p, leg->call);
+    if (ev->kind == MEDIA_EV_TALK)
+        recording_talks(p, leg, ev->talks);
     enum digit_means by = ev->in_band ? DIGIT_INBAND : DIGIT_EVENT;
     if (ev->kind == MEDIA_EV_DIGIT && ev->over)
         digits_end(&leg->digits, p->now, by);
