@@ -168,12 +168,15 @@ size_t dsp_onsets(size_t *out, size_t cap, const struct dsp_sound *s, double hz,
         most = v[i] > most ? v[i] : most;
     /* Half of the best, and clearly above what is left of other frequencies. */
     float least = most / 2 > 0.04F ? most / 2 : 0.04F;
+    /* A codec may leave dents in the triangle, so it ends where nothing was left for a while. */
     for (size_t i = n; i < s->n && found < cap; i++) {
         if (v[i] < least)
             continue;
-        size_t first = i, peak = i;
-        for (; i < s->n && v[i] >= least; i++)
+        size_t first = i, peak = i, last = i;
+        for (; i < s->n && i - last < n / 2; i++) {
+            last = v[i] >= least ? i : last;
             peak = v[i] > v[peak] ? i : peak;
+        }
         if (first > n && i < s->n) /* else a part of it lies outside */
             out[found++] = peak + 1 - n;
     }
