@@ -159,6 +159,14 @@ struct dsp_sound ear_between(const struct ear *e, usec_t from, usec_t to, size_t
         .pcm = e->pcm ? e->pcm + *first : NULL, .n = n, .rate_hz = e->rate_hz ? e->rate_hz : 8000};
 }
 
+size_t ear_count(const struct ear *e, usec_t from, usec_t to)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < e->n_pieces; i++)
+        n += e->piece[i].at >= from && e->piece[i].at < to;
+    return n;
+}
+
 usec_t ear_time_of(const struct ear *e, size_t sample)
 {
     for (size_t i = e->n_pieces; i-- > 0;)

@@ -49,6 +49,8 @@ void ear_done(struct ear *e);
 void ear_rx(struct ear *e, usec_t at, const uint8_t *p, size_t n);
 /* What came in this time, and the place of its first sample. */
 struct dsp_sound ear_between(const struct ear *e, usec_t from, usec_t to, size_t *first);
+/* How many packets of sound came in this time. */
+size_t ear_count(const struct ear *e, usec_t from, usec_t to);
 /* When a sample was in the ear: when its packet came, and its place in it. */
 usec_t ear_time_of(const struct ear *e, size_t sample);
 

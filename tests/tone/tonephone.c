@@ -236,12 +236,14 @@ static void cmd_heard(struct bench *b, struct phone *p, struct words *w)
     struct dsp_report r = {0};
     size_t first;
     get_tones(&r, w, 4);
-    struct dsp_sound s = ear_between(&p->ear, get_time(b, w->w[2]), get_time(b, w->w[3]), &first);
+    usec_t from = get_time(b, w->w[2]), to = get_time(b, w->w[3]);
+    struct dsp_sound s = ear_between(&p->ear, from, to, &first);
     if (dsp_report(&r, &s)) {
         error("no memory");
         return;
     }
-    printf("{\"ms\": %.1f, ", (double)s.n * 1000 / s.rate_hz);
+    printf("{\"ms\": %.1f, \"packets\": %zu, ", (double)s.n * 1000 / s.rate_hz,
+           ear_count(&p->ear, from, to));
     put_report(&r);
     printf("}\n");
 }
@@ -266,6 +268,14 @@ static void cmd_delay(struct bench *b, struct phone *p, struct words *w)
             printf("%s%.2f", put++ ? ", " : "", (double)(heard - sent) / 1000);
     }
     printf("], \"sent\": %u}\n", other->n_bursts);
+}
+
+static void cmd_bursts(struct bench *b, struct phone *p, struct words *w)
+{
+    printf("{\"sent\": [");
+    for (unsigned i = 0; i < p->n_bursts && i < PHONE_MAX_BURSTS; i++)
+        printf("%s%.2f", i ? ", " : "", ms_of(b, p->burst_at[i]));
+    printf("]}\n");
 }
 
 static void cmd_stats(struct bench *b, struct phone *p, struct words *w)
@@ -316,12 +326,12 @@ static const struct command {
     bool of_phone;  /* the first word after it is a phone */
     void (*run)(struct bench *b, struct phone *p, struct words *w);
 } commands[] = {
-    {"now", 1, false, cmd_now},    {"quit", 1, false, cmd_quit},  {"open", 3, false, cmd_open},
-    {"close", 2, true, cmd_close}, {"send", 7, true, cmd_send},   {"stop", 2, true, cmd_stop},
-    {"mute", 3, true, cmd_mute},   {"tone", 3, true, cmd_tone},   {"burst", 3, true, cmd_burst},
-    {"event", 3, true, cmd_event}, {"dtmf", 3, true, cmd_dtmf},   {"heard", 4, true, cmd_heard},
-    {"delay", 5, true, cmd_delay}, {"stats", 2, true, cmd_stats}, {"wav", 3, true, cmd_wav},
-    {"file", 4, false, cmd_file},
+    {"now", 1, false, cmd_now},      {"quit", 1, false, cmd_quit},  {"open", 3, false, cmd_open},
+    {"close", 2, true, cmd_close},   {"send", 7, true, cmd_send},   {"stop", 2, true, cmd_stop},
+    {"mute", 3, true, cmd_mute},     {"tone", 3, true, cmd_tone},   {"burst", 3, true, cmd_burst},
+    {"event", 3, true, cmd_event},   {"dtmf", 3, true, cmd_dtmf},   {"heard", 4, true, cmd_heard},
+    {"delay", 5, true, cmd_delay},   {"stats", 2, true, cmd_stats}, {"wav", 3, true, cmd_wav},
+    {"bursts", 2, true, cmd_bursts}, {"file", 4, false, cmd_file},
 };
 
 static void obey(struct bench *b, char *line)
