@@ -105,7 +105,8 @@ def source_limits(*calls):
 
 
 def show(lab, report):
-    lines = [f"# {lab.name}: mouth to ear, ms (the sender's and the ear's codec counted)"]
+    lines = [f"# {lab.name}: from the sending of a burst to its place in the ear, ms, with",
+             "#   what the codecs of both phones add"]
     for relayed, source, target, sent, asked, middle, most in sorted(report):
         way = "relayed" if relayed else "transcoded"
         lines.append(f"#   {way:10} {source:>12} {sent:2} ms > {target:12} {asked:2} ms  "

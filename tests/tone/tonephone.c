@@ -262,10 +262,11 @@ static void cmd_delay(struct bench *b, struct phone *p, struct words *w)
     printf("{\"delays\": [");
     unsigned put = 0;
     for (size_t i = 0; i < n; i++) {
-        usec_t heard = ear_time_of(&p->ear, first + at[i]);
-        usec_t sent = phone_burst_before(other, heard);
+        /* An onset found a little too early may lie in the packet before its own. */
+        usec_t heard = ear_time_of(&p->ear, first + at[i] + s.rate_hz / 1000) - USEC_MS;
+        usec_t sent = phone_burst_before(other, heard + 2 * USEC_MS);
         if (sent)
-            printf("%s%.2f", put++ ? ", " : "", (double)(heard - sent) / 1000);
+            printf("%s%.2f", put++ ? ", " : "", ((double)heard - (double)sent) / 1000);
     }
     printf("], \"sent\": %u}\n", other->n_bursts);
 }
