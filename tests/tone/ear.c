@@ -79,7 +79,9 @@ static void count_order(struct ear *e, const struct rtp_view *v)
         return;
     if (jump > 0)
         e->stats.ts_jumps++;
-    if (jump < 0)
+    if (jump < 0 && (int32_t)(v->ts - e->ts) > 0)
+        e->stats.overlaps++;
+    else if (jump < 0)
         e->stats.ts_back++;
 }
 
@@ -131,7 +133,7 @@ void ear_rx(struct ear *e, usec_t at, const uint8_t *p, size_t n)
     e->ts = v.ts;
     e->ticks = 0;
     if (!e->codec || v.pt != e->f.pt) {
-        e->stats.unknown++;
+        e->stats.unknown += e->codec != NULL; /* else the answer is still on its way */
         return;
     }
     int16_t pcm[CODEC_MAX_SAMPLES];

@@ -17,8 +17,10 @@ struct ear_piece {
     size_t first, n;
 };
 
+/* Of the timestamps: jumps leave time out, an overlap begins within the packet before, and back is
+ * before its beginning. */
 struct ear_stats {
-    unsigned packets, lost, late, ssrcs, ts_jumps, ts_back, markers, unknown, broken;
+    unsigned packets, lost, late, ssrcs, ts_jumps, overlaps, ts_back, markers, unknown, broken;
     usec_t longest_gap; /* between arrivals */
     unsigned sources;   /* changes of the address it comes from, the first one counted */
 };

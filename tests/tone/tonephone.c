@@ -283,11 +283,12 @@ static void cmd_stats(struct bench *b, struct phone *p, struct words *w)
 {
     const struct ear_stats *s = &p->ear.stats;
     printf("{\"packets\": %u, \"lost\": %u, \"late\": %u, \"ssrcs\": %u, \"ts_jumps\": %u, "
-           "\"ts_back\": %u, \"markers\": %u, \"unknown\": %u, \"broken\": %u, \"sources\": %u, "
+           "\"overlaps\": %u, \"ts_back\": %u, \"markers\": %u, \"unknown\": %u, \"broken\": %u, "
+           "\"sources\": %u, "
            "\"gap_ms\": %.1f, \"last_ms\": %.1f, \"digits\": \"%s\", \"sent\": %llu}\n",
-           s->packets, s->lost, s->late, s->ssrcs, s->ts_jumps, s->ts_back, s->markers, s->unknown,
-           s->broken, s->sources, (double)s->longest_gap / 1000, ms_of(b, p->ear.at), p->ear.digit,
-           (unsigned long long)p->packets);
+           s->packets, s->lost, s->late, s->ssrcs, s->ts_jumps, s->overlaps, s->ts_back, s->markers,
+           s->unknown, s->broken, s->sources, (double)s->longest_gap / 1000, ms_of(b, p->ear.at),
+           p->ear.digit, (unsigned long long)p->packets);
 }
 
 static void cmd_wav(struct bench *b, struct phone *p, struct words *w)
