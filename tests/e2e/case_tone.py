@@ -8,6 +8,16 @@ from tone import EDGE_MS, PT, Bench, TonePhone, talk
 
 CODECS = tuple(PT)
 MOST_MS = 100  # a delay above this is wrong on any machine
+# What the exchange cannot do yet. A case that finds such a thing missing is skipped, and fails once the
+# name is no longer here.
+NOT_YET = {"conference", "voicemail", "mailbox", "recording",
+           "transfer to another codec", "pickup with another codec", "keys between clocks"}
+
+
+def missing(feature, why):
+    if feature in NOT_YET:
+        raise Skip(f"{feature}: {why}")
+    raise Fail(f"{feature}: {why}")
 
 
 def exchange(lab, numbers, **changes):
@@ -44,22 +54,6 @@ def all_closed(lab):
 
 
 # ---- codecs ------------------------------------------------------------------------------------------
-
-def refused(caller, callee):
-    """Whether the two cannot talk: nothing in common, and not to be transcoded."""
-    call = caller.dial(callee.number)
-    caller.lab.until(lambda: call.state == "failed" or not callee.arrivals.empty(), 10,
-                     "the callee rings or the caller is refused")
-    if call.state == "failed":
-        equal(call.status, 488, "the status of parties that cannot understand each other")
-        return True
-    if callee.arrival().answer():
-        call.wait("up").hang_up()
-        return False
-    call.wait("failed")
-    equal(call.status, 488, "the status of parties that cannot understand each other")
-    return True
-
 
 def pairs(bench, ways, ptimes=((20, 20),)):
     """Calls between two new phones each, of all ways at once: [(way, caller's call, callee's)]."""
@@ -122,14 +116,7 @@ def show(lab, report):
 def tone_codecs_case(lab):
     """Each codec with each: relayed where both have it, else transcoded, all calls at once."""
     bench = exchange(lab, 40)
-    codecs = list(CODECS)
-    if refused(TonePhone(bench, "1039", 300, ("L16/16000",)),
-               TonePhone(bench, "1040", 350, ("PCMU/8000",))):
-        print("# tone_codecs: L16/16000 is not transcoded, only relayed", flush=True)
-        codecs.remove("L16/16000")
-    ways = list(itertools.combinations_with_replacement(codecs, 2))
-    if "L16/16000" not in codecs:
-        ways.append(("L16/16000", "L16/16000"))
+    ways = list(itertools.combinations_with_replacement(CODECS, 2))
     report, calls = [], pairs(bench, ways)
     for call in calls:
         check_pair(*call, report)
@@ -151,6 +138,29 @@ def tone_ptime_case(lab):
     for call in calls:
         check_pair(*call, report)
     show(lab, report)
+
+
+@case("tone_wide", weight=3, captured=False)
+def tone_wide_case(lab):
+    """A voice of 5 kHz passes between wide codecs; a narrow one takes it away, and folds it back to
+    nothing else."""
+    bench = exchange(lab, 10)
+    wide = ("G722/8000", "opus/48000/2", "L16/16000")
+    ways = [*itertools.combinations(wide, 2), ("PCMU/8000", "G722/8000"), ("PCMA/8000", "opus/48000/2")]
+    calls = []
+    for i, (a, b) in enumerate(ways):
+        caller = TonePhone(bench, str(1001 + 2 * i), 500, (a,))
+        callee = TonePhone(bench, str(1002 + 2 * i), 5000, (b,))
+        calls.append(talk(caller, callee))
+    for one, other in calls:
+        since = other.hears(one.phone)
+        if one.phone.codecs[0] in wide:
+            one.hears(other.phone)
+            continue
+        end = bench.elapse(600, since=since + 500)
+        got = one.heard(since + 500, end)
+        check(got["windows"] > 10, f"{one.ear} gets {got['ms']} ms of sound")
+        check(got["rms"] < 0.01, f"{one.ear} hears {got['rms']:.3f} of what it cannot have: {got}")
 
 
 # ---- hold --------------------------------------------------------------------------------------------
@@ -228,7 +238,7 @@ def blind(lab, *codecs):
     third = c.arrival()
     if not third.answer():
         other.referred(488)
-        raise Skip("the target of a transfer is offered no codecs to transcode")
+        missing("transfer to another codec", "488, the target is offered none to be transcoded")
     other.referred()
     settle(bench, [(one, [c]), (third, [a])], [other])
     check_switch(one, b, c, since)
@@ -297,7 +307,7 @@ def pickup(lab, *codecs):
     picker = c.dial("*8")
     lab.until(lambda: picker.state in ("up", "failed"), 10, "the call is picked up")
     if picker.status == 488 and codecs[0] != codecs[2]:
-        raise Skip("a call is not picked up with another codec: 488")
+        missing("pickup with another codec", "488")
     picker.wait("up")
     one.wait("up")
     settle(bench, [(one, [c]), (picker, [a])], [rings])
@@ -392,7 +402,7 @@ def keys(lab, *codecs):
     one.hears(b)
     other.hears(a)
     if not (one.event and other.event):
-        raise Skip(f"no telephone-event is agreed on between {codecs[0]} and {codecs[1]}")
+        missing("keys between clocks", f"no telephone-event between {codecs[0]} and {codecs[1]}")
     for sender, hearer, digits in ((one, other, "15599#"), (other, one, "*0D")):
         sender.keys(digits)
         lab.until(lambda h=hearer, d=digits: len(h.stats()["digits"]) >= len(d), 10,
@@ -425,11 +435,10 @@ def tone_keys_clocks_case(lab):
 # ---- rooms, mailboxes, recordings --------------------------------------------------------------------
 
 def entered(call, what):
-    """The call is answered, or the case is skipped: the exchange cannot do this yet."""
+    """The exchange itself answers the call."""
     call.phone.lab.until(lambda: call.state in ("up", "failed"), 15, f"{what} answers")
-    if call.state == "failed" and call.status in (404, 480, 488, 501, 503):
-        raise Skip(f"the exchange has no {what}: {call.status}")
-    equal(call.state, "up", f"{what} (status {call.status})")
+    if call.state == "failed":
+        missing(what, f"refused with {call.status}")
 
 
 def conference(lab, codecs):
@@ -508,10 +517,9 @@ def tone_record_case(lab):
     apart = one.delays(other, n=4)
     one.hang_up()
     all_closed(lab)
-    try:
-        files = lab.until(lambda: recorded(lab), 3, "a recording is there")
-    except Fail:
-        raise Skip("the exchange records nothing yet") from None
+    if not bench.settles(lambda: recorded(lab), 3000):
+        missing("recording", f"no file in {lab.path('recordings')}")
+    files = recorded(lab)
     tracks = []
     for path in files:
         for channel in range(bench.file(path)["channels"]):

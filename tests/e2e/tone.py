@@ -71,6 +71,12 @@ class Bench:
         self.lab.until(lambda: self.now() >= end, ms / 1000 + 10, "time passes")
         return end
 
+    def settles(self, condition, ms):
+        """Whether it comes true in this time."""
+        end = self.now() + ms
+        self.lab.until(lambda: condition() or self.now() >= end, ms / 1000 + 10, "time passes")
+        return bool(condition())
+
     def tones(self):
         return sorted({phone.hertz for phone in self.phones})
 
