@@ -20,9 +20,11 @@
 #define SYSTEM_SOCKET "/run/ringdown/ringdown.sock"
 #define PATIENCE_MS   10000
 
-/* word, method, the parameters it takes by position ("!" must be given), help */
+#define MAX_PARAMS 5
+
+/* word, method, the parameters it takes by position ("!" must be given, "#" is a number), help */
 static const struct {
-    const char *word, *method, *param[3], *text;
+    const char *word, *method, *param[MAX_PARAMS], *text;
 } words[] = {
     {"status", "status", {NULL}, "what it is and how it is"},
     {"calls", "calls", {NULL}, "calls in progress"},
@@ -39,6 +41,12 @@ static const struct {
      "set",
      {"!extension", "!name", "!value"},
      "EXTENSION NAME VALUE|off|reset: changes one"},
+    {"subscriptions", "subscriptions", {NULL}, "who is told what"},
+    {"mailboxes", "mailboxes", {NULL}, "messages that wait"},
+    {"mwi",
+     "mwi",
+     {"!extension", "!#new", "!#old", "#urgent_new", "#urgent_old"},
+     "EXTENSION NEW OLD [URGENT_NEW URGENT_OLD]: messages that wait"},
     {"ban", "ban", {"!address", "#seconds"}, "ignores ADDRESS [for so many seconds]"},
     {"unban", "unban", {"!address"}, "hears ADDRESS again"},
     {"bans", "bans", {NULL}, "addresses ignored"},
@@ -63,10 +71,10 @@ static void help(void)
 static int put_params(json_t *params, size_t word, int argc, char **argv)
 {
     int used = 0;
-    for (size_t i = 0; i < 3 && words[word].param[i]; i++) {
+    for (size_t i = 0; i < MAX_PARAMS && words[word].param[i]; i++) {
         const char *name = words[word].param[i];
-        bool must = name[0] == '!', number = name[0] == '#';
-        name += must || number;
+        bool must = name[0] == '!', number = name[must] == '#';
+        name += must + number;
         if (used == argc) {
             if (must)
                 return -EINVAL;

@@ -198,7 +198,6 @@ int media_thread_start(struct media_thread **ret, const struct media_conf *conf)
     if (!t)
         return -ENOMEM;
     descriptors_raise();
-    codec_init();
     int rc = thread_init(t, conf);
     if (rc) {
         mem_unmap(t, sizeof(*t));

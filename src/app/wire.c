@@ -106,6 +106,8 @@ void wire_drain(struct wire *w)
         case PBX_OUT_KEEP:
             net_keep(w->net, o.flow.conn, o.keep);
             break;
+        case PBX_OUT_FILE:
+            break;
         case PBX_OUT_ALIAS:
             net_alias(w->net, o.flow.conn, &o.addr);
             break;
@@ -418,6 +420,14 @@ static int restore(struct wire *w)
     return 0;
 }
 
+/* RFC 5905 section 6: seconds since 1900 in the upper half, their fraction in the lower. */
+static uint64_t ntp_offset(struct wire *w)
+{
+    usec_t now = loop_now(w->loop);
+    uint64_t wall = loop_wall_us(w->loop, now) - now;
+    return (wall / USEC_S + 2208988800u) << 32 | (wall % USEC_S << 32) / USEC_S;
+}
+
 static int open_media(struct wire *w)
 {
     const struct config_media *m = &w->config->media;
@@ -431,7 +441,11 @@ static int open_media(struct wire *w)
         conf.bind_v4 = (struct addr){.family = ADDR_V4};
         conf.bind_v6 = (struct addr){.family = ADDR_V6};
     }
-    int err = media_thread_start(&w->media, &conf);
+    int err = entropy_get(&conf.limits.seed, sizeof(conf.limits.seed));
+    if (err)
+        return complain("media", err);
+    conf.limits.ntp_offset = ntp_offset(w);
+    err = media_thread_start(&w->media, &conf);
     if (err)
         return complain("media", err);
     w->media_watch.ready = on_media;

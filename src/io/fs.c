@@ -61,7 +61,7 @@ int fs_read(const char *path, size_t max_bytes, char **ret, size_t *ret_n)
     return err;
 }
 
-static int write_all(int fd, struct str s)
+static int write_all(int fd, struct str s, bool sync)
 {
     while (s.n) {
         ssize_t n = write(fd, s.p, s.n);
@@ -70,10 +70,10 @@ static int write_all(int fd, struct str s)
         if (n > 0)
             s = str_from(s, (size_t)n);
     }
-    return fsync(fd) ? -errno : 0;
+    return sync && fsync(fd) ? -errno : 0;
 }
 
-int fs_write(const char *path, struct str content)
+static int replace(const char *path, struct str content, bool sync)
 {
     char tmp[PATH_MAX];
     struct buf b;
@@ -86,13 +86,40 @@ int fs_write(const char *path, struct str content)
     int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
-    int err = write_all(fd, content);
+    int err = write_all(fd, content, sync);
     if (close(fd) && !err)
         err = -errno;
     if (!err && rename(tmp, path))
         err = -errno;
     if (err)
         unlink(tmp);
+    return err;
+}
+
+int fs_write(const char *path, struct str content)
+{
+    return replace(path, content, true);
+}
+
+int fs_write_soon(const char *path, struct str content)
+{
+    return replace(path, content, false);
+}
+
+int fs_write_within(const char *path, struct str content)
+{
+    struct stat st;
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return -errno;
+    int err = fstat(fd, &st) ? -errno : 0;
+    if (!err && (uint64_t)st.st_blocks * 512 < content.n)
+        err = -ENOSPC;
+    if (!err)
+        err = write_all(fd, content, false);
+    if (!err && ftruncate(fd, (off_t)content.n))
+        err = -errno;
+    close(fd);
     return err;
 }
 

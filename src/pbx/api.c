@@ -5,11 +5,23 @@ static const struct {
     const char *name;
     api_method run;
 } methods[] = {
-    {"status", api_status},     {"calls", api_calls},   {"registrations", api_registrations},
-    {"trunks", api_trunks},     {"timers", api_timers}, {"stats", api_stats},
-    {"rtt", api_rtt},           {"trace", api_trace},   {"hangup", api_hangup},
-    {"settings", api_settings}, {"set", api_set},       {"ban", api_ban},
-    {"unban", api_unban},       {"bans", api_bans},
+    {"status", api_status},
+    {"calls", api_calls},
+    {"registrations", api_registrations},
+    {"trunks", api_trunks},
+    {"timers", api_timers},
+    {"stats", api_stats},
+    {"rtt", api_rtt},
+    {"trace", api_trace},
+    {"hangup", api_hangup},
+    {"settings", api_settings},
+    {"set", api_set},
+    {"ban", api_ban},
+    {"unban", api_unban},
+    {"bans", api_bans},
+    {"subscriptions", api_subscriptions},
+    {"mailboxes", api_mailboxes},
+    {"mwi", api_mwi},
 };
 
 json_t *api_text(struct str s)

@@ -11,6 +11,11 @@
  *   hangup {call}                  ends a call
  *   settings {extension}           do-not-disturb and forwarding, of one extension or of all
  *   set {extension, name, value}   changes one; value "off", or "reset": as configured
+ *   subscriptions                  who is told what (RFC 6665)
+ *   mailboxes                      how many messages wait in each
+ *   mwi {extension, new, old, urgent_new, urgent_old}
+ *                                  says so, for a voicemail system outside; new and old count the
+ *                                  urgent ones, which may be left out
  *   ban {address, seconds}  unban {address}  bans
  *
  * `reload` and `cdr` need files and the database and are the program's own. */
@@ -45,6 +50,9 @@ json_t *api_bans(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_status(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_settings(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_set(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_subscriptions(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_mailboxes(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_mwi(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_stats(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_timers(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_rtt(struct pbx *p, const json_t *params, enum api_error *error);

@@ -3,6 +3,7 @@
 
 #include "pbx/gate.h"
 #include "pbx/registrar.h"
+#include "pbx/subscription.h"
 #include "pbx/trunk.h"
 
 #define TIMERS_SHOWN 200
@@ -215,6 +216,7 @@ static void put_calls(struct pbx *p, json_t *j, const struct sip_stats *s)
     put(j, "rtp_ports_in_use", c->ports.in_use);
     put(j, "rtp_ports_exhausted", c->ports.exhausted);
     put(j, "registrations", registrar_count(p));
+    put(j, "subscriptions", subscription_count(p));
     put(j, "calls_total", c->total);
     put(j, "calls_answered", c->answered);
     put(j, "calls_refused", c->refused);

@@ -4,6 +4,7 @@
  */
 #include "pbx/call_int.h"
 
+#include "pbx/feature/service.h"
 #include "pbx/feature/transfer.h"
 #include "pbx/hangup.h"
 #include "wire/sdp/oa.h"
@@ -80,15 +81,20 @@ static int translate(struct pbx *p, struct leg *from, struct leg *to, const stru
  * by what it hears. */
 static void answer_here(struct pbx *p, struct leg *leg, const struct sdp *offer)
 {
+    struct str body;
+    int err = leg_answer_own(p, leg, offer, &body);
+    if (err)
+        refuse(p, leg, err == -ENOENT ? 488 : 500);
+    else
+        bridge_answer(p, leg, offer, body);
+}
+
+void bridge_answer(struct pbx *p, struct leg *leg, const struct sdp *offer, struct str body)
+{
     struct call *call = call_find(p, leg->call);
     struct leg *other = call_other(p, call, leg);
-    struct sip_answer a = {.status = 200, .content = {.type = SDP_TYPE}};
-    int err = leg_answer_own(p, leg, offer, &a.content.body);
-    if (err) {
-        refuse(p, leg, err == -ENOENT ? 488 : 500);
-        return;
-    }
-    leg_tx_answer(p, leg, a.content.body);
+    struct sip_answer a = {.status = 200, .content = {.type = SDP_TYPE, .body = body}};
+    leg_tx_answer(p, leg, body);
     leg_set_remote(p, leg, offer);
     if (other)
         leg_follow_hold(p, other, leg);
@@ -135,6 +141,21 @@ static void pass_on(struct pbx *p, struct leg *leg, struct leg *other, const str
     other->ack_waits = !body.n && other->ask == ASK_PASS;
 }
 
+/* The exchange itself is the other party: what it can do, it agrees to; asked for an offer, it says
+ * what it has said before. */
+static void serve(struct pbx *p, struct call *call, struct leg *leg, const struct sdp *offer)
+{
+    struct sip_answer a = {.status = 200, .content = {.type = SDP_TYPE, .body = leg->told}};
+    if (!offer && !leg_has_agreed(leg)) {
+        refuse(p, leg, 491);
+    } else if (!offer) {
+        leg_tx_offer(p, leg, leg->told);
+        reply(p, leg, &a);
+    } else if (!service_offered(p, call, leg, offer)) {
+        refuse(p, leg, 488);
+    }
+}
+
 /* An INVITE or UPDATE inside the dialog, which leg->reinvite names. */
 static void offered(struct pbx *p, struct leg *leg, const struct sip_msg *m)
 {
@@ -154,6 +175,10 @@ static void offered(struct pbx *p, struct leg *leg, const struct sip_msg *m)
     }
     if (offer && sdp_same_session(&before, offer)) {
         answer_here(p, leg, offer);
+        return;
+    }
+    if (call->service != SERVICE_NONE) {
+        serve(p, call, leg, offer);
         return;
     }
     if (!other || other->state == LEG_ENDED || other->reinvite || !leg_has_agreed(other)) {
@@ -371,6 +396,8 @@ void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o)
         bridge_late_answer(p, leg, other, o->msg);
     else if (leg_awaits_answer(leg) && !leg->ask)
         bridge_own_answered(p, leg, other, o->msg);
+    if (answered)
+        service_up(p, call);
 }
 
 /* ---- other requests -------------------------------------------------------------------------- */
@@ -441,11 +468,31 @@ void bridge_prack_offer(struct pbx *p, struct leg *leg, const struct sip_out *o)
     offered(p, leg, o->msg);
 }
 
+static void not_understood(struct pbx *p, const struct sip_out *o)
+{
+    static const struct sip_field field = {
+        .id = SIP_H_ACCEPT, .value = STR_INIT("application/dtmf-relay, application/dtmf")};
+    struct sip_answer a = {.status = 415, .content = {.field = &field, .n_fields = 1}};
+    sip_respond(p->core, p->now, o->txn, &a);
+}
+
+/* A digit is noted whoever it is for; what the exchange itself is told, it answers itself. */
+static void informed(struct pbx *p, struct leg *leg, const struct sip_out *o)
+{
+    bool digit = service_info(p, leg, o);
+    if (call_find(p, leg->call)->service == SERVICE_NONE)
+        pass_request(p, leg, o);
+    else if (digit || !o->msg->body.n)
+        pbx_respond(p, o->txn, 200);
+    else
+        not_understood(p, o);
+}
+
 void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     switch (o->msg->method) {
     case SIP_INFO:
-        pass_request(p, leg, o);
+        informed(p, leg, o);
         break;
     case SIP_OPTIONS:
         pbx_respond(p, o->txn, 200);

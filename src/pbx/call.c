@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "pbx/feature/queue.h"
+#include "pbx/feature/service.h"
 #include "pbx/feature/transfer.h"
 #include "pbx/hangup.h"
 #include "pbx/trunk.h"
@@ -364,6 +365,7 @@ void call_end(struct pbx *p, struct call *call, const struct call_ending *e)
         return;
     dial_stop(p, call);
     transfer_call_ended(p, call);
+    service_over(p, call);
     if (!call->unrecorded)
         cdr_write(p, call, e);
     call_enter(p, call, CALL_ENDING);
@@ -572,11 +574,15 @@ static void rtp_timeout(struct pbx *p, struct leg *leg)
 
 void call_rx_media(struct pbx *p, const struct media_ev *ev)
 {
-    port_rx(p, &p->calls->ports, ev);
-    if (ev->kind != MEDIA_EV_TIMEOUT && ev->kind != MEDIA_EV_STRANGER)
-        return;
     struct leg *leg = leg_of_stream(p, ev->id);
+    if (leg)
+        leg_note_stats(leg, ev);
+    port_rx(p, &p->calls->ports, ev);
     if (!leg)
+        return;
+    if (ev->kind == MEDIA_EV_DIGIT || ev->kind == MEDIA_EV_PLAYED || ev->kind == MEDIA_EV_TALK)
+        service_rx_media(p, leg, ev);
+    if (ev->kind != MEDIA_EV_TIMEOUT && ev->kind != MEDIA_EV_STRANGER)
         return;
     if (ev->kind == MEDIA_EV_TIMEOUT) {
         rtp_timeout(p, leg);

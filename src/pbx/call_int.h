@@ -4,6 +4,7 @@
 #define PBX_CALL_INT_H
 
 #include "pbx/call.h"
+#include "engine/media/digits.h"
 #include "pbx/port.h"
 #include "wire/sdp/caps.h"
 
@@ -34,9 +35,13 @@ struct leg_stream {
     media_id id; /* 0: no pair taken (refused media) */
     uint16_t port;
     uint8_t family;
-    bool held;       /* the party receives nothing */
-    bool other_held; /* the party it is joined with receives nothing */
-    struct addr rtp; /* where the party receives */
+    bool held;         /* the party receives nothing */
+    bool other_held;   /* the party it is joined with receives nothing */
+    bool silent;       /* the party sends nothing to be heard: sendonly, inactive */
+    bool other_silent; /* so does the party it is joined with */
+    bool audio;        /* the media plane knows what its party speaks */
+    bool music;        /* its party hears music on hold */
+    struct addr rtp;   /* where the party receives */
 };
 
 /* What an INVITE of ours inside the leg's dialog is for. */
@@ -76,6 +81,8 @@ struct leg {
     bool settled;      /* a reliable provisional has agreed on the media: the 2xx does not again */
     handle_t dialog;   /* the early one in which that was agreed */
     handle_t prack_dialog; /* its reliable provisional holds an offer, and waits for the answer */
+    struct digits digits;  /* that its party has pressed, by whatever means */
+    struct media_stats stats[LEG_MAX_STREAMS]; /* the latest, of streams that are closed too */
     struct pbx_timer retry;
     usec_t started, joined, left; /* 0: did not happen */
     /* Point into the leg's configuration snapshot. */
@@ -123,17 +130,19 @@ struct call {
     uint8_t n_legs;    /* entries, ended ones too */
     uint16_t last_leg; /* number given last */
     uint8_t scenario;
-    bool late_offer;      /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
-    bool rang;            /* 180 went to the caller */
-    uint8_t cause;        /* Q.850 of a refusal; 0: by the status */
-    bool over_when_acked; /* a feature code has been done */
-    bool unrecorded;      /* part of another call: it writes no record */
-    struct list legs;     /* struct leg.in_call, the caller first */
-    handle_t caller;      /* who called; its leg may have left */
-    handle_t party[2];    /* who talk, or will: the caller or who has taken its place, the callee */
-    handle_t dial;        /* the search under way */
-    handle_t transfer;    /* likewise */
-    handle_t tag;         /* history */
+    bool late_offer;        /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
+    bool rang;              /* 180 went to the caller */
+    uint8_t cause;          /* Q.850 of a refusal; 0: by the status */
+    bool over_when_acked;   /* a feature code has been done */
+    bool unrecorded;        /* part of another call: it writes no record */
+    uint8_t service;        /* enum service_kind: the exchange itself is the other party */
+    handle_t service_state; /* what the service knows of it */
+    struct list legs;       /* struct leg.in_call, the caller first */
+    handle_t caller;        /* who called; its leg may have left */
+    handle_t party[2]; /* who talk, or will: the caller or who has taken its place, the callee */
+    handle_t dial;     /* the search under way */
+    handle_t transfer; /* likewise */
+    handle_t tag;      /* history */
     struct config *config;
     struct cdr cdr;
     const struct config_trunk *trunk_out;
@@ -235,6 +244,8 @@ struct leg *leg_of_user(struct pbx *p, uint64_t user);
 /* Whose stream this is; NULL: it is gone. */
 struct leg *leg_of_stream(struct pbx *p, media_id id);
 void leg_close_media(struct pbx *p, struct leg *leg);
+/* Keeps the figures of one of its streams. */
+void leg_note_stats(struct leg *leg, const struct media_ev *ev);
 /* The session timer, the record and the other side name who is there. -ENOMEM. */
 MUST_CHECK int leg_set_party(struct pbx *p, struct leg *leg, struct str number, struct str name);
 /* "Name" <sip:number@domain> of the party, in p->turn; none: no memory. */
@@ -322,6 +333,8 @@ struct str leg_latest(const struct leg *leg);
 
 /* ---- bridge.c -------------------------------------------------------------------------------- */
 void bridge_link(struct pbx *p, struct leg *a, struct leg *b);
+/* Our answer to the offer that it has made inside its dialog. */
+void bridge_answer(struct pbx *p, struct leg *leg, const struct sdp *offer, struct str body);
 /* What the leg's party has offered to one who is gone is refused. */
 void bridge_abandon(struct pbx *p, struct leg *leg);
 /* The re-INVITE of the leg is over, one way or the other. */
@@ -385,7 +398,8 @@ enum plan_kind { PLAN_NONE, PLAN_EXTENSION, PLAN_GROUP, PLAN_TRUNK, PLAN_REJECT,
 enum plan_feature {
     FEATURE_PICKUP_GROUP,
     FEATURE_PICKUP_DIRECTED, /* plan.number: whose call */
-    FEATURE_SETTING          /* do-not-disturb, forwarding */
+    FEATURE_SETTING,         /* do-not-disturb, forwarding */
+    FEATURE_ECHO
 };
 struct plan {
     enum plan_kind kind;

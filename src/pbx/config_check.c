@@ -44,6 +44,10 @@ static void timers_derive(struct config_binder *b)
         t->register_min_ms = t->register_expires_ms;
     if (t->register_max_ms < t->register_expires_ms && !config_given(b, &t->register_max_ms))
         t->register_max_ms = t->register_expires_ms;
+    if (t->subscribe_min_ms > t->subscribe_max_ms && !config_given(b, &t->subscribe_min_ms))
+        t->subscribe_min_ms = t->subscribe_max_ms;
+    if (t->subscribe_max_ms < t->subscribe_min_ms && !config_given(b, &t->subscribe_max_ms))
+        t->subscribe_max_ms = t->subscribe_min_ms;
     if (t->no_answer_timeout_ms >= t->invite_timeout_ms &&
         !config_given(b, &t->no_answer_timeout_ms))
         t->no_answer_timeout_ms = 0;
@@ -79,6 +83,9 @@ static void timers_check(struct config_binder *b)
     if (t->register_max_ms < t->register_expires_ms)
         bad(b, &t->register_max_ms, t,
             "sip.timers.register_max: must not be below register_expires");
+    if (t->subscribe_min_ms > t->subscribe_max_ms)
+        bad(b, &t->subscribe_min_ms, t,
+            "sip.timers.subscribe_min: must not be above subscribe_max");
     if (t->no_answer_timeout_ms >= t->invite_timeout_ms)
         bad(b, &t->no_answer_timeout_ms, t,
             "sip.timers.no_answer_timeout: must be below invite_timeout");
@@ -199,6 +206,8 @@ static void extension_check(struct config_binder *b, uint32_t i)
     if (e->bot.n && !config_find_bot(c, e->bot))
         bad(b, &e->bot, e, "extensions[%u].bot: there is no bot \"" STR_FMT "\"", i,
             STR_ARG(e->bot));
+    if (e->mwi_unsolicited && !e->voicemail)
+        bad(b, &e->mwi_unsolicited, e, "extensions[%u].mwi_unsolicited: needs voicemail", i);
     const struct config_extension *other = config_find_extension(c, e->username);
     if (other && other != e)
         bad(b, &e->username, e,

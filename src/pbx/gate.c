@@ -173,26 +173,25 @@ static unsigned only_md5(const struct gate *g, struct str *value, unsigned n)
     return n;
 }
 
-/* RFC 3261 22.2 and 22.3: a registrar is a server of its own, for the rest we stand before it. */
+/* RFC 3261 22.2 and 22.3: a registrar is a server of its own, and so is a notifier (RFC 6665
+ * section 4.2.1.3); for the rest we stand before it. */
 static void challenge(struct pbx *p, const struct sip_out *o, bool stale)
 {
     char mem[AUTH_CHALLENGE_BYTES + 3 * 256];
     struct buf b;
     struct str value[DIGEST_ALG_COUNT];
     struct sip_field field[DIGEST_ALG_COUNT];
-    bool registering = o->msg->method == SIP_REGISTER;
+    bool own = o->msg->method == SIP_REGISTER || o->msg->method == SIP_SUBSCRIBE;
     buf_init(&b, mem, sizeof(mem));
     struct auth_source who = {.now = p->now, .ip = o->flow.peer};
     unsigned n = auth_server_challenge(p->gate->auth, &who, stale, &b, value);
     if (quirk_has(o->msg, QUIRK_ONLY_MD5))
         n = only_md5(p->gate, value, n);
     for (unsigned i = 0; i < n; i++)
-        field[i] = (struct sip_field){.id = registering ? SIP_H_WWW_AUTHENTICATE
-                                                        : SIP_H_PROXY_AUTHENTICATE,
+        field[i] = (struct sip_field){.id = own ? SIP_H_WWW_AUTHENTICATE : SIP_H_PROXY_AUTHENTICATE,
                                       .value = value[i]};
-    struct sip_answer a = {.status = registering ? 401 : 407,
-                           .content = {.field = field, .n_fields = n},
-                           .once = true};
+    struct sip_answer a = {
+        .status = own ? 401 : 407, .content = {.field = field, .n_fields = n}, .once = true};
     answer(p, o, &a);
 }
 

@@ -16,9 +16,9 @@ struct gate_who {
     const struct config_extension *extension;
     const struct config_trunk *trunk;
 };
-/* 401 for REGISTER, 407 for the rest. `txn` is the transaction to answer (of an INVITE: o->txn;
- * when o->session is set the INVITE session is rejected). Trunks are looked up by address first
- * (trunk_by_source()). */
+/* 401 for REGISTER and SUBSCRIBE, 407 for the rest. `txn` is the transaction to answer (of an
+ * INVITE: o->txn; when o->session is set the INVITE session is rejected). Trunks are looked up by
+ * address first (trunk_by_source()). */
 struct gate_who gate_check(struct pbx *p, const struct sip_out *o);
 
 /* Bans, for the API: walks them; false at the end. */

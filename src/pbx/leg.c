@@ -2,6 +2,7 @@
 #include "pbx/call_int.h"
 
 #include "base/hash.h"
+#include "pbx/sound.h"
 #include "wire/sdp/oa.h"
 #include "wire/sip/multipart.h"
 
@@ -134,6 +135,13 @@ struct leg *leg_of_stream(struct pbx *p, media_id id)
     return NULL;
 }
 
+void leg_note_stats(struct leg *leg, const struct media_ev *ev)
+{
+    for (unsigned i = 0; ev->kind == MEDIA_EV_STATS && i < leg->n_streams; i++)
+        if (leg->stream[i].id == ev->id)
+            leg->stats[i] = ev->stats;
+}
+
 void leg_close_media(struct pbx *p, struct leg *leg)
 {
     for (unsigned i = 0; i < leg->n_streams; i++)
@@ -179,6 +187,7 @@ static void set_stream(struct pbx *p, struct leg *leg, unsigned i, const struct 
     cmd->receiving = dir == SDP_SENDRECV || dir == SDP_SENDONLY;
     cmd->sending = dir == SDP_SENDRECV || dir == SDP_RECVONLY;
     s->held = dir != SDP_SENDRECV;
+    s->silent = dir == SDP_SENDONLY || dir == SDP_INACTIVE;
     s->rtp = cmd->rtp;
     cmd->timeout_ms = s->held || s->other_held ? conf->hold_timeout_ms : conf->rtp_timeout_ms;
 }
@@ -201,7 +210,10 @@ void leg_follow_hold(struct pbx *p, struct leg *leg, const struct leg *other)
     const struct sdp *said = NULL;
     for (unsigned i = 0; i < leg->n_streams; i++) {
         struct leg_stream *s = &leg->stream[i];
-        bool held = other && i < other->n_streams && other->stream[i].held;
+        bool there = other && i < other->n_streams;
+        bool held = there && other->stream[i].held;
+        s->other_silent = there && other->stream[i].silent;
+        sound_follow_hold(p, leg, i);
         if (s->other_held == held)
             continue;
         s->other_held = held;

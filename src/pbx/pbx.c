@@ -3,12 +3,16 @@
 
 #include "base/mem.h"
 #include "pbx/call.h"
+#include "pbx/feature/mwi.h"
 #include "pbx/feature/setting.h"
 #include "pbx/feature/transfer.h"
+#include "pbx/feature/voicemail.h"
 #include "pbx/gate.h"
 #include "pbx/options.h"
 #include "pbx/port.h"
+#include "pbx/record.h"
 #include "pbx/registrar.h"
+#include "pbx/subscription.h"
 #include "pbx/trunk.h"
 
 #define OUT_QUEUE 512
@@ -19,7 +23,7 @@
 static const char supported[] = "path, 100rel, timer, replaces, norefersub, tdialog, from-change";
 static const char supported_call[] = "timer, 100rel, replaces, norefersub, tdialog, from-change";
 static const char allowed[] =
-    "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, PRACK, UPDATE, REFER, NOTIFY";
+    "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, PRACK, UPDATE, REFER, SUBSCRIBE, NOTIFY";
 
 /* ---- small things everybody uses ------------------------------------------------------------- */
 
@@ -96,6 +100,18 @@ void pbx_respond(struct pbx *p, handle_t txn, unsigned status)
 {
     struct sip_answer a = {.status = (uint16_t)status};
     sip_respond(p->core, p->now, txn, &a);
+}
+
+uint32_t pbx_retry_after(const struct sip_msg *m)
+{
+    struct str value = m ? sip_msg_get(m, SIP_H_RETRY_AFTER) : STR_NONE;
+    size_t digits = 0;
+    uint32_t s = 0;
+    while (digits < value.n && value.p[digits] >= '0' && value.p[digits] <= '9')
+        digits++;
+    if (!digits || sip_delta_parse(&s, str_sub(value, 0, digits)))
+        return 0;
+    return s;
 }
 
 void pbx_timer_start(struct pbx *p, struct pbx_timer *t, usec_t in)
@@ -254,6 +270,8 @@ static int init_parts(struct pbx *p)
     if (!err)
         pbx_reconfigure(p);
     err = err ? err : setting_init(p);
+    err = err ? err : mwi_init(p);
+    err = err ? err : subscription_init(p);
     return err ? err : call_init(p);
 }
 
@@ -289,6 +307,8 @@ void pbx_free(struct pbx *p)
         if (o.kind == PBX_OUT_SEND)
             blob_unref(o.blob);
     call_done(p);
+    subscription_done(p);
+    mwi_done(p);
     setting_done(p);
     trunk_done(p);
     registrar_done(p);
@@ -304,8 +324,7 @@ void pbx_free(struct pbx *p)
 
 /* ---- who gets what the engine says ----------------------------------------------------------- */
 
-/* No event package is served, so SUBSCRIBE and PUBLISH are methods like any other unknown one:
- * 489 would have to name packages (RFC 6665 section 8.2.2). */
+/* No package takes state from outside, so PUBLISH is a method like any other unknown one. */
 static void other_request(struct pbx *p, const struct sip_out *o)
 {
     pbx_respond(p, o->txn, 405);
@@ -319,6 +338,8 @@ static void rx_request(struct pbx *p, const struct sip_out *o)
         options_rx(p, o);
     else if (o->msg->method == SIP_REFER)
         transfer_refer_outside(p, o);
+    else if (o->msg->method == SIP_SUBSCRIBE)
+        subscription_rx(p, o);
     else
         other_request(p, o);
 }
@@ -339,6 +360,8 @@ static void dispatch(struct pbx *p, const struct sip_out *o)
     case SIP_OUT_RESPONSE:
         if (pbx_user_kind(o->user) == PBX_USER_TRUNK)
             trunk_rx_response(p, o);
+        else if (pbx_user_kind(o->user) == PBX_USER_SUBSCRIPTION)
+            subscription_rx_response(p, o);
         else
             call_rx(p, o);
         break;
@@ -382,6 +405,23 @@ void pbx_bounced(struct pbx *p, usec_t now, const char *bytes, size_t n)
 {
     enter(p, now);
     sip_core_bounced(p->core, p->now, bytes, n);
+    pump(p);
+}
+
+void pbx_recorded(struct pbx *p, usec_t now, const struct pbx_recorded *r)
+{
+    enter(p, now);
+    if (r->number & PBX_RECORD_MESSAGE)
+        voicemail_recorded(p, r);
+    else
+        record_done(p, r);
+    pump(p);
+}
+
+void pbx_loaded(struct pbx *p, usec_t now, uint32_t clip, int err, uint32_t ms)
+{
+    enter(p, now);
+    voicemail_loaded(p, clip, err, ms);
     pump(p);
 }
 
@@ -478,6 +518,8 @@ int pbx_reload(struct pbx *p, usec_t now, struct config *config, struct str *why
     p->trace.level = (enum trace_level)config->log.level;
     registrar_reload(p);
     setting_reload(p);
+    subscription_reload(p);
+    mwi_reload(p);
     call_reload(p, before);
     config_unref(before);
     pump(p);
@@ -497,6 +539,7 @@ void pbx_shutdown(struct pbx *p, usec_t now)
     p->stopping = true;
     call_shutdown(p);
     trunk_shutdown(p);
+    subscription_shutdown(p);
     pump(p);
 }
 
@@ -504,5 +547,6 @@ bool pbx_is_idle(const struct pbx *p)
 {
     struct sip_stats s;
     sip_core_stats(p->core, &s);
-    return call_count(p) == 0 && s.active_sessions == 0 && trunk_is_idle(p);
+    return call_count(p) == 0 && s.active_sessions == 0 && trunk_is_idle(p) &&
+           subscription_is_idle(p);
 }

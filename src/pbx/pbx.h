@@ -36,7 +36,39 @@ enum pbx_out_kind {
     PBX_OUT_RESOLVE, /* look up `name` (port 0: SRV first) and call pbx_resolved(token) */
     PBX_OUT_BAN,     /* drop what comes from addr for `seconds`; 0: no longer */
     PBX_OUT_KEEP,    /* keep: connection flow.conn carries registrations, so it may be idle */
-    PBX_OUT_ALIAS    /* connection flow.conn also stands for addr (RFC 5923) */
+    PBX_OUT_ALIAS,   /* connection flow.conn also stands for addr (RFC 5923) */
+    PBX_OUT_FILE     /* recordings and messages on the disk: file */
+};
+
+/* Two folders of sound files: recording.dir and voicemail.dir. */
+enum pbx_place { PBX_RECORDINGS, PBX_MESSAGES };
+
+enum pbx_file_order {
+    PBX_FILE_BEGIN,  /* recording `number` becomes folder/base; the media plane sends its samples */
+    PBX_FILE_META,   /* json is what its sidecar says of it */
+    PBX_FILE_END,    /* pbx_recorded() follows when all is on the disk */
+    PBX_FILE_DELETE, /* folder/base is removed */
+    PBX_FILE_LOAD    /* folder/base becomes sound `clip` of the media plane: pbx_loaded() */
+};
+
+struct pbx_file {
+    enum pbx_file_order order;
+    uint8_t place;           /* enum pbx_place */
+    uint64_t number;         /* of a recording: PBX_RECORD_MESSAGE in it if it is a message */
+    struct str folder, base; /* letters, digits, "-_.+@" */
+    struct str json;
+    uint32_t clip;
+    bool tracks, mixed; /* what is written: PBX_FILE_BEGIN */
+};
+#define PBX_RECORD_MESSAGE ((uint64_t)1 << 62)
+
+/* What became of a recording. */
+struct pbx_recorded {
+    uint64_t number;
+    bool ended;      /* all is written, the number is free; else it was stopped early */
+    int err;         /* 0, or why it was stopped (-ENOSPC: the disk is full) */
+    struct str text; /* the same in words */
+    uint64_t ms, bytes;
 };
 
 struct pbx_out {
@@ -52,6 +84,7 @@ struct pbx_out {
     uint64_t token;
     struct addr addr;
     uint32_t seconds;
+    struct pbx_file file;
 };
 
 bool pbx_out(struct pbx *p, struct pbx_out *ret);
@@ -67,6 +100,9 @@ void pbx_media(struct pbx *p, usec_t now, const struct media_ev *ev);
 /* The answer to PBX_OUT_RESOLVE; n 0: the name could not be resolved. */
 void pbx_resolved(struct pbx *p, usec_t now, uint64_t token, const struct addr *addr, unsigned n,
                   uint32_t ttl_s);
+void pbx_recorded(struct pbx *p, usec_t now, const struct pbx_recorded *r);
+/* The answer to PBX_FILE_LOAD: the sound lasts ms, or err says why there is none. */
+void pbx_loaded(struct pbx *p, usec_t now, uint32_t clip, int err, uint32_t ms);
 void pbx_tick(struct pbx *p, usec_t now);
 usec_t pbx_deadline(const struct pbx *p);
 /* The wall clock was read again. */

@@ -7,11 +7,13 @@
 #include "pbx/pbx.h"
 #include "pbx/store.h"
 
-struct gate;      /* gate.h: who may */
-struct registrar; /* registrar.h: where phones are */
-struct trunks;    /* trunk.h: gateways */
-struct calls;     /* call.h */
-struct settings;  /* feature/setting.h */
+struct gate;          /* gate.h: who may */
+struct registrar;     /* registrar.h: where phones are */
+struct trunks;        /* trunk.h: gateways */
+struct calls;         /* call.h */
+struct settings;      /* feature/setting.h */
+struct mwi;           /* feature/mwi.h */
+struct subscriptions; /* subscription.h */
 
 struct pbx {
     struct config *config;
@@ -35,6 +37,8 @@ struct pbx {
     struct trunks *trunks;
     struct calls *calls;
     struct settings *settings;
+    struct mwi *mwi;
+    struct subscriptions *subscriptions;
     struct str domain; /* sip.domain, or the first listen address */
     char domain_mem[256];
 };
@@ -56,6 +60,8 @@ int pbx_keep(struct pbx *p, struct str *owned, struct str value);
 uint64_t pbx_wall_ms(const struct pbx *p);
 /* Answers a request or an INVITE session with a bare status. */
 void pbx_respond(struct pbx *p, handle_t txn, unsigned status);
+/* Seconds of the Retry-After of a response; 0: there is none, or no response (m NULL). */
+uint32_t pbx_retry_after(const struct sip_msg *m);
 /* Tells the engine what may have changed of its configuration. */
 void pbx_reconfigure(struct pbx *p);
 /* Have we a listener for the protocol and family of a flow? */
@@ -72,7 +78,8 @@ enum pbx_user_kind {
     PBX_USER_LEG,
     PBX_USER_TRUNK,
     PBX_USER_RELAYED,
-    PBX_USER_TRANSFER
+    PBX_USER_TRANSFER,
+    PBX_USER_SUBSCRIPTION
 };
 static inline uint64_t pbx_user(enum pbx_user_kind kind, uint64_t n)
 {

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "pbx/gate.h"
 #include "pbx/quirk.h"
+#include "pbx/feature/mwi.h"
 #include "pbx/feature/queue.h"
 #include "pbx/location.h"
 
@@ -386,6 +387,8 @@ static unsigned put(struct reg *r, struct reg_contact *c)
     struct location_texts t = texts_of(r, c);
     struct binding *b = c->old;
     bool is_new = !b, moved = b && !str_eq(b->contact, t.contact);
+    /* A phone that was switched off meanwhile begins with another Call-ID: RFC 3261 10.2. */
+    bool anew = is_new || !str_eq(b->call_id, t.call_id);
     if (t.contact.n + t.params.n + t.call_id.n + t.path.n + t.user_agent.n > LOCATION_TEXT_MAX)
         return 400;
     if (moved) /* the same contact in other words: its row has another key */
@@ -403,6 +406,8 @@ static unsigned put(struct reg *r, struct reg_contact *c)
     location_live(p, b, c->expires_s * USEC_S);
     queue_wake(p);
     location_row_put(p, b);
+    if (anew)
+        mwi_registered(p, location_extension(p, b->aor));
     if (other_conn)
         note_alias(r);
     if (is_new)

@@ -174,6 +174,7 @@ void transcode_formats(struct pbx *p, struct leg *leg, const struct sdp *ours,
             (struct media_cmd){.kind = MEDIA_FORMAT, .id = leg->stream[i].id, .mux = m->rtcp_mux};
         cmd->n_rx = formats_of(cmd->rx, &ours->media[i]);
         cmd->n_tx = formats_of(cmd->tx, m);
+        leg->stream[i].audio = true;
         cmd->ptime_ms = (uint8_t)(m->ptime_ms > 120 ? 120 : m->ptime_ms);
     }
 }

@@ -229,18 +229,6 @@ static bool ask_longer(struct pbx *p, struct trunk *t, const struct sip_msg *m)
     return send_register(p, t, min_s) == 0;
 }
 
-static uint32_t retry_after(const struct sip_msg *m)
-{
-    struct str value = m ? sip_msg_get(m, SIP_H_RETRY_AFTER) : STR_NONE;
-    size_t digits = 0;
-    uint32_t s = 0;
-    while (digits < value.n && value.p[digits] >= '0' && value.p[digits] <= '9')
-        digits++;
-    if (!digits || sip_delta_parse(&s, str_sub(value, 0, digits)))
-        return 0;
-    return s;
-}
-
 /* The configuration has no such trunk any more. */
 static void rx_leaving(struct pbx *p, struct trunk *t, const struct sip_out *o)
 {
@@ -265,7 +253,7 @@ static void rx_refused(struct pbx *p, struct trunk *t, const struct sip_out *o)
         buf_str_put(&reason, sip_status_reason(o->status));
     }
     bool elsewhere = !o->msg || o->status == 408 || o->status == 503;
-    failed(p, t, buf_str(&reason), retry_after(o->msg), elsewhere);
+    failed(p, t, buf_str(&reason), pbx_retry_after(o->msg), elsewhere);
 }
 
 void trunk_reg_rx(struct pbx *p, struct trunk *t, const struct sip_out *o)

@@ -55,6 +55,11 @@ def ctl_case(lab):
     refused(lab, "trace", "no-such-call")
     refused(lab, "hangup", "no-such-call")
     refused(lab, "frobnicate")
+    equal(lab.ctl("subscriptions"), [], "subscriptions")
+    equal(lab.ctl("mailboxes"), [], "mailboxes")
+    refused(lab, "mwi", "1427", "1", "0")  # it has none
+    refused(lab, "mwi", "1427", "one", "0")
+    refused(lab, "mwi", "1427", "1")
     lab.ctl("hangup", call_ids[1])
     finish(p27, trk)
     row, = lab.cdrs(1)

@@ -4,6 +4,7 @@
 #include "pbx/call_int.h"
 #include "pbx/gate.h"
 #include "pbx/registrar.h"
+#include "pbx/subscription.h"
 #include "play.h"
 
 static const struct {
@@ -98,6 +99,7 @@ static int of_world(struct play *p, struct str name, uint64_t *ret)
         {STR_INIT("out_of_turn"), p->w.pbx->calls->out_of_turn},
         {STR_INIT("searches"), p->w.pbx->calls->dials.used},
         {STR_INIT("transfers"), p->w.pbx->calls->transfers.used},
+        {STR_INIT("subscriptions"), subscription_count(p->w.pbx)},
         {STR_INIT("bindings"), registrar_count(p->w.pbx)},
         {STR_INIT("stored"), p->w.n_bindings},
         {STR_INIT("cdrs"), p->w.n_cdrs},

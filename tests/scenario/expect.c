@@ -61,8 +61,8 @@ static void number(struct play *p, struct str name, struct str op, struct str wa
 static void clean(struct play *p)
 {
     static const char *const names[] = {
-        "calls",  "legs",  "searches", "transfers",    "sessions", "dialogs",    "transactions",
-        "timers", "ports", "streams",  "audit_reaped", "reaped",   "out_of_turn"};
+        "calls",  "legs",  "searches", "transfers",    "sessions", "dialogs",     "transactions",
+        "timers", "ports", "streams",  "audit_reaped", "reaped",   "out_of_turn", "subscriptions"};
     for (unsigned i = 0; i < ARRAY_LEN(names) && !p->failed; i++)
         number(p, str_z(names[i]), STR("="), STR("0"));
 }
@@ -125,6 +125,55 @@ static void stream(struct play *p)
     compare(p, what, got, p->word[4], p->word[5]);
 }
 
+/* expect hears NAME WHAT: what is played to the party, "nothing" for nothing. expect room NAME N:
+ * the room that its stream is in, 0: none; expect muted, deaf, recorded, paused NAME 0|1. */
+static void hears(struct play *p)
+{
+    struct world_stream *s = p->n_words == 4 ? stream_of(p, p->word[2]) : NULL;
+    struct str what = p->word[1];
+    if (!s) {
+        play_fail(p, &p->st->line, "expect " STR_FMT " NAME WHAT", STR_ARG(what));
+        return;
+    }
+    if (str_eq(what, STR("hears"))) {
+        struct str got = s->hears[0] ? str_z(s->hears) : STR("nothing");
+        if (!str_eq(got, p->word[3]))
+            play_fail(p, &p->st->line, STR_FMT " hears " STR_FMT, STR_ARG(p->word[2]),
+                      STR_ARG(got));
+        return;
+    }
+    uint64_t got = str_eq(what, STR("room"))       ? s->room
+                   : str_eq(what, STR("muted"))    ? s->muted
+                   : str_eq(what, STR("deaf"))     ? s->deaf
+                   : str_eq(what, STR("recorded")) ? s->record != 0
+                                                   : s->paused;
+    compare(p, what, got, STR("="), p->word[3]);
+}
+
+/* NAME keys DIGITS: telephone-events of its latest call. NAME talks on|off: in a room. */
+void expect_sound(struct play *p)
+{
+    struct world_stream *s = p->n_words == 3 ? stream_of(p, p->word[0]) : NULL;
+    if (!s) {
+        play_fail(p, &p->st->line, "NAME keys DIGITS, NAME talks on|off");
+        return;
+    }
+    struct media_ev ev = {.kind = MEDIA_EV_DIGIT, .id = s->id};
+    if (str_eq(p->word[1], STR("talks"))) {
+        ev.kind = MEDIA_EV_TALK;
+        ev.talks = str_eq(p->word[2], STR("on"));
+        pbx_media(p->w.pbx, p->w.now, &ev);
+    }
+    for (size_t i = 0; ev.kind == MEDIA_EV_DIGIT && i < p->word[2].n; i++) {
+        ev.digit = p->word[2].p[i];
+        ev.over = false;
+        pbx_media(p->w.pbx, p->w.now, &ev);
+        ev.over = true;
+        pbx_media(p->w.pbx, p->w.now, &ev);
+    }
+    world_drain(&p->w);
+}
+
 /* expect api METHOD [PARAMS] contains TEXT */
 static void api(struct play *p)
 {
@@ -157,6 +206,10 @@ void expect_statement(struct play *p)
         media(p, 2, true);
     else if (str_eq(what, STR("stream")))
         stream(p);
+    else if (str_eq(what, STR("hears")) || str_eq(what, STR("room")) ||
+             str_eq(what, STR("muted")) || str_eq(what, STR("deaf")) ||
+             str_eq(what, STR("recorded")) || str_eq(what, STR("paused")))
+        hears(p);
     else if (str_eq(what, STR("api")) && p->n_words > 2)
         api(p);
     else if (str_eq(what, STR("no")) && p->n_words > 2)

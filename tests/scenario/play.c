@@ -382,6 +382,8 @@ static void run(struct play *p, const struct statement *st)
         send_statement(p, ua);
     else if (ua && str_eq(p->word[1], STR("<")))
         receive_statement(p, ua);
+    else if (ua && (str_eq(p->word[1], STR("keys")) || str_eq(p->word[1], STR("talks"))))
+        expect_sound(p);
     else {
         for (unsigned i = 0; i < ARRAY_LEN(statements); i++)
             if (str_eq(p->word[0], statements[i].word) && p->n_words >= statements[i].min_words) {

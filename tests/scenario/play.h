@@ -67,6 +67,8 @@ struct str field_get(struct play *p, struct str bytes, const struct ua_rx *rx, s
 bool field_compare(struct str a, struct str op, struct str b, bool *ret);
 /* expect.c */
 void expect_statement(struct play *p);
+/* NAME keys DIGITS, NAME talks on|off */
+void expect_sound(struct play *p);
 /* count.c: a number that the PBX or the world can be asked for. 0 or -EINVAL. */
 MUST_CHECK int count_get(struct play *p, struct str name, uint64_t *ret);
 /* cdr.c */

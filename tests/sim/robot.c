@@ -281,6 +281,28 @@ static void do_register(struct robot *r, bool auth, bool leave)
     rtxn_request(r, NULL, &s);
 }
 
+/* Asks for the messages of its own mailbox, with the challenge of the registrar. Who lets a
+ * subscription run out has forgotten it. */
+static void subscribe(struct robot *r)
+{
+    struct ua_spec s;
+    ua_spec_init(&s);
+    s.method = STR("SUBSCRIBE");
+    s.target = r->ua.user;
+    s.expires = chance(r, 20) ? 0 : (int64_t)(60 + robot_dice(r, 180));
+    s.auth = STR("yes");
+    s.edit[s.n_edits++] =
+        (struct ua_edit){.op = '+', .name = STR("Event"), .value = STR("message-summary")};
+    rtxn_request(r, NULL, &s);
+}
+
+/* What a phone says to a NOTIFY of its own subscription, or of one it knows nothing about. */
+static unsigned judge_notify(struct robot *r)
+{
+    uint64_t dice = robot_dice(r, 100);
+    return dice < 85 ? 200 : dice < 95 ? 481 : 500;
+}
+
 static void registered(struct robot *r, const struct sip_msg *m)
 {
     r->registering = false;
@@ -292,6 +314,8 @@ static void registered(struct robot *r, const struct sip_msg *m)
     } else if (m->status == 200) {
         r->registered = sip_msg_has(m, SIP_H_CONTACT);
         register_later(r, in_ms(r, 20000, 55000));
+        if (r->registered && !r->quiet && chance(r, 30))
+            subscribe(r);
     } else {
         register_later(r, in_ms(r, 2000, 20000));
     }
@@ -463,6 +487,8 @@ static void rx_request(struct robot *r, const struct sip_msg *m)
     } else {
         if (m->method == SIP_OPTIONS && !m->to.tag.n)
             s.status = 200;
+        if (m->method == SIP_NOTIFY && !c)
+            s.status = judge_notify(r);
         rtxn_respond(r, c, sip_method_name(m->method), &s);
         if (m->method == SIP_BYE && c)
             over(c);

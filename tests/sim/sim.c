@@ -9,6 +9,7 @@
 #include "base/num.h"
 #include "engine/sip/sip_int.h"
 #include "pbx/call_int.h"
+#include "pbx/subscription.h"
 #include "robot.h"
 
 #define MAX_PHONES 6
@@ -21,7 +22,7 @@ struct sim {
     struct robot robot[ROBOTS];
     struct robot *list[ROBOTS];
     unsigned n;
-    char config[4096];
+    char config[6144];
     bool tricks;   /* the phones do more than call */
     bool faithful; /* nothing is lost and nobody dies: then every robot must be content too */
     bool verbose;
@@ -82,8 +83,8 @@ static struct str config_of(struct sim *s, struct rand *r, unsigned phones)
     for (unsigned i = 0; i < phones; i++) {
         buf_printf(&b,
                    "  - {number: \"10%02u\", password: \"pw-%u\", did: [\"070000010%02u\"],"
-                   " pickup_group: office",
-                   i, i, i);
+                   " pickup_group: office, voicemail: true, mwi_unsolicited: %s",
+                   i, i, i, rand_below(r, 4) ? "false" : "true");
         if (s->tricks && rand_below(r, 3) == 0)
             buf_printf(&b, ", forward: {%s: \"10%02u\", timeout: %u}",
                        rand_below(r, 2) ? "no_answer" : "busy", (unsigned)rand_below(r, phones),
@@ -253,6 +254,7 @@ static void check(struct sim *s)
     none(s, "legs", p->calls->legs.used);
     none(s, "searches", p->calls->dials.used);
     none(s, "transfers", p->calls->transfers.used);
+    none(s, "subscriptions", subscription_count(p));
     none(s, "port pairs", p->calls->ports.in_use);
     none(s, "media streams", s->w.streams_open);
     none(s, "blobs of the engine", p->core->pool.live);
@@ -302,6 +304,26 @@ static void settle(struct sim *s)
     }
 }
 
+/* Time passes, and now and then a mailbox fills or empties. */
+static void pass(struct sim *s, usec_t until)
+{
+    struct world *w = &s->w;
+    while (!w->failed && w->now < until) {
+        usec_t next = w->now + rand_below(&w->rand, 20 * USEC_S) + 1;
+        world_run(w, next < until ? next : until);
+        char mem[1024];
+        struct buf reply;
+        buf_init(&reply, mem, sizeof(mem));
+        unsigned waiting = (unsigned)rand_below(&w->rand, 5);
+        world_api(w,
+                  ua_text(w,
+                          "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"mwi\",\"params\":"
+                          "{\"extension\":\"10%02u\",\"new\":%u,\"old\":1}}",
+                          (unsigned)rand_below(&w->rand, s->n), waiting),
+                  &reply);
+    }
+}
+
 static uint64_t run(struct sim *s)
 {
     struct world *w = &s->w;
@@ -309,7 +331,7 @@ static uint64_t run(struct sim *s)
     bool restarts = rand_below(&w->rand, 3) == 0, shutdown = rand_below(&w->rand, 8) == 0;
     while (!w->failed && w->now < end) {
         usec_t next = w->now + (10 + rand_below(&w->rand, 200)) * USEC_S;
-        world_run(w, next < end ? next : end);
+        pass(s, next < end ? next : end);
         if (restarts && w->now < end && !w->failed)
             restart(s);
         else if (!w->failed && rand_below(&w->rand, 4) == 0)

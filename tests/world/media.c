@@ -1,5 +1,7 @@
 /* A media plane without sockets: it hands out ports, remembers what it is told, answers as the real
  * one does, and complains about orders that make no sense. */
+#include "base/mem.h"
+#include "pbx/sound.h"
 #include "world/world.h"
 
 struct world_stream *world_stream_find(struct world *w, media_id id)
@@ -87,7 +89,7 @@ static void unlink_stream(struct world *w, struct world_stream *s)
 static void link_streams(struct world *w, struct world_stream *s, media_id other)
 {
     struct world_stream *peer = world_stream_find(w, other);
-    if (!peer || peer == s) {
+    if (!peer) {
         world_fail(w, "media: link to stream %llu, which is not there", (unsigned long long)other);
         return;
     }
@@ -95,7 +97,7 @@ static void link_streams(struct world *w, struct world_stream *s, media_id other
     unlink_stream(w, peer);
     s->peer = peer->id;
     peer->peer = s->id;
-    if (w->on_link)
+    if (w->on_link && peer != s)
         w->on_link(w, s, peer);
 }
 
@@ -116,9 +118,127 @@ static void close_stream(struct world *w, struct world_stream *s)
     struct media_ev ev = {
         .kind = MEDIA_EV_CLOSED, .id = s->id, .count = 1, .port = {s->port}, .family = ADDR_V4};
     unlink_stream(w, s);
-    s->id = 0;
+    *s = (struct world_stream){0};
     w->streams_open--;
     world_media_ev(w, &ev);
+}
+
+/* ---- sound ----------------------------------------------------------------------------------- */
+
+static const char *const tones[TONE_KINDS] = {"dial",       "ringback", "busy",
+                                              "congestion", "waiting",  "info"};
+
+static uint32_t item_put(struct buf *b, const struct media_item *i)
+{
+    if (b->n)
+        buf_ch(b, '+');
+    switch ((enum media_item_kind)i->kind) {
+    case MEDIA_ITEM_SILENCE:
+        buf_lit(b, "silence");
+        return i->ms;
+    case MEDIA_ITEM_TONE:
+        buf_lit(b, "tone:");
+        buf_z(b, tones[i->tone]);
+        return i->ms;
+    case MEDIA_ITEM_DIGIT:
+        buf_lit(b, "digit:");
+        buf_ch(b, i->digit);
+        return 180;
+    case MEDIA_ITEM_CLIP:
+        break;
+    }
+    if (i->clip == SOUND_MUSIC) {
+        buf_lit(b, "music");
+    } else if (i->clip >= SOUND_PROMPTS && i->clip < SOUND_PROMPTS + 2 * PROMPTS) {
+        buf_lit(b, "prompt:");
+        buf_z(b, prompt_texts[(i->clip - SOUND_PROMPTS) / 2].name);
+    } else {
+        buf_lit(b, "clip:");
+        buf_u64(b, i->clip);
+    }
+    return i->ms ? i->ms : 1000;
+}
+
+static void play_over(struct world *w, struct world_stream *s)
+{
+    struct media_ev ev = {.kind = MEDIA_EV_PLAYED, .id = s->id, .token = s->token};
+    s->hears[0] = 0;
+    s->play_seq++;
+    if (s->token)
+        world_media_ev(w, &ev);
+    s->token = 0;
+}
+
+bool world_media_due(struct world *w, const struct media_ev *ev)
+{
+    struct world_stream *s = world_stream_find(w, ev->id);
+    if (ev->kind != MEDIA_EV_PLAYED || !ev->count)
+        return true;
+    if (s && s->play_seq == ev->count)
+        play_over(w, s);
+    return false;
+}
+
+static void play(struct world *w, struct world_stream *s, const struct media_cmd *cmd)
+{
+    struct buf b;
+    uint64_t ms = 0;
+    bool endless = cmd->play.loop;
+    size_t had = cmd->play.append ? strlen(s->hears) : 0;
+    buf_init(&b, s->hears, sizeof(s->hears) - 1);
+    b.n = had;
+    for (unsigned i = 0; i < cmd->play.n_items; i++) {
+        uint32_t one = item_put(&b, &cmd->play.item[i]);
+        endless |= one == 0;
+        ms += one;
+    }
+    s->hears[b.n] = 0;
+    s->loop = cmd->play.loop;
+    s->token = cmd->play.token;
+    s->play_seq += 1 + (s->play_seq == UINT32_MAX);
+    struct media_ev ev = {.kind = MEDIA_EV_PLAYED, .id = s->id, .count = s->play_seq};
+    if (!endless)
+        world_event_new(w, WORLD_EV_MEDIA, w->now + ms * USEC_MS)->media = ev;
+}
+
+static void sound(struct world *w, struct world_stream *s, const struct media_cmd *cmd)
+{
+    if (cmd->kind == MEDIA_PLAY)
+        play(w, s, cmd);
+    else if (cmd->kind == MEDIA_STOP && s->hears[0])
+        play_over(w, s);
+    else if (cmd->kind == MEDIA_JOIN)
+        unlink_stream(w, s);
+    if (cmd->kind == MEDIA_JOIN || cmd->kind == MEDIA_MEMBER) {
+        s->room = cmd->member.room;
+        s->muted = cmd->member.muted;
+        s->deaf = cmd->member.deaf;
+    } else if (cmd->kind == MEDIA_LEAVE) {
+        s->room = 0;
+    } else if (cmd->kind == MEDIA_LISTEN) {
+        s->listens = cmd->on;
+    } else if (cmd->kind == MEDIA_RECORD) {
+        s->record = cmd->record.number;
+        s->track = cmd->record.track;
+        s->paused = false;
+    }
+}
+
+/* Orders for a recording, which no stream is named in. */
+static void record(struct world *w, const struct media_cmd *cmd)
+{
+    struct media_ev ev = {.kind = MEDIA_EV_RECORDED, .id = cmd->record.number};
+    if (cmd->kind == MEDIA_RECORD_STOP)
+        world_media_ev(w, &ev);
+    for (unsigned i = 0; i < w->streams_peak; i++) {
+        struct world_stream *s = &w->stream[i];
+        if (!s->id || s->record != cmd->record.number)
+            continue;
+        if (cmd->kind == MEDIA_RECORD_STOP)
+            s->record = 0;
+        else
+            s->paused = cmd->on;
+    }
 }
 
 void world_media_rx(struct world *w, const struct media_cmd *cmd)
@@ -129,6 +249,16 @@ void world_media_rx(struct world *w, const struct media_cmd *cmd)
     }
     if (cmd->kind == MEDIA_OPEN) {
         open_stream(w, cmd);
+        return;
+    }
+    if (cmd->kind == MEDIA_CLIP) {
+        mem_free(cmd->play.clip);
+        return;
+    }
+    if (cmd->kind == MEDIA_ROOM_PLAY)
+        return;
+    if (cmd->kind == MEDIA_RECORD_STOP || cmd->kind == MEDIA_RECORD_PAUSE) {
+        record(w, cmd);
         return;
     }
     struct world_stream *s = world_stream_find(w, cmd->id);
@@ -145,6 +275,10 @@ void world_media_rx(struct world *w, const struct media_cmd *cmd)
         unlink_stream(w, s);
     else if (cmd->kind == MEDIA_CLOSE)
         close_stream(w, s);
+    else if (cmd->kind == MEDIA_FORMAT)
+        s->formats = cmd->n_rx && cmd->n_tx;
+    else
+        sound(w, s, cmd);
 }
 
 void world_media_reset(struct world *w)

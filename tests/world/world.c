@@ -139,7 +139,14 @@ static void tell(struct world *w, struct world_event *e)
         pbx_flow_failed(w->pbx, w->now, &e->flow);
         break;
     case WORLD_EV_MEDIA:
-        pbx_media(w->pbx, w->now, &e->media);
+        if (world_media_due(w, &e->media))
+            pbx_media(w->pbx, w->now, &e->media);
+        break;
+    case WORLD_EV_RECORDED:
+        pbx_recorded(w->pbx, w->now, &e->recorded);
+        break;
+    case WORLD_EV_LOADED:
+        pbx_loaded(w->pbx, w->now, (uint32_t)e->token, e->recorded.err, (uint32_t)e->recorded.ms);
         break;
     case WORLD_EV_WAKE:
         e->wake(e->arg, e->token);
@@ -256,6 +263,9 @@ void world_drain(struct world *w)
         switch (o.kind) {
         case PBX_OUT_SEND:
             send(w, &o);
+            break;
+        case PBX_OUT_FILE:
+            world_file_rx(w, &o.file);
             break;
         case PBX_OUT_MEDIA:
             world_media_rx(w, &o.media);

@@ -61,6 +61,28 @@ struct world_stream {
     bool set, receiving, sending;
     struct addr rtp;
     uint32_t timeout_ms;
+    bool formats;    /* it was told what the party speaks */
+    char hears[256]; /* what is played: "prompt:goodbye+tone:busy"; "": nothing */
+    bool loop;
+    uint32_t play_seq; /* of the last order to play */
+    uint32_t token;
+    uint64_t room; /* 0: in none */
+    bool muted, deaf, listens;
+    uint64_t record; /* 0: none */
+    uint8_t track;
+    bool paused;
+};
+
+/* A recording or a message on the disk. */
+#define WORLD_FILES 256
+struct world_file {
+    uint64_t number; /* while it is written, else 0 */
+    uint8_t place;
+    bool there;
+    char name[96]; /* folder/base */
+    char json[4096];
+    usec_t began;
+    uint32_t ms;
 };
 
 /* A row that the PBX has stored. */
@@ -107,6 +129,8 @@ struct world {
     bool no_ports;
     uint32_t port_next;
     uint8_t port_known[65536 / 2 / 8];
+    struct world_file file[WORLD_FILES];
+    int disk_err; /* what writing fails with; 0: it does not */
     struct list bindings, cdrs, settings;
     uint32_t n_bindings, n_cdrs;
     struct world_name names[WORLD_NAMES];
@@ -154,12 +178,18 @@ void world_api(struct world *w, struct str request, struct buf *reply);
 /* After the caller has used a door of pbx.h itself. */
 void world_drain(struct world *w);
 
+/* disk.c */
+void world_file_rx(struct world *w, const struct pbx_file *f);
+struct world_file *world_file_find(struct world *w, struct str name);
+
 /* media.c */
 void world_media_rx(struct world *w, const struct media_cmd *cmd);
 void world_media_reset(struct world *w);
 /* The open stream whose remote RTP address is this; NULL: none. Port 0: any of the host. */
 struct world_stream *world_stream_to(struct world *w, const struct addr *rtp);
 struct world_stream *world_stream_find(struct world *w, media_id id);
+/* False: it was the end of something played, and has been told or is out of date. */
+bool world_media_due(struct world *w, const struct media_ev *ev);
 void world_media_ev(struct world *w, const struct media_ev *ev);
 /* store.c */
 void world_store_rx(struct world *w, const struct row_op *op);
@@ -170,6 +200,8 @@ enum world_event_kind {
     WORLD_EV_TO_HOST,
     WORLD_EV_FAILED,
     WORLD_EV_MEDIA,
+    WORLD_EV_RECORDED,
+    WORLD_EV_LOADED,
     WORLD_EV_RESOLVED,
     WORLD_EV_WAKE
 };
@@ -185,6 +217,7 @@ struct world_event {
     uint64_t token;
     struct addr addr;
     bool found;
+    struct pbx_recorded recorded;
     void (*wake)(void *arg, uint64_t n);
     void *arg;
 };

@@ -89,10 +89,7 @@ int16_t codec_alaw_sample(uint8_t code);
 uint8_t codec_ulaw_code(int16_t sample);
 uint8_t codec_alaw_code(int16_t sample);
 /* [0]: mu-law to A-law, [1]: A-law to mu-law (ITU-T G.711 tables 3 and 4 by way of the samples). */
-extern uint8_t codec_law_swap[2][256];
-/* Fills the tables of the laws. Once, before any thread uses codecs; a second call does nothing. */
-void codec_init(void);
-
+extern const uint8_t codec_law_swap[2][256];
 extern const struct codec codec_pcmu, codec_pcma, codec_g722, codec_opus, codec_l16, codec_g729;
 
 #endif

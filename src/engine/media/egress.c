@@ -27,6 +27,7 @@ static struct egress_out begin(struct egress *e, usec_t now, uint32_t clock_hz)
         e->seq++;
     }
     e->started = true;
+    e->paused = false;
     e->at = now;
     out.seq = e->seq;
     out.ts = e->ts;
@@ -38,7 +39,7 @@ static bool continues(const struct egress *e, const struct egress_in *in)
     uint16_t ahead = (uint16_t)(in->seq - e->in_seq), behind = (uint16_t)(e->in_seq - in->seq);
     int32_t ts = (int32_t)(in->ts - e->in_ts);
     int32_t most = (int32_t)(JUMP_S * in->clock_in_hz);
-    return e->following && e->from == in->from && e->from_ssrc == in->ssrc &&
+    return e->following && !e->paused && e->from == in->from && e->from_ssrc == in->ssrc &&
            (ahead < JUMP_SEQ || behind < JUMP_SEQ) && ts < most && ts > -most;
 }
 
@@ -71,13 +72,12 @@ struct egress_out egress_follow(struct egress *e, usec_t now, const struct egres
 
 void egress_pause(struct egress *e)
 {
-    e->following = true;
-    e->from_ssrc = ~e->from_ssrc;
+    e->paused = true;
 }
 
 struct egress_out egress_make(struct egress *e, usec_t now, uint32_t clock_hz, uint32_t ticks)
 {
-    if (!e->started || e->following) {
+    if (!e->started || e->following || e->paused) {
         e->following = false;
         return begin(e, now, clock_hz);
     }
@@ -85,4 +85,10 @@ struct egress_out egress_make(struct egress *e, usec_t now, uint32_t clock_hz, u
     e->ts += ticks;
     e->at = now;
     return (struct egress_out){.seq = e->seq, .ts = e->ts};
+}
+
+uint16_t egress_again(struct egress *e)
+{
+    egress_pause(e);
+    return ++e->seq;
 }

@@ -11,6 +11,7 @@ struct egress {
     uint32_t ts;        /* of the newest packet sent */
     uint16_t seq;       /* likewise */
     bool started;       /* something was sent */
+    bool paused;        /* what comes next begins anew */
     bool following;     /* the last packet was somebody's, not one made here */
     uint32_t from_ssrc; /* whose: where in_* come from */
     uint16_t in_seq;
@@ -40,5 +41,9 @@ void egress_pause(struct egress *e);
 /* The numbers of a packet made here, `ticks` of the clock behind the one before if that was made
  * here too. */
 struct egress_out egress_make(struct egress *e, usec_t now, uint32_t clock_hz, uint32_t ticks);
+
+/* One packet more at the same time: those of an event (RFC 4733 section 2.5.1.4). What is made
+ * behind it begins anew. Its timestamp is that of the packet before. */
+uint16_t egress_again(struct egress *e);
 
 #endif

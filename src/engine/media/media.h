@@ -9,6 +9,7 @@
 #include "base/addr.h"
 #include "base/timer.h"
 #include "engine/media/codec.h"
+#include "engine/media/report.h"
 
 /* Chosen by the PBX, unique among live streams; 0 is none. */
 typedef uint64_t media_id;
@@ -34,33 +35,37 @@ enum media_cmd_kind {
     MEDIA_JOIN,   /* `id` enters room `room`, which is made for the first; undoes a link */
     MEDIA_LEAVE,  /* undoes MEDIA_JOIN */
     MEDIA_MEMBER, /* how `id` takes part in its room: member.* */
-    MEDIA_LISTEN, /* digits in the sound of `id` are wanted (`on`), where its party cannot send
-                     telephone-event */
-    MEDIA_RECORD, /* `id` is track `track` of recording `record`, which begins with the first */
+    MEDIA_ROOM_PLAY, /* all who are in room `id` hear play.item[] besides each other */
+    MEDIA_LISTEN,    /* digits in the sound of `id` are wanted (`on`), where its party cannot send
+                        telephone-event */
+    MEDIA_RECORD,    /* `id` is track `track` of recording `record`, which begins with the first */
     MEDIA_RECORD_STOP,  /* ends recording `record` for all tracks */
     MEDIA_RECORD_PAUSE, /* `on`: silence is written; off: sound again */
-    MEDIA_CLIP          /* sound number play.clip is `clip` from now on, NULL: there is none. The
-                           plane owns it, and gives it back by plane_clip_free */
+    MEDIA_CLIP /* sound number play.clip_number is play.clip from now on; NULL: there is none. The
+                  plane owns it and frees it */
 };
 
 enum media_item_kind {
     MEDIA_ITEM_SILENCE,
-    MEDIA_ITEM_CLIP, /* nothing until it is there */
-    MEDIA_ITEM_TONE,
-    MEDIA_ITEM_DIGIT,   /* telephone-event, or its tones where the party has not agreed to it */
-    MEDIA_ITEM_BEEP_IN, /* the two tones of a room */
-    MEDIA_ITEM_BEEP_OUT
+    MEDIA_ITEM_CLIP, /* nothing if it is not there */
+    MEDIA_ITEM_TONE, /* of call progress */
+    MEDIA_ITEM_DIGIT /* telephone-event, or its tones where the party has not agreed to it */
 };
 struct media_item {
     uint8_t kind;
     char digit;
-    uint16_t hz[2]; /* of a tone; 0: none */
-    uint32_t ms;    /* 0: a clip's own length; a digit lasts 100 ms */
-    uint32_t clip;  /* its number */
+    uint8_t tone;    /* enum tone_kind */
+    char country[2]; /* of the tone: ISO 3166 */
+    uint32_t ms;     /* 0: a clip's own length, a tone without end, a digit of 100 ms */
+    uint32_t clip;   /* its number */
 };
 
-/* A sound of its own: 16-bit samples, one channel. */
+/* Sounds have numbers below this. */
+#define MEDIA_MAX_CLIPS 8192
+
+/* A sound of its own: 16-bit samples, one channel. A block of mem_alloc(). */
 struct media_clip {
+    uint32_t refs; /* the plane's */
     uint32_t rate_hz, n;
     int16_t sample[];
 };
@@ -115,9 +120,12 @@ enum media_ev_kind {
     MEDIA_EV_LATCHED,  /* `id` now receives from and sends to `from` */
     MEDIA_EV_STRANGER, /* packets from `from` were ignored on `id` (once per stream) */
     MEDIA_EV_TIMEOUT,  /* neither `id` nor its peer received RTP for timeout_ms (once) */
+    MEDIA_EV_STATS,    /* figures of `id` so far, with each RTCP report */
     MEDIA_EV_CLOSED,   /* `id` is gone, its pair `port[0]` is free; statistics */
     MEDIA_EV_PLAYED,   /* what was to be played under `token` has been, or was stopped */
-    MEDIA_EV_DIGIT,    /* the party of `id` has pressed `digit`; `in_band`: heard, not told */
+    MEDIA_EV_DIGIT, /* the party of `id` presses `digit`, or lets it go (`over`); `in_band`: heard,
+                       not told */
+    MEDIA_EV_RECORDED, /* recording `id` has stopped: its last samples are out */
     MEDIA_EV_TALK      /* the party of `id`, in a room or recorded, begins (`talks`) or ends */
 };
 
@@ -125,9 +133,11 @@ enum media_ev_kind {
 
 struct media_stats {
     uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, dropped;
-    uint32_t lost;            /* by sequence numbers, RFC 3550 A.3; never below 0 */
-    uint32_t jitter_us;       /* RFC 3550 A.8, at an 8000 Hz clock unless known */
-    uint8_t payload_type;     /* the last one received */
+    uint32_t lost;        /* by sequence numbers, RFC 3550 A.3; never below 0 */
+    uint32_t jitter_us;   /* RFC 3550 A.8, at an 8000 Hz clock unless known */
+    uint8_t codec;        /* enum codec_id of what came last; CODEC_NONE: not known */
+    uint8_t payload_type; /* the last one received */
+    struct report_quality quality;
     uint32_t late, concealed; /* frames that came too late, and frames made up in their place */
 };
 
@@ -138,7 +148,7 @@ struct media_ev {
     uint32_t count;
     uint16_t port[MEDIA_EV_MAX_PORTS];
     char digit;
-    bool in_band, talks;
+    bool in_band, over, talks;
     uint32_t token;
     struct addr from;
     struct media_stats stats;

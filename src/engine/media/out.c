@@ -3,6 +3,8 @@
 
 #include "base/mem.h"
 #include "engine/media/plane_int.h"
+#include "wire/rtp/be.h"
+#include "wire/rtp/rtp.h"
 
 /* More than a tick of a full exchange makes; it is emptied after each. */
 #define RING_BYTES (4u << 20)
@@ -59,9 +61,22 @@ bool plane_out(struct plane *r, struct plane_made *ret)
     return true;
 }
 
-void plane_out_put(struct plane *r, struct stream *s, const uint8_t *bytes, size_t n)
+static bool put(struct plane *r, const struct entry *how, const uint8_t *bytes)
 {
     struct plane_ring *q = r->out;
+    if (RING_BYTES - q->head < room_of(how->n)) {
+        r->count.out_lost++;
+        return false;
+    }
+    struct entry *e = (void *)(q->mem + q->head);
+    *e = *how;
+    memcpy(e + 1, bytes, how->n);
+    q->head += room_of(how->n);
+    return true;
+}
+
+void plane_out_put(struct plane *r, usec_t now, struct stream *s, const uint8_t *bytes, size_t n)
+{
     const struct addr *to = latch_dest(&s->rtp);
     if (!s->sending)
         return;
@@ -69,16 +84,20 @@ void plane_out_put(struct plane *r, struct stream *s, const uint8_t *bytes, size
         r->count.no_way++;
         return;
     }
-    if (RING_BYTES - q->head < room_of(n)) {
-        r->count.out_lost++;
+    if (!put(r, &(struct entry){.to = *to, .port = s->port, .n = (uint16_t)n}, bytes))
         return;
-    }
-    struct entry *e = (void *)(q->mem + q->head);
-    *e = (struct entry){.to = *to, .port = s->port, .n = (uint16_t)n};
-    memcpy(e + 1, bytes, n);
-    q->head += room_of(n);
     s->stats.tx_packets++;
     s->stats.tx_bytes += n;
+    report_sent(&s->report, now, be32_get(bytes + 4), n - RTP_HEADER_BYTES);
+}
+
+void plane_out_rtcp(struct plane *r, struct stream *s, const uint8_t *bytes, size_t n)
+{
+    const struct addr *to = latch_dest(s->mux ? &s->rtp : &s->rtcp);
+    if (!to || to->family != s->family)
+        return;
+    (void)put(r, &(struct entry){.to = *to, .port = s->port, .n = (uint16_t)n, .is_rtcp = !s->mux},
+              bytes);
 }
 
 /* The mouth of a party, in what it wants to hear; NULL: there is none. */
@@ -102,13 +121,19 @@ void plane_say(struct plane *r, usec_t now, struct stream *s, uint32_t rate_hz, 
     struct mouth_packet p;
     struct mouth *m = mouth_of(r, s);
     while (m && mouth_put(m, &s->egress, now, rate_hz, &pcm, &n, &p))
-        plane_out_put(r, s, p.bytes, p.n);
+        plane_out_put(r, now, s, p.bytes, p.n);
+}
+
+uint32_t plane_say_rate(struct plane *r, struct stream *s)
+{
+    const struct mouth *m = mouth_of(r, s);
+    return m ? m->rate_hz : 8000;
 }
 
 void plane_say_end(struct plane *r, usec_t now, struct stream *s)
 {
     struct mouth_packet p;
     if (s->mouth && mouth_flush(s->mouth, &s->egress, now, &p))
-        plane_out_put(r, s, p.bytes, p.n);
+        plane_out_put(r, now, s, p.bytes, p.n);
     egress_pause(&s->egress);
 }

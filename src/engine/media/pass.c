@@ -4,6 +4,8 @@
 #include "wire/rtp/event.h"
 
 #define FLOOD_WINDOW (100 * USEC_MS)
+#define CLOCK_HZ     8000u /* of telephony */
+#define KEYS_PER_S   40
 
 /* RFC 3550 A.1 and A.2 validity checks, and RFC 5761 section 4 to tell RTCP from RTP. A STUN
  * message (RFC 5764 section 5.1.2: first byte 0..3) has version 0 and fails. */
@@ -195,6 +197,8 @@ static int pass_on(struct plane *r, usec_t now, struct stream *s, struct stream 
     const struct media_format *f = &s->rx[i], *out = &peer->tx[s->pass[i].out];
     uint8_t *payload = in->bytes + h->header;
     size_t n = payload_end(in, h) - h->header;
+    if (peer->play && s->pass[i].how != PASS_TONE)
+        return USED; /* it hears something else */
     switch ((enum pass_how)s->pass[i].how) {
     case PASS_LAW:
         for (size_t k = 0; k < n; k++)
@@ -204,16 +208,62 @@ static int pass_on(struct plane *r, usec_t now, struct stream *s, struct stream 
         event_scale(payload, n, f->clock_hz, out->clock_hz);
         break;
     case PASS_TRANS:
-        trans_rx(r, now, s, peer, h, f, payload, n);
+        trans_rx(r, now, s, &(struct trans_in){peer, h, f, payload, n});
         return USED;
     case PASS_TONE:
-    case PASS_NOT:
+    case PASS_NOT: /* keys_rx() has seen to it */
         return USED;
     case PASS_ON:
         break;
     }
     renumber(now, s, peer, h, f, out, in->bytes);
     return FORWARDED;
+}
+
+/* ---- keys ------------------------------------------------------------------------------------ */
+
+/* More than this a second nobody presses. */
+static bool too_many_keys(usec_t now, struct stream *s)
+{
+    if (now - s->key_window >= USEC_S) {
+        s->key_window = now;
+        s->key_n = 0;
+    }
+    return s->key_n >= KEYS_PER_S || s->key_n++ >= KEYS_PER_S;
+}
+
+/* The peer has no telephone-event: it hears the key instead of what the party says. */
+static void sound_key(struct plane *r, usec_t now, struct stream *peer, char digit)
+{
+    struct media_cmd c = {.kind = MEDIA_PLAY};
+    c.play.n_items = 1;
+    c.play.append = true;
+    c.play.item[0] = (struct media_item){.kind = MEDIA_ITEM_DIGIT, .digit = digit};
+    if (peer->play && !peer->play_keys)
+        return;
+    peer->play_keys = play_cmd(r, now, peer, &c) == 0;
+    plane_tick_follow(r, now, peer);
+}
+
+static void keys_rx(struct plane *r, usec_t now, struct stream *s, const struct plane_packet *in,
+                    const struct shape *h)
+{
+    struct dtmf_packet k = {.seq = h->seq, .ts = h->ts, .marker = in->bytes[1] >> 7};
+    struct dtmf_digit d;
+    struct stream *peer = plane_peer(r, s);
+    int i = format_of(s, h->payload_type);
+    if (i < 0 || s->rx[i].codec != CODEC_EVENT ||
+        rtp_event_parse(&k.event, in->bytes + h->header, in->n - h->header))
+        return;
+    unsigned what = dtmf_rx_event(&s->keys, now, &k, &d);
+    if (!what || too_many_keys(now, s))
+        return;
+    if (what & DTMF_BEGIN)
+        plane_note_key(r, s, d.digit, false);
+    if (what & DTMF_END)
+        plane_note_key(r, s, d.digit, true);
+    if (what & DTMF_BEGIN && peer && peer->n_tx && pass_of(peer, &s->rx[i]).how == PASS_TONE)
+        sound_key(r, now, peer, d.digit);
 }
 
 /* Nothing is known of what one of the two sends or wants: bytes go on as they are. */
@@ -238,7 +288,7 @@ static int route(struct plane *r, struct stream *s, const struct plane_packet *i
         return DROPPED;
     }
     *ret = (struct plane_forward){.to = *to, .port = peer->port, .is_rtcp = to_rtcp};
-    return h->rtcp || untouched(s, peer) ? FORWARDED : pass_on(r, now, s, peer, in, h);
+    return untouched(s, peer) ? FORWARDED : pass_on(r, now, s, peer, in, h);
 }
 
 static int rx_stream(struct plane *r, struct stream *s, const struct plane_packet *in,
@@ -267,13 +317,23 @@ static int rx_stream(struct plane *r, struct stream *s, const struct plane_packe
         s->stats.rx_packets++;
         s->stats.rx_bytes += in->n;
         s->stats.payload_type = shape.payload_type;
-        meter_rx(&s->meter, from->now, &(struct meter_packet){shape.ssrc, shape.ts, shape.seq});
+        report_rtp(&s->report, from->now, shape.ssrc, shape.seq, shape.ts,
+                   s->n_rx ? s->rx[0].clock_hz : CLOCK_HZ);
     }
+    /* With formats a leg is an RTP session of its own, and so is its RTCP. */
+    if (shape.rtcp && s->n_rx && !untouched(s, plane_peer(r, s))) {
+        int err = report_rtcp(&s->report, from->now, in->bytes, in->n);
+        r->count.malformed += err != 0;
+        return err ? DROPPED : USED;
+    }
+    if (!shape.rtcp && s->n_rx && s->receiving)
+        keys_rx(r, from->now, s, in, &shape);
     int out = route(r, s, in, &shape, from->now, ret);
     if (out == FORWARDED && !shape.rtcp) {
         struct stream *peer = plane_at(r, s->peer);
         peer->stats.tx_packets++;
         peer->stats.tx_bytes += in->n;
+        report_sent(&peer->report, from->now, be32_get(in->bytes + 4), in->n - shape.header);
     }
     return out;
 }

@@ -9,7 +9,8 @@
 #define PAIRS          32768u
 #define EVENTS_PER_CMD 1
 #define GRACE_MS       500
-#define TIMER_TIMEOUT  1
+#define DELAY_MS       40 /* of a packet and a jitter buffer, as far as quality is estimated */
+enum { TIMER_TIMEOUT, TIMER_RTCP };
 
 static struct stream *find(const struct plane *r, media_id id)
 {
@@ -39,7 +40,8 @@ int plane_init(struct plane *r, const struct plane_limits *limits, usec_t now)
     n.by_port = mem_map(PAIRS * sizeof(uint32_t));
     n.ring = mem_map(l->max_events * sizeof(struct media_ev));
     n.random = l->seed;
-    if (!n.by_port || !n.ring || plane_out_init(&n)) {
+    n.clip = mem_map(MEDIA_MAX_CLIPS * sizeof(struct media_clip *));
+    if (!n.by_port || !n.ring || !n.clip || plane_out_init(&n)) {
         plane_done(&n);
         return -ENOMEM;
     }
@@ -53,6 +55,8 @@ int plane_init(struct plane *r, const struct plane_limits *limits, usec_t now)
 static void sound_free(struct stream *s)
 {
     trans_free(s->trans);
+    play_free(s);
+    list_remove(&s->tick);
     if (s->mouth)
         mouth_done(s->mouth);
     mem_free(s->mouth);
@@ -67,6 +71,7 @@ void plane_done(struct plane *r)
     for (struct stream *s; r->streams.mem && (s = slot_next(&r->streams, &at, &h));)
         sound_free(s);
     plane_out_done(r);
+    play_clips_free(r);
     slot_done(&r->streams);
     hash_done(&r->by_id);
     mem_unmap(r->by_port, PAIRS * sizeof(uint32_t));
@@ -79,11 +84,16 @@ static uint32_t ring_room(const struct plane *r)
     return r->limits.max_events - (r->ring_head - r->ring_tail);
 }
 
-static struct media_ev *event_new(struct plane *r, enum media_ev_kind kind, const struct stream *s)
+struct media_ev *plane_event_new(struct plane *r, enum media_ev_kind kind, const struct stream *s)
 {
     struct media_ev *ev = &r->ring[r->ring_head++ % r->limits.max_events];
     *ev = (struct media_ev){.kind = kind, .id = s->id, .family = s->family};
     return ev;
+}
+
+bool plane_event_room(const struct plane *r)
+{
+    return ring_room(r) > EVENTS_PER_CMD;
 }
 
 /* The last quarter of the ring is left to what a call cannot do without. */
@@ -94,7 +104,25 @@ void plane_note(struct plane *r, enum media_ev_kind kind, const struct stream *s
         r->count.events_lost++;
         return;
     }
-    event_new(r, kind, s)->from = *from;
+    plane_event_new(r, kind, s)->from = *from;
+}
+
+void plane_note_key(struct plane *r, const struct stream *s, char digit, bool over)
+{
+    if (ring_room(r) <= r->limits.max_events / 4) {
+        r->count.events_lost++;
+        return;
+    }
+    struct media_ev *ev = plane_event_new(r, MEDIA_EV_DIGIT, s);
+    ev->digit = digit;
+    ev->over = over;
+}
+
+void plane_note_stats(struct plane *r, const struct stream *s)
+{
+    if (ring_room(r) <= r->limits.max_events / 4) /* others follow */
+        return;
+    plane_stats_of(s, &plane_event_new(r, MEDIA_EV_STATS, s)->stats);
 }
 
 bool plane_event(struct plane *r, struct media_ev *ret)
@@ -105,19 +133,12 @@ bool plane_event(struct plane *r, struct media_ev *ret)
     return true;
 }
 
-static void stats_of(const struct stream *s, struct media_stats *ret)
-{
-    *ret = s->stats;
-    ret->lost = meter_lost(&s->meter);
-    ret->jitter_us = meter_jitter_us(&s->meter);
-}
-
 int plane_stats(const struct plane *r, media_id id, struct media_stats *ret)
 {
     const struct stream *s = find(r, id);
     if (!s)
         return -ENOENT;
-    stats_of(s, ret);
+    plane_stats_of(s, ret);
     return 0;
 }
 
@@ -187,32 +208,40 @@ static void timeout_fired(struct plane *r, usec_t now, struct stream *s)
     s->said_timeout = true;
     if (peer)
         peer->said_timeout = true;
-    event_new(r, MEDIA_EV_TIMEOUT, s);
+    plane_event_new(r, MEDIA_EV_TIMEOUT, s);
 }
 
 void plane_tick(struct plane *r, usec_t now)
 {
     struct timer *t;
     while ((t = timer_pop(&r->wheel, now)))
-        timeout_fired(r, now, container_of(t, struct stream, timer));
+        if (t->kind == TIMER_RTCP)
+            plane_rtcp_due(r, now, container_of(t, struct stream, rtcp_timer));
+        else
+            timeout_fired(r, now, container_of(t, struct stream, timer));
+    plane_tick_run(r, now);
 }
 
 usec_t plane_deadline(const struct plane *r)
 {
-    return timer_deadline(&r->wheel);
+    usec_t due = timer_deadline(&r->wheel);
+    return r->tick_due < due ? r->tick_due : due;
 }
 
 /* ---- commands -------------------------------------------------------------------------------- */
 
 /* RFC 3550 section 5.1: numbers that nobody can guess. */
-static void egress_begin(struct plane *r, struct stream *s)
+static void numbers_begin(struct plane *r, usec_t now, struct stream *s)
 {
-    uint64_t v[2];
-    for (int i = 0; i < 2; i++) {
+    uint64_t v[3];
+    for (unsigned i = 0; i < ARRAY_LEN(v); i++) {
         r->random += 0x9E3779B97F4A7C15u;
         v[i] = hash_bytes(&r->by_id, &r->random, sizeof(r->random));
     }
     egress_init(&s->egress, (uint32_t)v[0], (uint16_t)v[1], (uint32_t)(v[1] >> 32));
+    report_init(&s->report, now, &(struct report_setup){.ssrc = (uint32_t)v[0], .seed = v[1]});
+    s->name = v[2];
+    s->rtcp_timer.kind = TIMER_RTCP;
 }
 
 static int cmd_open(struct plane *r, usec_t now, const struct media_cmd *cmd)
@@ -225,7 +254,7 @@ static int cmd_open(struct plane *r, usec_t now, const struct media_cmd *cmd)
     struct stream *s = slot_take(&r->streams, &self);
     if (!s) {
         struct stream none = {.id = cmd->id, .family = cmd->family};
-        struct media_ev *ev = event_new(r, MEDIA_EV_CLOSED, &none);
+        struct media_ev *ev = plane_event_new(r, MEDIA_EV_CLOSED, &none);
         ev->count = 1;
         ev->port[0] = cmd->port;
         return -ENOSPC;
@@ -235,7 +264,7 @@ static int cmd_open(struct plane *r, usec_t now, const struct media_cmd *cmd)
     s->port = cmd->port;
     s->family = cmd->family;
     s->counted_from = now;
-    egress_begin(r, s);
+    numbers_begin(r, now, s);
     r->by_port[cmd->port / 2] = plane_index1(s);
     hash_put(&r->by_id, &s->node, hash_bytes(&r->by_id, &s->id, sizeof(s->id)));
     return 0;
@@ -296,6 +325,10 @@ static int cmd_format(struct plane *r, const struct media_cmd *cmd)
     const struct media_format *after = plane_speech(s);
     if (before && after && !media_format_same(&said, after))
         egress_pause(&s->egress); /* the clock of the timestamps may be another */
+    if (s->n_rx)
+        report_codec_set(&s->report, codec_name(s->rx[0].codec), s->rx[0].clock_hz, DELAY_MS);
+    s->mux = cmd->mux;
+    plane_rtcp_arm(r, s);
     pass_forget(r, s);
     return 0;
 }
@@ -334,22 +367,35 @@ static int cmd_unlink(struct plane *r, const struct media_cmd *cmd)
     return 0;
 }
 
-static int cmd_close(struct plane *r, const struct media_cmd *cmd)
+static int cmd_close(struct plane *r, usec_t now, const struct media_cmd *cmd)
 {
     struct stream *s = find(r, cmd->id);
     if (!s)
         return -ENOENT;
     unlink_stream(r, s);
     timer_stop(&r->wheel, &s->timer);
+    timer_stop(&r->wheel, &s->rtcp_timer);
+    plane_rtcp_bye(r, now, s);
     sound_free(s);
-    struct media_ev *ev = event_new(r, MEDIA_EV_CLOSED, s);
+    struct media_ev *ev = plane_event_new(r, MEDIA_EV_CLOSED, s);
     ev->count = 1;
     ev->port[0] = s->port;
-    stats_of(s, &ev->stats);
+    plane_stats_of(s, &ev->stats);
     r->by_port[s->port / 2] = NO_STREAM;
     hash_remove(&r->by_id, &s->node);
     slot_put(&r->streams, s->self);
     return 0;
+}
+
+/* What a stream is made to hear or say. */
+static int sound_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
+{
+    struct stream *s = find(r, cmd->id);
+    if (!s)
+        return -ENOENT;
+    int err = cmd->kind == MEDIA_PLAY ? play_cmd(r, now, s, cmd) : play_stop(r, now, s);
+    plane_tick_follow(r, now, s);
+    return err;
 }
 
 int plane_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
@@ -368,7 +414,12 @@ int plane_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
     case MEDIA_UNLINK:
         return cmd_unlink(r, cmd);
     case MEDIA_CLOSE:
-        return cmd_close(r, cmd);
+        return cmd_close(r, now, cmd);
+    case MEDIA_CLIP:
+        return play_clip(r, cmd);
+    case MEDIA_PLAY:
+    case MEDIA_STOP:
+        return sound_cmd(r, now, cmd);
     default:
         return -EINVAL;
     }

@@ -19,6 +19,7 @@ struct plane_limits {
     uint32_t latch_silence_ms; /* a learnt source this long silent may move [2000] */
     uint32_t max_pps;          /* packets a second accepted on one stream [4000] */
     uint64_t seed;             /* of the hash of stream ids */
+    uint64_t ntp_offset;       /* wall clock as an NTP timestamp (32.32) when `now` was 0 */
 };
 
 /* What plane_rx() refused or lost, over all streams. */
@@ -46,7 +47,8 @@ struct plane {
     struct plane_count count;
     uint64_t random; /* of the numbers that streams begin with */
     struct plane_ring *out;
-    struct list ticking; /* streams that want the tick */
+    struct media_clip **clip; /* [MEDIA_MAX_CLIPS], NULL: none */
+    struct list ticking;      /* streams that want the tick */
     usec_t tick_due;
 };
 

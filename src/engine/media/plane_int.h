@@ -3,11 +3,12 @@
 #ifndef ENGINE_MEDIA_PLANE_INT_H
 #define ENGINE_MEDIA_PLANE_INT_H
 
+#include "engine/media/dtmf.h"
 #include "engine/media/egress.h"
 #include "engine/media/latch.h"
-#include "engine/media/meter.h"
 #include "engine/media/mouth.h"
 #include "engine/media/plane.h"
+#include "engine/media/report.h"
 
 /* Indices of streams are kept plus one. */
 #define NO_STREAM 0
@@ -28,6 +29,7 @@ struct pass {
 };
 
 struct trans;
+struct play;
 
 struct stream {
     media_id id;
@@ -35,7 +37,8 @@ struct stream {
     struct hash_node node;
     struct timer timer;
     struct latch rtp, rtcp;
-    struct meter meter;
+    struct report report;
+    struct timer rtcp_timer; /* the next report of ours; armed while the formats are known */
     struct media_stats stats;
     usec_t counted_from; /* silence counts from here at the earliest */
     usec_t heard;        /* last RTP packet */
@@ -55,10 +58,18 @@ struct stream {
     struct pass pass[MEDIA_MAX_FORMATS];
     struct media_format rx[MEDIA_MAX_FORMATS], tx[MEDIA_MAX_FORMATS];
     struct egress egress;
+    uint64_t name; /* of the party in RTCP: random */
 
     /* Only where they are needed. */
     struct trans *trans; /* what the party says, on its way into another codec */
     struct mouth *mouth;
+    struct play *play; /* what is being played to it */
+    bool play_keys;    /* and that is keys of its peer */
+    struct list tick;  /* in plane.ticking */
+
+    struct dtmf_rx keys; /* of the party's telephone-events */
+    usec_t key_window;
+    uint8_t key_n; /* events told in this window */
 };
 
 /* What the first bytes say the packet is. */
@@ -89,6 +100,11 @@ static inline uint32_t plane_index1(const struct stream *s)
 /* News that a call can do without; it may be lost when the ring is nearly full. */
 void plane_note(struct plane *r, enum media_ev_kind kind, const struct stream *s,
                 const struct addr *from);
+void plane_note_key(struct plane *r, const struct stream *s, char digit, bool over);
+void plane_note_stats(struct plane *r, const struct stream *s);
+/* News that must arrive; there must be room (plane_event_room()). */
+struct media_ev *plane_event_new(struct plane *r, enum media_ev_kind kind, const struct stream *s);
+bool plane_event_room(const struct plane *r);
 /* The first audio format of what the party wants that can be encoded here, or NULL. */
 const struct media_format *plane_speech(const struct stream *s);
 
@@ -98,18 +114,55 @@ const struct media_format *plane_speech(const struct stream *s);
 MUST_CHECK int plane_out_init(struct plane *r);
 void plane_out_done(struct plane *r);
 /* One packet of ours to the party of s. */
-void plane_out_put(struct plane *r, struct stream *s, const uint8_t *bytes, size_t n);
+void plane_out_put(struct plane *r, usec_t now, struct stream *s, const uint8_t *bytes, size_t n);
+/* The same for RTCP; it goes whatever the direction of the media is. */
+void plane_out_rtcp(struct plane *r, struct stream *s, const uint8_t *bytes, size_t n);
 /* Says this to the party, in the first of its codecs that is known here. */
 void plane_say(struct plane *r, usec_t now, struct stream *s, uint32_t rate_hz, const int16_t *pcm,
                unsigned n);
+/* The rate that it is spoken to at; 8000 if it cannot be spoken to. */
+uint32_t plane_say_rate(struct plane *r, struct stream *s);
 /* What was said ends here. */
 void plane_say_end(struct plane *r, usec_t now, struct stream *s);
 
+/* ---- tick.c ---------------------------------------------------------------------------------- */
+
+/* Begins or ends the tick for s, as what it does demands. */
+void plane_tick_follow(struct plane *r, usec_t now, struct stream *s);
+void plane_tick_run(struct plane *r, usec_t now);
+
+/* ---- play.c ---------------------------------------------------------------------------------- */
+
+int play_cmd(struct plane *r, usec_t now, struct stream *s, const struct media_cmd *cmd);
+int play_stop(struct plane *r, usec_t now, struct stream *s);
+int play_clip(struct plane *r, const struct media_cmd *cmd);
+/* 20 ms of it. */
+void play_tick(struct plane *r, usec_t now, struct stream *s);
+/* Without a word to anybody: the stream ends. */
+void play_free(struct stream *s);
+void play_clips_free(struct plane *r);
+
+/* ---- rtcp.c ---------------------------------------------------------------------------------- */
+
+/* Reports of our own begin, or go on. */
+void plane_rtcp_arm(struct plane *r, struct stream *s);
+/* The timer fired. */
+void plane_rtcp_due(struct plane *r, usec_t now, struct stream *s);
+/* The stream ends: BYE, if it has ever sent. */
+void plane_rtcp_bye(struct plane *r, usec_t now, struct stream *s);
+void plane_stats_of(const struct stream *s, struct media_stats *ret);
+
 /* ---- trans.c --------------------------------------------------------------------------------- */
 
-void trans_rx(struct plane *r, usec_t now, struct stream *s, struct stream *peer,
-              const struct shape *h, const struct media_format *f, const uint8_t *payload,
-              size_t n);
+struct trans_in {
+    struct stream *peer;
+    const struct shape *h;
+    const struct media_format *f;
+    const uint8_t *payload;
+    size_t n;
+};
+/* A packet of s for in->peer, who wants another codec. */
+void trans_rx(struct plane *r, usec_t now, struct stream *s, const struct trans_in *in);
 void trans_free(struct trans *t);
 
 #endif

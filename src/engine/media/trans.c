@@ -87,10 +87,11 @@ static void conceal(struct plane *r, usec_t now, struct stream *s, struct stream
     plane_say(r, now, peer, t->rate_hz, t->pcm, (unsigned)made);
 }
 
-void trans_rx(struct plane *r, usec_t now, struct stream *s, struct stream *peer,
-              const struct shape *h, const struct media_format *f, const uint8_t *payload, size_t n)
+void trans_rx(struct plane *r, usec_t now, struct stream *s, const struct trans_in *in)
 {
-    struct trans *t = trans_of(s, f);
+    const struct shape *h = in->h;
+    struct stream *peer = in->peer;
+    struct trans *t = trans_of(s, in->f);
     if (!t) {
         r->count.no_memory++;
         return;
@@ -108,7 +109,7 @@ void trans_rx(struct plane *r, usec_t now, struct stream *s, struct stream *peer
         else
             plane_say_end(r, now, peer);
     }
-    int got = t->codec->decode(t->dec, payload, n, t->pcm);
+    int got = t->codec->decode(t->dec, in->payload, in->n, t->pcm);
     if (got < 0) {
         r->count.malformed++;
         return;
@@ -118,6 +119,6 @@ void trans_rx(struct plane *r, usec_t now, struct stream *s, struct stream *peer
     t->started = true;
     t->ssrc = h->ssrc;
     t->seq = (uint16_t)(h->seq + 1);
-    t->ts = h->ts + (uint32_t)((uint64_t)(unsigned)got * f->clock_hz / t->rate_hz);
+    t->ts = h->ts + (uint32_t)((uint64_t)(unsigned)got * in->f->clock_hz / t->rate_hz);
     plane_say(r, now, peer, t->rate_hz, t->pcm, (unsigned)got);
 }

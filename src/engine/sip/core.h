@@ -65,7 +65,8 @@ void sip_core_reconfigure(struct sip_core *c, const struct sip_conf *conf);
 
 enum sip_out_kind {
     SIP_OUT_SEND,      /* bytes for the network; unref the blob afterwards */
-    SIP_OUT_REQUEST,   /* a request outside INVITE sessions: answer with sip_respond(txn) */
+    SIP_OUT_REQUEST,   /* a request outside INVITE sessions: answer with sip_respond(txn). A
+                          SUBSCRIBE may belong to a dialog that the user keeps */
     SIP_OUT_RESPONSE,  /* a response to sip_request() or sip_session_request(): status, msg (NULL
                           for 408 and 503 made here); final when status >= 200 */
     SIP_OUT_INVITE,    /* a new call: session, msg. Answer with sip_progress/answer/reject() */
@@ -218,11 +219,15 @@ int sip_dialog_request(struct sip_core *c, usec_t now, handle_t session, handle_
  */
 int sip_hangup(struct sip_core *c, usec_t now, handle_t session, struct str reason);
 
-/* A request outside any dialog. call_id and from_tag none: new ones. */
+/* A request outside any dialog, or inside one that its user keeps. call_id and from_tag none: new
+ * ones. */
 struct sip_request_cmd {
     enum sip_method method;
     struct flow to;
     struct str ruri, from, to_hdr, call_id, from_tag, route;
+    bool in_dialog;     /* ruri is the remote target, route the route set, `to` the peer's latest
+                           flow: where it goes follows from them (RFC 3261 12.2.1.1) */
+    bool pinned;        /* in_dialog: the target is behind NAT, see sip_is_pinned() */
     uint32_t cseq;      /* 0: 1 */
     struct str contact; /* full Contact value; none: no Contact */
     uint64_t user;
@@ -231,6 +236,9 @@ struct sip_request_cmd {
 };
 MUST_CHECK int sip_request(struct sip_core *c, usec_t now, const struct sip_request_cmd *cmd,
                            handle_t *ret);
+/* Is the Contact of a message that came over `flow` no place to send to, because NAT stands
+ * between? */
+bool sip_is_pinned(const struct sip_msg *m, const struct flow *flow);
 
 /* ---- looking in ------------------------------------------------------------------------------ */
 

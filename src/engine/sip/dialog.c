@@ -151,6 +151,11 @@ static bool behind_nat(const struct sip_msg *m, const struct flow *flow, struct 
     return addr_is_private(&contact) || addr_is_loopback(&contact);
 }
 
+bool sip_is_pinned(const struct sip_msg *m, const struct flow *flow)
+{
+    return behind_nat(m, flow, contact_uri(m));
+}
+
 int dialog_from_request(struct sip_core *c, struct sip_dialog *d, const struct sip_msg *m,
                         const struct flow *flow)
 {

@@ -340,13 +340,19 @@ int sip_request(struct sip_core *c, usec_t now, const struct sip_request_cmd *cm
                         .max_forwards = -1,
                         .content = &cmd->content};
     struct flow to = cmd->to;
+    if (cmd->in_dialog) {
+        struct sip_dialog kept = {
+            .target = cmd->ruri, .route = cmd->route, .flow = cmd->to, .pinned = cmd->pinned};
+        dialog_address(c, &kept, &r, &to);
+    }
+    enum proto wanted = (enum proto)to.proto;
     int err = from.full || id.full ? -EMSGSIZE : request_build(c, &r, &to, &branch, &b);
     if (err)
         return err;
     err = request_start(c, TXN_NICT, cmd->method, &to, &branch, b, &t);
     if (err)
         return err;
-    t->tcp_for_size = to.proto == PROTO_TCP && cmd->to.proto == PROTO_UDP;
+    t->tcp_for_size = to.proto == PROTO_TCP && wanted == PROTO_UDP;
     t->user = cmd->user;
     t->tag = cmd->tag;
     t->cseq = r.cseq;

@@ -264,7 +264,8 @@ int sip_respond(struct sip_core *c, usec_t now, handle_t txn, const struct sip_a
         t->wants_answer = false;
     t->answer_delay = a->delay;
     /* With little room left, what belongs to nothing is not remembered either. */
-    bool once = a->once || (!s && t->method != SIP_REGISTER && c->txns.used > c->txns.cap / 2);
+    bool bound = s || t->method == SIP_REGISTER || (makes_dialog && a->status / 100 == 2);
+    bool once = a->once || (!bound && c->txns.used > c->txns.cap / 2);
     bool refreshed =
         s && s->state >= SES_ANSWERED && t->method == SIP_UPDATE && a->status / 100 == 2;
     int err = respond_txn(c, t, a, contact.n ? buf_str(&contact) : STR_NONE);

@@ -171,8 +171,9 @@ static void deliver(struct sip_core *c, const struct sip_msg *m, const struct fl
         respond_txn(c, t, &a, STR_NONE);
     } else if (d) {
         uas_in_dialog(c, d, t, m);
-    } else if (m->to.tag.n && m->method != SIP_REGISTER) {
-        respond_simple(c, t, 481); /* RFC 3261 12.2.2 */
+    } else if (m->to.tag.n && m->method != SIP_REGISTER && m->method != SIP_SUBSCRIBE) {
+        /* RFC 3261 12.2.2. Dialogs of subscriptions are kept by the user of the engine. */
+        respond_simple(c, t, 481);
     } else if (m->method == SIP_INVITE) {
         uas_invite(c, t, m, tag);
     } else if (m->method == SIP_BYE || m->method == SIP_PRACK || m->method == SIP_UPDATE) {

@@ -2,6 +2,7 @@
 
 #include "pbx/feature/dial.h"
 #include "pbx/feature/pickup.h"
+#include "pbx/feature/service.h"
 #include "pbx/feature/setting.h"
 
 static struct plan feature(enum plan_feature f, struct str number)
@@ -73,6 +74,10 @@ bool code_find(const struct config *c, struct str number, struct plan *ret)
         *ret = feature(FEATURE_PICKUP_GROUP, STR_NONE);
         return true;
     }
+    if (c->features.echo.n && str_eq(number, c->features.echo)) {
+        *ret = feature(FEATURE_ECHO, STR_NONE);
+        return true;
+    }
     return directed(c, number, ret) || setting_code(c, number, ret);
 }
 
@@ -132,6 +137,9 @@ void code_dialled(struct pbx *p, struct call *call, const struct plan *plan)
         break;
     case FEATURE_SETTING:
         set(p, call, plan);
+        break;
+    case FEATURE_ECHO:
+        service_answer(p, call, SERVICE_ECHO);
         break;
     }
 }

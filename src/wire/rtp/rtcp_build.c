@@ -81,3 +81,38 @@ void rtcp_bye_build(struct buf *b, uint32_t ssrc, struct str reason)
     }
     put_zeros(b, padded - text);
 }
+
+static void put_u16(struct buf *b, uint16_t v)
+{
+    uint8_t bytes[2];
+    be16_put(bytes, v);
+    buf_put(b, (const char *)bytes, 2);
+}
+
+void rtcp_xr_voip_build(struct buf *b, uint32_t ssrc, const struct rtcp_voip *v)
+{
+    const uint8_t rates[] = {v->loss_rate, v->discard_rate, v->burst_density, v->gap_density};
+    const uint8_t levels[] = {(uint8_t)v->signal_dbm,
+                              (uint8_t)v->noise_dbm,
+                              v->rerl,
+                              v->gmin,
+                              v->r_factor,
+                              v->ext_r_factor,
+                              v->mos_lq,
+                              v->mos_cq,
+                              v->rx_config,
+                              0};
+    put_head(b, RTCP_XR, 0, 40);
+    put_u32(b, ssrc);
+    put_u32(b, (uint32_t)RTCP_XR_VOIP << 24 | 8); /* 32 bytes follow */
+    put_u32(b, v->ssrc);
+    buf_put(b, (const char *)rates, sizeof(rates));
+    put_u16(b, v->burst_ms);
+    put_u16(b, v->gap_ms);
+    put_u16(b, v->round_trip_ms);
+    put_u16(b, v->end_system_ms);
+    buf_put(b, (const char *)levels, sizeof(levels));
+    put_u16(b, v->jb_nominal_ms);
+    put_u16(b, v->jb_max_ms);
+    put_u16(b, v->jb_abs_max_ms);
+}

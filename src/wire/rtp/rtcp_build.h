@@ -13,5 +13,7 @@ void rtcp_rr_build(struct buf *b, uint32_t ssrc, const struct rtcp_report *r, un
 void rtcp_cname_build(struct buf *b, uint32_t ssrc, struct str cname);
 /* reason may be STR_NONE. */
 void rtcp_bye_build(struct buf *b, uint32_t ssrc, struct str reason);
+/* An extended report with one VoIP metrics block (RFC 3611 section 4.7). */
+void rtcp_xr_voip_build(struct buf *b, uint32_t ssrc, const struct rtcp_voip *v);
 
 #endif

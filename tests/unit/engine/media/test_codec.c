@@ -27,7 +27,6 @@ static const struct media_format formats[] = {
 
 static int setup(void **state)
 {
-    codec_init();
     return 0;
 }
 

@@ -10,8 +10,10 @@
 #include "base/mem.h"
 #include "engine/media/mouth.h"
 #include "engine/media/plane.h"
+#include "engine/media/tone.h"
 #include "sound.h"
 #include "wire/rtp/be.h"
+#include "wire/rtp/rtcp.h"
 #include "wire/rtp/rtp.h"
 
 #define SIDES  2
@@ -40,6 +42,7 @@ struct bed {
     struct plane r;
     usec_t now;
     struct side s[SIDES];
+    unsigned rtcp; /* packets of it */
     unsigned lose; /* so many of the next packets of A */
 };
 
@@ -106,7 +109,6 @@ static int setup(void **state)
 {
     struct bed *b = mem_zero(sizeof(*b));
     struct plane_limits l = {.max_streams = 8, .max_events = 64, .seed = 7};
-    codec_init();
     b->now = 1000 * USEC_S;
     assert_int_equal(plane_init(&b->r, &l, b->now), 0);
     *state = b;
@@ -157,6 +159,11 @@ static void drain(struct bed *b)
     struct plane_made m;
     while (plane_out(&b->r, &m)) {
         struct addr to = phone((m.port - 20000u) / 2);
+        if (m.is_rtcp) {
+            assert_int_equal(rtcp_check(m.bytes, m.n, false), 0);
+            b->rtcp++;
+            continue;
+        }
         assert_true(addr_eq(&m.to, &to));
         hear(b, m.port, m.bytes, m.n);
     }
@@ -363,6 +370,177 @@ static void test_unagreed_is_dropped(void **state)
     assert_int_equal(b->r.count.unagreed, 1);
 }
 
+/* ---- playing --------------------------------------------------------------------------------- */
+
+static void give_clip(struct bed *b, uint32_t number, double hz, uint32_t rate, unsigned ms)
+{
+    unsigned n = rate / 1000 * ms;
+    struct media_clip *c = mem_zero(sizeof(*c) + n * sizeof(int16_t));
+    c->rate_hz = rate;
+    c->n = n;
+    sine(c->sample, n, 0, hz, rate, 8000);
+    struct media_cmd m = {.kind = MEDIA_CLIP};
+    m.play.clip_number = number;
+    m.play.clip = c;
+    cmd(b, m);
+}
+
+static void play(struct bed *b, unsigned side, struct media_item item, bool loop, uint32_t token)
+{
+    struct media_cmd m = {.kind = MEDIA_PLAY, .id = side + 1};
+    m.play.n_items = 1;
+    m.play.item[0] = item;
+    m.play.loop = loop;
+    m.play.token = token;
+    cmd(b, m);
+}
+
+/* The next event of this kind; others are thrown away. */
+static bool event(struct bed *b, enum media_ev_kind kind, struct media_ev *ev)
+{
+    while (plane_event(&b->r, ev))
+        if (ev->kind == kind)
+            return true;
+    return false;
+}
+
+/* In each codec: the sound instead of the other party, then that party again, one stream for all.
+ */
+static void play_in(const struct media_format *f)
+{
+    void *state;
+    struct media_ev ev;
+    setup(&state);
+    struct bed *b = state;
+    call(b, f, &formats[1]);
+    give_clip(b, 7, 900, 22050, 1000);
+    run(b, 200);
+    play(b, A, (struct media_item){.kind = MEDIA_ITEM_CLIP, .clip = 7}, false, 42);
+    run(b, 900);
+    assert_hears(&b->s[A], 300, 900, 1300);
+    assert_hears(&b->s[B], 300, 500, 900);
+    assert_false(event(b, MEDIA_EV_PLAYED, &ev));
+    run(b, 500);
+    assert_true(event(b, MEDIA_EV_PLAYED, &ev));
+    assert_int_equal(ev.token, 42);
+    assert_hears(&b->s[A], 200, 1300, 900);
+    assert_int_equal(b->s[A].breaks, 0);
+    assert_int_equal(b->r.tick_due, USEC_NEVER);
+    assert_int_equal(teardown(&state), 0);
+}
+
+static void test_play(void **state)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(formats); i++)
+        play_in(&formats[i]);
+}
+
+/* Music goes on and on, and ends when it is told to. A clip that is taken away plays to its end. */
+static void test_loop_and_stop(void **state)
+{
+    struct bed *b = *state;
+    struct media_ev ev;
+    call(b, &formats[0], &formats[0]);
+    give_clip(b, 1, 900, 8000, 300);
+    play(b, B, (struct media_item){.kind = MEDIA_ITEM_CLIP, .clip = 1}, true, 5);
+    run(b, 1000);
+    assert_hears(&b->s[B], 250, 900, 500);
+    struct media_cmd m = {.kind = MEDIA_CLIP};
+    m.play.clip_number = 1;
+    cmd(b, m);
+    cmd(b, (struct media_cmd){.kind = MEDIA_STOP, .id = B + 1});
+    run(b, 400);
+    assert_hears(&b->s[B], 200, 500, 900);
+    assert_true(event(b, MEDIA_EV_PLAYED, &ev));
+    /* What is not there is over at once, even in a loop. */
+    play(b, B, (struct media_item){.kind = MEDIA_ITEM_CLIP, .clip = 1}, true, 6);
+    run(b, 40);
+    assert_true(event(b, MEDIA_EV_PLAYED, &ev));
+    assert_int_equal(ev.token, 6);
+    assert_int_equal(b->s[B].breaks, 0);
+}
+
+static void test_tone_then_silence(void **state)
+{
+    struct bed *b = *state;
+    call(b, &formats[1], &formats[0]);
+    play(b, B,
+         (struct media_item){.kind = MEDIA_ITEM_TONE, .tone = TONE_BUSY, .country = {'K', 'R'}},
+         false, 0);
+    run(b, 400);
+    struct side *s = &b->s[B];
+    assert_true(level(s->heard + s->n - 1600, 1600, 480, 8000) > 1000);
+    assert_true(level(s->heard + s->n - 1600, 1600, 620, 8000) > 1000);
+    run(b, 400); /* the pause of the cadence */
+    assert_true(level(s->heard + s->n - 800, 800, 480, 8000) < 50);
+}
+
+/* Digits by the name of their event, with the number of packets that the RFC wants. */
+static void test_digits_out(void **state)
+{
+    struct bed *b = *state;
+    call(b, &formats[1], &formats[3]);
+    run(b, 100);
+    struct media_cmd m = {.kind = MEDIA_PLAY, .id = B + 1};
+    m.play.n_items = 2;
+    m.play.item[0] = (struct media_item){.kind = MEDIA_ITEM_DIGIT, .digit = '5'};
+    m.play.item[1] = (struct media_item){.kind = MEDIA_ITEM_DIGIT, .digit = '#'};
+    cmd(b, m);
+    run(b, 600);
+    assert_in_range(b->s[B].events, 14, 18);
+    assert_int_equal(b->s[B].breaks, 0);
+    assert_hears(&b->s[B], 100, 500, 1300);
+}
+
+/* A party without telephone-event hears the tones of the key; who pressed it is told once. */
+static void test_key_becomes_tone(void **state)
+{
+    struct bed *b = *state;
+    struct media_ev ev;
+    call(b, &formats[0], &formats[1]);
+    tell_format(b, B, &formats[1], false);
+    run(b, 200);
+    uint32_t ts = b->s[A].egress.ts + 160;
+    uint16_t seq = b->s[A].egress.seq;
+    for (unsigned i = 0; i < 8; i++) {
+        b->now += 20 * USEC_MS;
+        key(b, ts, ++seq, (uint16_t)(160 * (i < 5 ? i + 1 : 5)), i >= 5, i == 0);
+        plane_tick(&b->r, b->now);
+        drain(b);
+    }
+    struct side *s = &b->s[B];
+    assert_int_equal(s->events, 0);
+    assert_true(level(s->heard + s->n - 960, 640, 770, 8000) > 1500); /* of '5' */
+    assert_true(level(s->heard + s->n - 960, 640, 1336, 8000) > 1500);
+    assert_true(event(b, MEDIA_EV_DIGIT, &ev));
+    assert_int_equal(ev.digit, '5');
+    assert_false(ev.over);
+    assert_true(event(b, MEDIA_EV_DIGIT, &ev));
+    assert_true(ev.over);
+    assert_false(event(b, MEDIA_EV_DIGIT, &ev));
+    b->s[A].egress.seq = seq;
+    run(b, 400);
+    assert_hears(s, 100, 500, 1336);
+    assert_int_equal(s->breaks, 0);
+}
+
+/* RTCP of our own in both directions, and BYE at the end. */
+static void test_rtcp(void **state)
+{
+    struct bed *b = *state;
+    struct media_ev ev;
+    call(b, &formats[0], &formats[0]);
+    run(b, 8000);
+    assert_true(event(b, MEDIA_EV_STATS, &ev));
+    assert_true(ev.stats.quality.in.known);
+    assert_int_equal(ev.stats.codec, CODEC_PCMU);
+    assert_true(b->rtcp >= 2);
+    unsigned before = b->rtcp;
+    cmd(b, (struct media_cmd){.kind = MEDIA_CLOSE, .id = 1});
+    drain(b);
+    assert_int_equal(b->rtcp, before + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +550,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_codec_changes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_event_beside_transcoding, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_stream_over_links, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_loop_and_stop, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tone_then_silence, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_digits_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_key_becomes_tone, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rtcp, setup, teardown),
+        cmocka_unit_test(test_play),
         cmocka_unit_test_setup_teardown(test_unagreed_is_dropped, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,58 @@
+/* RTCP of our own, for each leg that we know the formats of: the exchange is a party of the
+ * session, not a wire (RFC 3550 section 7.1), and measures both directions. */
+#include "engine/media/plane_int.h"
+
+void plane_stats_of(const struct stream *s, struct media_stats *ret)
+{
+    *ret = s->stats;
+    ret->lost = report_lost(&s->report);
+    ret->jitter_us = report_jitter_us(&s->report);
+    for (unsigned i = 0; i < s->n_rx; i++)
+        if (s->rx[i].pt == s->stats.payload_type)
+            ret->codec = s->rx[i].codec;
+    report_quality(&s->report, &ret->quality);
+}
+
+void plane_rtcp_arm(struct plane *r, struct stream *s)
+{
+    if (s->n_rx && !timer_armed(&s->rtcp_timer))
+        timer_start(&r->wheel, &s->rtcp_timer, report_deadline(&s->report));
+}
+
+/* The name is the same for the life of the stream, and tells nobody who we are (RFC 7022). */
+static struct str cname_of(const struct stream *s, char mem[32])
+{
+    struct buf b;
+    uint64_t own[2] = {s->name, (uint64_t)s->self};
+    buf_init(&b, mem, 32);
+    buf_hex(&b, own, 12);
+    return buf_str(&b);
+}
+
+static void write_out(struct plane *r, usec_t now, struct stream *s, bool bye)
+{
+    char mem[REPORT_MAX_BYTES], name[32];
+    struct buf b;
+    struct report_write w = {
+        .ntp_offset = r->limits.ntp_offset, .cname = cname_of(s, name), .flags = REPORT_XR};
+    buf_init(&b, mem, sizeof(mem));
+    int err =
+        bye ? report_bye(&s->report, now, &w, STR_NONE, &b) : report_make(&s->report, now, &w, &b);
+    if (!err)
+        plane_out_rtcp(r, s, (const uint8_t *)mem, b.n);
+}
+
+void plane_rtcp_due(struct plane *r, usec_t now, struct stream *s)
+{
+    if (report_due(&s->report, now)) {
+        write_out(r, now, s, false);
+        plane_note_stats(r, s);
+    }
+    timer_start(&r->wheel, &s->rtcp_timer, report_deadline(&s->report));
+}
+
+void plane_rtcp_bye(struct plane *r, usec_t now, struct stream *s)
+{
+    if (s->n_rx)
+        write_out(r, now, s, true);
+}

@@ -1,0 +1,47 @@
+/* The tick of 20 ms, for streams whose sound does not come packet by packet from elsewhere. */
+#include "engine/media/plane_int.h"
+
+/* A thread that was kept from running makes up for so much, and forgets the rest. */
+#define LATE_US (5 * TICK_US)
+
+static bool wants_tick(const struct stream *s)
+{
+    return s->play != NULL;
+}
+
+void plane_tick_follow(struct plane *r, usec_t now, struct stream *s)
+{
+    bool has = s->tick.next != NULL;
+    if (wants_tick(s) == has)
+        return;
+    if (has) {
+        list_remove(&s->tick);
+        if (list_empty(&r->ticking))
+            r->tick_due = USEC_NEVER;
+        return;
+    }
+    if (list_empty(&r->ticking))
+        r->tick_due = (now / TICK_US + 1) * TICK_US;
+    list_append(&r->ticking, &s->tick);
+}
+
+static void tick(struct plane *r, usec_t now)
+{
+    list_each(node, &r->ticking)
+    {
+        struct stream *s = container_of(node, struct stream, tick);
+        if (s->play)
+            play_tick(r, now, s);
+        plane_tick_follow(r, now, s);
+    }
+}
+
+void plane_tick_run(struct plane *r, usec_t now)
+{
+    if (r->tick_due != USEC_NEVER && now > r->tick_due + LATE_US)
+        r->tick_due = now - LATE_US;
+    while (r->tick_due <= now) {
+        r->tick_due += TICK_US;
+        tick(r, r->tick_due - TICK_US);
+    }
+}

@@ -1,0 +1,120 @@
+#include "pbx/feature/service.h"
+
+#include "pbx/feature/dial.h"
+#include "wire/sip/dtmf_info.h"
+
+static const struct service none;
+static const struct service *const services[SERVICES] = {
+    [SERVICE_NONE] = &none,
+    [SERVICE_ECHO] = &service_echo,
+};
+
+static const struct service *service_of(const struct call *call)
+{
+    return services[call->service];
+}
+
+void service_answer(struct pbx *p, struct call *call, enum service_kind kind)
+{
+    struct leg *leg = call_caller(p, call);
+    const struct sdp *offer = leg_sdp_kept(p, leg->offer);
+    struct str names[CONF_CODEC_COUNT];
+    struct sdp_policy policy = {.codec = names, .n_codecs = transcode_codecs(p, leg, names)};
+    struct sip_answer a = {.status = 200, .content = {.type = STR("application/sdp")}};
+    int err = !policy.n_codecs ? -ENOENT
+              : offer          ? leg_answer_with(p, leg, offer, NULL, &policy, &a.content.body)
+                               : leg_offer_own(p, leg, &a.content.body);
+    if (err) {
+        dial_refuse(p, call, err == -EAGAIN ? 503 : 488);
+        return;
+    }
+    if (offer) {
+        leg_set_remote(p, leg, offer);
+        leg_tx_answer(p, leg, a.content.body);
+    } else {
+        leg_tx_offer(p, leg, a.content.body);
+    }
+    call->service = (uint8_t)kind;
+    call->scenario = SCENARIO_FEATURE;
+    call->cdr.answered = p->now;
+    call->cdr.answer_ms = pbx_wall_ms(p);
+    p->calls->answered++;
+    leg->joined = p->now;
+    call_enter(p, call, CALL_ANSWERING);
+    if (sip_accept(p->core, p->now, leg->session, &a))
+        dial_refuse(p, call, 500);
+}
+
+void service_hang_up(struct pbx *p, struct call *call)
+{
+    struct call_ending e = {.by = CALL_BY_SYSTEM, .status = 200, .cause = 16};
+    call_end(p, call, &e);
+}
+
+void service_up(struct pbx *p, struct call *call)
+{
+    if (service_of(call)->up)
+        service_of(call)->up(p, call);
+}
+
+void service_over(struct pbx *p, struct call *call)
+{
+    const struct service *s = service_of(call);
+    call->service = SERVICE_NONE;
+    if (s->over)
+        s->over(p, call);
+}
+
+bool service_offered(struct pbx *p, struct call *call, struct leg *leg, const struct sdp *offer)
+{
+    struct str names[CONF_CODEC_COUNT], body;
+    struct sdp_policy policy = {.codec = names, .n_codecs = transcode_codecs(p, leg, names)};
+    if (call->service == SERVICE_NONE || !policy.n_codecs ||
+        leg_answer_with(p, leg, offer, NULL, &policy, &body))
+        return false;
+    bridge_answer(p, leg, offer, body);
+    return true;
+}
+
+/* ---- keys ------------------------------------------------------------------------------------ */
+
+static void pressed(struct pbx *p, struct leg *leg, char digit)
+{
+    struct call *call = call_find(p, leg->call);
+    if (call->state == CALL_UP && service_of(call)->key)
+        service_of(call)->key(p, call, digit);
+}
+
+bool service_info(struct pbx *p, struct leg *leg, const struct sip_out *o)
+{
+    struct dtmf_info d;
+    if (dtmf_info_parse(&d, sip_msg_get(o->msg, SIP_H_CONTENT_TYPE), o->msg->body))
+        return false;
+    if (digits_whole(&leg->digits, p->now, DIGIT_INFO, d.digit, d.ms))
+        pressed(p, leg, d.digit);
+    return true;
+}
+
+void service_rx_media(struct pbx *p, struct leg *leg, const struct media_ev *ev)
+{
+    struct call *call = call_find(p, leg->call);
+    enum digit_means by = ev->in_band ? DIGIT_INBAND : DIGIT_EVENT;
+    if (ev->kind == MEDIA_EV_DIGIT && ev->over)
+        digits_end(&leg->digits, p->now, by);
+    else if (ev->kind == MEDIA_EV_DIGIT && digits_begin(&leg->digits, p->now, by, ev->digit))
+        pressed(p, leg, ev->digit);
+    else if (ev->kind == MEDIA_EV_PLAYED && call->state == CALL_UP && service_of(call)->played)
+        service_of(call)->played(p, call, ev->token);
+    else if (ev->kind == MEDIA_EV_TALK && call->state == CALL_UP && service_of(call)->talks)
+        service_of(call)->talks(p, call, ev->talks);
+}
+
+/* ---- echo ------------------------------------------------------------------------------------ */
+
+static void echo_up(struct pbx *p, struct call *call)
+{
+    struct leg *leg = call_caller(p, call);
+    bridge_link(p, leg, leg);
+}
+
+const struct service service_echo = {.up = echo_up};

@@ -1,0 +1,125 @@
+#include "pbx/sound.h"
+
+#include "pbx/call_int.h"
+
+const struct prompt_text prompt_texts[PROMPTS] = {
+#define P(id, name, en, ko) {name, en, ko},
+#include "pbx/prompt.def"
+#undef P
+};
+
+/* ---- lists ----------------------------------------------------------------------------------- */
+
+static struct media_item *add(struct sound_list *l, enum media_item_kind kind)
+{
+    if (l->n == MEDIA_MAX_ITEMS)
+        return NULL;
+    l->item[l->n] = (struct media_item){.kind = (uint8_t)kind};
+    return &l->item[l->n++];
+}
+
+void sound_clip(struct sound_list *l, uint32_t number)
+{
+    struct media_item *i = add(l, MEDIA_ITEM_CLIP);
+    if (i)
+        i->clip = number;
+}
+
+void sound_prompt(struct pbx *p, struct sound_list *l, enum prompt prompt)
+{
+    sound_clip(l, sound_of_prompt(prompt, p->config->sounds.language));
+}
+
+static struct str country_of(const struct config *c)
+{
+    static const char codes[][3] = {"KR", "US", "GB", "DE", "FR", "JP",
+                                    "CN", "IT", "ES", "IN", "AU", "BR"};
+    return str_of(codes[c->sounds.country], 2);
+}
+
+void sound_tone(struct pbx *p, struct sound_list *l, enum tone_kind kind, uint32_t ms)
+{
+    struct media_item *i = add(l, MEDIA_ITEM_TONE);
+    if (!i)
+        return;
+    i->tone = (uint8_t)kind;
+    i->ms = ms;
+    memcpy(i->country, country_of(p->config).p, sizeof(i->country));
+}
+
+void sound_silence(struct sound_list *l, uint32_t ms)
+{
+    struct media_item *i = add(l, MEDIA_ITEM_SILENCE);
+    if (i)
+        i->ms = ms;
+}
+
+void sound_digit(struct sound_list *l, char digit, uint32_t ms)
+{
+    struct media_item *i = add(l, MEDIA_ITEM_DIGIT);
+    if (!i)
+        return;
+    i->digit = digit;
+    i->ms = ms;
+}
+
+/* ---- to a party ------------------------------------------------------------------------------ */
+
+/* The first stream that was told formats, hence audio in plain RTP; NULL. */
+static struct leg_stream *speech_of(struct leg *leg)
+{
+    for (unsigned i = 0; i < leg->n_streams; i++)
+        if (leg->stream[i].id && leg->stream[i].audio)
+            return &leg->stream[i];
+    return NULL;
+}
+
+static void play_on(struct pbx *p, struct leg_stream *s, const struct sound_list *l)
+{
+    struct media_cmd *cmd = &pbx_emit(p, PBX_OUT_MEDIA)->media;
+    *cmd = (struct media_cmd){.kind = MEDIA_PLAY, .id = s->id};
+    memcpy(cmd->play.item, l->item, sizeof(l->item));
+    cmd->play.n_items = (uint8_t)l->n;
+    cmd->play.loop = l->loop;
+    cmd->play.append = l->append;
+    cmd->play.token = l->token;
+}
+
+static void stop_on(struct pbx *p, struct leg_stream *s)
+{
+    pbx_emit(p, PBX_OUT_MEDIA)->media = (struct media_cmd){.kind = MEDIA_STOP, .id = s->id};
+}
+
+void sound_play(struct pbx *p, struct leg *leg, const struct sound_list *l)
+{
+    struct leg_stream *s = speech_of(leg);
+    if (!s)
+        return;
+    s->music = false;
+    play_on(p, s, l);
+}
+
+void sound_stop(struct pbx *p, struct leg *leg)
+{
+    struct leg_stream *s = speech_of(leg);
+    if (!s)
+        return;
+    s->music = false;
+    stop_on(p, s);
+}
+
+void sound_follow_hold(struct pbx *p, struct leg *leg, unsigned stream)
+{
+    struct leg_stream *s = &leg->stream[stream];
+    bool music = s->id && s->audio && s->other_silent && leg->config->sounds.hold_music;
+    if (music == s->music)
+        return;
+    s->music = music;
+    if (music) {
+        struct sound_list l = {.loop = true};
+        sound_clip(&l, SOUND_MUSIC);
+        play_on(p, s, &l);
+    } else if (s->id) {
+        stop_on(p, s);
+    }
+}

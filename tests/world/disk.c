@@ -1,0 +1,108 @@
+/* A disk without files: it remembers which recordings there are and how long they last. */
+#include <errno.h>
+
+#include "world/world.h"
+
+#define WRITE_US (5 * USEC_MS)
+
+static void name_of(char out[96], const struct pbx_file *f)
+{
+    struct buf b;
+    buf_init(&b, out, 95);
+    buf_str_put(&b, f->folder);
+    buf_ch(&b, '/');
+    buf_str_put(&b, f->base);
+    out[b.n] = 0;
+}
+
+struct world_file *world_file_find(struct world *w, struct str name)
+{
+    for (unsigned i = 0; i < WORLD_FILES; i++)
+        if (w->file[i].there && str_eq(str_z(w->file[i].name), name))
+            return &w->file[i];
+    return NULL;
+}
+
+static struct world_file *by_number(struct world *w, uint64_t number)
+{
+    for (unsigned i = 0; i < WORLD_FILES; i++)
+        if (w->file[i].there && w->file[i].number == number)
+            return &w->file[i];
+    return NULL;
+}
+
+static void recorded(struct world *w, const struct pbx_recorded *r)
+{
+    world_event_new(w, WORLD_EV_RECORDED, w->now + WRITE_US)->recorded = *r;
+}
+
+static void begin(struct world *w, const struct pbx_file *f)
+{
+    unsigned i = 0;
+    char name[96];
+    name_of(name, f);
+    if (world_file_find(w, str_z(name)) || by_number(w, f->number))
+        world_fail(w, "disk: %s is begun twice", name);
+    while (i < WORLD_FILES && w->file[i].there)
+        i++;
+    BUG_ON(i == WORLD_FILES);
+    w->file[i] =
+        (struct world_file){.number = f->number, .place = f->place, .there = true, .began = w->now};
+    memcpy(w->file[i].name, name, sizeof(name));
+    if (w->disk_err)
+        recorded(w, &(struct pbx_recorded){
+                        .number = f->number, .err = w->disk_err, .text = STR("the disk is full")});
+}
+
+static void end(struct world *w, struct world_file *file)
+{
+    file->ms = (uint32_t)((w->now - file->began) / USEC_MS);
+    struct pbx_recorded r = {
+        .number = file->number, .ended = true, .ms = file->ms, .bytes = 44 + 16ull * file->ms};
+    file->number = 0;
+    recorded(w, &r);
+}
+
+static void load(struct world *w, const struct pbx_file *f)
+{
+    char name[96];
+    name_of(name, f);
+    struct world_file *file = world_file_find(w, str_z(name));
+    struct world_event *e = world_event_new(w, WORLD_EV_LOADED, w->now + WRITE_US);
+    e->token = f->clip;
+    e->recorded = (struct pbx_recorded){.err = file ? 0 : -ENOENT, .ms = file ? file->ms : 0};
+}
+
+void world_file_rx(struct world *w, const struct pbx_file *f)
+{
+    char name[96];
+    struct world_file *file = f->number ? by_number(w, f->number) : NULL;
+    name_of(name, f);
+    switch (f->order) {
+    case PBX_FILE_BEGIN:
+        begin(w, f);
+        break;
+    case PBX_FILE_META:
+        if (!file)
+            world_fail(w, "disk: words about recording %llu, which is not there",
+                       (unsigned long long)f->number);
+        else
+            str_copy_z(file->json, sizeof(file->json), f->json);
+        break;
+    case PBX_FILE_END:
+        if (file)
+            end(w, file);
+        else
+            world_fail(w, "disk: recording %llu ends, which is not there",
+                       (unsigned long long)f->number);
+        break;
+    case PBX_FILE_DELETE:
+        file = world_file_find(w, str_z(name));
+        if (file)
+            file->there = false;
+        break;
+    case PBX_FILE_LOAD:
+        load(w, f);
+        break;
+    }
+}
