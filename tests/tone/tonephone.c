@@ -416,7 +416,6 @@ static void turn(struct bench *b)
 
 int main(void)
 {
-    codec_init();
     struct bench *b = mem_zero(sizeof(*b));
     if (!b)
         return 1;
