@@ -518,18 +518,30 @@ def tone_voicemail_case(lab):
     a = TonePhone(bench, "1001", 500)
     leaves = a.dial("1002")
     entered(leaves, "voicemail")
-    bench.elapse(9000)  # a greeting, and then three seconds and more of a message
+    lab.until(lambda: has_spoken(leaves), 30, "the greeting is over")
+    bench.elapse(4000)
     leaves.hang_up()
     b = TonePhone(bench, "1002", 900)
     fetches = b.dial("*97")
     entered(fetches, "mailbox")
-
-    def told():
-        return fetches.heard(0)["tones"]["500"]["run_ms"] >= 1500
-    lab.until(told, 25, "the message is played")
-    equal(leaves.wrong((), 0), [], "what the caller hears besides a greeting")
+    bench.tell("mute", fetches.ear, 1)
+    for _ in range(4):
+        bench.settles(lambda: told(fetches, a) or has_spoken(fetches), 15000)
+        if told(fetches, a):
+            break
+        fetches.keys("1")  # a menu, whose first item is to listen
+    check(told(fetches, a), "the message is not played")
     fetches.hang_up()
     all_closed(lab)
+
+
+def has_spoken(call):
+    """It said something, and now nothing for a while."""
+    return call.heard(0)["rms"] > 0.003 and call.heard(-1500)["rms"] < 0.003
+
+
+def told(call, phone):
+    return call.heard(0)["tones"][str(phone.hertz)]["run_ms"] >= 1500
 
 
 def recorded(lab):
