@@ -474,24 +474,38 @@ def entered(call, what):
         missing(what, f"refused with {call.status}")
 
 
-def conference(lab, codecs):
-    """Each hears all others and not itself, at their level; who leaves is heard no more."""
-    bench = exchange(lab, len(codecs), conferences=[{"number": "3000"}])
-    everyone = phones(bench, *codecs, first=400, apart=250 if len(codecs) < 12 else 100)
-    calls = []
-    for phone in everyone:
-        calls.append(phone.dial("3000"))
-        entered(calls[-1], "conference")
-    settle(bench, [(c, [p for p in everyone if p is not c.phone]) for c in calls])
+def in_turn(bench, calls, speaking):
+    """Only these speak, the others are silent; each hears those who speak, and not itself."""
+    for call in calls:
+        bench.tell("mute", call.ear, int(call not in speaking))
+    settle(bench, [(c, [s.phone for s in speaking if s is not c]) for c in calls])
+
+
+def check_levels(calls, speaking):
+    """All are about as loud: a room may bring them to a level of its own."""
     for call in calls:
         tones = call.heard(-1000)["tones"]
-        levels = [tones[str(p.hertz)]["median"] for p in everyone if p is not call.phone]
-        # As loud as they are, or all softer so that their sum fits; within 6 dB of each other.
+        levels = [tones[str(s.phone.hertz)]["median"] for s in speaking if s is not call]
         check(max(levels) < 0.35 and max(levels) < 2 * min(levels), f"{call.ear}: levels {levels}")
+
+
+def conference(lab, codecs, at_once):
+    """Each hears those who speak and not itself; who leaves is heard no more. No more than at_once
+    speak at a time."""
+    bench = exchange(lab, len(codecs), conferences=[{"number": "3000"}])
+    calls = []
+    for phone in phones(bench, *codecs, first=400, apart=250, level=0.2):
+        calls.append(phone.dial("3000"))
+        entered(calls[-1], "conference")
+    for first in range(0, len(calls), at_once):
+        speaking = calls[first:first + at_once]
+        in_turn(bench, calls, speaking)
+        check_levels(calls, speaking)
+    for call in calls:
         call.whole(jumps=2)
-    gone = calls.pop()
+    gone = calls.pop(0)
     gone.hang_up()
-    settle(bench, [(c, [p for p in everyone if p not in (c.phone, gone.phone)]) for c in calls])
+    in_turn(bench, calls, calls[:at_once])
     for call in calls:
         call.hang_up()
     all_closed(lab)
@@ -499,14 +513,14 @@ def conference(lab, codecs):
 
 @case("tone_room3", weight=4)
 def tone_room3_case(lab):
-    """A conference of three with three codecs."""
-    conference(lab, ["PCMU/8000", "PCMA/8000", "opus/48000/2"])
+    """A conference of three with three codecs, who all speak at once."""
+    conference(lab, ["PCMU/8000", "PCMA/8000", "opus/48000/2"], 3)
 
 
 @case("tone_room10", weight=5, captured=False)
 def tone_room10_case(lab):
-    """A conference of ten."""
-    conference(lab, ["PCMU/8000", "PCMA/8000", "G722/8000", "PCMU/8000", "opus/48000/2"] * 2)
+    """A conference of ten, five of whom speak at a time."""
+    conference(lab, ["PCMU/8000", "PCMA/8000", "G722/8000", "PCMU/8000", "opus/48000/2"] * 2, 5)
 
 
 @case("tone_voicemail", weight=4)
