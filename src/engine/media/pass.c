@@ -259,9 +259,9 @@ static void keys_rx(struct plane *r, usec_t now, struct stream *s, const struct 
     if (!what || too_many_keys(now, s))
         return;
     if (what & DTMF_BEGIN)
-        plane_note_key(r, s, d.digit, false);
+        plane_note_key(r, s, d.digit, PLANE_KEY_DOWN);
     if (what & DTMF_END)
-        plane_note_key(r, s, d.digit, true);
+        plane_note_key(r, s, d.digit, PLANE_KEY_UP);
     if (what & DTMF_BEGIN && peer && peer->n_tx && pass_of(peer, &s->rx[i]).how == PASS_TONE)
         sound_key(r, now, peer, d.digit);
 }
@@ -326,8 +326,13 @@ static int rx_stream(struct plane *r, struct stream *s, const struct plane_packe
         r->count.malformed += err != 0;
         return err ? DROPPED : USED;
     }
-    if (!shape.rtcp && s->n_rx && s->receiving)
+    if (!shape.rtcp && s->n_rx && s->receiving) {
         keys_rx(r, from->now, s, in, &shape);
+        if (s->listen)
+            listen_rx(s, from->now, &shape, in->bytes, payload_end(in, &shape));
+        if (s->room)
+            return USED;
+    }
     int out = route(r, s, in, &shape, from->now, ret);
     if (out == FORWARDED && !shape.rtcp) {
         struct stream *peer = plane_at(r, s->peer);
