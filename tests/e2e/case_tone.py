@@ -2,11 +2,13 @@
 the exchange joins calls."""
 import itertools
 import os
+import socket
 
 from lab import Fail, Skip, case, check, equal
 from tone import EDGE_MS, PT, Bench, TonePhone, talk
 
 CODECS = tuple(PT)
+FIRST_PAIRS = 256  # of media ports, opened at the start
 MOST_MS = 100  # a delay above this is wrong on any machine
 # What the exchange cannot do yet. A case that finds such a thing missing is skipped, and fails once the
 # name is no longer here.
@@ -36,7 +38,16 @@ def exchange(lab, numbers, **changes):
             config[key] = value
     bench = Bench(lab)
     lab.start(config)
+    # The media thread opens its first ports when the server is there already, and a call before that
+    # is refused.
+    lab.until(lambda: media_sockets(lab) >= 2 * FIRST_PAIRS, 10, "the server has its media ports")
     return bench
+
+
+def media_sockets(lab):
+    mark = f" {int.from_bytes(socket.inet_aton(lab.pbx), 'little'):08X}:"
+    with open("/proc/net/udp", encoding="ascii") as f:
+        return sum(mark in line for line in f) - 1  # one is SIP's
 
 
 def phones(bench, *codecs, first=500, apart=200, **more):
