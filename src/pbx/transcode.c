@@ -31,7 +31,7 @@ static bool can_hear(struct pbx *p, const struct leg *leg, const struct sdp_medi
     unsigned n = transcode_codecs(p, leg, names);
     for (unsigned i = 0; i < m->n_formats; i++) {
         struct sdp_codec c;
-        if (sdp_codec_get(&c, m, i))
+        if (sdp_codec_get(&c, m, i) || !codec_known((uint8_t)codec_find(c.name, c.clock)))
             continue;
         for (unsigned k = 0; k < n; k++)
             if (sdp_codec_matches(&c, names[k]))
