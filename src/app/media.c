@@ -273,8 +273,12 @@ void media_thread_stop(struct media_thread *t)
 {
     if (!t)
         return;
+    struct media_cmd cmd;
     rtpio_stop(t->io);
     rtpio_free(t->io);
+    while (mailbox_take(&t->in, &cmd))
+        if (cmd.kind == MEDIA_CLIP)
+            mem_free(cmd.play.clip);
     mailbox_done(&t->out);
     mailbox_done(&t->in);
     plane_done(&t->plane);

@@ -1,6 +1,7 @@
 #include "app/wire.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -12,8 +13,9 @@
 #include "io/notify.h"
 #include "pbx/store.h"
 
-#define CONFIG_MAX_BYTES (16u << 20)
-#define STOP_PATIENCE    (5 * USEC_S) /* calls get so long to answer their BYE */
+#define CONFIG_MAX_BYTES  (16u << 20)
+#define PORTS_PATIENCE_MS 2000
+#define STOP_PATIENCE     (5 * USEC_S) /* calls get so long to answer their BYE */
 
 /* ---- outputs of the PBX ---------------------------------------------------------------------- */
 
@@ -233,15 +235,18 @@ static void seal_batch(struct wire *w)
     w->stored = false;
 }
 
+static void media_flush(struct wire *w)
+{
+    size_t sent = w->media_n ? media_thread_send(w->media, w->media_cmd, w->media_n) : 0;
+    w->media_n -= (uint32_t)sent;
+    memmove(w->media_cmd, w->media_cmd + sent, w->media_n * sizeof(*w->media_cmd));
+}
+
 static void on_turn(void *ctx, usec_t now)
 {
     struct wire *w = ctx;
     seal_batch(w);
-    if (w->media_n) {
-        size_t sent = media_thread_send(w->media, w->media_cmd, w->media_n);
-        w->media_n -= (uint32_t)sent;
-        memmove(w->media_cmd, w->media_cmd + sent, w->media_n * sizeof(*w->media_cmd));
-    }
+    media_flush(w);
     net_flush(w->net);
     logsink_drain(&w->log, pbx_trace(w->pbx), w->loop);
     usec_t deadline = pbx_deadline(w->pbx);
@@ -532,6 +537,16 @@ int wire_open(struct wire *w, const char *file_name)
     return loop_signals_catch(w->loop);
 }
 
+/* The first calls need ports: those that were ordered are there before anybody is told that we
+ * serve. */
+static void await_ports(struct wire *w)
+{
+    struct pollfd fd = {.fd = media_thread_fd(w->media), .events = POLLIN};
+    media_flush(w);
+    if (poll(&fd, 1, PORTS_PATIENCE_MS) > 0)
+        on_media(&w->media_watch, 0);
+}
+
 void wire_run(struct wire *w)
 {
     char mem[512];
@@ -544,6 +559,7 @@ void wire_run(struct wire *w)
         buf_ch(&listen, ' ');
         addr_put(&listen, &l->v[i].addr);
     }
+    await_ports(w);
     trace_emit(pbx_trace(w->pbx), TRACE_START, 0, TS(STR(RD_VERSION)), TS(buf_str(&listen)));
     notify_ready("serving");
     loop_run(w->loop);
@@ -570,6 +586,9 @@ void wire_close(struct wire *w)
     net_free(w->net);
     w->net = NULL;
     wire_close_sounds(w);
+    for (uint32_t i = 0; i < w->media_n; i++)
+        if (w->media_cmd[i].kind == MEDIA_CLIP)
+            mem_free(w->media_cmd[i].play.clip);
     media_thread_stop(w->media);
     wire_close_recorders(w);
     for (; w->held_n; w->held_n--) {

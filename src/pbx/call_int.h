@@ -264,8 +264,10 @@ bool leg_is_calling(const struct leg *leg);
 /* Replaces one of the leg's owned texts; without memory the old one stays, and the trace says so.
  */
 void leg_keep(struct pbx *p, struct leg *leg, struct str *owned, struct str text);
-/* An offer to the party of `leg` made from what the party of `from` can do. -ENOENT: no codec. */
-MUST_CHECK int leg_offer_third(struct pbx *p, struct leg *leg, struct leg *from, struct str *ret);
+/* An offer to the party of `leg` made from what the party of `from` can do; transcode: and of what
+ * we can make of that. -ENOENT: no codec. */
+MUST_CHECK int leg_offer_third(struct pbx *p, struct leg *leg, struct leg *from, bool transcode,
+                               struct str *ret);
 /* The SDP in a message, parsed into p->turn. 0 and *ret NULL: there is none. -EBADMSG. */
 MUST_CHECK int leg_sdp_of(struct pbx *p, const struct sip_msg *m, const struct sdp **ret);
 /* A description that was kept, parsed into p->turn; NULL: there is none. */
@@ -314,6 +316,13 @@ MUST_CHECK int transcode_offer(struct pbx *p, struct leg *from, struct leg *to,
  * no codec of it is known here. */
 MUST_CHECK int transcode_answer(struct pbx *p, struct leg *to, const struct sdp *answer,
                                 struct str *ret);
+/* Our answer to the offer of `to` that makes it hear `other`, by transcoding if need be. -ENOENT:
+ * no codec of it is known here. */
+MUST_CHECK int transcode_cross(struct pbx *p, struct leg *to, const struct sdp *offer,
+                               const struct sdp *other, struct str *ret);
+/* The codecs of `to` into which something that the party of `from` has said can be put. */
+unsigned transcode_into(struct pbx *p, const struct leg *from, const struct leg *to,
+                        const struct sdp *said, struct str names[CONF_CODEC_COUNT]);
 /* The codecs of a leg that are known here, best first. Returns how many. */
 unsigned transcode_codecs(struct pbx *p, const struct leg *leg, struct str names[CONF_CODEC_COUNT]);
 /* Tells the media plane what the leg's party may send, by our description, and what it wants, by

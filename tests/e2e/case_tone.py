@@ -12,8 +12,7 @@ FIRST_PAIRS = 256  # of media ports, opened at the start
 MOST_MS = 100  # a delay above this is wrong on any machine
 # What the exchange cannot do yet. A case that finds such a thing missing is skipped, and fails once the
 # name is no longer here.
-NOT_YET = {"conference", "voicemail", "mailbox", "recording", "music on hold",
-           "transfer to another codec", "pickup with another codec", "keys between clocks"}
+NOT_YET = {"conference", "voicemail", "mailbox"}
 
 
 def missing(feature, why):

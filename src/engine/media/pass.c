@@ -279,6 +279,8 @@ static int route(struct plane *r, struct stream *s, const struct plane_packet *i
     /* RFC 3264 section 5.1: RTCP goes on whatever the direction of the media is. */
     if (!h->rtcp && (!s->receiving || (peer && !peer->sending))) {
         r->count.one_way++;
+        if (peer)
+            egress_pause(&peer->egress); /* what follows is no gap in the numbers */
         return DROPPED;
     }
     bool to_rtcp = h->rtcp && peer && !peer->mux;
