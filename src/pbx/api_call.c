@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/num.h"
+#include "pbx/feature/threeway.h"
 #include "pbx/record.h"
 
 static json_t *leg_json(const struct leg *leg)
@@ -33,6 +34,28 @@ static json_t *leg_json(const struct leg *leg)
     return j;
 }
 
+/* A conference that the phone of one of the two parties mixes; null: there is none. */
+static json_t *conference_json(struct pbx *p, const struct call *call)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        const struct leg *leg = leg_find(p, call->party[i]);
+        const struct leg *master = leg ? threeway_next(p, leg, NULL) : NULL;
+        if (!master || !threeway_next(p, leg, master))
+            continue;
+        json_t *members = json_array();
+        for (const struct leg *l = NULL; (l = threeway_next(p, leg, l));) {
+            const struct leg *far = call_other(p, call_find(p, l->call), l);
+            json_array_append_new(members,
+                                  json_pack("{s:o,s:o}", "call_id", api_text(l->call_id), "party",
+                                            api_text(far ? far->party : STR(""))));
+        }
+        return json_pack("{s:s,s:o,s:o,s:s}", "kind", "phone_mixed", "master_call_id",
+                         api_text(master->call_id), "participants", members, "status",
+                         "active_conference");
+    }
+    return json_null();
+}
+
 static json_t *call_json(struct pbx *p, const struct call *call)
 {
     const struct cdr *r = &call->cdr;
@@ -53,6 +76,7 @@ static json_t *call_json(struct pbx *p, const struct call *call)
     json_object_set_new(j, "answer_ms",
                         r->answer_ms ? json_integer((json_int_t)r->answer_ms) : json_null());
     json_object_set_new(j, "age_s", json_integer((json_int_t)((p->now - r->started) / USEC_S)));
+    json_object_set_new(j, "conference", conference_json(p, call));
     json_object_set_new(j, "recording",
                         call->record ? api_text(recording_name(p, call->record)) : json_null());
     for (const struct leg *leg = NULL; (leg = call_next(call, leg));)

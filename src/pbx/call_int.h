@@ -144,6 +144,7 @@ struct call {
     bool unrecorded;        /* part of another call: it writes no record */
     uint8_t service;        /* enum service_kind: the exchange itself is the other party */
     handle_t record;        /* the recording under way; 0: none */
+    bool three_way;         /* a phone has made a conference of it and another one */
     bool record_kept_off;   /* somebody has ended it */
     handle_t service_state; /* what the service knows of it */
     struct list legs;       /* struct leg.in_call, the caller first */

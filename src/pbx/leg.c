@@ -2,6 +2,7 @@
 #include "pbx/call_int.h"
 
 #include "base/hash.h"
+#include "pbx/feature/threeway.h"
 #include "pbx/sound.h"
 #include "wire/sdp/oa.h"
 #include "wire/sip/multipart.h"
@@ -221,6 +222,9 @@ void leg_follow_hold(struct pbx *p, struct leg *leg, const struct leg *other)
         if (s->id && said && i < said->n_media && said->media[i].port)
             set_stream(p, leg, i, said);
     }
+    threeway_follow(p, leg);
+    if (other)
+        threeway_follow(p, other);
 }
 
 /* ---- our side: what the party is told -------------------------------------------------------- */

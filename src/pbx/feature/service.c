@@ -35,6 +35,7 @@ void service_answer(struct pbx *p, struct call *call, enum service_kind kind)
     } else {
         leg_tx_offer(p, leg, a.content.body);
     }
+    sound_listen(p, leg);
     call->service = (uint8_t)kind;
     call->scenario = SCENARIO_FEATURE;
     call->cdr.answered = p->now;
@@ -88,14 +89,16 @@ static void pressed(struct pbx *p, struct leg *leg, char digit)
         service_of(call)->key(p, call, digit);
 }
 
-bool service_info(struct pbx *p, struct leg *leg, const struct sip_out *o)
+enum service_digit service_info(struct pbx *p, struct leg *leg, const struct sip_out *o, char *ret)
 {
     struct dtmf_info d;
     if (dtmf_info_parse(&d, sip_msg_get(o->msg, SIP_H_CONTENT_TYPE), o->msg->body))
-        return false;
-    if (digits_whole(&leg->digits, p->now, DIGIT_INFO, d.digit, d.ms))
-        pressed(p, leg, d.digit);
-    return true;
+        return SERVICE_NO_DIGIT;
+    *ret = d.digit;
+    if (!digits_whole(&leg->digits, p->now, DIGIT_INFO, d.digit, d.ms))
+        return SERVICE_DIGIT_KNOWN;
+    pressed(p, leg, d.digit);
+    return SERVICE_DIGIT;
 }
 
 void service_rx_media(struct pbx *p, struct leg *leg, const struct media_ev *ev)
