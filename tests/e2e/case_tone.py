@@ -365,6 +365,31 @@ def tone_pickup_codecs_case(lab):
     pickup(lab, "PCMU/8000", "PCMU/8000", "opus/48000/2")
 
 
+# ---- a conference in the phone -----------------------------------------------------------------------
+
+@case("tone_phone_mixes", weight=4)
+def tone_phone_mixes_case(lab):
+    """S4: 1001 has two calls, neither held, and would mix them itself. The exchange does not: each leg
+    of 1001 brings one voice, once, and the two others hear 1001 alone."""
+    bench = exchange(lab, 3)
+    a, b, c = phones(bench, "PCMU/8000", "PCMU/8000", "PCMA/8000")
+    one, other = talk(a, b)
+    one.hears(b)
+    one.hold()
+    two, third = talk(a, c)
+    two.hears(c)
+    one.resume()
+    settle(bench, [(one, [b]), (two, [c]), (other, [a]), (third, [a])])
+    calls = lab.ctl("calls")
+    equal([call["conference"] and call["conference"]["kind"] for call in calls],
+          ["phone_mixed", "phone_mixed"], "what the exchange sees")
+    third.hang_up()
+    settle(bench, [(one, [b]), (other, [a])], [two])
+    equal(two.state, "ended", "the consultation")
+    one.hang_up()
+    all_closed(lab)
+
+
 # ---- before the answer -------------------------------------------------------------------------------
 
 @case("tone_early", weight=3)
