@@ -323,7 +323,8 @@ static int rx_stream(struct plane *r, struct stream *s, const struct plane_packe
                    s->n_rx ? s->rx[0].clock_hz : CLOCK_HZ);
     }
     /* With formats a leg is an RTP session of its own, and so is its RTCP. */
-    if (shape.rtcp && s->n_rx && !untouched(s, plane_peer(r, s))) {
+    const struct stream *peer = plane_peer(r, s);
+    if (shape.rtcp && s->n_rx && (!peer || peer->n_tx)) {
         int err = report_rtcp(&s->report, from->now, in->bytes, in->n);
         r->count.malformed += err != 0;
         return err ? DROPPED : USED;
@@ -337,10 +338,10 @@ static int rx_stream(struct plane *r, struct stream *s, const struct plane_packe
     }
     int out = route(r, s, in, &shape, from->now, ret);
     if (out == FORWARDED && !shape.rtcp) {
-        struct stream *peer = plane_at(r, s->peer);
-        peer->stats.tx_packets++;
-        peer->stats.tx_bytes += in->n;
-        report_sent(&peer->report, from->now, be32_get(in->bytes + 4), in->n - shape.header);
+        struct stream *to = plane_at(r, s->peer);
+        to->stats.tx_packets++;
+        to->stats.tx_bytes += in->n;
+        report_sent(&to->report, from->now, be32_get(in->bytes + 4), in->n - shape.header);
     }
     return out;
 }
