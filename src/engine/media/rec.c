@@ -102,6 +102,8 @@ int rec_join(struct plane *r, struct stream *s, const struct media_cmd *cmd)
     rec_leave(s);
     struct rec *rec = rec_find(r, cmd->record.number);
     rec = rec ? rec : rec_new(r, cmd);
+    if (rec && rec->stopping)
+        return -EBUSY;
     struct track *t = rec ? track_take(rec, cmd->record.track) : NULL;
     if (!t) {
         r->count.no_memory++;
