@@ -10,6 +10,7 @@
 #include "pbx/feature/transfer.h"
 #include "pbx/feature/voicemail.h"
 #include "pbx/hangup.h"
+#include "pbx/record.h"
 #include "pbx/trunk.h"
 
 struct str call_state_name(enum call_state s)
@@ -37,7 +38,8 @@ int call_init(struct pbx *p)
     if (slot_init(&c->calls, sizeof(struct call), n) ||
         slot_init(&c->legs, sizeof(struct leg), n * 4) ||
         slot_init(&c->dials, sizeof(struct dial), n) ||
-        slot_init(&c->transfers, sizeof(struct transfer), n))
+        slot_init(&c->transfers, sizeof(struct transfer), n) ||
+        slot_init(&c->recordings, sizeof(struct recording), n))
         return -ENOMEM;
     list_init(&c->waiting);
     c->wake.fire = queue_woken;
@@ -119,6 +121,8 @@ void call_done(struct pbx *p)
     slot_done(&c->calls);
     slot_done(&c->legs);
     slot_done(&c->dials);
+    recording_free_all(p);
+    slot_done(&c->recordings);
     slot_done(&c->transfers);
     mem_free(c->per_extension);
     mem_unmap(c, sizeof(*c));
@@ -370,6 +374,7 @@ void call_end(struct pbx *p, struct call *call, const struct call_ending *e)
     dial_stop(p, call);
     transfer_call_ended(p, call);
     service_over(p, call);
+    recording_call_over(p, call);
     if (!call->unrecorded)
         cdr_write(p, call, e);
     call_enter(p, call, CALL_ENDING);
@@ -403,6 +408,7 @@ void call_leg_over(struct pbx *p, struct leg *leg)
     leg->session = 0;
     leg->left = leg->left ? leg->left : p->now; /* it may have handed its place over before */
     pbx_timer_stop(p, &leg->retry);
+    recording_remove(p, leg);
     leg_close_media(p, leg);
     uncount_leg(p, leg);
     transfer_leg_gone(p, leg);
@@ -578,8 +584,11 @@ static void rtp_timeout(struct pbx *p, struct leg *leg)
 
 void call_rx_media(struct pbx *p, const struct media_ev *ev)
 {
-    if (ev->kind == MEDIA_EV_RECORDED && (ev->id & PBX_RECORD_MESSAGE)) {
-        voicemail_stopped(p, ev->id);
+    if (ev->kind == MEDIA_EV_RECORDED) {
+        if (ev->id & PBX_RECORD_MESSAGE)
+            voicemail_stopped(p, ev->id);
+        else
+            recording_stopped(p, ev->id);
         return;
     }
     struct leg *leg = leg_of_stream(p, ev->id);

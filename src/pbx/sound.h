@@ -55,6 +55,8 @@ struct leg_stream *sound_stream(struct leg *leg);
 /* To the party of the leg, on that stream. */
 void sound_play(struct pbx *p, struct leg *leg, const struct sound_list *l);
 void sound_stop(struct pbx *p, struct leg *leg);
+/* Keys that its party sends as sound are wanted, where it cannot send telephone-event. */
+void sound_listen(struct pbx *p, struct leg *leg);
 /* Music on hold begins or ends for one stream, as its leg's state wants. */
 void sound_follow_hold(struct pbx *p, struct leg *leg, unsigned stream);
 
