@@ -140,16 +140,16 @@ struct call {
     uint8_t n_legs;    /* entries, ended ones too */
     uint16_t last_leg; /* number given last */
     uint8_t scenario;
-    bool late_offer;        /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
-    bool rang;              /* 180 went to the caller */
-    uint8_t cause;          /* Q.850 of a refusal; 0: by the status */
-    bool over_when_acked;   /* a feature code has been done */
-    bool unrecorded;        /* part of another call: it writes no record */
-    uint8_t service;        /* enum service_kind: the exchange itself is the other party */
-    handle_t record;        /* the recording under way; 0: none */
-    bool three_way;         /* a phone has made a conference of it and another one */
-    bool record_kept_off;   /* somebody has ended it */
-    uint16_t announced;     /* the status that the caller hears of, or has heard of; 0 */
+    bool late_offer;      /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
+    bool rang;            /* 180 went to the caller */
+    uint8_t cause;        /* Q.850 of a refusal; 0: by the status */
+    bool over_when_acked; /* a feature code has been done */
+    bool unrecorded;      /* part of another call: it writes no record */
+    uint8_t service;      /* enum service_kind: the exchange itself is the other party */
+    handle_t record;      /* the recording under way; 0: none */
+    bool three_way;       /* a phone has made a conference of it and another one */
+    bool record_kept_off; /* somebody has ended it */
+    uint16_t announced;   /* the status that the caller hears of, or has heard of; 0 */
     struct pbx_timer announcing;
     handle_t service_state; /* what the service knows of it */
     struct list legs;       /* struct leg.in_call, the caller first */

@@ -28,7 +28,7 @@ const char *const pbx_store_schema[] = {
     ("CREATE TABLE IF NOT EXISTS cdr_detail ("
      " id TEXT PRIMARY KEY, parent TEXT, detail TEXT NOT NULL) WITHOUT ROWID"),
     /* Of mailboxes. The sound is the file whose name is the id; state: 0 new, 1 old, 2 the owner's
-     * greeting. */
+     * greeting, 3 not to be kept: being recorded, and nothing has been said yet. */
     ("CREATE TABLE IF NOT EXISTS message ("
      " id TEXT PRIMARY KEY, mailbox TEXT NOT NULL, state INTEGER NOT NULL,"
      " urgent INTEGER NOT NULL, caller TEXT, caller_name TEXT, at_ms BIGINT NOT NULL,"
@@ -61,7 +61,7 @@ const char *const pbx_store_statement[STORE_STATEMENTS] = {
     [STORE_CDR_DETAIL_PUT] = "INSERT INTO cdr_detail (id, parent, detail) VALUES (?1,?2,?3)",
     [STORE_MESSAGE_PUT] =
         ("INSERT INTO message (" MESSAGE_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8)"
-         " ON CONFLICT (id) DO UPDATE SET state=excluded.state"),
+         " ON CONFLICT (id) DO UPDATE SET state=excluded.state, ms=excluded.ms"),
     [STORE_MESSAGE_DEL] = "DELETE FROM message WHERE id=?1",
 };
 

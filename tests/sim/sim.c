@@ -296,9 +296,8 @@ static void check_mailboxes(struct sim *s)
         messages += b->n[VM_NEW] + b->n[VM_OLD] + b->n[VM_GREETING];
     }
     for (unsigned i = 0; i < WORLD_FILES; i++)
-        files += s->w.file[i].there && !s->w.file[i].number;
-    bool fits = s->restarts ? files >= messages : files == messages; /* a kill leaves files */
-    if (messages != s->w.n_messages || !fits)
+        files += s->w.file[i].there && s->w.file[i].place == PBX_MESSAGES;
+    if (messages != s->w.n_messages || messages != files)
         world_fail(&s->w, "%u messages, %u rows, %u files", messages, s->w.n_messages, files);
     s->messages += messages;
 }

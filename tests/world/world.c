@@ -300,6 +300,7 @@ int world_restart(struct world *w)
     w->pbx = NULL;
     world_net_reset(w);
     world_media_reset(w);
+    world_disk_reset(w);
     w->n_bans = 0;
     return start(w);
 }

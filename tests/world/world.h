@@ -181,6 +181,8 @@ void world_drain(struct world *w);
 
 /* disk.c */
 void world_file_rx(struct world *w, const struct pbx_file *f);
+/* What a killed process has left half written is finished. */
+void world_disk_reset(struct world *w);
 struct world_file *world_file_find(struct world *w, struct str name);
 
 /* media.c */

@@ -140,13 +140,14 @@ struct pbx_file *vm_file(struct pbx *p, enum pbx_file_order order, struct str nu
     return f;
 }
 
-static void store(struct pbx *p, const struct vm_box *b, const struct vm_message *m)
+void vm_message_store(struct pbx *p, struct str number, const struct vm_message *m,
+                      enum vm_state state)
 {
     struct row_op *op = pbx_store(p, STORE_MESSAGE_PUT);
     const struct row_value null = {.type = ROW_NULL};
     op->v[0] = ROW_S(id_text(p, m->id));
-    op->v[1] = ROW_S(pbx_turn_dup(p, b->number));
-    op->v[2] = ROW_I(m->state);
+    op->v[1] = ROW_S(pbx_turn_dup(p, number));
+    op->v[2] = ROW_I(state);
     op->v[3] = ROW_I(m->urgent);
     op->v[4] = m->caller.n ? ROW_S(pbx_turn_dup(p, m->caller)) : null;
     op->v[5] = m->name.n ? ROW_S(pbx_turn_dup(p, m->name)) : null;
@@ -201,7 +202,7 @@ int vm_message_add(struct pbx *p, struct vm_box *b, const struct vm_message *lik
     int err = put(p, b, like);
     if (err)
         return err;
-    store(p, b, like);
+    vm_message_store(p, b->number, like, (enum vm_state)like->state);
     log_it(p, b, like->id, like->state == VM_GREETING ? STR("greeting") : STR("new"));
     if (before)
         vm_message_remove(p, b, before);
@@ -216,16 +217,21 @@ void vm_message_mark(struct pbx *p, struct vm_box *b, struct vm_message *m, enum
     count(b, m, -1);
     m->state = (uint8_t)state;
     count(b, m, 1);
-    store(p, b, m);
+    vm_message_store(p, b->number, m, state);
     tell(p, b);
+}
+
+void vm_message_forget(struct pbx *p, struct str number, uint64_t id)
+{
+    struct row_op *op = pbx_store(p, STORE_MESSAGE_DEL);
+    op->v[0] = ROW_S(id_text(p, id));
+    op->n = 1;
+    vm_file(p, PBX_FILE_DELETE, number, id)->number = 0;
 }
 
 void vm_message_remove(struct pbx *p, struct vm_box *b, struct vm_message *m)
 {
-    struct row_op *op = pbx_store(p, STORE_MESSAGE_DEL);
-    op->v[0] = ROW_S(id_text(p, m->id));
-    op->n = 1;
-    vm_file(p, PBX_FILE_DELETE, b->number, m->id)->number = 0;
+    vm_message_forget(p, b->number, m->id);
     log_it(p, b, m->id, STR("deleted"));
     count(b, m, -1);
     message_free(p, m);
@@ -240,8 +246,12 @@ void voicemail_restore(struct pbx *p, const struct row_value *v, unsigned n)
     if (n != 8 || v[0].type != ROW_TEXT || v[1].type != ROW_TEXT || v[2].type != ROW_INT ||
         v[3].type != ROW_INT || v[6].type != ROW_INT || v[7].type != ROW_INT)
         return;
-    if (v[2].i < 0 || v[2].i >= VM_STATES || id_parse(&m.id, v[0].s))
+    if (v[2].i < 0 || v[2].i > VM_COMING || id_parse(&m.id, v[0].s))
         return;
+    if (v[2].i == VM_COMING) {
+        vm_message_forget(p, v[1].s, m.id);
+        return;
+    }
     m.state = (uint8_t)v[2].i;
     m.urgent = v[3].i != 0;
     m.caller = v[4].type == ROW_TEXT ? v[4].s : STR_NONE;

@@ -15,8 +15,8 @@
 #define VM_WAIT    (5 * USEC_S)   /* for a key */
 #define VM_REPEATS 3
 
-/* As stored. */
-enum vm_state { VM_NEW, VM_OLD, VM_GREETING, VM_STATES };
+/* As stored. VM_COMING is in the database only: of a recording that a kill makes worthless. */
+enum vm_state { VM_NEW, VM_OLD, VM_GREETING, VM_STATES, VM_COMING = VM_STATES };
 
 struct vm_message {
     struct list node;
@@ -114,6 +114,11 @@ uint64_t vm_message_id(struct pbx *p);
 /* A copy of `like` comes into the mailbox and the database. -ENOMEM. */
 MUST_CHECK int vm_message_add(struct pbx *p, struct vm_box *b, const struct vm_message *like);
 void vm_message_mark(struct pbx *p, struct vm_box *b, struct vm_message *m, enum vm_state state);
+/* The row of a message that is being recorded: after a kill it is what `state` says. */
+void vm_message_store(struct pbx *p, struct str number, const struct vm_message *m,
+                      enum vm_state state);
+/* The row and the file of a message. */
+void vm_message_forget(struct pbx *p, struct str number, uint64_t id);
 /* Out of the mailbox, the database and the disk. */
 void vm_message_remove(struct pbx *p, struct vm_box *b, struct vm_message *m);
 /* An order for the file of a message. */

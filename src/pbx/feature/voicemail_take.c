@@ -1,6 +1,8 @@
 /* Recordings of a mailbox, which outlive their calls, and the sounds that it lends. */
 #include "pbx/feature/voicemail_int.h"
 
+#include "pbx/record.h"
+
 /* ---- recordings ------------------------------------------------------------------------------ */
 
 static struct vm_take *take_find(struct pbx *p, uint64_t number, handle_t *ret)
@@ -74,6 +76,8 @@ int vm_take_begin(struct pbx *p, struct vm_session *s, enum vm_state state)
     }
     s->take = h;
     b->coming++;
+    recording_call_over(p, call); /* a stream is in one recording */
+    vm_message_store(p, t->number, &t->m, VM_COMING);
     order(p, t, stream);
     s->ends = p->now + p->config->voicemail.max_ms * USEC_MS;
     arm(p, s, false);
@@ -85,6 +89,8 @@ void vm_take_talks(struct pbx *p, struct vm_session *s, bool talks)
     struct vm_take *t = slot_find(&p->voicemail->takes, s->take);
     if (!t || t->stopping)
         return;
+    if (talks && !t->talked && t->m.state == VM_NEW) /* from now on a kill does not lose it */
+        vm_message_store(p, t->number, &t->m, VM_NEW);
     t->talked |= talks;
     arm(p, s, talks);
 }
@@ -102,6 +108,8 @@ bool vm_take_end(struct pbx *p, struct vm_session *s, bool drop)
         return false;
     t->dropped |= drop || !t->talked;
     pbx_timer_stop(p, &s->timer);
+    if (t->dropped)
+        vm_message_store(p, t->number, &t->m, VM_COMING);
     if (!t->stopping) {
         struct media_cmd *cmd = &pbx_emit(p, PBX_OUT_MEDIA)->media;
         *cmd = (struct media_cmd){.kind = MEDIA_RECORD_STOP};
@@ -161,7 +169,7 @@ void voicemail_recorded(struct pbx *p, const struct pbx_recorded *r)
     bool keep = !t->dropped && long_enough(p, r->ms) && r->bytes;
     b->coming--;
     if (!keep || vm_message_add(p, b, &t->m))
-        vm_file(p, PBX_FILE_DELETE, t->number, t->m.id)->number = 0;
+        vm_message_forget(p, t->number, t->m.id);
     take_free(p, h);
 }
 
