@@ -63,8 +63,6 @@ static unsigned go_on(struct pbx *p, struct dial *d, const struct step *s)
     struct diversion v = {.reason = (uint8_t)s->reason, .status = (uint16_t)s->status};
     if (d->hops >= d->config->limits.forwards)
         return 482;
-    if (plan.kind == PLAN_MAILBOX && d->purpose != DIAL_CALL)
-        return 480; /* who is transferred is up already: nobody waits for an answer of ours */
     if (pbx_keep(p, &v.number, s->e->number))
         return 500;
     if (d->n_diverted < DIAL_MAX_DIVERTED)

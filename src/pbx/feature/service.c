@@ -71,6 +71,21 @@ bool service_answer(struct pbx *p, struct call *call, enum service_kind kind)
     return true;
 }
 
+void service_take(struct pbx *p, struct call *call, struct leg *leg, enum service_kind kind)
+{
+    const struct sdp *ours = leg_sdp_kept(p, leg->told), *theirs = leg_sdp_kept(p, leg->said);
+    for (unsigned i = 0; i < leg->n_streams; i++)
+        if (leg->stream[i].id)
+            pbx_emit(p, PBX_OUT_MEDIA)->media =
+                (struct media_cmd){.kind = MEDIA_UNLINK, .id = leg->stream[i].id};
+    leg_follow_hold(p, leg, NULL);
+    if (ours && theirs)
+        transcode_formats(p, leg, ours, theirs);
+    sound_listen(p, leg);
+    call->service = (uint8_t)kind;
+    call_enter(p, call, CALL_UP);
+}
+
 void service_hang_up(struct pbx *p, struct call *call)
 {
     struct call_ending e = {.by = CALL_BY_SYSTEM, .status = 200, .cause = 16};

@@ -194,7 +194,7 @@ void target_start(struct pbx *p, struct dial *d, const struct target *t)
         start_trunk(p, d, t);
         break;
     case TARGET_MAILBOX:
-        voicemail_leave(p, d, t->extension);
+        voicemail_leave(p, d, t);
         break;
     case TARGET_NONE:
         break;

@@ -2,6 +2,7 @@
 #include "pbx/feature/voicemail_int.h"
 
 #include "base/mem.h"
+#include "pbx/feature/transfer.h"
 
 static const struct vm_does *does(const struct vm_session *s)
 {
@@ -31,16 +32,23 @@ static void late(struct pbx *p, struct pbx_timer *t)
     does(s)->late(p, s);
 }
 
+struct leg *vm_leg(struct pbx *p, const struct vm_session *s)
+{
+    return leg_find(p, s->leg);
+}
+
 /* The exchange has answered: from now on there is a session. */
-static struct vm_session *begin(struct pbx *p, struct call *call, enum vm_kind kind,
+static struct vm_session *begin(struct pbx *p, struct leg *leg, enum vm_kind kind,
                                 struct str number)
 {
     handle_t h;
+    struct call *call = call_find(p, leg->call);
     struct vm_session *s = slot_take(&p->voicemail->sessions, &h);
     if (!s)
         return NULL;
     s->self = h;
     s->call = call->self;
+    s->leg = slot_handle(&p->calls->legs, leg);
     s->kind = (uint8_t)kind;
     s->timer.fire = late;
     call->service_state = h;
@@ -59,20 +67,48 @@ static bool is_urgent(struct pbx *p, const struct dial *d)
     return str_ieq(priority, STR("urgent")) || str_ieq(priority, STR("emergency"));
 }
 
-void voicemail_leave(struct pbx *p, struct dial *d, const struct config_extension *e)
+static void leave(struct pbx *p, struct dial *d, struct str number)
 {
     struct call *call = call_find(p, d->call);
-    struct str number = pbx_turn_dup(p, e->number); /* the search holds its configuration */
     bool urgent = is_urgent(p, d);
     dial_stop(p, call);
     call_set_party(p, call, 1, NULL);
     if (!service_answer(p, call, SERVICE_VOICEMAIL))
         return;
-    struct vm_session *s = begin(p, call, VM_LEAVE, number);
+    struct vm_session *s = begin(p, call_caller(p, call), VM_LEAVE, number);
     call->scenario = SCENARIO_VOICEMAIL;
     cdr_keep(p, call, &call->cdr.answered_by, STR(VOICEMAIL_WORD));
     if (s)
         s->urgent = urgent;
+}
+
+/* A party that is up, and for whom nobody else has answered, takes the place of who transfers it.
+ */
+static void leave_transferred(struct pbx *p, struct dial *d, struct str number)
+{
+    struct call *call = call_find(p, d->call);
+    struct leg *owner = leg_find(p, d->owner), *before = leg_find(p, call->party[d->side]);
+    handle_t transfer = d->transfer;
+    if (before)
+        before->left = p->now;
+    transfer_answered(p, transfer, owner);
+    call_set_party(p, call, d->side, NULL);
+    dial_stop(p, call);
+    service_take(p, call, owner, SERVICE_VOICEMAIL);
+    (void)begin(p, owner, VM_LEAVE, number);
+    service_up(p, call);
+}
+
+void voicemail_leave(struct pbx *p, struct dial *d, const struct target *t)
+{
+    struct leg *owner = leg_find(p, d->owner);
+    struct str number = pbx_turn_dup(p, t->extension->number); /* the search has its text */
+    if (d->purpose == DIAL_CALL)
+        leave(p, d, number);
+    else if (leg_has_agreed(owner) && sound_stream(owner))
+        leave_transferred(p, d, number);
+    else
+        dial_skip(p, d, t, 480);
 }
 
 void voicemail_listen(struct pbx *p, struct call *call, struct str number)
@@ -82,18 +118,13 @@ void voicemail_listen(struct pbx *p, struct call *call, struct str number)
     struct str box = number.p ? pbx_turn_dup(p, number) : own;
     if (!service_answer(p, call, SERVICE_VOICEMAIL))
         return;
-    struct vm_session *s = begin(p, call, VM_LISTEN, box);
+    struct vm_session *s = begin(p, call_caller(p, call), VM_LISTEN, box);
     cdr_keep(p, call, &call->cdr.answered_by, STR(VOICEMAIL_WORD));
     if (s)
         s->own = own.n && str_eq(own, box);
 }
 
 /* ---- what is said ---------------------------------------------------------------------------- */
-
-static struct leg *leg_of(struct pbx *p, const struct vm_session *s)
-{
-    return call_caller(p, call_find(p, s->call));
-}
 
 void vm_say(struct pbx *p, struct vm_session *s, const struct vm_say *say)
 {
@@ -103,7 +134,7 @@ void vm_say(struct pbx *p, struct vm_session *s, const struct vm_say *say)
         struct sound_list l = say->part[i];
         l.append = i > 0;
         l.token = i == say->n ? s->token : 0;
-        sound_play(p, leg_of(p, s), &l);
+        sound_play(p, vm_leg(p, s), &l);
     }
 }
 
@@ -117,7 +148,7 @@ void vm_say_prompt(struct pbx *p, struct vm_session *s, enum prompt prompt)
 void vm_hush(struct pbx *p, struct vm_session *s)
 {
     s->token = s->token == UINT32_MAX ? 1 : s->token + 1;
-    sound_stop(p, leg_of(p, s));
+    sound_stop(p, vm_leg(p, s));
 }
 
 void vm_hang_up(struct pbx *p, struct vm_session *s)
@@ -130,7 +161,7 @@ void vm_hang_up(struct pbx *p, struct vm_session *s)
 static void up(struct pbx *p, struct call *call)
 {
     struct vm_session *s = session_of(p, call);
-    if (s && sound_stream(call_caller(p, call)))
+    if (s && sound_stream(vm_leg(p, s)))
         does(s)->up(p, s);
     else
         service_hang_up(p, call);

@@ -23,8 +23,9 @@ bool voicemail_is_idle(const struct pbx *p);
 
 /* The number that callers are forwarded to for the mailbox of who forwards. */
 #define VOICEMAIL_WORD "voicemail"
-/* Ends the search of the call; the exchange answers its caller in the place of the extension. */
-void voicemail_leave(struct pbx *p, struct dial *d, const struct config_extension *e);
+/* TARGET_MAILBOX: ends the search of the call; the exchange answers its caller in the place of the
+ * extension. A party that is being transferred is up already and hears it at once. */
+void voicemail_leave(struct pbx *p, struct dial *d, const struct target *t);
 /* An owner calls. number: whose mailbox, as dialled; none: that of the caller's extension; empty:
  * the caller is asked. */
 void voicemail_listen(struct pbx *p, struct call *call, struct str number);

@@ -62,7 +62,7 @@ struct vm_entry {
 
 /* A call with a mailbox. */
 struct vm_session {
-    handle_t self, call;
+    handle_t self, call, leg; /* leg: who hears and speaks */
     uint8_t kind, state, tries, repeats;
     bool urgent;
     bool own;          /* from a phone of the owner */
@@ -154,6 +154,8 @@ void say_envelope(struct pbx *p, struct vm_say *say, const struct vm_message *m)
 
 /* ---- voicemail.c: sessions ------------------------------------------------------------------- */
 void vm_sessions_free(struct pbx *p);
+/* Who hears and speaks. */
+struct leg *vm_leg(struct pbx *p, const struct vm_session *s);
 struct vm_session *vm_session_find(struct pbx *p, handle_t h);
 /* The party hears it in place of what it heard; `said` follows. */
 void vm_say(struct pbx *p, struct vm_session *s, const struct vm_say *say);

@@ -37,12 +37,12 @@ static void order(struct pbx *p, const struct vm_take *t, const struct leg_strea
 
 static int keep_texts(struct pbx *p, struct vm_take *t, const struct vm_session *s)
 {
-    const struct call *call = call_find(p, s->call);
+    const struct leg *leg = vm_leg(p, s);
     int err = pbx_keep(p, &t->number, s->number);
     if (t->m.state == VM_GREETING || err)
         return err;
-    err = pbx_keep(p, &t->m.caller, call->cdr.caller);
-    return err ? err : pbx_keep(p, &t->m.name, call->cdr.caller_name);
+    err = pbx_keep(p, &t->m.caller, leg->party);
+    return err ? err : pbx_keep(p, &t->m.name, leg->name);
 }
 
 /* The timer ends it when nobody speaks, and at its greatest length. */
@@ -57,7 +57,7 @@ int vm_take_begin(struct pbx *p, struct vm_session *s, enum vm_state state)
 {
     handle_t h;
     struct call *call = call_find(p, s->call);
-    struct leg_stream *stream = sound_stream(call_caller(p, call));
+    struct leg_stream *stream = sound_stream(vm_leg(p, s));
     struct vm_box *b = vm_box_of(p, s);
     if (!stream)
         return -ENOENT;
