@@ -435,6 +435,8 @@ static void rx_cancelled(struct pbx *p, struct leg *leg, const struct sip_out *o
         return;
     }
     struct call_ending e = {.by = CALL_BY_CALLER, .status = 487, .except = leg};
+    if (call->announced) /* it has heard why, and does not wait for the end */
+        e.status = call->announced;
     if (o->msg && sip_msg_has(o->msg, SIP_H_REASON)) { /* answered elsewhere, or why else */
         e.cause = hangup_cause_in(o->msg);
         e.carried = pbx_turn_dup(p, sip_msg_get(o->msg, SIP_H_REASON));

@@ -1,6 +1,6 @@
 /* What a caller hears before the exchange refuses its call: with sounds.announce a 183 opens an
  * early session (RFC 3960 section 3), in which the tone of the country or a sentence says why; then
- * comes the status. A call that is cancelled meanwhile ends as ever. */
+ * comes the status. The record of a call that is cancelled meanwhile has that status too. */
 #ifndef PBX_FEATURE_ANNOUNCE_H
 #define PBX_FEATURE_ANNOUNCE_H
 
