@@ -15,7 +15,9 @@ void plane_stats_of(const struct stream *s, struct media_stats *ret)
 
 void plane_rtcp_arm(struct plane *r, struct stream *s)
 {
-    if (s->n_rx && !timer_armed(&s->rtcp_timer))
+    if (!s->n_rx)
+        timer_stop(&r->wheel, &s->rtcp_timer);
+    else if (!timer_armed(&s->rtcp_timer))
         timer_start(&r->wheel, &s->rtcp_timer, report_deadline(&s->report));
 }
 
