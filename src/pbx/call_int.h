@@ -6,6 +6,7 @@
 #include "pbx/call.h"
 #include "engine/media/digits.h"
 #include "pbx/port.h"
+#include "pbx/quality.h"
 #include "wire/sdp/caps.h"
 
 #define CALL_MAX_LEGS   64
@@ -167,6 +168,7 @@ struct extension_use {
 struct calls {
     struct slot_table calls, legs, dials, transfers, recordings;
     struct port_stock ports;
+    struct quality_owner quality[QUALITY_PAIRS]; /* by port / 2 */
     struct pbx_timer audit;
     struct extension_use *per_extension; /* by index in the present configuration */
     struct list waiting;                 /* struct dial.in_queue, who came first in front */
@@ -403,6 +405,8 @@ unsigned carry_fields_inward(const struct sip_msg *m, struct sip_field *field, u
 void cdr_start(struct pbx *p, struct call *call);
 void cdr_write(struct pbx *p, struct call *call, const struct call_ending *e);
 void cdr_free(struct pbx *p, struct call *call);
+/* The id of a record as text, in p->turn. */
+struct str cdr_hex(struct pbx *p, const uint8_t id[16]);
 /* {"segments":[...],"attempts":[...],"events":[...]}, in p->turn. */
 struct str cdr_detail(struct pbx *p, const struct call *call);
 struct str cdr_disposition(const struct call *call, unsigned status);

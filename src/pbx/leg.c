@@ -112,10 +112,12 @@ struct leg *leg_of_user(struct pbx *p, uint64_t user)
     return leg_user(p, leg) == user ? leg : NULL;
 }
 
-static void close_stream(struct pbx *p, struct leg_stream *s)
+static void close_stream(struct pbx *p, struct leg *leg, unsigned i)
 {
+    struct leg_stream *s = &leg->stream[i];
     if (!s->id)
         return;
+    quality_close(p, leg, i);
     struct pbx_out *o = pbx_emit(p, PBX_OUT_MEDIA);
     o->media =
         (struct media_cmd){.kind = MEDIA_CLOSE, .id = s->id, .port = s->port, .family = s->family};
@@ -145,7 +147,7 @@ void leg_note_stats(struct leg *leg, const struct media_ev *ev)
 void leg_close_media(struct pbx *p, struct leg *leg)
 {
     for (unsigned i = 0; i < leg->n_streams; i++)
-        close_stream(p, &leg->stream[i]);
+        close_stream(p, leg, i);
 }
 
 int leg_sdp_of(struct pbx *p, const struct sip_msg *m, const struct sdp **ret)
@@ -201,7 +203,7 @@ void leg_set_remote(struct pbx *p, struct leg *leg, const struct sdp *sdp)
         if (sdp->media[i].port != 0)
             set_stream(p, leg, i, sdp);
         else
-            close_stream(p, s); /* the party has refused or ended this media */
+            close_stream(p, leg, i); /* the party has refused or ended this media */
     }
 }
 
@@ -243,6 +245,7 @@ static bool open_stream(struct pbx *p, struct leg *leg, unsigned i, const struct
     uint32_t owner = (uint32_t)slot_handle(&p->calls->legs, leg);
     s->port = port_take(p, &p->calls->ports, (enum addr_family)own->family, owner, &s->id);
     s->family = own->family;
+    leg->stats[i] = (struct media_stats){0}; /* of the stream that was here before */
     return s->port != 0;
 }
 
@@ -324,7 +327,7 @@ int leg_sdp_for(struct pbx *p, struct leg *leg, const struct sdp *from,
             /* An answer ends the stream. An offer, which alone has formats to choose from, does
              * not yet: if it is refused, all stays as it was (RFC 3261 14.1). */
             if (!choice)
-                close_stream(p, &leg->stream[i]);
+                close_stream(p, leg, i);
             continue;
         }
         streams[i].rtp = own;

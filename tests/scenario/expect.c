@@ -103,6 +103,9 @@ static void none(struct play *p)
     if (str_eq(p->word[2], STR("cdr"))) {
         if (p->cdr_at->next != &p->w.cdrs)
             play_fail(p, &p->st->line, "there is another call record");
+    } else if (str_eq(p->word[2], STR("quality"))) {
+        if (p->quality_at->next != &p->w.qualities)
+            play_fail(p, &p->st->line, "there is another row of quality");
     } else if (str_eq(p->word[2], STR("media"))) {
         media(p, 3, false);
     } else {
@@ -213,6 +216,8 @@ void expect_statement(struct play *p)
         clean(p);
     else if (str_eq(what, STR("cdr")))
         cdr_statement(p);
+    else if (str_eq(what, STR("quality")))
+        quality_statement(p);
     else if (str_eq(what, STR("media")))
         media(p, 2, true);
     else if (str_eq(what, STR("stream")))

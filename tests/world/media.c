@@ -117,6 +117,7 @@ static void close_stream(struct world *w, struct world_stream *s)
 {
     struct media_ev ev = {
         .kind = MEDIA_EV_CLOSED, .id = s->id, .count = 1, .port = {s->port}, .family = ADDR_V4};
+    ev.stats = s->stats;
     unlink_stream(w, s);
     *s = (struct world_stream){0};
     w->streams_open--;

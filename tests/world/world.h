@@ -71,6 +71,7 @@ struct world_stream {
     uint64_t record; /* 0: none */
     uint8_t track;
     bool paused;
+    struct media_stats stats; /* what its figures will be when it is closed */
 };
 
 /* A recording or a message on the disk. */
@@ -131,7 +132,7 @@ struct world {
     uint8_t port_known[65536 / 2 / 8];
     struct world_file file[WORLD_FILES];
     int disk_err; /* what writing fails with; 0: it does not */
-    struct list bindings, cdrs, settings;
+    struct list bindings, cdrs, settings, qualities;
     uint32_t n_bindings, n_cdrs;
     struct world_name names[WORLD_NAMES];
     unsigned n_names;

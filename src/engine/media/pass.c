@@ -340,6 +340,7 @@ static int rx_stream(struct plane *r, struct stream *s, const struct plane_packe
         struct stream *peer = plane_at(r, s->peer);
         peer->stats.tx_packets++;
         peer->stats.tx_bytes += in->n;
+        peer->stats.tx_payload_type = in->bytes[1] & 0x7F;
         report_sent(&peer->report, from->now, be32_get(in->bytes + 4), in->n - shape.header);
     }
     return out;
