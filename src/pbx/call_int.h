@@ -327,6 +327,9 @@ unsigned transcode_into(struct pbx *p, const struct leg *from, const struct leg 
                         const struct sdp *said, struct str names[CONF_CODEC_COUNT]);
 /* The codecs of a leg that are known here, best first. Returns how many. */
 unsigned transcode_codecs(struct pbx *p, const struct leg *leg, struct str names[CONF_CODEC_COUNT]);
+/* Does the party want its RTCP on the RTP port, and can it have that? Plain audio alone: other RTCP
+ * passes on as it is. */
+bool transcode_muxes(const struct sdp_media *m);
 /* Tells the media plane what the leg's party may send, by our description, and what it wants, by
  * its own. */
 void transcode_formats(struct pbx *p, struct leg *leg, const struct sdp *ours,

@@ -184,7 +184,9 @@ static void set_stream(struct pbx *p, struct leg *leg, unsigned i, const struct 
     *cmd = (struct media_cmd){.kind = MEDIA_SET, .id = s->id, .latch = conf->latch};
     if (sdp_media_addr(&cmd->rtp, sdp, m) || addr_is_any(&cmd->rtp))
         cmd->rtp = (struct addr){0};
-    if (sdp_media_rtcp(&cmd->rtcp, sdp, m) || addr_is_any(&cmd->rtcp))
+    struct sdp_media apart = *m;
+    apart.rtcp_mux &= transcode_muxes(m);
+    if (sdp_media_rtcp(&cmd->rtcp, sdp, &apart) || addr_is_any(&cmd->rtcp))
         cmd->rtcp = (struct addr){0};
     cmd->receiving = dir == SDP_SENDRECV || dir == SDP_SENDONLY;
     cmd->sending = dir == SDP_SENDRECV || dir == SDP_RECVONLY;
@@ -314,6 +316,17 @@ static int build_rewrite(struct buf *b, const struct sdp_local *local, void *ctx
     return sdp_rewrite_build(b, r->from, &r->rw) ? -EMSGSIZE : 0;
 }
 
+/* An answer accepts rtcp-mux where the party has offered it (RFC 5761 section 5.1.1). */
+static void mux_as_offered(struct pbx *p, const struct leg *leg, struct sdp_stream *streams,
+                           unsigned n)
+{
+    struct str text = leg_latest(leg);
+    const struct sdp *offer =
+        str_ifind(text, STR("a=rtcp-mux")) >= 0 ? leg_sdp_kept(p, text) : NULL;
+    for (unsigned i = 0; offer && i < n && i < offer->n_media; i++)
+        streams[i].mux = transcode_muxes(&offer->media[i]);
+}
+
 int leg_sdp_for(struct pbx *p, struct leg *leg, const struct sdp *from,
                 const struct sdp_choice *choice, const struct sdp_extra *extra, struct str *ret)
 {
@@ -333,6 +346,8 @@ int leg_sdp_for(struct pbx *p, struct leg *leg, const struct sdp *from,
         streams[i].rtp = own;
         streams[i].rtp.port = leg->stream[i].port;
     }
+    if (!choice)
+        mux_as_offered(p, leg, streams, n);
     struct rewrite r = {
         .from = from, .rw = {.choice = choice, .extra = extra, .stream = streams, .n_streams = n}};
     struct author author = {
@@ -373,6 +388,8 @@ int leg_answer_with(struct pbx *p, struct leg *leg, const struct sdp *offer,
     int err = own_streams(p, leg, offer, streams);
     if (err)
         return err;
+    for (unsigned i = 0; i < LEG_MAX_STREAMS && i < offer->n_media; i++)
+        streams[i].mux = transcode_muxes(&offer->media[i]);
     struct sdp_answer_args args = {.offer = offer,
                                    .other = other,
                                    .policy = policy,

@@ -62,6 +62,7 @@ struct world_stream {
     struct addr rtp;
     uint32_t timeout_ms;
     bool formats;    /* it was told what the party speaks */
+    bool mux;        /* and that its RTCP comes on the RTP port */
     char hears[256]; /* what is played: "prompt:goodbye+tone:busy"; "": nothing */
     bool loop;
     uint32_t play_seq; /* of the last order to play */
