@@ -17,6 +17,8 @@
  *   set {extension, name, value}   changes one; value "off", or "reset": as configured
  *   subscriptions                  who is told what (RFC 6665)
  *   mailboxes                      how many messages wait in each
+ *   messages {extension}           what is in a mailbox
+ *   message_delete {id}            removes a message
  *   mwi {extension, new, old, urgent_new, urgent_old}
  *                                  says so, for a voicemail system outside; new and old count the
  *                                  urgent ones, which may be left out
@@ -60,6 +62,8 @@ json_t *api_set(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_subscriptions(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_mailboxes(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_mwi(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_messages(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_message_delete(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_stats(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_timers(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_rtt(struct pbx *p, const json_t *params, enum api_error *error);

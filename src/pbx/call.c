@@ -5,8 +5,10 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "pbx/feature/queue.h"
+#include "pbx/feature/ringback.h"
 #include "pbx/feature/service.h"
 #include "pbx/feature/transfer.h"
+#include "pbx/feature/voicemail.h"
 #include "pbx/hangup.h"
 #include "pbx/record.h"
 #include "pbx/trunk.h"
@@ -88,6 +90,7 @@ handle_t call_past_find(struct pbx *p, struct str id)
 static void call_free(struct pbx *p, struct call *call)
 {
     dial_stop(p, call);
+    pbx_timer_stop(p, &call->announcing);
     transfer_call_gone(p, call);
     remember(p, call);
     list_each(node, &call->legs)
@@ -195,6 +198,7 @@ void call_dissolve(struct pbx *p, struct call *call)
 {
     call->unrecorded = true;
     p->calls->dissolved++;
+    service_over(p, call);
     call_enter(p, call, CALL_ENDING);
     if (!has_live_leg(call))
         call_free(p, call);
@@ -581,7 +585,9 @@ static void rtp_timeout(struct pbx *p, struct leg *leg)
 void call_rx_media(struct pbx *p, const struct media_ev *ev)
 {
     if (ev->kind == MEDIA_EV_RECORDED) {
-        if (!(ev->id & PBX_RECORD_MESSAGE))
+        if (ev->id & PBX_RECORD_MESSAGE)
+            voicemail_stopped(p, ev->id);
+        else
             recording_stopped(p, ev->id);
         return;
     }
@@ -593,6 +599,8 @@ void call_rx_media(struct pbx *p, const struct media_ev *ev)
     port_rx(p, &p->calls->ports, ev);
     if (!leg)
         return;
+    if (ev->kind == MEDIA_EV_FIRST)
+        ringback_rx_first(p, leg);
     if (ev->kind == MEDIA_EV_DIGIT || ev->kind == MEDIA_EV_PLAYED || ev->kind == MEDIA_EV_TALK)
         service_rx_media(p, leg, ev);
     if (ev->kind != MEDIA_EV_TIMEOUT && ev->kind != MEDIA_EV_STRANGER)

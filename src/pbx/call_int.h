@@ -79,6 +79,8 @@ struct leg {
     handle_t reinvite; /* an INVITE or UPDATE of this party that waits for the other one */
     bool by_update;    /* it is an UPDATE or a PRACK */
     bool refresh_due;  /* the session timer waits for its turn */
+    bool heard;        /* its RTP has come */
+    bool ringback;     /* its party hears our ring-back tone */
     bool settled;      /* a reliable provisional has agreed on the media: the 2xx does not again */
     handle_t dialog;   /* the early one in which that was agreed */
     handle_t prack_dialog; /* its reliable provisional holds an offer, and waits for the answer */
@@ -127,6 +129,7 @@ enum call_scenario {
     SCENARIO_CONSULT,
     SCENARIO_TRANSFER,
     SCENARIO_FEATURE,
+    SCENARIO_VOICEMAIL, /* a message was left, or could have been */
     SCENARIOS
 };
 struct str call_scenario_name(enum call_scenario s);
@@ -138,15 +141,17 @@ struct call {
     uint8_t n_legs;    /* entries, ended ones too */
     uint16_t last_leg; /* number given last */
     uint8_t scenario;
-    bool late_offer;        /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
-    bool rang;              /* 180 went to the caller */
-    uint8_t cause;          /* Q.850 of a refusal; 0: by the status */
-    bool over_when_acked;   /* a feature code has been done */
-    bool unrecorded;        /* part of another call: it writes no record */
-    uint8_t service;        /* enum service_kind: the exchange itself is the other party */
-    handle_t record;        /* the recording under way; 0: none */
-    bool three_way;         /* a phone has made a conference of it and another one */
-    bool record_kept_off;   /* somebody has ended it */
+    bool late_offer;      /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
+    bool rang;            /* 180 went to the caller */
+    uint8_t cause;        /* Q.850 of a refusal; 0: by the status */
+    bool over_when_acked; /* a feature code has been done */
+    bool unrecorded;      /* part of another call: it writes no record */
+    uint8_t service;      /* enum service_kind: the exchange itself is the other party */
+    handle_t record;      /* the recording under way; 0: none */
+    bool three_way;       /* a phone has made a conference of it and another one */
+    bool record_kept_off; /* somebody has ended it */
+    uint16_t announced;   /* the status that the caller hears of, or has heard of; 0 */
+    struct pbx_timer announcing;
     handle_t service_state; /* what the service knows of it */
     struct list legs;       /* struct leg.in_call, the caller first */
     handle_t caller;        /* who called; its leg may have left */
@@ -299,6 +304,9 @@ MUST_CHECK int leg_answer_cross(struct pbx *p, struct leg *leg, const struct sdp
 MUST_CHECK int leg_answer_with(struct pbx *p, struct leg *leg, const struct sdp *offer,
                                const struct sdp *other, const struct sdp_policy *policy,
                                struct str *ret);
+/* The answer that refuses all media of an offer for an early session (RFC 3959 section 4). */
+MUST_CHECK int leg_refuse_early(struct pbx *p, struct leg *leg, const struct sdp *offer,
+                                struct str *ret);
 /* An offer of our own to one who has made none. */
 MUST_CHECK int leg_offer_own(struct pbx *p, struct leg *leg, struct str *ret);
 /* Our answer to the party's offer when nobody else need know (hold, resume): what it was told
@@ -420,12 +428,21 @@ void cdr_keep(struct pbx *p, struct call *call, struct str *owned, struct str te
 void cdr_note(struct pbx *p, struct call *call, struct str json);
 
 /* ---- plan.c ---------------------------------------------------------------------------------- */
-enum plan_kind { PLAN_NONE, PLAN_EXTENSION, PLAN_GROUP, PLAN_TRUNK, PLAN_REJECT, PLAN_FEATURE };
+enum plan_kind {
+    PLAN_NONE,
+    PLAN_EXTENSION,
+    PLAN_GROUP,
+    PLAN_TRUNK,
+    PLAN_REJECT,
+    PLAN_FEATURE,
+    PLAN_MAILBOX
+};
 enum plan_feature {
     FEATURE_PICKUP_GROUP,
     FEATURE_PICKUP_DIRECTED, /* plan.number: whose call */
     FEATURE_SETTING,         /* do-not-disturb, forwarding */
-    FEATURE_ECHO
+    FEATURE_ECHO,
+    FEATURE_VOICEMAIL /* plan.number: whose mailbox; none: one's own; empty: is asked */
 };
 struct plan {
     enum plan_kind kind;
@@ -449,5 +466,7 @@ struct plan_from {
 struct plan plan_find(struct pbx *p, const struct plan_from *from, const struct sip_uri *ruri);
 /* Who is meant by a number, as in a forward. */
 struct plan plan_number(struct pbx *p, const struct plan_from *from, struct str number);
+/* The same for a forward of from->extension, whose mailbox has a name of its own. */
+struct plan plan_forward(struct pbx *p, const struct plan_from *from, struct str number);
 
 #endif

@@ -331,6 +331,25 @@ static void mux_as_offered(struct pbx *p, const struct leg *leg, struct sdp_stre
         streams[i].mux = transcode_muxes(&offer->media[i]);
 }
 
+int leg_refuse_early(struct pbx *p, struct leg *leg, const struct sdp *offer, struct str *ret)
+{
+    static const struct sdp_stream none[LEG_MAX_STREAMS]; /* port 0 */
+    /* A session of its own, beside that of the dialog. */
+    struct sdp_local local = {
+        .session_id = leg->sdp_id ^ 1, .version = 1, .addr = media_addr(p, leg)};
+    struct rewrite r = {.from = offer, .rw = {.stream = none, .n_streams = LEG_MAX_STREAMS}};
+    size_t cap = 4096;
+    char *mem = arena_take(&p->turn, cap);
+    struct buf b;
+    if (!mem)
+        return -ENOMEM;
+    buf_init(&b, mem, cap);
+    int err = build_rewrite(&b, &local, &r);
+    if (!err)
+        *ret = buf_str(&b);
+    return err;
+}
+
 int leg_sdp_for(struct pbx *p, struct leg *leg, const struct sdp *from,
                 const struct sdp_choice *choice, const struct sdp_extra *extra, struct str *ret)
 {

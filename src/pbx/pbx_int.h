@@ -13,6 +13,7 @@ struct trunks;        /* trunk.h: gateways */
 struct calls;         /* call.h */
 struct settings;      /* feature/setting.h */
 struct mwi;           /* feature/mwi.h */
+struct voicemail;     /* feature/voicemail.h */
 struct subscriptions; /* subscription.h */
 
 struct pbx {
@@ -38,6 +39,7 @@ struct pbx {
     struct calls *calls;
     struct settings *settings;
     struct mwi *mwi;
+    struct voicemail *voicemail;
     struct subscriptions *subscriptions;
     struct str domain; /* sip.domain, or the first listen address */
     char domain_mem[256];

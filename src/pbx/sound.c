@@ -66,7 +66,7 @@ void sound_digit(struct sound_list *l, char digit, uint32_t ms)
 /* ---- to a party ------------------------------------------------------------------------------ */
 
 /* The first stream that was told formats, hence audio in plain RTP; NULL. */
-static struct leg_stream *speech_of(struct leg *leg)
+struct leg_stream *sound_stream(struct leg *leg)
 {
     for (unsigned i = 0; i < leg->n_streams; i++)
         if (leg->stream[i].id && leg->stream[i].audio)
@@ -92,7 +92,7 @@ static void stop_on(struct pbx *p, struct leg_stream *s)
 
 void sound_play(struct pbx *p, struct leg *leg, const struct sound_list *l)
 {
-    struct leg_stream *s = speech_of(leg);
+    struct leg_stream *s = sound_stream(leg);
     if (!s)
         return;
     s->music = false;
@@ -101,7 +101,7 @@ void sound_play(struct pbx *p, struct leg *leg, const struct sound_list *l)
 
 void sound_stop(struct pbx *p, struct leg *leg)
 {
-    struct leg_stream *s = speech_of(leg);
+    struct leg_stream *s = sound_stream(leg);
     if (!s)
         return;
     s->music = false;
@@ -120,7 +120,7 @@ void sound_follow_hold(struct pbx *p, struct leg *leg, unsigned stream)
 {
     struct leg_stream *s = &leg->stream[stream];
     bool music = s->id && s->audio && s->other_silent && leg->config->sounds.hold_music;
-    if (music == s->music)
+    if (music == s->music || leg->ringback)
         return;
     s->music = music;
     if (music) {

@@ -35,6 +35,12 @@ const char *const pbx_store_schema[] = {
     " lost BIGINT, discarded BIGINT, jitter_us BIGINT, rtt_mean_us BIGINT, rtt_max_us BIGINT,"
     " r_x10 INTEGER, mos_x100 INTEGER, late BIGINT, concealed BIGINT)",
     "CREATE INDEX IF NOT EXISTS call_quality_record ON call_quality (record)",
+    /* Of mailboxes. The sound is the file whose name is the id; state: 0 new, 1 old, 2 the owner's
+     * greeting, 3 not to be kept: being recorded, and nothing has been said yet. */
+    ("CREATE TABLE IF NOT EXISTS message ("
+     " id TEXT PRIMARY KEY, mailbox TEXT NOT NULL, state INTEGER NOT NULL,"
+     " urgent INTEGER NOT NULL, caller TEXT, caller_name TEXT, at_ms BIGINT NOT NULL,"
+     " ms BIGINT NOT NULL) WITHOUT ROWID"),
 };
 const unsigned pbx_store_schema_n = ARRAY_LEN(pbx_store_schema);
 
@@ -47,6 +53,8 @@ const unsigned pbx_store_schema_n = ARRAY_LEN(pbx_store_schema);
 #define QUALITY_COLUMNS                                                                            \
     "leg, stream, direction, codec, packets, bytes, lost, discarded, jitter_us, rtt_mean_us,"      \
     " rtt_max_us, r_x10, mos_x100, late, concealed"
+
+#define MESSAGE_COLUMNS "id, mailbox, state, urgent, caller, caller_name, at_ms, ms"
 
 const char *const pbx_store_statement[STORE_STATEMENTS] = {
     [STORE_BINDING_PUT] =
@@ -64,11 +72,16 @@ const char *const pbx_store_statement[STORE_STATEMENTS] = {
     [STORE_CDR_DETAIL_PUT] = "INSERT INTO cdr_detail (id, parent, detail) VALUES (?1,?2,?3)",
     [STORE_QUALITY_PUT] = "INSERT INTO call_quality (record, " QUALITY_COLUMNS ") VALUES"
                           " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)",
+    [STORE_MESSAGE_PUT] =
+        ("INSERT INTO message (" MESSAGE_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8)"
+         " ON CONFLICT (id) DO UPDATE SET state=excluded.state, ms=excluded.ms"),
+    [STORE_MESSAGE_DEL] = "DELETE FROM message WHERE id=?1",
 };
 
 const char *const pbx_store_restore[STORE_RESTORES] = {
     [STORE_RESTORE_BINDINGS] = "SELECT " BINDING_COLUMNS " FROM binding",
     [STORE_RESTORE_SETTINGS] = "SELECT extension, name, value FROM setting",
+    [STORE_RESTORE_MESSAGES] = "SELECT " MESSAGE_COLUMNS " FROM message ORDER BY id",
 };
 
 const char *const pbx_store_cdr_list =

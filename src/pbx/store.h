@@ -14,9 +14,16 @@ enum store_statement {
     STORE_SETTING_PUT,    /* extension, name, value */
     STORE_SETTING_DEL,    /* extension, name */
     STORE_QUALITY_PUT,    /* see the columns in store.c */
+    STORE_MESSAGE_PUT,    /* see the columns in store.c */
+    STORE_MESSAGE_DEL,    /* id */
     STORE_STATEMENTS
 };
-enum store_restore { STORE_RESTORE_BINDINGS, STORE_RESTORE_SETTINGS, STORE_RESTORES };
+enum store_restore {
+    STORE_RESTORE_BINDINGS,
+    STORE_RESTORE_SETTINGS,
+    STORE_RESTORE_MESSAGES,
+    STORE_RESTORES
+};
 
 extern const char *const pbx_store_schema[];
 extern const unsigned pbx_store_schema_n;

@@ -67,6 +67,18 @@ static void clean(struct play *p)
         number(p, str_z(names[i]), STR("="), STR("0"));
 }
 
+/* The latest in which it has described its media: a subscription is no call. */
+static struct ua_call *call_of(struct ua *ua)
+{
+    struct ua_call *best = ua->call;
+    for (struct list *n = ua->calls.prev; n != &ua->calls; n = n->prev) {
+        struct ua_call *c = container_of(n, struct ua_call, node);
+        if (!best->sdp.n && c->sdp.n)
+            best = c;
+    }
+    return best;
+}
+
 /* The stream of a party's latest call, or the one whose RTP goes to ADDRESS:PORT. */
 static struct world_stream *stream_of(struct play *p, struct str name)
 {
@@ -79,7 +91,7 @@ static struct world_stream *stream_of(struct play *p, struct str name)
         return NULL;
     }
     struct addr rtp = ua->host.addr;
-    rtp.port = ua->call->rtp_port;
+    rtp.port = call_of(ua)->rtp_port;
     return world_stream_to(&p->w, &rtp);
 }
 

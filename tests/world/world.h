@@ -63,7 +63,7 @@ struct world_stream {
     uint32_t timeout_ms;
     bool formats;    /* it was told what the party speaks */
     bool mux;        /* and that its RTCP comes on the RTP port */
-    char hears[256]; /* what is played: "prompt:goodbye+tone:busy"; "": nothing */
+    char hears[400]; /* what is played: "prompt:goodbye+tone:busy"; "": nothing */
     bool loop;
     uint32_t play_seq; /* of the last order to play */
     uint32_t token;
@@ -133,7 +133,8 @@ struct world {
     uint8_t port_known[65536 / 2 / 8];
     struct world_file file[WORLD_FILES];
     int disk_err; /* what writing fails with; 0: it does not */
-    struct list bindings, cdrs, settings, qualities;
+    struct list bindings, cdrs, settings, qualities, messages;
+    unsigned n_messages;
     uint32_t n_bindings, n_cdrs;
     struct world_name names[WORLD_NAMES];
     unsigned n_names;
@@ -182,6 +183,8 @@ void world_drain(struct world *w);
 
 /* disk.c */
 void world_file_rx(struct world *w, const struct pbx_file *f);
+/* What a killed process has left half written is finished. */
+void world_disk_reset(struct world *w);
 struct world_file *world_file_find(struct world *w, struct str name);
 
 /* media.c */
