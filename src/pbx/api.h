@@ -8,6 +8,9 @@
  *   stats                          counters (T13)
  *   rtt                            measured round trips by destination
  *   trace {call}                   the history of a call: its number or one of its Call-IDs
+ *   quality {call}                 loss, jitter, round trip and MOS of a call in progress, of each
+ *                                  stream both ways, by the last RTCP report; `call` may also be
+ *                                  the id of a record, then by the last figures of the call
  *   hangup {call}                  ends a call
  *   record {call, action}          start (mixed), tracks, both, stop, pause or resume a recording
  *   settings {extension}           do-not-disturb and forwarding, of one extension or of all
@@ -21,7 +24,8 @@
  *                                  urgent ones, which may be left out
  *   ban {address, seconds}  unban {address}  bans
  *
- * `reload` and `cdr` need files and the database and are the program's own. */
+ * `reload`, `cdr` and `quality` of a record need files and the database and are the program's own.
+ */
 #ifndef PBX_API_H
 #define PBX_API_H
 
@@ -45,6 +49,7 @@ typedef json_t *(*api_method)(struct pbx *p, const json_t *params, enum api_erro
 json_t *api_calls(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_trace(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_record(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_quality(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_hangup(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_registrations(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_trunks(struct pbx *p, const json_t *params, enum api_error *error);

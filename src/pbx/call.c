@@ -596,6 +596,8 @@ void call_rx_media(struct pbx *p, const struct media_ev *ev)
     struct leg *leg = leg_of_stream(p, ev->id);
     if (leg)
         leg_note_stats(leg, ev);
+    if (ev->kind == MEDIA_EV_CLOSED)
+        quality_closed(p, ev);
     port_rx(p, &p->calls->ports, ev);
     if (!leg)
         return;

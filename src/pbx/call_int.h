@@ -6,6 +6,7 @@
 #include "pbx/call.h"
 #include "engine/media/digits.h"
 #include "pbx/port.h"
+#include "pbx/quality.h"
 #include "wire/sdp/caps.h"
 
 #define CALL_MAX_LEGS   64
@@ -173,6 +174,7 @@ struct extension_use {
 struct calls {
     struct slot_table calls, legs, dials, transfers, recordings;
     struct port_stock ports;
+    struct quality_owner quality[QUALITY_PAIRS]; /* by port / 2 */
     struct pbx_timer audit;
     struct extension_use *per_extension; /* by index in the present configuration */
     struct list waiting;                 /* struct dial.in_queue, who came first in front */
@@ -334,6 +336,9 @@ unsigned transcode_into(struct pbx *p, const struct leg *from, const struct leg 
                         const struct sdp *said, struct str names[CONF_CODEC_COUNT]);
 /* The codecs of a leg that are known here, best first. Returns how many. */
 unsigned transcode_codecs(struct pbx *p, const struct leg *leg, struct str names[CONF_CODEC_COUNT]);
+/* Does the party want its RTCP on the RTP port, and can it have that? Plain audio alone: other RTCP
+ * passes on as it is. */
+bool transcode_muxes(const struct sdp_media *m);
 /* Tells the media plane what the leg's party may send, by our description, and what it wants, by
  * its own. */
 void transcode_formats(struct pbx *p, struct leg *leg, const struct sdp *ours,
@@ -412,6 +417,8 @@ unsigned carry_fields_inward(const struct sip_msg *m, struct sip_field *field, u
 void cdr_start(struct pbx *p, struct call *call);
 void cdr_write(struct pbx *p, struct call *call, const struct call_ending *e);
 void cdr_free(struct pbx *p, struct call *call);
+/* The id of a record as text, in p->turn. */
+struct str cdr_hex(struct pbx *p, const uint8_t id[16]);
 /* {"segments":[...],"attempts":[...],"events":[...]}, in p->turn. */
 struct str cdr_detail(struct pbx *p, const struct call *call);
 struct str cdr_disposition(const struct call *call, unsigned status);

@@ -213,7 +213,7 @@ static void advance_statement(struct play *p)
         play_until(p, (to ? p->mark : p->w.now) + d);
 }
 
-/* media timeout NAME, media none */
+/* media timeout NAME, media stats NAME KEY=N ..., media none */
 static void media_statement(struct play *p)
 {
     struct ua *ua = p->n_words > 2 ? play_ua(p, p->word[2]) : NULL;
@@ -224,9 +224,14 @@ static void media_statement(struct play *p)
     struct addr rtp = ua ? ua->host.addr : (struct addr){0};
     rtp.port = ua && ua->call ? ua->call->rtp_port : 1;
     struct world_stream *s = world_stream_to(&p->w, &rtp);
+    if (str_eq(p->word[1], STR("stats")) && s) {
+        stats_statement(p, s);
+        return;
+    }
     bool first = str_eq(p->word[1], STR("first"));
     if ((!first && !str_eq(p->word[1], STR("timeout"))) || !s) {
-        play_fail(p, &p->st->line, "media timeout|first NAME, media none");
+        play_fail(p, &p->st->line,
+                  "media timeout|first NAME, media stats NAME KEY=N ..., media none");
         return;
     }
     struct media_ev ev = {.kind = first ? MEDIA_EV_FIRST : MEDIA_EV_TIMEOUT, .id = s->id};
@@ -347,6 +352,7 @@ static void start(struct play *p)
     p->w.dump = p->verbose;
     p->mark = p->w.now;
     p->cdr_at = &p->w.cdrs;
+    p->quality_at = &p->w.qualities;
 }
 
 static void fixture_phones(struct play *p)

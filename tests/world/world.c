@@ -97,6 +97,7 @@ int world_init(struct world *w, const struct world_conf *conf)
     list_init(&w->free_events);
     list_init(&w->bindings);
     list_init(&w->cdrs);
+    list_init(&w->qualities);
     list_init(&w->settings);
     list_init(&w->messages);
     int err = load(w, conf->config, &w->config);

@@ -62,6 +62,7 @@ struct world_stream {
     struct addr rtp;
     uint32_t timeout_ms;
     bool formats;    /* it was told what the party speaks */
+    bool mux;        /* and that its RTCP comes on the RTP port */
     char hears[400]; /* what is played: "prompt:goodbye+tone:busy"; "": nothing */
     bool loop;
     uint32_t play_seq; /* of the last order to play */
@@ -71,6 +72,7 @@ struct world_stream {
     uint64_t record; /* 0: none */
     uint8_t track;
     bool paused;
+    struct media_stats stats; /* what its figures will be when it is closed */
 };
 
 /* A recording or a message on the disk. */
@@ -131,7 +133,7 @@ struct world {
     uint8_t port_known[65536 / 2 / 8];
     struct world_file file[WORLD_FILES];
     int disk_err; /* what writing fails with; 0: it does not */
-    struct list bindings, cdrs, settings, messages;
+    struct list bindings, cdrs, settings, qualities, messages;
     unsigned n_messages;
     uint32_t n_bindings, n_cdrs;
     struct world_name names[WORLD_NAMES];
