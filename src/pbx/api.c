@@ -22,6 +22,8 @@ static const struct {
     {"subscriptions", api_subscriptions},
     {"mailboxes", api_mailboxes},
     {"mwi", api_mwi},
+    {"conferences", api_conferences},
+    {"conference", api_conference},
 };
 
 json_t *api_text(struct str s)

@@ -16,6 +16,10 @@
  *   mwi {extension, new, old, urgent_new, urgent_old}
  *                                  says so, for a voicemail system outside; new and old count the
  *                                  urgent ones, which may be left out
+ *   conferences                    rooms that are open, and who is in them
+ *   conference {action, room, number}
+ *                                  kick, mute, unmute member `number`, or all without one; lock,
+ *                                  unlock, end the room; invite a number to it
  *   ban {address, seconds}  unban {address}  bans
  *
  * `reload` and `cdr` need files and the database and are the program's own. */
@@ -53,6 +57,8 @@ json_t *api_set(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_subscriptions(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_mailboxes(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_mwi(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_conferences(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_conference(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_stats(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_timers(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_rtt(struct pbx *p, const json_t *params, enum api_error *error);

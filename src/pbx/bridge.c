@@ -24,6 +24,14 @@ void bridge_link(struct pbx *p, struct leg *a, struct leg *b)
     }
 }
 
+void bridge_unlink(struct pbx *p, struct leg *leg)
+{
+    for (unsigned i = 0; i < leg->n_streams; i++)
+        if (leg->stream[i].id)
+            pbx_emit(p, PBX_OUT_MEDIA)->media =
+                (struct media_cmd){.kind = MEDIA_UNLINK, .id = leg->stream[i].id};
+}
+
 void bridge_reinvite_done(struct pbx *p, struct leg *leg)
 {
     leg->reinvite = 0;
@@ -99,6 +107,7 @@ void bridge_answer(struct pbx *p, struct leg *leg, const struct sdp *offer, stru
     if (other)
         leg_follow_hold(p, other, leg);
     reply(p, leg, &a);
+    service_changed(p, call);
 }
 
 /* Before the answer only an UPDATE can carry an offer (RFC 3311), afterwards a re-INVITE does. */

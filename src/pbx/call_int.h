@@ -119,6 +119,7 @@ enum call_scenario {
     SCENARIO_CONSULT,
     SCENARIO_TRANSFER,
     SCENARIO_FEATURE,
+    SCENARIO_CONFERENCE,
     SCENARIOS
 };
 struct str call_scenario_name(enum call_scenario s);
@@ -183,6 +184,10 @@ struct calls {
 
 /* ---- call.c ---------------------------------------------------------------------------------- */
 struct call *call_new(struct pbx *p, const struct sip_out *invite);
+/* A call that nobody has made: it has no legs yet, and its record begins. NULL: no room. */
+struct call *call_new_empty(struct pbx *p);
+/* What has no legs any more goes. */
+void call_free_empty(struct pbx *p, struct call *call);
 struct call *call_find(struct pbx *p, handle_t h);
 struct leg *leg_find(struct pbx *p, handle_t h);
 /* Walks the legs of a call, in the order in which they came; NULL at first and at the end. Ending a
@@ -333,6 +338,8 @@ struct str leg_latest(const struct leg *leg);
 
 /* ---- bridge.c -------------------------------------------------------------------------------- */
 void bridge_link(struct pbx *p, struct leg *a, struct leg *b);
+/* Its party hears nobody any more, and nobody hears it. */
+void bridge_unlink(struct pbx *p, struct leg *leg);
 /* Our answer to the offer that it has made inside its dialog. */
 void bridge_answer(struct pbx *p, struct leg *leg, const struct sdp *offer, struct str body);
 /* What the leg's party has offered to one who is gone is refused. */
@@ -394,18 +401,29 @@ void cdr_keep(struct pbx *p, struct call *call, struct str *owned, struct str te
 void cdr_note(struct pbx *p, struct call *call, struct str json);
 
 /* ---- plan.c ---------------------------------------------------------------------------------- */
-enum plan_kind { PLAN_NONE, PLAN_EXTENSION, PLAN_GROUP, PLAN_TRUNK, PLAN_REJECT, PLAN_FEATURE };
+enum plan_kind {
+    PLAN_NONE,
+    PLAN_EXTENSION,
+    PLAN_GROUP,
+    PLAN_TRUNK,
+    PLAN_REJECT,
+    PLAN_FEATURE,
+    PLAN_CONFERENCE
+};
 enum plan_feature {
     FEATURE_PICKUP_GROUP,
     FEATURE_PICKUP_DIRECTED, /* plan.number: whose call */
     FEATURE_SETTING,         /* do-not-disturb, forwarding */
-    FEATURE_ECHO
+    FEATURE_ECHO,
+    FEATURE_CONFERENCE, /* who one talks with goes into a room */
+    FEATURE_FACTORY     /* a new room */
 };
 struct plan {
     enum plan_kind kind;
     const struct config_extension *extension;
     const struct config_trunk *trunk;
     const struct config_group *group;
+    const struct config_conference *conference;
     unsigned status;   /* PLAN_NONE and PLAN_REJECT: what to answer */
     struct str number; /* dialled, unescaped, in p->turn */
     bool by_did;

@@ -55,12 +55,16 @@ void cdr_note(struct pbx *p, struct call *call, struct str json)
 
 struct str call_scenario_name(enum call_scenario s)
 {
-    static const struct str names[SCENARIOS] = {
-        [SCENARIO_BASIC] = STR_INIT("basic"),           [SCENARIO_FORWARD] = STR_INIT("forward"),
-        [SCENARIO_SEQUENTIAL] = STR_INIT("sequential"), [SCENARIO_PARALLEL] = STR_INIT("parallel"),
-        [SCENARIO_QUEUE] = STR_INIT("queue"),           [SCENARIO_PICKUP] = STR_INIT("pickup"),
-        [SCENARIO_CONSULT] = STR_INIT("consult"),       [SCENARIO_TRANSFER] = STR_INIT("transfer"),
-        [SCENARIO_FEATURE] = STR_INIT("feature")};
+    static const struct str names[SCENARIOS] = {[SCENARIO_BASIC] = STR_INIT("basic"),
+                                                [SCENARIO_FORWARD] = STR_INIT("forward"),
+                                                [SCENARIO_SEQUENTIAL] = STR_INIT("sequential"),
+                                                [SCENARIO_PARALLEL] = STR_INIT("parallel"),
+                                                [SCENARIO_QUEUE] = STR_INIT("queue"),
+                                                [SCENARIO_PICKUP] = STR_INIT("pickup"),
+                                                [SCENARIO_CONSULT] = STR_INIT("consult"),
+                                                [SCENARIO_TRANSFER] = STR_INIT("transfer"),
+                                                [SCENARIO_FEATURE] = STR_INIT("feature"),
+                                                [SCENARIO_CONFERENCE] = STR_INIT("conference")};
     return names[s];
 }
 

@@ -14,6 +14,7 @@ struct calls;         /* call.h */
 struct settings;      /* feature/setting.h */
 struct mwi;           /* feature/mwi.h */
 struct subscriptions; /* subscription.h */
+struct conferences;   /* feature/conference.h */
 
 struct pbx {
     struct config *config;
@@ -39,6 +40,7 @@ struct pbx {
     struct settings *settings;
     struct mwi *mwi;
     struct subscriptions *subscriptions;
+    struct conferences *conferences;
     struct str domain; /* sip.domain, or the first listen address */
     char domain_mem[256];
 };

@@ -63,6 +63,7 @@ struct world_stream {
     uint32_t timeout_ms;
     bool formats;    /* it was told what the party speaks */
     char hears[256]; /* what is played: "prompt:goodbye+tone:busy"; "": nothing */
+    char heard[128]; /* what was last played to its room */
     bool loop;
     uint32_t play_seq; /* of the last order to play */
     uint32_t token;

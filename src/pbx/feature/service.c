@@ -7,6 +7,7 @@ static const struct service none;
 static const struct service *const services[SERVICES] = {
     [SERVICE_NONE] = &none,
     [SERVICE_ECHO] = &service_echo,
+    [SERVICE_CONFERENCE] = &service_conference,
 };
 
 static const struct service *service_of(const struct call *call)
@@ -74,6 +75,12 @@ bool service_offered(struct pbx *p, struct call *call, struct leg *leg, const st
         return false;
     bridge_answer(p, leg, offer, body);
     return true;
+}
+
+void service_changed(struct pbx *p, struct call *call)
+{
+    if (service_of(call)->changed)
+        service_of(call)->changed(p, call);
 }
 
 /* ---- keys ------------------------------------------------------------------------------------ */
