@@ -7,6 +7,7 @@
 #include "pbx/feature/service.h"
 #include "pbx/feature/transfer.h"
 #include "pbx/hangup.h"
+#include "pbx/subscription.h"
 #include "wire/sdp/oa.h"
 #include "wire/sip/multipart.h"
 
@@ -513,7 +514,8 @@ void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o)
         transfer_refer(p, leg, o);
         break;
     case SIP_SUBSCRIBE:
-        transfer_subscribe(p, leg, o);
+        if (!subscription_rx_inside(p, leg, o))
+            transfer_subscribe(p, leg, o);
         break;
     default:
         pbx_respond(p, o->txn, 405);

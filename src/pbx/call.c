@@ -8,6 +8,7 @@
 #include "pbx/feature/service.h"
 #include "pbx/feature/transfer.h"
 #include "pbx/hangup.h"
+#include "pbx/subscription.h"
 #include "pbx/trunk.h"
 
 struct str call_state_name(enum call_state s)
@@ -426,6 +427,7 @@ void call_leg_over(struct pbx *p, struct leg *leg)
     leg_close_media(p, leg);
     uncount_leg(p, leg);
     transfer_leg_gone(p, leg);
+    subscription_leg_over(p, leg);
 }
 
 void call_leg_ended(struct pbx *p, struct leg *leg)

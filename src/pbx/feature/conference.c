@@ -33,6 +33,8 @@ static void wait(struct pbx *p, struct member *m)
     member_say(p, m, PROMPT_CONF_WAIT);
     sound_clip(&music, SOUND_MUSIC);
     sound_play(p, leg, &music);
+    m->changed = ++p->conferences->changes;
+    room_changed(p, member_room(p, m));
 }
 
 /* It has the right PIN, or needs none. */

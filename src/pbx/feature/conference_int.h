@@ -101,6 +101,8 @@ struct member *member_of_call(const struct pbx *p, const struct call *call);
 struct room *member_room(const struct pbx *p, const struct member *m);
 /* Its call is over: it is no more, and the room with the last one. */
 void member_free(struct pbx *p, struct member *m);
+/* Is it one of those whom a list of the room names? */
+bool member_is_shown(const struct member *m);
 /* Takes a place; the room must have one. */
 void member_count(struct pbx *p, struct member *m);
 /* It hears the others, and they hear it. */

@@ -141,12 +141,12 @@ void room_put(struct pbx *p, struct room *room)
 {
     if (!list_empty(&room->members))
         return;
-    bool lasts = config_find_conference(p->config, room->number) != NULL;
+    bool lasts = config_find_conference(p->config, room->number) != NULL, told = !room->locked;
     struct str number = pbx_turn_dup(p, room->number);
     room_free(p, room);
-    if (lasts)
+    if (lasts && !told)
         subscription_changed(p, &conference_package, number);
-    else
+    else if (!lasts)
         subscription_end_all(p, &conference_package, number);
 }
 
@@ -309,6 +309,11 @@ struct member *member_new(struct pbx *p, struct room *room, struct call *call,
     return m;
 }
 
+bool member_is_shown(const struct member *m)
+{
+    return m->state >= MEMBER_CALLED && m->state <= MEMBER_INSIDE;
+}
+
 void member_count(struct pbx *p, struct member *m)
 {
     if (!m->counted)
@@ -424,7 +429,7 @@ static void part(struct pbx *p, struct member *m)
 {
     struct room *room = member_room(p, m);
     struct leg *leg = leg_find(p, m->leg);
-    bool inside = m->state == MEMBER_INSIDE, shown = inside || m->state == MEMBER_CALLED;
+    bool inside = m->state == MEMBER_INSIDE, shown = member_is_shown(m);
     room->n_counted -= m->counted;
     m->counted = false;
     m->state = MEMBER_LEAVING;
@@ -437,10 +442,13 @@ static void part(struct pbx *p, struct member *m)
         note(p, m, room);
         beep(p, room, 2);
     }
-    if (shown) {
-        remember(p, room, m);
-        room_changed(p, room);
-    }
+    if (!shown)
+        return;
+    remember(p, room, m);
+    if (leg && leg->extension && room->conf && room->conf->pin.n &&
+        !room_member_of(p, room, leg->extension)) /* who is inside is no business of its any more */
+        subscription_end_of(p, &conference_package, room->number, leg->extension->number);
+    room_changed(p, room);
 }
 
 /* Alone in a room that was made for the occasion: it is over. */
