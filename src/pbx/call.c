@@ -245,6 +245,8 @@ struct call *call_new_empty(struct pbx *p)
 
 void call_free_empty(struct pbx *p, struct call *call)
 {
+    if (!call->unrecorded && call->state != CALL_ENDING)
+        p->calls->dissolved++; /* it goes without a record */
     if (!has_live_leg(call))
         call_free(p, call);
 }

@@ -282,8 +282,11 @@ static bool into_room(struct pbx *p, struct transfer *t, struct leg *leg, const 
     if (plan.kind != PLAN_CONFERENCE)
         return false;
     struct leg *stays = call_other(p, call, leg);
+    handle_t self = t->self;
     leg_keep(p, leg, &t->target, plan.number);
     unsigned status = leg_has_agreed(stays) ? conference_take(p, call, stays, &plan) : 491;
+    if (!slot_find(&p->calls->transfers, self))
+        return true; /* the room has sent it away at once */
     finish(p, t, call, status ? status : 200);
     if (status) {
         transfer_free(p, t);
@@ -393,8 +396,9 @@ static unsigned place_in_room(struct pbx *p, struct transfer *t, struct leg *leg
     struct str room = pbx_turn_dup(p, call_find(p, replaced->call)->cdr.callee);
     if (!leg_has_agreed(stays))
         return 491;
+    handle_t self = t->self;
     unsigned status = conference_take_place(p, call, stays, replaced);
-    if (status)
+    if (status || !slot_find(&p->calls->transfers, self))
         return status;
     leg_keep(p, leg, &t->target, room);
     finish(p, t, call, 200);
