@@ -24,7 +24,7 @@ static void refuse(const struct ask *a, unsigned status, enum sip_hdr_id id, str
     struct sip_field field = {.id = id, .value = value};
     struct sip_answer answer = {.status = (uint16_t)status,
                                 .content = {.field = &field, .n_fields = value.n > 0},
-                                .once = !a->who};
+                                .once = !a->who && !a->leg};
     (void)sip_respond(a->p->core, a->p->now, a->o->txn, &answer);
 }
 
