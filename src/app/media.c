@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "io/mailbox.h"
+#include "io/recorder.h"
 #include "io/rtpio.h"
 
 #define COMMANDS     8192
@@ -23,6 +24,7 @@ struct media_thread {
     struct plane plane;
     struct rtpio *io;
     struct mailbox in, out;
+    struct recorder *recorder[2];
     usec_t figures_due;
     pthread_mutex_t lock; /* of figures, taken ten times a second */
     struct media_figures figures;
@@ -34,6 +36,27 @@ static void made_send(struct media_thread *t)
     while (plane_out(&t->plane, &m)) {
         struct rtpio_forward f = {.to = m.to, .port = m.port, .is_rtcp = m.is_rtcp};
         rtpio_send(t->io, &f, m.bytes, m.n);
+    }
+}
+
+/* What cannot be had is a gap, which the recorder sees by itself. */
+static void blocks_write(struct media_thread *t)
+{
+    struct plane_block b;
+    while (plane_block(&t->plane, &b)) {
+        struct recorder *rec = t->recorder[(b.record & MEDIA_RECORD_MESSAGE) != 0];
+        struct record_block *k = rec ? recorder_block_get(rec, b.n, b.samples) : NULL;
+        if (!k)
+            continue;
+        k->record = b.record;
+        k->at = b.at;
+        k->rate_hz = b.rate_hz;
+        for (unsigned i = 0; i < b.n; i++) {
+            k->plane[i] = (struct record_plane){.track = b.plane[i].track,
+                                                .flags = b.plane[i].silent ? RECORD_SILENT : 0};
+            memcpy(record_samples(k, i), b.plane[i].pcm, b.samples * sizeof(int16_t));
+        }
+        (void)recorder_put(rec, k);
     }
 }
 
@@ -140,6 +163,7 @@ static usec_t on_turn(void *ctx, usec_t now)
     struct media_thread *t = ctx;
     plane_tick(&t->plane, now);
     made_send(t);
+    blocks_write(t);
     bool done = commands_take(t, now);
     done = events_flush(t) && done;
     figures_note(t, now);
@@ -162,6 +186,8 @@ static void descriptors_raise(void)
 static int thread_init(struct media_thread *t, const struct media_conf *conf)
 {
     struct plane_limits limits = conf->limits;
+    t->recorder[0] = conf->recorder[0];
+    t->recorder[1] = conf->recorder[1];
     if (limits.max_streams == 0)
         limits.max_streams = (conf->port_last + 1u - conf->port_first) / 2 + 1;
     int rc = plane_init(&t->plane, &limits, rtpio_now());
@@ -247,8 +273,12 @@ void media_thread_stop(struct media_thread *t)
 {
     if (!t)
         return;
+    struct media_cmd cmd;
     rtpio_stop(t->io);
     rtpio_free(t->io);
+    while (mailbox_take(&t->in, &cmd))
+        if (cmd.kind == MEDIA_CLIP)
+            mem_free(cmd.play.clip);
     mailbox_done(&t->out);
     mailbox_done(&t->in);
     plane_done(&t->plane);

@@ -7,12 +7,15 @@
 #include "engine/media/plane.h"
 
 struct media_thread;
+struct recorder;
 
 struct media_conf {
     struct addr bind_v4, bind_v6; /* ADDR_NONE: no streams of that family */
     uint16_t port_first, port_last;
     uint32_t coalesce_us; /* how long a packet may wait for others in dense traffic; 1000 is good */
-    struct plane_limits limits; /* max_streams 0: one for each pair of the range */
+    struct recorder *recorder[2]; /* by the bit PBX_RECORD_MESSAGE of a number; NULL: nothing is
+                                     written */
+    struct plane_limits limits;   /* max_streams 0: one for each pair of the range */
 };
 
 /* What the thread did so far; each figure is true at some recent time. */

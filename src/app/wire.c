@@ -1,6 +1,7 @@
 #include "app/wire.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -12,10 +13,19 @@
 #include "io/notify.h"
 #include "pbx/store.h"
 
-#define CONFIG_MAX_BYTES (16u << 20)
-#define STOP_PATIENCE    (5 * USEC_S) /* calls get so long to answer their BYE */
+#define CONFIG_MAX_BYTES  (16u << 20)
+#define PORTS_PATIENCE_MS 2000
+#define STOP_PATIENCE     (5 * USEC_S) /* calls get so long to answer their BYE */
 
 /* ---- outputs of the PBX ---------------------------------------------------------------------- */
+
+struct trace *wire_trace(struct wire *w)
+{
+    struct trace *t = pbx_trace(w->pbx);
+    usec_t now = loop_now(w->loop);
+    t->now = now > t->now ? now : t->now;
+    return t;
+}
 
 static void hold(struct wire *w, const struct pbx_out *o)
 {
@@ -55,12 +65,12 @@ static void store(struct wire *w, const struct row_op *op)
     if (err == 0)
         w->stored = true;
     else
-        trace_emit(pbx_trace(w->pbx), TRACE_STORE_FAILED, 0,
+        trace_emit(wire_trace(w), TRACE_STORE_FAILED, 0,
                    TS(err == -ENOBUFS ? STR("queue full, a change was not stored")
                                       : STR("out of memory")));
 }
 
-static void to_media(struct wire *w, const struct media_cmd *cmd)
+void wire_to_media(struct wire *w, const struct media_cmd *cmd)
 {
     if (w->media_n == w->media_cap) {
         uint32_t cap = w->media_cap ? w->media_cap * 2 : 256;
@@ -78,7 +88,7 @@ static void ban(struct wire *w, const struct pbx_out *o)
     if (o->seconds == 0)
         net_unban(w->net, &o->addr);
     else if (net_ban(w->net, &o->addr, loop_now(w->loop) + o->seconds * USEC_S))
-        trace_emit(pbx_trace(w->pbx), TRACE_RX_LIMIT, 0, TS(STR("a banned source")),
+        trace_emit(wire_trace(w), TRACE_RX_LIMIT, 0, TS(STR("a banned source")),
                    TS(STR("limits.banned_sources")));
 }
 
@@ -91,7 +101,7 @@ void wire_drain(struct wire *w)
             send_message(w, &o);
             break;
         case PBX_OUT_MEDIA:
-            to_media(w, &o.media);
+            wire_to_media(w, &o.media);
             break;
         case PBX_OUT_STORE:
             store(w, o.row);
@@ -107,6 +117,7 @@ void wire_drain(struct wire *w)
             net_keep(w->net, o.flow.conn, o.keep);
             break;
         case PBX_OUT_FILE:
+            wire_file(w, &o.file);
             break;
         case PBX_OUT_ALIAS:
             net_alias(w->net, o.flow.conn, &o.addr);
@@ -172,7 +183,7 @@ static void on_stored(void *ctx, uint64_t seq, int err)
 {
     struct wire *w = ctx;
     if (err && w->pbx)
-        trace_emit(pbx_trace(w->pbx), TRACE_STORE_FAILED, 0, TS(str_z(uv_strerror(err))));
+        trace_emit(wire_trace(w), TRACE_STORE_FAILED, 0, TS(str_z(uv_strerror(err))));
     while (w->held_n && w->held[w->held_head].seq && w->held[w->held_head].seq <= seq) {
         struct wire_held *h = &w->held[w->held_head];
         if (w->net)
@@ -232,15 +243,18 @@ static void seal_batch(struct wire *w)
     w->stored = false;
 }
 
+static void media_flush(struct wire *w)
+{
+    size_t sent = w->media_n ? media_thread_send(w->media, w->media_cmd, w->media_n) : 0;
+    w->media_n -= (uint32_t)sent;
+    memmove(w->media_cmd, w->media_cmd + sent, w->media_n * sizeof(*w->media_cmd));
+}
+
 static void on_turn(void *ctx, usec_t now)
 {
     struct wire *w = ctx;
     seal_batch(w);
-    if (w->media_n) {
-        size_t sent = media_thread_send(w->media, w->media_cmd, w->media_n);
-        w->media_n -= (uint32_t)sent;
-        memmove(w->media_cmd, w->media_cmd + sent, w->media_n * sizeof(*w->media_cmd));
-    }
+    media_flush(w);
     net_flush(w->net);
     logsink_drain(&w->log, pbx_trace(w->pbx), w->loop);
     usec_t deadline = pbx_deadline(w->pbx);
@@ -261,7 +275,7 @@ static void begin_stop(struct wire *w, const char *reason)
     w->stopping = true;
     w->stop_at = loop_now(w->loop) + STOP_PATIENCE;
     notify_stopping();
-    trace_emit(pbx_trace(w->pbx), TRACE_STOP, 0, TS(str_z(reason)));
+    trace_emit(wire_trace(w), TRACE_STOP, 0, TS(str_z(reason)));
     pbx_shutdown(w->pbx, loop_now(w->loop));
     wire_drain(w);
 }
@@ -445,6 +459,8 @@ static int open_media(struct wire *w)
     if (err)
         return complain("media", err);
     conf.limits.ntp_offset = ntp_offset(w);
+    conf.recorder[0] = w->recorder[PBX_RECORDINGS];
+    conf.recorder[1] = w->recorder[PBX_MESSAGES];
     err = media_thread_start(&w->media, &conf);
     if (err)
         return complain("media", err);
@@ -515,7 +531,9 @@ int wire_open(struct wire *w, const char *file_name)
             err = complain("exchange", err ? err : -ENOMEM);
     }
     mem_free(conf);
+    err = err ? err : wire_open_recorders(w);
     err = err ? err : open_media(w);
+    err = err ? err : wire_open_sounds(w);
     err = err ? err : open_side(w);
     err = err ? err : restore(w);
     if (err)
@@ -525,6 +543,16 @@ int wire_open(struct wire *w, const char *file_name)
     open_timers(w);
     wire_drain(w);
     return loop_signals_catch(w->loop);
+}
+
+/* The first calls need ports: those that were ordered are there before anybody is told that we
+ * serve. */
+static void await_ports(struct wire *w)
+{
+    struct pollfd fd = {.fd = media_thread_fd(w->media), .events = POLLIN};
+    media_flush(w);
+    if (poll(&fd, 1, PORTS_PATIENCE_MS) > 0)
+        on_media(&w->media_watch, 0);
 }
 
 void wire_run(struct wire *w)
@@ -539,7 +567,8 @@ void wire_run(struct wire *w)
         buf_ch(&listen, ' ');
         addr_put(&listen, &l->v[i].addr);
     }
-    trace_emit(pbx_trace(w->pbx), TRACE_START, 0, TS(STR(RD_VERSION)), TS(buf_str(&listen)));
+    await_ports(w);
+    trace_emit(wire_trace(w), TRACE_START, 0, TS(STR(RD_VERSION)), TS(buf_str(&listen)));
     notify_ready("serving");
     loop_run(w->loop);
 }
@@ -564,7 +593,12 @@ void wire_close(struct wire *w)
     dns_free(w->dns);
     net_free(w->net);
     w->net = NULL;
+    wire_close_sounds(w);
+    for (uint32_t i = 0; i < w->media_n; i++)
+        if (w->media_cmd[i].kind == MEDIA_CLIP)
+            mem_free(w->media_cmd[i].play.clip);
     media_thread_stop(w->media);
+    wire_close_recorders(w);
     for (; w->held_n; w->held_n--) {
         blob_unref(w->held[w->held_head].blob);
         w->held_head = (w->held_head + 1) % w->held_cap;

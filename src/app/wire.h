@@ -10,6 +10,8 @@
 #include "io/logsink.h"
 #include "io/loop.h"
 #include "io/net.h"
+#include "io/recorder.h"
+#include "io/sounds.h"
 #include "pbx/pbx.h"
 
 /* A message that waits until what was stored before it is safe. */
@@ -18,6 +20,8 @@ struct wire_held {
     struct blob *blob;
     uint64_t seq; /* of the database batch; 0: of the batch not yet sealed */
 };
+
+#define WIRE_UNBEGUN 64
 
 struct wire {
     const char *file_name;
@@ -28,6 +32,10 @@ struct wire {
     struct dns *dns;
     struct ctl *ctl;
     struct media_thread *media;
+    struct sounds *sounds;
+    struct recorder *recorder[2];   /* enum pbx_place */
+    uint64_t unbegun[WIRE_UNBEGUN]; /* recordings that could not begin, a ring */
+    uint32_t unbegun_n;
     struct loop_watch media_watch;
     struct loop_timer clock, watchdog;
     struct logsink log;
@@ -59,5 +67,18 @@ void wire_ctl_request(void *ctx, struct str line, struct buf *reply);
 MUST_CHECK int wire_reload(struct wire *w, struct buf *why);
 /* Everything the PBX has put out goes where it belongs. */
 void wire_drain(struct wire *w);
+
+/* The trace, at the present time: nothing may have come in for a while. */
+struct trace *wire_trace(struct wire *w);
+/* A command for the media thread, in its turn. */
+void wire_to_media(struct wire *w, const struct media_cmd *cmd);
+
+/* ---- wire_sound.c: sound files, on their way in and out -------------------------------------- */
+/* Recorders first: the media thread writes to them. */
+MUST_CHECK int wire_open_recorders(struct wire *w);
+MUST_CHECK int wire_open_sounds(struct wire *w);
+void wire_close_sounds(struct wire *w);
+void wire_close_recorders(struct wire *w);
+void wire_file(struct wire *w, const struct pbx_file *f);
 
 #endif

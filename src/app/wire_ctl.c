@@ -44,12 +44,12 @@ int wire_reload(struct wire *w, struct buf *why)
     }
     if (err) {
         config_unref(config);
-        trace_emit(pbx_trace(w->pbx), TRACE_RELOAD_FAILED, 0, TS(buf_str(why)));
+        trace_emit(wire_trace(w), TRACE_RELOAD_FAILED, 0, TS(buf_str(why)));
         return err;
     }
     config_unref(w->config);
     w->config = config;
-    trace_emit(pbx_trace(w->pbx), TRACE_RELOAD_OK, 0, TS(str_z(w->file_name)));
+    trace_emit(wire_trace(w), TRACE_RELOAD_OK, 0, TS(str_z(w->file_name)));
     wire_drain(w);
     return 0;
 }

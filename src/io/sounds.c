@@ -18,6 +18,8 @@ struct job {
     struct job *next;
     char name[SOUNDS_NAME_MAX + 1];
     enum speech_lang lang;
+    bool by_path;
+    char path[PATH_MAX]; /* without an extension; by_path */
     struct sound_result result;
     char trouble[PATH_MAX]; /* "": none */
 };
@@ -87,10 +89,22 @@ static int path_of(char path[PATH_MAX], const char *dir, const struct job *j, co
     return b.full ? -ENAMETOOLONG : 0;
 }
 
+static const char *const ext[] = {".wav", ".flac", ".ogg", ".opus"};
+
+static int by_path(struct sounds *s, struct job *j)
+{
+    size_t n = strlen(j->path);
+    int err = -ENOENT;
+    for (size_t i = 0; err == -ENOENT && i < ARRAY_LEN(ext); i++) {
+        str_copy_z(j->path + n, sizeof(j->path) - n, str_z(ext[i]));
+        err = sndread_load(&j->result.sound, j->path, &s->cfg.limits);
+    }
+    return err;
+}
+
 /* -ENOENT: there is no file of the user's that can be used. */
 static int user_file(struct sounds *s, struct job *j)
 {
-    static const char *const ext[] = {".wav", ".flac", ".ogg", ".opus"};
     char path[PATH_MAX];
     for (size_t i = 0; s->dir && i < ARRAY_LEN(ext); i++) {
         int err = path_of(path, s->dir, j, ext[i]);
@@ -206,8 +220,8 @@ static void sounds_thread(void *arg)
     pthread_sigmask(SIG_BLOCK, &all, NULL);
     pthread_setname_np(pthread_self(), "ringdown-snd");
     for (struct job *j; (j = job_take(s));) {
-        j->result.err = user_file(s, j);
-        if (j->result.err)
+        j->result.err = j->by_path ? by_path(s, j) : user_file(s, j);
+        if (j->result.err && !j->by_path)
             j->result.err = spoken(s, j);
         uv_mutex_lock(&s->lock);
         jobs_put(&s->finished, j);
@@ -248,23 +262,51 @@ static bool name_ok(struct str name)
     return true;
 }
 
-int sounds_get(struct sounds *s, struct str name, enum speech_lang lang, uint64_t token)
+static int job_new(struct sounds *s, uint64_t token, struct job **ret)
 {
-    if (!name_ok(name) || (unsigned)lang >= SPEECH_LANGS)
-        return -EINVAL;
     if (s->waiting >= s->cfg.max_queue)
         return -EBUSY;
-    struct job *j = mem_zero(sizeof(*j));
-    if (!j)
+    *ret = mem_zero(sizeof(**ret));
+    if (!*ret)
         return -ENOMEM;
-    str_copy_z(j->name, sizeof(j->name), name);
-    j->lang = lang;
-    j->result.token = token;
+    (*ret)->result.token = token;
+    return 0;
+}
+
+static void job_give(struct sounds *s, struct job *j)
+{
     s->waiting++;
     uv_mutex_lock(&s->lock);
     jobs_put(&s->todo, j);
     uv_mutex_unlock(&s->lock);
     uv_cond_signal(&s->work);
+}
+
+int sounds_get(struct sounds *s, struct str name, enum speech_lang lang, uint64_t token)
+{
+    struct job *j;
+    if (!name_ok(name) || (unsigned)lang >= SPEECH_LANGS)
+        return -EINVAL;
+    int err = job_new(s, token, &j);
+    if (err)
+        return err;
+    str_copy_z(j->name, sizeof(j->name), name);
+    j->lang = lang;
+    job_give(s, j);
+    return 0;
+}
+
+int sounds_load(struct sounds *s, const char *path, uint64_t token)
+{
+    struct job *j;
+    if (strlen(path) > sizeof(j->path) - sizeof(".flac"))
+        return -ENAMETOOLONG;
+    int err = job_new(s, token, &j);
+    if (err)
+        return err;
+    j->by_path = true;
+    str_copy_z(j->path, sizeof(j->path), str_z(path));
+    job_give(s, j);
     return 0;
 }
 

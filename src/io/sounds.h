@@ -54,4 +54,8 @@ void sounds_close(struct sounds *s);
  * -ENOMEM. */
 MUST_CHECK int sounds_get(struct sounds *s, struct str name, enum speech_lang lang, uint64_t token);
 
+/* The same for a file by its path without an extension: .wav, .flac, .ogg or .opus is tried. Only
+ * `dir` and `cache` are not looked at. -ENAMETOOLONG. */
+MUST_CHECK int sounds_load(struct sounds *s, const char *path, uint64_t token);
+
 #endif

@@ -14,6 +14,7 @@ static const struct {
     {"rtt", api_rtt},
     {"trace", api_trace},
     {"hangup", api_hangup},
+    {"record", api_record},
     {"settings", api_settings},
     {"set", api_set},
     {"ban", api_ban},

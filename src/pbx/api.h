@@ -9,6 +9,7 @@
  *   rtt                            measured round trips by destination
  *   trace {call}                   the history of a call: its number or one of its Call-IDs
  *   hangup {call}                  ends a call
+ *   record {call, action}          start (mixed), tracks, both, stop, pause or resume a recording
  *   settings {extension}           do-not-disturb and forwarding, of one extension or of all
  *   set {extension, name, value}   changes one; value "off", or "reset": as configured
  *   subscriptions                  who is told what (RFC 6665)
@@ -45,6 +46,7 @@ typedef json_t *(*api_method)(struct pbx *p, const json_t *params, enum api_erro
 
 json_t *api_calls(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_trace(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_record(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_hangup(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_registrations(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_trunks(struct pbx *p, const json_t *params, enum api_error *error);

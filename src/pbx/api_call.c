@@ -1,7 +1,11 @@
 /* Calls for people: what is in progress, what happened in one, and its end. */
 #include "pbx/api.h"
 
+#include <errno.h>
+
 #include "base/num.h"
+#include "pbx/feature/threeway.h"
+#include "pbx/record.h"
 
 static json_t *leg_json(const struct leg *leg)
 {
@@ -30,6 +34,28 @@ static json_t *leg_json(const struct leg *leg)
     return j;
 }
 
+/* A conference that the phone of one of the two parties mixes; null: there is none. */
+static json_t *conference_json(struct pbx *p, const struct call *call)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        const struct leg *leg = leg_find(p, call->party[i]);
+        const struct leg *master = leg ? threeway_next(p, leg, NULL) : NULL;
+        if (!master || !threeway_next(p, leg, master))
+            continue;
+        json_t *members = json_array();
+        for (const struct leg *l = NULL; (l = threeway_next(p, leg, l));) {
+            const struct leg *far = call_other(p, call_find(p, l->call), l);
+            json_array_append_new(members,
+                                  json_pack("{s:o,s:o}", "call_id", api_text(l->call_id), "party",
+                                            api_text(far ? far->party : STR(""))));
+        }
+        return json_pack("{s:s,s:o,s:o,s:s}", "kind", "phone_mixed", "master_call_id",
+                         api_text(master->call_id), "participants", members, "status",
+                         "active_conference");
+    }
+    return json_null();
+}
+
 static json_t *call_json(struct pbx *p, const struct call *call)
 {
     const struct cdr *r = &call->cdr;
@@ -50,6 +76,9 @@ static json_t *call_json(struct pbx *p, const struct call *call)
     json_object_set_new(j, "answer_ms",
                         r->answer_ms ? json_integer((json_int_t)r->answer_ms) : json_null());
     json_object_set_new(j, "age_s", json_integer((json_int_t)((p->now - r->started) / USEC_S)));
+    json_object_set_new(j, "conference", conference_json(p, call));
+    json_object_set_new(j, "recording",
+                        call->record ? api_text(recording_name(p, call->record)) : json_null());
     for (const struct leg *leg = NULL; (leg = call_next(call, leg));)
         json_array_append_new(legs, leg_json(leg));
     json_object_set_new(j, "legs", legs);
@@ -122,6 +151,40 @@ json_t *api_hangup(struct pbx *p, const json_t *params, enum api_error *error)
     uint64_t number = call->number;
     call_end(p, call, &e);
     return json_pack("{s:I}", "ended", (json_int_t)number);
+}
+
+/* ---- recording ------------------------------------------------------------------------------- */
+
+static int record_do(struct pbx *p, struct call *call, struct str action)
+{
+    if (str_eq(action, STR("start")))
+        return recording_start(p, call, CONF_RECORD_MIXED);
+    if (str_eq(action, STR("tracks")))
+        return recording_start(p, call, CONF_RECORD_TRACKS);
+    if (str_eq(action, STR("both")))
+        return recording_start(p, call, CONF_RECORD_BOTH);
+    if (str_eq(action, STR("stop")))
+        return recording_stop(p, call);
+    if (str_eq(action, STR("pause")) || str_eq(action, STR("resume")))
+        return recording_pause(p, call, str_eq(action, STR("pause")));
+    return -EINVAL;
+}
+
+json_t *api_record(struct pbx *p, const json_t *params, enum api_error *error)
+{
+    struct call *call = api_call_of(p, params);
+    struct str action = str_z(json_string_value(json_object_get(params, "action")));
+    *error = json_object_get(params, "call") && action.n ? API_NOT_FOUND : API_INVALID_PARAMS;
+    if (!call)
+        return NULL;
+    struct str before = recording_name(p, call->record);
+    int err = record_do(p, call, action);
+    if (err) {
+        *error = err == -EINVAL ? API_INVALID_PARAMS : API_NOT_FOUND;
+        return NULL;
+    }
+    struct str name = call->record ? recording_name(p, call->record) : before;
+    return json_pack("{s:o}", "file", api_text(name));
 }
 
 /* ---- history --------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include "pbx/feature/service.h"
 #include "pbx/feature/transfer.h"
 #include "pbx/hangup.h"
+#include "pbx/record.h"
 #include "pbx/subscription.h"
 #include "pbx/trunk.h"
 
@@ -36,7 +37,8 @@ int call_init(struct pbx *p)
     if (slot_init(&c->calls, sizeof(struct call), n) ||
         slot_init(&c->legs, sizeof(struct leg), n * 4) ||
         slot_init(&c->dials, sizeof(struct dial), n) ||
-        slot_init(&c->transfers, sizeof(struct transfer), n))
+        slot_init(&c->transfers, sizeof(struct transfer), n) ||
+        slot_init(&c->recordings, sizeof(struct recording), n))
         return -ENOMEM;
     list_init(&c->waiting);
     c->wake.fire = queue_woken;
@@ -117,6 +119,8 @@ void call_done(struct pbx *p)
     slot_done(&c->calls);
     slot_done(&c->legs);
     slot_done(&c->dials);
+    recording_free_all(p);
+    slot_done(&c->recordings);
     slot_done(&c->transfers);
     mem_free(c->per_extension);
     mem_unmap(c, sizeof(*c));
@@ -393,6 +397,7 @@ void call_end(struct pbx *p, struct call *call, const struct call_ending *e)
     dial_stop(p, call);
     transfer_call_ended(p, call);
     service_over(p, call);
+    recording_call_over(p, call);
     if (!call->unrecorded)
         cdr_write(p, call, e);
     call_enter(p, call, CALL_ENDING);
@@ -426,6 +431,7 @@ void call_leg_over(struct pbx *p, struct leg *leg)
     leg->session = 0;
     leg->left = leg->left ? leg->left : p->now; /* it may have handed its place over before */
     pbx_timer_stop(p, &leg->retry);
+    recording_remove(p, leg);
     leg_close_media(p, leg);
     uncount_leg(p, leg);
     transfer_leg_gone(p, leg);
@@ -602,6 +608,11 @@ static void rtp_timeout(struct pbx *p, struct leg *leg)
 
 void call_rx_media(struct pbx *p, const struct media_ev *ev)
 {
+    if (ev->kind == MEDIA_EV_RECORDED) {
+        if (!(ev->id & PBX_RECORD_MESSAGE))
+            recording_stopped(p, ev->id);
+        return;
+    }
     struct leg *leg = leg_of_stream(p, ev->id);
     if (leg)
         leg_note_stats(leg, ev);

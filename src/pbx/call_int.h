@@ -81,7 +81,14 @@ struct leg {
     bool settled;      /* a reliable provisional has agreed on the media: the 2xx does not again */
     handle_t dialog;   /* the early one in which that was agreed */
     handle_t prack_dialog; /* its reliable provisional holds an offer, and waits for the answer */
-    struct digits digits;  /* that its party has pressed, by whatever means */
+    handle_t record;       /* that it is part of, as this track, from 1; 0: none */
+    media_id recorded;     /* the stream of it */
+    uint8_t track;
+    bool wide;    /* it speaks more than telephone quality */
+    char keys[8]; /* the last ones, for codes during a call */
+    uint8_t n_keys;
+    usec_t key_at;
+    struct digits digits;                      /* that its party has pressed, by whatever means */
     struct media_stats stats[LEG_MAX_STREAMS]; /* the latest, of streams that are closed too */
     struct pbx_timer retry;
     usec_t started, joined, left; /* 0: did not happen */
@@ -137,6 +144,9 @@ struct call {
     bool over_when_acked;   /* a feature code has been done */
     bool unrecorded;        /* part of another call: it writes no record */
     uint8_t service;        /* enum service_kind: the exchange itself is the other party */
+    handle_t record;        /* the recording under way; 0: none */
+    bool three_way;         /* a phone has made a conference of it and another one */
+    bool record_kept_off;   /* somebody has ended it */
     handle_t service_state; /* what the service knows of it */
     struct list legs;       /* struct leg.in_call, the caller first */
     handle_t caller;        /* who called; its leg may have left */
@@ -157,14 +167,14 @@ struct extension_use {
 };
 
 struct calls {
-    struct slot_table calls, legs, dials, transfers;
+    struct slot_table calls, legs, dials, transfers, recordings;
     struct port_stock ports;
     struct pbx_timer audit;
     struct extension_use *per_extension; /* by index in the present configuration */
     struct list waiting;                 /* struct dial.in_queue, who came first in front */
     struct pbx_timer wake;               /* somebody may be free for them */
     uint32_t n_extensions;
-    uint64_t last_number;
+    uint64_t last_number, last_recording;
     uint64_t total, answered, refused, rtp_timeouts, reaped;
     uint64_t out_of_turn; /* offers and answers that we should not have sent */
     uint64_t dissolved;   /* became part of another call, and have no record */
@@ -260,8 +270,10 @@ bool leg_is_calling(const struct leg *leg);
 /* Replaces one of the leg's owned texts; without memory the old one stays, and the trace says so.
  */
 void leg_keep(struct pbx *p, struct leg *leg, struct str *owned, struct str text);
-/* An offer to the party of `leg` made from what the party of `from` can do. -ENOENT: no codec. */
-MUST_CHECK int leg_offer_third(struct pbx *p, struct leg *leg, struct leg *from, struct str *ret);
+/* An offer to the party of `leg` made from what the party of `from` can do; transcode: and of what
+ * we can make of that. -ENOENT: no codec. */
+MUST_CHECK int leg_offer_third(struct pbx *p, struct leg *leg, struct leg *from, bool transcode,
+                               struct str *ret);
 /* The SDP in a message, parsed into p->turn. 0 and *ret NULL: there is none. -EBADMSG. */
 MUST_CHECK int leg_sdp_of(struct pbx *p, const struct sip_msg *m, const struct sdp **ret);
 /* A description that was kept, parsed into p->turn; NULL: there is none. */
@@ -310,6 +322,13 @@ MUST_CHECK int transcode_offer(struct pbx *p, struct leg *from, struct leg *to,
  * no codec of it is known here. */
 MUST_CHECK int transcode_answer(struct pbx *p, struct leg *to, const struct sdp *answer,
                                 struct str *ret);
+/* Our answer to the offer of `to` that makes it hear `other`, by transcoding if need be. -ENOENT:
+ * no codec of it is known here. */
+MUST_CHECK int transcode_cross(struct pbx *p, struct leg *to, const struct sdp *offer,
+                               const struct sdp *other, struct str *ret);
+/* The codecs of `to` into which something that the party of `from` has said can be put. */
+unsigned transcode_into(struct pbx *p, const struct leg *from, const struct leg *to,
+                        const struct sdp *said, struct str names[CONF_CODEC_COUNT]);
 /* The codecs of a leg that are known here, best first. Returns how many. */
 unsigned transcode_codecs(struct pbx *p, const struct leg *leg, struct str names[CONF_CODEC_COUNT]);
 /* Tells the media plane what the leg's party may send, by our description, and what it wants, by

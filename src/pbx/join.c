@@ -24,7 +24,7 @@ static int ask(struct pbx *p, struct leg *leg, struct leg *like)
     struct sip_content content = {.type = STR("application/sdp")};
     if (!leg_has_agreed(leg))
         return -EBUSY;
-    int err = leg_offer_third(p, leg, like, &content.body);
+    int err = leg_offer_third(p, leg, like, false, &content.body);
     err = err ? err : sip_reinvite(p->core, p->now, leg->session, &content);
     if (err)
         return err;

@@ -2,6 +2,7 @@
 #include "pbx/call_int.h"
 
 #include "base/hash.h"
+#include "pbx/feature/threeway.h"
 #include "pbx/sound.h"
 #include "wire/sdp/oa.h"
 #include "wire/sip/multipart.h"
@@ -221,6 +222,9 @@ void leg_follow_hold(struct pbx *p, struct leg *leg, const struct leg *other)
         if (s->id && said && i < said->n_media && said->media[i].port)
             set_stream(p, leg, i, said);
     }
+    threeway_follow(p, leg);
+    if (other)
+        threeway_follow(p, other);
 }
 
 /* ---- our side: what the party is told -------------------------------------------------------- */
@@ -405,10 +409,11 @@ static int build_offer(struct buf *b, const struct sdp_local *local, void *ctx)
     return sdp_offer_build(b, args);
 }
 
-int leg_offer_third(struct pbx *p, struct leg *leg, struct leg *from, struct str *ret)
+int leg_offer_third(struct pbx *p, struct leg *leg, struct leg *from, bool transcode,
+                    struct str *ret)
 {
     struct sdp_stream streams[LEG_MAX_STREAMS] = {0};
-    struct str names[CONF_CODEC_COUNT];
+    struct str names[CONF_CODEC_COUNT], also[CONF_CODEC_COUNT];
     const struct sdp *said = leg_sdp_kept(p, leg_latest(from));
     struct sdp_policy policy = {
         .codec = names, .keep_video = true, .n_codecs = leg_codecs(p, from, leg, names)};
@@ -417,13 +422,15 @@ int leg_offer_third(struct pbx *p, struct leg *leg, struct leg *from, struct str
     int err = own_streams(p, leg, said, streams);
     if (err)
         return err;
-    struct sdp_offer_args args = {.from = said,
-                                  .first = leg_sdp_kept(p, from->told),
-                                  .more = from->said_answer,
-                                  .policy = &policy,
-                                  .stream = streams,
-                                  .n_streams = said->n_media < LEG_MAX_STREAMS ? said->n_media
-                                                                               : LEG_MAX_STREAMS};
+    struct sdp_offer_args args = {
+        .from = said,
+        .first = leg_sdp_kept(p, from->told),
+        .more = from->said_answer,
+        .policy = &policy,
+        .also = also,
+        .n_also = transcode ? transcode_into(p, from, leg, said, also) : 0,
+        .stream = streams,
+        .n_streams = said->n_media < LEG_MAX_STREAMS ? said->n_media : LEG_MAX_STREAMS};
     struct author author = {.build = build_offer,
                             .ctx = &args,
                             .local = {.session_id = leg->sdp_id, .addr = media_addr(p, leg)}};

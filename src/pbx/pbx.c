@@ -419,7 +419,7 @@ void pbx_recorded(struct pbx *p, usec_t now, const struct pbx_recorded *r)
     if (r->number & PBX_RECORD_MESSAGE)
         voicemail_recorded(p, r);
     else
-        record_done(p, r);
+        recording_done(p, r);
     pump(p);
 }
 

@@ -60,7 +60,7 @@ struct pbx_file {
     uint32_t clip;
     bool tracks, mixed; /* what is written: PBX_FILE_BEGIN */
 };
-#define PBX_RECORD_MESSAGE ((uint64_t)1 << 62)
+#define PBX_RECORD_MESSAGE MEDIA_RECORD_MESSAGE
 
 /* What became of a recording. */
 struct pbx_recorded {

@@ -1,5 +1,303 @@
 #include "pbx/record.h"
 
-void record_done(struct pbx *p, const struct pbx_recorded *r)
+#include <errno.h>
+
+#include "base/mem.h"
+
+#define NUMBER_BITS (~PBX_RECORD_MESSAGE)
+
+static struct recording *find(struct pbx *p, handle_t h)
 {
+    return h ? slot_find(&p->calls->recordings, h) : NULL;
+}
+
+static uint32_t ms_of(const struct pbx *p, const struct recording *rec)
+{
+    return (uint32_t)((p->now - rec->began) / USEC_MS);
+}
+
+static void say(struct pbx *p, const struct recording *rec, struct str text)
+{
+    trace_emit(&p->trace, TRACE_RECORDING, 0, TS(rec->folder), TS(rec->base), TS(text));
+}
+
+static struct pbx_file *file_order(struct pbx *p, const struct recording *rec,
+                                   enum pbx_file_order order)
+{
+    struct pbx_file *f = &pbx_emit(p, PBX_OUT_FILE)->file;
+    *f = (struct pbx_file){.order = order,
+                           .place = PBX_RECORDINGS,
+                           .number = rec->self & NUMBER_BITS,
+                           .folder = rec->folder,
+                           .base = rec->base};
+    return f;
+}
+
+/* ---- the sidecar ----------------------------------------------------------------------------- */
+
+static void put_tracks(struct buf *b, const struct pbx *p, const struct recording *rec)
+{
+    for (unsigned i = 0; i < rec->n_tracks; i++) {
+        const struct record_track *t = &rec->track[i];
+        buf_printf(b, "%s{\"track\":%u,\"leg\":%u,\"party\":\"", i ? "," : "", i + 1, t->leg);
+        buf_json(b, str_z(t->party));
+        buf_lit(b, "\",\"name\":\"");
+        buf_json(b, str_z(t->name));
+        buf_printf(b, "\",\"from_ms\":%u,\"to_ms\":%u}", t->from_ms,
+                   t->there ? ms_of(p, rec) : t->to_ms);
+    }
+}
+
+/* What is known so far. */
+static void write_meta(struct pbx *p, const struct recording *rec)
+{
+    struct buf b;
+    size_t cap = rec->about.n + 1024 + 1024 * (size_t)rec->n_tracks + 40 * (size_t)rec->n_talk;
+    char *mem = arena_take(&p->turn, cap);
+    if (!mem)
+        return;
+    buf_init(&b, mem, cap);
+    buf_ch(&b, '{');
+    buf_str_put(&b, rec->about);
+    buf_printf(&b, "%s\"began_ms\":%llu,\"tracks\":[", rec->about.n ? "," : "",
+               (unsigned long long)(pbx_wall_at(p, rec->began) / 1000));
+    put_tracks(&b, p, rec);
+    buf_lit(&b, "],\"talk\":[");
+    for (unsigned i = 0; i < rec->n_talk; i++)
+        buf_printf(&b, "%s[%u,%u,%u]", i ? "," : "", rec->talk[i].track, rec->talk[i].from_ms,
+                   rec->talk[i].to_ms);
+    buf_lit(&b, "]}");
+    if (!b.full)
+        file_order(p, rec, PBX_FILE_META)->json = buf_str(&b);
+}
+
+static void note_talk(struct recording *rec, unsigned track, uint32_t from_ms, uint32_t to_ms)
+{
+    if (rec->n_talk == rec->cap_talk) {
+        uint32_t cap = rec->cap_talk ? rec->cap_talk * 2 : 64;
+        struct record_talk *more =
+            cap <= RECORD_MAX_TALKS ? mem_resize(rec->talk, cap * sizeof(*more)) : NULL;
+        if (!more)
+            return; /* the sound itself is there */
+        rec->talk = more;
+        rec->cap_talk = cap;
+    }
+    rec->talk[rec->n_talk++] =
+        (struct record_talk){.track = (uint8_t)track, .from_ms = from_ms, .to_ms = to_ms};
+}
+
+void recording_talks(struct pbx *p, struct leg *leg, bool talks)
+{
+    struct recording *rec = find(p, leg->record);
+    struct record_track *t = rec && leg->track ? &rec->track[leg->track - 1] : NULL;
+    if (!t || t->talking == talks)
+        return;
+    if (!talks)
+        note_talk(rec, leg->track, t->talk_ms, ms_of(p, rec));
+    t->talking = talks;
+    t->talk_ms = ms_of(p, rec);
+}
+
+/* ---- beginning and end ----------------------------------------------------------------------- */
+
+static void date_of(uint64_t wall_ms, char folder[11], char clock[7])
+{
+    /* Days to a date of the Gregorian calendar, counted from March 1st of year 0. */
+    uint64_t s = wall_ms / 1000, days = s / 86400 + 719468, era = days / 146097;
+    unsigned doe = (unsigned)(days - era * 146097);
+    unsigned yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    unsigned doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
+    unsigned day = doy - (153 * mp + 2) / 5 + 1, month = mp < 10 ? mp + 3 : mp - 9;
+    unsigned year = (unsigned)(era * 400) + yoe + (month <= 2), sec = (unsigned)(s % 86400);
+    struct buf b;
+    buf_init(&b, folder, 11);
+    buf_printf(&b, "%04u-%02u-%02u", year, month, day);
+    folder[10] = 0;
+    buf_init(&b, clock, 7);
+    buf_printf(&b, "%02u%02u%02u", sec / 3600, sec / 60 % 60, sec % 60);
+    clock[6] = 0;
+}
+
+/* Only what a file's name may have. */
+static void put_name(struct buf *b, struct str s)
+{
+    for (size_t i = 0; i < s.n && i < 32; i++) {
+        char c = s.p[i];
+        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                     c == '+' || c == '_' || c == '.';
+        buf_ch(b, plain ? c : '_');
+    }
+}
+
+static int name_files(struct pbx *p, struct recording *rec, struct str base)
+{
+    char folder[11], clock[7], mem[128];
+    struct buf b;
+    date_of(pbx_wall_ms(p), folder, clock);
+    buf_init(&b, mem, sizeof(mem));
+    buf_z(&b, clock);
+    buf_ch(&b, '-');
+    put_name(&b, base);
+    buf_printf(&b, "-%llu", (unsigned long long)++p->calls->last_recording);
+    int err = pbx_keep(p, &rec->folder, str_z(folder));
+    return err ? err : pbx_keep(p, &rec->base, buf_str(&b));
+}
+
+static void release(struct pbx *p, struct recording *rec)
+{
+    struct str *texts[] = {&rec->folder, &rec->base, &rec->about};
+    for (unsigned i = 0; i < ARRAY_LEN(texts); i++)
+        if (pbx_keep(p, texts[i], STR_NONE))
+            BUG_ON(true); /* freeing cannot fail */
+    mem_free(rec->talk);
+    slot_put(&p->calls->recordings, rec->self);
+}
+
+void recording_free_all(struct pbx *p)
+{
+    uint32_t at = 0;
+    handle_t h;
+    struct recording *rec;
+    while (p->calls->recordings.mem && (rec = slot_next(&p->calls->recordings, &at, &h)))
+        release(p, rec);
+}
+
+handle_t recording_begin(struct pbx *p, enum config_record mode, bool wide, struct str base,
+                         struct str about)
+{
+    handle_t h;
+    struct recording *rec = slot_take(&p->calls->recordings, &h);
+    if (!rec)
+        return 0;
+    rec->self = h;
+    rec->began = p->now;
+    rec->mode = (uint8_t)mode;
+    rec->wide = wide;
+    if (pbx_keep(p, &rec->about, about) || name_files(p, rec, base)) {
+        release(p, rec);
+        return 0;
+    }
+    struct pbx_file *f = file_order(p, rec, PBX_FILE_BEGIN);
+    f->mixed = mode != CONF_RECORD_TRACKS;
+    f->tracks = mode != CONF_RECORD_MIXED;
+    write_meta(p, rec);
+    say(p, rec, STR("begins"));
+    return h;
+}
+
+static const struct leg_stream *speech_of(const struct leg *leg)
+{
+    for (unsigned i = 0; i < leg->n_streams; i++)
+        if (leg->stream[i].id && leg->stream[i].audio)
+            return &leg->stream[i];
+    return NULL;
+}
+
+void recording_add(struct pbx *p, handle_t recording, struct leg *leg)
+{
+    struct recording *rec = find(p, recording);
+    const struct leg_stream *s = speech_of(leg);
+    if (!rec || !s || rec->stopping || (leg->record == recording && leg->recorded == s->id))
+        return;
+    bool again = leg->record == recording && leg->track; /* its stream was opened anew */
+    if (!again && rec->n_tracks == ARRAY_LEN(rec->track))
+        return;
+    if (!again) {
+        struct record_track *t = &rec->track[rec->n_tracks++];
+        *t = (struct record_track){.leg = leg->number, .from_ms = ms_of(p, rec), .there = true};
+        str_copy_z(t->party, sizeof(t->party), leg->party);
+        str_copy_z(t->name, sizeof(t->name), leg->name);
+        leg->track = rec->n_tracks;
+    }
+    leg->record = recording;
+    leg->recorded = s->id;
+    struct media_cmd *cmd = &pbx_emit(p, PBX_OUT_MEDIA)->media;
+    *cmd = (struct media_cmd){.kind = MEDIA_RECORD, .id = s->id};
+    cmd->record.number = recording & NUMBER_BITS;
+    cmd->record.rate_hz = rec->wide ? 16000 : 8000;
+    cmd->record.track = leg->track;
+    cmd->record.tracks = rec->mode != CONF_RECORD_MIXED;
+    cmd->record.mixed = rec->mode != CONF_RECORD_TRACKS;
+}
+
+void recording_remove(struct pbx *p, struct leg *leg)
+{
+    struct recording *rec = find(p, leg->record);
+    if (rec && leg->track) {
+        struct record_track *t = &rec->track[leg->track - 1];
+        recording_talks(p, leg, false);
+        t->there = false;
+        t->to_ms = ms_of(p, rec);
+    }
+    leg->record = 0;
+    leg->recorded = 0;
+    leg->track = 0;
+}
+
+void recording_hold(struct pbx *p, handle_t recording, bool paused)
+{
+    struct recording *rec = find(p, recording);
+    if (!rec || rec->paused == paused)
+        return;
+    rec->paused = paused;
+    struct media_cmd *cmd = &pbx_emit(p, PBX_OUT_MEDIA)->media;
+    *cmd = (struct media_cmd){.kind = MEDIA_RECORD_PAUSE, .on = paused};
+    cmd->record.number = recording & NUMBER_BITS;
+}
+
+void recording_end(struct pbx *p, handle_t recording)
+{
+    struct recording *rec = find(p, recording);
+    if (!rec || rec->stopping)
+        return;
+    rec->stopping = true;
+    for (unsigned i = 0; i < rec->n_tracks; i++)
+        if (rec->track[i].there) {
+            rec->track[i].there = false;
+            rec->track[i].to_ms = ms_of(p, rec);
+            if (rec->track[i].talking)
+                note_talk(rec, i + 1, rec->track[i].talk_ms, ms_of(p, rec));
+        }
+    write_meta(p, rec);
+    struct media_cmd *cmd = &pbx_emit(p, PBX_OUT_MEDIA)->media;
+    *cmd = (struct media_cmd){.kind = MEDIA_RECORD_STOP};
+    cmd->record.number = recording & NUMBER_BITS;
+}
+
+struct str recording_name(struct pbx *p, handle_t recording)
+{
+    const struct recording *rec = find(p, recording);
+    struct buf b;
+    size_t cap = rec ? rec->folder.n + rec->base.n + 1 : 0;
+    char *mem = rec ? arena_take(&p->turn, cap) : NULL;
+    if (!mem)
+        return STR_NONE;
+    buf_init(&b, mem, cap);
+    buf_str_put(&b, rec->folder);
+    buf_ch(&b, '/');
+    buf_str_put(&b, rec->base);
+    return buf_str(&b);
+}
+
+void recording_stopped(struct pbx *p, uint64_t number)
+{
+    struct recording *rec = find(p, number);
+    if (rec && rec->stopping)
+        (void)file_order(p, rec, PBX_FILE_END);
+}
+
+void recording_done(struct pbx *p, const struct pbx_recorded *r)
+{
+    struct recording *rec = find(p, r->number);
+    if (!rec)
+        return;
+    if (r->err && !rec->failed) {
+        rec->failed = true;
+        trace_emit(&p->trace, TRACE_RECORDING_FAILED, 0, TS(rec->folder), TS(rec->base),
+                   TS(r->text));
+    }
+    if (!r->ended)
+        return; /* the call goes on */
+    say(p, rec, STR("is written"));
+    release(p, rec);
 }

@@ -1,10 +1,68 @@
-/* Recordings of calls: which calls, what their files are called, and what the sidecar says. */
+/* Recordings: of which calls, what their files are called, and what the sidecar says. A recording
+ * is begun for a call or a room, legs join and leave it, and it ends after its last sample is on
+ * the disk, when the call may be long gone. */
 #ifndef PBX_RECORD_H
 #define PBX_RECORD_H
 
 #include "pbx/call_int.h"
 
+#define RECORD_MAX_TALKS 4096 /* stretches of speech in one sidecar */
+
+/* What one leg has said, as the sidecar tells it. */
+struct record_track {
+    char party[64], name[64];
+    uint8_t leg; /* its number in the call's history */
+    uint32_t from_ms, to_ms;
+    bool there;   /* it has not left */
+    bool talking; /* since talk_ms */
+    uint32_t talk_ms;
+};
+
+struct record_talk {
+    uint32_t from_ms, to_ms;
+    uint8_t track; /* from 1 */
+};
+
+struct recording {
+    handle_t self;
+    usec_t began;
+    uint8_t mode;     /* enum config_record_mode: mixed, tracks or both */
+    uint8_t n_tracks; /* at most RECORD_MAX_TRACKS; later parties are in the mix of nobody */
+    bool wide, paused, stopping, failed;
+    struct str folder, base, about; /* owned; about: JSON members of what is recorded */
+    struct record_talk *talk;
+    uint32_t n_talk, cap_talk;
+    struct record_track track[40];
+};
+
+/* Calls of people: begins when configuration says so, follows the parties, ends with the call. */
+void recording_follow(struct pbx *p, struct call *call);
+void recording_call_over(struct pbx *p, struct call *call);
+/* 0; -EALREADY: it is being recorded, or is not; -ENOMEM, -ENOTCONN: nobody talks in it. */
+MUST_CHECK int recording_start(struct pbx *p, struct call *call, enum config_record mode);
+MUST_CHECK int recording_stop(struct pbx *p, struct call *call);
+MUST_CHECK int recording_pause(struct pbx *p, struct call *call, bool on);
+/* A key during a call: the code of features.record begins and ends a recording. */
+void recording_key(struct pbx *p, struct leg *leg, char digit);
+
+/* What a recording is made of, for rooms as well. wide: more than telephone quality. about: JSON
+ * members without braces. 0: no memory. */
+handle_t recording_begin(struct pbx *p, enum config_record mode, bool wide, struct str base,
+                         struct str about);
+void recording_add(struct pbx *p, handle_t recording, struct leg *leg);
+void recording_remove(struct pbx *p, struct leg *leg);
+void recording_hold(struct pbx *p, handle_t recording, bool paused);
+void recording_end(struct pbx *p, handle_t recording);
+/* How long it is so far, and what it is called: "folder/base" in p->turn. */
+struct str recording_name(struct pbx *p, handle_t recording);
+
+/* ---- what the others say --------------------------------------------------------------------- */
+void recording_talks(struct pbx *p, struct leg *leg, bool talks);
+/* The media plane has given its last sample. */
+void recording_stopped(struct pbx *p, uint64_t number);
 /* A recording has been written, or was stopped. */
-void record_done(struct pbx *p, const struct pbx_recorded *r);
+void recording_done(struct pbx *p, const struct pbx_recorded *r);
+/* Of the process: those that have not ended are forgotten. */
+void recording_free_all(struct pbx *p);
 
 #endif

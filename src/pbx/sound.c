@@ -114,6 +114,14 @@ void sound_stop(struct pbx *p, struct leg *leg)
     stop_on(p, s);
 }
 
+void sound_listen(struct pbx *p, struct leg *leg)
+{
+    for (unsigned i = 0; i < leg->n_streams; i++)
+        if (leg->stream[i].id)
+            pbx_emit(p, PBX_OUT_MEDIA)->media =
+                (struct media_cmd){.kind = MEDIA_LISTEN, .id = leg->stream[i].id, .on = true};
+}
+
 void sound_follow_hold(struct pbx *p, struct leg *leg, unsigned stream)
 {
     struct leg_stream *s = &leg->stream[stream];

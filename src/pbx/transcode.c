@@ -31,7 +31,7 @@ static bool can_hear(struct pbx *p, const struct leg *leg, const struct sdp_medi
     unsigned n = transcode_codecs(p, leg, names);
     for (unsigned i = 0; i < m->n_formats; i++) {
         struct sdp_codec c;
-        if (sdp_codec_get(&c, m, i))
+        if (sdp_codec_get(&c, m, i) || !codec_known((uint8_t)codec_find(c.name, c.clock)))
             continue;
         for (unsigned k = 0; k < n; k++)
             if (sdp_codec_matches(&c, names[k]))
@@ -45,6 +45,17 @@ static bool is_plain_audio(const struct sdp_media *m)
     return m->kind == SDP_AUDIO && m->rtp && !m->secure && m->port != 0;
 }
 
+unsigned transcode_into(struct pbx *p, const struct leg *from, const struct leg *to,
+                        const struct sdp *said, struct str names[CONF_CODEC_COUNT])
+{
+    unsigned i = 0;
+    while (i < said->n_media && !is_plain_audio(&said->media[i]))
+        i++;
+    if (!p->config->media.transcode || i >= said->n_media || !can_hear(p, from, &said->media[i]))
+        return 0;
+    return transcode_codecs(p, to, names);
+}
+
 /* What is added to the first audio of the offer; a media without a codec that both may use comes
  * to life by it. NULL: nothing. */
 static const struct sdp_extra *add_codecs(struct pbx *p, const struct leg *from,
@@ -52,11 +63,10 @@ static const struct sdp_extra *add_codecs(struct pbx *p, const struct leg *from,
                                           struct sdp_choice *choice)
 {
     struct str names[CONF_CODEC_COUNT];
-    unsigned i = 0, n = transcode_codecs(p, to, names);
-    while (i < offer->n_media && i < LEG_MAX_STREAMS && !is_plain_audio(&offer->media[i]))
+    unsigned i = 0, n = transcode_into(p, from, to, offer, names);
+    while (i < offer->n_media && !is_plain_audio(&offer->media[i]))
         i++;
-    if (!p->config->media.transcode || i >= offer->n_media || i >= LEG_MAX_STREAMS || n == 0 ||
-        !can_hear(p, from, &offer->media[i]))
+    if (n == 0 || i >= LEG_MAX_STREAMS)
         return NULL;
     struct sdp_extra *extra = arena_take(&p->turn, sizeof(*extra));
     if (!extra)
@@ -98,18 +108,25 @@ int transcode_offer(struct pbx *p, struct leg *from, struct leg *to, const struc
 
 /* ---- the answer ------------------------------------------------------------------------------ */
 
+int transcode_cross(struct pbx *p, struct leg *to, const struct sdp *offer, const struct sdp *other,
+                    struct str *ret)
+{
+    struct str names[CONF_CODEC_COUNT];
+    struct sdp_policy policy = {.codec = names, .keep_video = true};
+    int err = leg_answer_cross(p, to, offer, other, ret);
+    if (err != -ENOENT || !p->config->media.transcode)
+        return err;
+    policy.n_codecs = transcode_codecs(p, to, names);
+    return policy.n_codecs ? leg_answer_with(p, to, offer, NULL, &policy, ret) : -ENOENT;
+}
+
 int transcode_answer(struct pbx *p, struct leg *to, const struct sdp *answer, struct str *ret)
 {
     const struct sdp *offer = leg_sdp_kept(p, to->offer);
-    struct str names[CONF_CODEC_COUNT];
-    struct sdp_policy policy = {.codec = names, .keep_video = true};
     enum sdp_overlap common = offer ? sdp_overlap(answer, offer) : SDP_OVERLAP_ALL;
     if (common == SDP_OVERLAP_ALL)
         return leg_sdp_for(p, to, answer, NULL, NULL, ret);
-    if (common == SDP_OVERLAP_SOME)
-        return leg_answer_cross(p, to, offer, answer, ret);
-    policy.n_codecs = transcode_codecs(p, to, names);
-    return policy.n_codecs ? leg_answer_with(p, to, offer, NULL, &policy, ret) : -ENOENT;
+    return transcode_cross(p, to, offer, answer, ret);
 }
 
 /* ---- the media plane ------------------------------------------------------------------------- */
@@ -175,6 +192,7 @@ void transcode_formats(struct pbx *p, struct leg *leg, const struct sdp *ours,
         cmd->n_rx = formats_of(cmd->rx, &ours->media[i]);
         cmd->n_tx = formats_of(cmd->tx, m);
         leg->stream[i].audio = true;
+        leg->wide = cmd->n_tx && codec_rate(&cmd->tx[0]) > 8000;
         cmd->ptime_ms = (uint8_t)(m->ptime_ms > 120 ? 120 : m->ptime_ms);
     }
 }

@@ -99,6 +99,7 @@ static int of_world(struct play *p, struct str name, uint64_t *ret)
         {STR_INIT("out_of_turn"), p->w.pbx->calls->out_of_turn},
         {STR_INIT("searches"), p->w.pbx->calls->dials.used},
         {STR_INIT("transfers"), p->w.pbx->calls->transfers.used},
+        {STR_INIT("recordings"), p->w.pbx->calls->recordings.used},
         {STR_INIT("subscriptions"), subscription_count(p->w.pbx)},
         {STR_INIT("bindings"), registrar_count(p->w.pbx)},
         {STR_INIT("stored"), p->w.n_bindings},

@@ -153,6 +153,17 @@ static void hears(struct play *p)
     compare(p, what, got, STR("="), p->word[3]);
 }
 
+/* expect file contains TEXT: some sidecar has it. */
+static void file(struct play *p)
+{
+    bool ok = false;
+    for (unsigned i = 0; i < WORLD_FILES && !ok && p->n_words == 4; i++)
+        ok = p->w.file[i].there && str_ifind(str_z(p->w.file[i].json), p->word[3]) >= 0;
+    if (!ok)
+        play_fail(p, &p->st->line, "no sidecar has " STR_FMT ", the first is %s",
+                  STR_ARG(p->word[3]), p->w.file[0].json);
+}
+
 /* NAME keys DIGITS: telephone-events of its latest call. NAME talks on|off: in a room. */
 void expect_sound(struct play *p)
 {
@@ -209,6 +220,8 @@ void expect_statement(struct play *p)
         media(p, 2, true);
     else if (str_eq(what, STR("stream")))
         stream(p);
+    else if (str_eq(what, STR("file")))
+        file(p);
     else if (str_eq(what, STR("hears")) || str_eq(what, STR("heard")) ||
              str_eq(what, STR("room")) || str_eq(what, STR("muted")) || str_eq(what, STR("deaf")) ||
              str_eq(what, STR("recorded")) || str_eq(what, STR("paused")))

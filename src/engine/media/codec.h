@@ -52,6 +52,9 @@ struct codec {
     int (*decode)(void *d, const uint8_t *payload, size_t n, int16_t out[CODEC_MAX_SAMPLES]);
     /* `samples` in place of what is lost; NULL: the codec has no way of its own. */
     int (*conceal)(void *d, unsigned samples, int16_t *out);
+    /* `samples` of what was lost right before this payload, from what it repeats of it (in-band
+     * FEC); made up if it repeats nothing. NULL: the codec has no such thing. */
+    int (*recover)(void *d, const uint8_t *payload, size_t n, unsigned samples, int16_t *out);
     /* Bytes written; `samples` is one that whole() allows. 0: nothing need be sent (DTX). */
     int (*encode)(void *e, const int16_t *in, unsigned samples, uint8_t out[CODEC_MAX_BYTES]);
     /* How many samples a payload holds; 0: none, or it is broken. */

@@ -65,6 +65,13 @@ static int conceal(void *d, unsigned samples, int16_t *out)
     return got < 0 ? -EBADMSG : got;
 }
 
+/* RFC 6716 section 2.1.7: a packet may carry the one before it at a lower bitrate. */
+static int recover(void *d, const uint8_t *next, size_t n, unsigned samples, int16_t *out)
+{
+    int got = opus_decode(d, next, (opus_int32)n, out, (int)samples, 1);
+    return got < 0 ? -EBADMSG : got;
+}
+
 static int encode(void *e, const int16_t *in, unsigned samples, uint8_t *out)
 {
     opus_int32 n = opus_encode(e, in, (int)samples, out, CODEC_MAX_BYTES);
@@ -96,6 +103,7 @@ const struct codec codec_opus = {.name = STR_INIT("opus"),
                                  .encoder_free = encoder_free,
                                  .decode = decode,
                                  .conceal = conceal,
+                                 .recover = recover,
                                  .encode = encode,
                                  .samples = samples_of,
                                  .whole = whole};

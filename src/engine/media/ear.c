@@ -46,7 +46,6 @@ struct ear {
     bool quiet; /* the party said that it is silent */
     uint8_t by_pt[128];
     uint32_t next_ts; /* of what follows */
-    uint32_t ssrc;    /* of the last packet of an agreed type */
     uint64_t mean_us; /* scaled by 256 */
     struct pace pace;
     struct ear_stats stats;
@@ -135,7 +134,6 @@ static int64_t samples_of(const struct ear *e, int64_t us)
 static void late(struct ear *e, const struct ear_packet *p, const struct format *f)
 {
     int64_t behind = (int64_t)(int32_t)(e->next_ts - p->ts) * 1000000 / f->f.clock_hz;
-    e->stats.late++;
     e->stats.lost -= e->stats.lost > 0;
     pace_late(&e->pace, behind - us_of(e, tape_waiting(&e->tape)));
 }
@@ -160,7 +158,7 @@ void ear_rx(struct ear *e, usec_t now, const struct ear_packet *p)
                          .ts = p->ts,
                          .ssrc = p->ssrc,
                          .seq = p->seq,
-                         .pt = p->pt,
+                         .pt = p->pt & 0x7F, /* of others only the place in the sequence is kept */
                          .kind = KIND_PLACE,
                          .marker = p->marker};
     const struct format *f = NULL;
@@ -170,13 +168,15 @@ void ear_rx(struct ear *e, usec_t now, const struct ear_packet *p)
     e->stats.ignored += f == NULL;
     if (f)
         in.kind = kind_of(e, f, p, &in.play_us);
-    else if (!e->jbuf.started || p->ssrc != e->ssrc)
+    /* Some gateways give telephone-events an SSRC of their own: they are beside the voice. */
+    bool other = !e->jbuf.started || p->ssrc != e->jbuf.ssrc;
+    if (other && in.kind != KIND_AUDIO && in.kind != KIND_CN)
         return;
     in.n = in.kind == KIND_AUDIO ? p->n : in.kind == KIND_CN;
-    e->ssrc = p->ssrc;
     enum jbuf_verdict v = jbuf_put(&e->jbuf, now, &in);
     e->stats.duplicate += v == JBUF_DUPLICATE;
-    if (v == JBUF_LATE && f)
+    e->stats.late += v == JBUF_LATE;
+    if (v == JBUF_LATE && !other && f)
         late(e, p, f);
 }
 
@@ -186,6 +186,8 @@ static bool gap_of(const struct ear *e, const struct jbuf_packet *h, int64_t *re
 {
     const struct format *f = &e->format[e->by_pt[h->pt]];
     int32_t ts = (int32_t)(h->ts - e->next_ts);
+    if (e->current != NO_FORMAT && e->format[e->current].f.clock_hz != f->f.clock_hz)
+        return false; /* another clock counts from elsewhere */
     if (!e->begun || e->anew || h->fresh || ts < 0 || ts / (int32_t)f->f.clock_hz >= MAX_PAUSE_S)
         return false;
     int64_t gap = (int64_t)ts * e->tape.rate / f->f.clock_hz;
@@ -319,6 +321,25 @@ static bool step(struct ear *e, usec_t now, bool needed)
     return true;
 }
 
+/* The last packet that is missing before the head, from what the head repeats of it. */
+static bool repair(struct ear *e, struct format *f, const struct jbuf_packet *h)
+{
+    int64_t gap, play = samples_of(e, h->play_us);
+    if (!f->codec->recover || e->current != e->by_pt[h->pt] || !jbuf_missing(&e->jbuf) ||
+        play > e->tape.rate / 1000 * 60 || !gap_of(e, h, &gap) || gap - e->tape.made != play)
+        return false;
+    size_t n = jbuf_peek(&e->jbuf, e->payload);
+    int16_t *room = tape_room(&e->tape);
+    if (f->codec->recover(f->decoder, e->payload, n, (unsigned)play, room) != play)
+        return false;
+    if (tape_silent(&e->tape))
+        tape_join(&e->tape, (unsigned)play);
+    tape_add(&e->tape, (unsigned)play);
+    e->next_ts = h->ts;
+    e->stats.repaired++;
+    return true;
+}
+
 /* Makes up `need` samples or less, as many as are missing before the head. */
 static enum ear_frame_kind make_up(struct ear *e, unsigned need)
 {
@@ -326,6 +347,10 @@ static enum ear_frame_kind make_up(struct ear *e, unsigned need)
     struct format *f = e->current == NO_FORMAT ? NULL : &e->format[e->current];
     int64_t gap;
     bool still = tape_silent(&e->tape) || e->quiet || !e->begun;
+    if (f && !f->decoder)
+        f = NULL; /* memory was out */
+    if (h && f && repair(e, f, h))
+        return EAR_CONCEALED;
     if (h && e->by_pt[h->pt] != NO_FORMAT && gap_of(e, h, &gap) && gap > e->tape.made &&
         gap - e->tape.made < need)
         need = (unsigned)(gap - e->tape.made);

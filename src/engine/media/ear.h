@@ -3,7 +3,7 @@
  * and a tape that hides what is lost and stretches or shortens speech by pitch periods (tape), so
  * that the delay can change, and the clocks of both sides differ, unheard.
  *
- * Pure: time is an argument and never goes backwards. One owner; no locks. Memory: 55 KiB for each
+ * Pure: time is an argument and never goes backwards. One owner; no locks. Memory: 50 KiB for each
  * ear and what its decoders need; nothing is allocated but when a format is heard first. */
 #ifndef ENGINE_MEDIA_EAR_H
 #define ENGINE_MEDIA_EAR_H
@@ -41,6 +41,7 @@ struct ear_stats {
     uint32_t duplicate; /* had come before */
     uint32_t late;      /* came after their time was over */
     uint32_t lost;      /* never came: gaps in the sequence that were played over */
+    uint32_t repaired;  /* of them, those made from the next packet (FEC, if it carries any) */
     uint32_t dropped;   /* given up because more than the limit was waiting */
     uint32_t resets;    /* new streams after the first: SSRC, sequence or timestamps started over */
     uint32_t frames, concealed_frames, silent_frames;

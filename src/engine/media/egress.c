@@ -22,8 +22,8 @@ static struct egress_out begin(struct egress *e, usec_t now, uint32_t clock_hz)
 {
     struct egress_out out = {.marker = true};
     if (e->started) {
-        uint32_t gap = elapsed(e, now, clock_hz);
-        e->ts += gap ? gap : 1;
+        uint32_t gap = elapsed(e, now, clock_hz), least = e->step ? e->step : 1;
+        e->ts += gap > least ? gap : least; /* behind the end of the packet before */
         e->seq++;
     }
     e->started = true;
@@ -61,6 +61,8 @@ struct egress_out egress_follow(struct egress *e, usec_t now, const struct egres
     out = (struct egress_out){.seq = (uint16_t)(e->seq + (uint16_t)(in->seq - e->in_seq)),
                               .ts = e->ts + (uint32_t)ticks};
     if (!rtp_seq_before(in->seq, e->in_seq)) { /* not a late one */
+        if ((uint16_t)(in->seq - e->in_seq) == 1 && ticks > 0)
+            e->step = (uint32_t)ticks;
         e->in_seq = in->seq;
         e->in_ts = in->ts;
         e->seq = out.seq;
@@ -78,8 +80,10 @@ void egress_pause(struct egress *e)
 struct egress_out egress_make(struct egress *e, usec_t now, uint32_t clock_hz, uint32_t ticks)
 {
     if (!e->started || e->following || e->paused) {
+        struct egress_out first = begin(e, now, clock_hz);
         e->following = false;
-        return begin(e, now, clock_hz);
+        e->step = ticks;
+        return first;
     }
     e->seq++;
     e->ts += ticks;

@@ -9,6 +9,7 @@
 struct egress {
     uint32_t ssrc;
     uint32_t ts;        /* of the newest packet sent */
+    uint32_t step;      /* how long the newest is, as far as known */
     uint16_t seq;       /* likewise */
     bool started;       /* something was sent */
     bool paused;        /* what comes next begins anew */

@@ -5,8 +5,9 @@
 /* Bounds of RFC 3550 appendix A.1, as what may still be the same sequence. */
 #define MAX_DROPOUT  3000
 #define MAX_MISORDER 100
-/* Packets of the SSRC that has just been left are stragglers for so long. */
-#define FORMER_US (200 * USEC_MS)
+/* Packets of the SSRC that has just been left are stragglers for so long, unless only they come. */
+#define FORMER_US  (200 * USEC_MS)
+#define FORMER_RUN 3
 /* So many in a row from the past are a sequence that started over, if nothing else came so long. */
 #define STALE_RUN 3
 #define STALE_US  (100 * USEC_MS)
@@ -31,16 +32,25 @@ static unsigned chunks_of(size_t n)
     return (unsigned)((n + JBUF_CHUNK - 1) / JBUF_CHUNK);
 }
 
-/* Takes the head off the ring and gives its room back; copies its payload out if it is wanted. */
-static struct jbuf_packet unlink_head(struct jbuf *b, uint8_t *payload)
+size_t jbuf_peek(const struct jbuf *b, uint8_t payload[JBUF_MAX_PAYLOAD])
+{
+    const struct jbuf_packet *p = jbuf_head(b);
+    uint8_t chunk = p->first_chunk;
+    for (unsigned done = 0; done < p->n; done += JBUF_CHUNK) {
+        unsigned part = p->n - done < JBUF_CHUNK ? p->n - done : JBUF_CHUNK;
+        memcpy(payload + done, b->bytes + (size_t)chunk * JBUF_CHUNK, part);
+        chunk = b->next_chunk[chunk];
+    }
+    return p->n;
+}
+
+/* Takes the head off the ring and gives its room back. */
+static struct jbuf_packet unlink_head(struct jbuf *b)
 {
     uint8_t index = b->sorted[b->head];
     struct jbuf_packet p = b->packet[index];
     uint8_t chunk = p.first_chunk;
     for (unsigned done = 0; done < p.n; done += JBUF_CHUNK) {
-        unsigned part = p.n - done < JBUF_CHUNK ? p.n - done : JBUF_CHUNK;
-        if (payload)
-            memcpy(payload + done, b->bytes + (size_t)chunk * JBUF_CHUNK, part);
         uint8_t next = b->next_chunk[chunk];
         b->next_chunk[chunk] = b->free_chunk;
         b->free_chunk = chunk;
@@ -98,7 +108,8 @@ static void renumber(struct jbuf *b)
 static enum jbuf_verdict begin(struct jbuf *b, usec_t now, const struct jbuf_in *in)
 {
     if (b->started && in->ssrc != b->ssrc) {
-        if (b->changed && in->ssrc == b->former_ssrc && now < b->changed + FORMER_US)
+        if (b->changed && in->ssrc == b->former_ssrc && now < b->changed + FORMER_US &&
+            ++b->former_run < FORMER_RUN)
             return JBUF_LATE;
         b->former_ssrc = b->ssrc;
         b->changed = now;
@@ -169,11 +180,11 @@ enum jbuf_verdict jbuf_put(struct jbuf *b, usec_t now, const struct jbuf_in *in)
     enum jbuf_verdict v = place(b, now, in, &p.order);
     if (v != JBUF_TAKEN && v != JBUF_FRESH)
         return v;
-    b->stale_run = 0;
+    b->stale_run = b->former_run = 0;
     b->accepted = now;
     p.fresh = v == JBUF_FRESH;
     while (b->n == JBUF_PACKETS || b->chunks_left < chunks_of(in->n)) {
-        unlink_head(b, NULL);
+        unlink_head(b);
         b->overflow++;
         if (b->n)
             at(b, 0)->fresh = true;
@@ -203,7 +214,8 @@ uint32_t jbuf_missing(const struct jbuf *b)
 
 struct jbuf_packet jbuf_take(struct jbuf *b, uint8_t payload[JBUF_MAX_PAYLOAD])
 {
-    struct jbuf_packet p = unlink_head(b, payload);
+    jbuf_peek(b, payload);
+    struct jbuf_packet p = unlink_head(b);
     uint32_t step = p.order - b->taken;
     b->taken_bits = (b->taken_any && !p.fresh && step < 64 ? b->taken_bits << step : 0) | 1;
     b->taken = p.order;

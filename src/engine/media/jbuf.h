@@ -57,7 +57,8 @@ struct jbuf {
     uint8_t next_chunk[JBUF_CHUNKS];
     uint8_t free_chunk, chunks_left;
     bool started;
-    uint8_t stale_run; /* refused in a row, each following the one before */
+    uint8_t stale_run;  /* refused in a row, each following the one before */
+    uint8_t former_run; /* of former_ssrc in a row, and refused */
     uint16_t max_seq, stale_seq;
     uint32_t max_order, max_ts; /* of the highest packet */
     uint32_t ssrc, former_ssrc;
@@ -78,6 +79,8 @@ enum jbuf_verdict jbuf_put(struct jbuf *b, usec_t now, const struct jbuf_in *in)
 const struct jbuf_packet *jbuf_head(const struct jbuf *b);
 /* Packets that are missing between the last one taken out and the head; 0 with a fresh head. */
 uint32_t jbuf_missing(const struct jbuf *b);
+/* The payload of the head, which stays; its length. Only if there is a head. */
+size_t jbuf_peek(const struct jbuf *b, uint8_t payload[JBUF_MAX_PAYLOAD]);
 /* Takes the head out; its payload is in `payload`. Only if there is a head. */
 struct jbuf_packet jbuf_take(struct jbuf *b, uint8_t payload[JBUF_MAX_PAYLOAD]);
 

@@ -45,6 +45,9 @@ enum media_cmd_kind {
                   plane owns it and frees it */
 };
 
+/* Set in the number of a recording that is a message, not a call. */
+#define MEDIA_RECORD_MESSAGE ((uint64_t)1 << 62)
+
 enum media_item_kind {
     MEDIA_ITEM_SILENCE,
     MEDIA_ITEM_CLIP, /* nothing if it is not there */

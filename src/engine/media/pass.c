@@ -259,9 +259,9 @@ static void keys_rx(struct plane *r, usec_t now, struct stream *s, const struct 
     if (!what || too_many_keys(now, s))
         return;
     if (what & DTMF_BEGIN)
-        plane_note_key(r, s, d.digit, false);
+        plane_note_key(r, s, d.digit, PLANE_KEY_DOWN);
     if (what & DTMF_END)
-        plane_note_key(r, s, d.digit, true);
+        plane_note_key(r, s, d.digit, PLANE_KEY_UP);
     if (what & DTMF_BEGIN && peer && peer->n_tx && pass_of(peer, &s->rx[i]).how == PASS_TONE)
         sound_key(r, now, peer, d.digit);
 }
@@ -279,6 +279,8 @@ static int route(struct plane *r, struct stream *s, const struct plane_packet *i
     /* RFC 3264 section 5.1: RTCP goes on whatever the direction of the media is. */
     if (!h->rtcp && (!s->receiving || (peer && !peer->sending))) {
         r->count.one_way++;
+        if (peer)
+            egress_pause(&peer->egress); /* what follows is no gap in the numbers */
         return DROPPED;
     }
     bool to_rtcp = h->rtcp && peer && !peer->mux;
@@ -321,19 +323,25 @@ static int rx_stream(struct plane *r, struct stream *s, const struct plane_packe
                    s->n_rx ? s->rx[0].clock_hz : CLOCK_HZ);
     }
     /* With formats a leg is an RTP session of its own, and so is its RTCP. */
-    if (shape.rtcp && s->n_rx && !untouched(s, plane_peer(r, s))) {
+    const struct stream *peer = plane_peer(r, s);
+    if (shape.rtcp && s->n_rx && (!peer || peer->n_tx)) {
         int err = report_rtcp(&s->report, from->now, in->bytes, in->n);
         r->count.malformed += err != 0;
         return err ? DROPPED : USED;
     }
-    if (!shape.rtcp && s->n_rx && s->receiving)
+    if (!shape.rtcp && s->n_rx && s->receiving) {
         keys_rx(r, from->now, s, in, &shape);
+        if (s->listen)
+            listen_rx(s, from->now, &shape, in->bytes, payload_end(in, &shape));
+        if (s->room)
+            return USED;
+    }
     int out = route(r, s, in, &shape, from->now, ret);
     if (out == FORWARDED && !shape.rtcp) {
-        struct stream *peer = plane_at(r, s->peer);
-        peer->stats.tx_packets++;
-        peer->stats.tx_bytes += in->n;
-        report_sent(&peer->report, from->now, be32_get(in->bytes + 4), in->n - shape.header);
+        struct stream *to = plane_at(r, s->peer);
+        to->stats.tx_packets++;
+        to->stats.tx_bytes += in->n;
+        report_sent(&to->report, from->now, be32_get(in->bytes + 4), in->n - shape.header);
     }
     return out;
 }

@@ -48,6 +48,8 @@ int plane_init(struct plane *r, const struct plane_limits *limits, usec_t now)
     *r = n;
     timer_wheel_init(&r->wheel, now); /* its lists point at themselves: not before the copy */
     list_init(&r->ticking);
+    list_init(&r->rooms);
+    list_init(&r->recs);
     r->tick_due = USEC_NEVER;
     return 0;
 }
@@ -56,6 +58,7 @@ static void sound_free(struct stream *s)
 {
     trans_free(s->trans);
     play_free(s);
+    listen_free(s);
     list_remove(&s->tick);
     if (s->mouth)
         mouth_done(s->mouth);
@@ -70,6 +73,8 @@ void plane_done(struct plane *r)
     handle_t h;
     for (struct stream *s; r->streams.mem && (s = slot_next(&r->streams, &at, &h));)
         sound_free(s);
+    rooms_free(r);
+    recs_free(r);
     plane_out_done(r);
     play_clips_free(r);
     slot_done(&r->streams);
@@ -107,7 +112,7 @@ void plane_note(struct plane *r, enum media_ev_kind kind, const struct stream *s
     plane_event_new(r, kind, s)->from = *from;
 }
 
-void plane_note_key(struct plane *r, const struct stream *s, char digit, bool over)
+void plane_note_key(struct plane *r, const struct stream *s, char digit, unsigned how)
 {
     if (ring_room(r) <= r->limits.max_events / 4) {
         r->count.events_lost++;
@@ -115,7 +120,8 @@ void plane_note_key(struct plane *r, const struct stream *s, char digit, bool ov
     }
     struct media_ev *ev = plane_event_new(r, MEDIA_EV_DIGIT, s);
     ev->digit = digit;
-    ev->over = over;
+    ev->over = how == PLANE_KEY_UP;
+    ev->in_band = how == PLANE_KEY_HEARD;
 }
 
 void plane_note_stats(struct plane *r, const struct stream *s)
@@ -308,7 +314,7 @@ static void pass_forget(struct plane *r, struct stream *s)
         peer->pass_ready = false;
 }
 
-static int cmd_format(struct plane *r, const struct media_cmd *cmd)
+static int cmd_format(struct plane *r, usec_t now, const struct media_cmd *cmd)
 {
     struct stream *s = find(r, cmd->id);
     if (!s)
@@ -330,6 +336,9 @@ static int cmd_format(struct plane *r, const struct media_cmd *cmd)
     s->mux = cmd->mux;
     plane_rtcp_arm(r, s);
     pass_forget(r, s);
+    listen_follow(r, s);
+    plane_tick_follow(r, now, s);
+    room_format(r, s);
     return 0;
 }
 
@@ -351,6 +360,10 @@ static int cmd_link(struct plane *r, usec_t now, const struct media_cmd *cmd)
         return -ENOENT;
     unlink_stream(r, a);
     unlink_stream(r, b);
+    (void)room_leave(r, now, a);
+    (void)room_leave(r, now, b);
+    listen_follow(r, a);
+    listen_follow(r, b);
     a->peer = plane_index1(b);
     b->peer = plane_index1(a);
     timeout_restart(r, now, a);
@@ -376,6 +389,8 @@ static int cmd_close(struct plane *r, usec_t now, const struct media_cmd *cmd)
     timer_stop(&r->wheel, &s->timer);
     timer_stop(&r->wheel, &s->rtcp_timer);
     plane_rtcp_bye(r, now, s);
+    (void)room_leave(r, now, s);
+    rec_leave(s);
     sound_free(s);
     struct media_ev *ev = plane_event_new(r, MEDIA_EV_CLOSED, s);
     ev->count = 1;
@@ -388,12 +403,37 @@ static int cmd_close(struct plane *r, usec_t now, const struct media_cmd *cmd)
 }
 
 /* What a stream is made to hear or say. */
-static int sound_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
+static int sound_cmd(struct plane *r, usec_t now, struct stream *s, const struct media_cmd *cmd)
+{
+    switch (cmd->kind) {
+    case MEDIA_PLAY:
+        return play_cmd(r, now, s, cmd);
+    case MEDIA_STOP:
+        return play_stop(r, now, s);
+    case MEDIA_JOIN:
+        unlink_stream(r, s);
+        return room_join(r, now, s, cmd);
+    case MEDIA_LEAVE:
+        return room_leave(r, now, s);
+    case MEDIA_MEMBER:
+        return room_member(s, cmd);
+    case MEDIA_LISTEN:
+        s->wants_keys = cmd->on;
+        return 0;
+    case MEDIA_RECORD:
+        return rec_join(r, s, cmd);
+    default:
+        return -EINVAL;
+    }
+}
+
+static int stream_sound(struct plane *r, usec_t now, const struct media_cmd *cmd)
 {
     struct stream *s = find(r, cmd->id);
     if (!s)
         return -ENOENT;
-    int err = cmd->kind == MEDIA_PLAY ? play_cmd(r, now, s, cmd) : play_stop(r, now, s);
+    int err = sound_cmd(r, now, s, cmd);
+    listen_follow(r, s);
     plane_tick_follow(r, now, s);
     return err;
 }
@@ -408,7 +448,7 @@ int plane_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
     case MEDIA_SET:
         return cmd_set(r, now, cmd);
     case MEDIA_FORMAT:
-        return cmd_format(r, cmd);
+        return cmd_format(r, now, cmd);
     case MEDIA_LINK:
         return cmd_link(r, now, cmd);
     case MEDIA_UNLINK:
@@ -417,10 +457,14 @@ int plane_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
         return cmd_close(r, now, cmd);
     case MEDIA_CLIP:
         return play_clip(r, cmd);
-    case MEDIA_PLAY:
-    case MEDIA_STOP:
-        return sound_cmd(r, now, cmd);
-    default:
+    case MEDIA_STOCK:
         return -EINVAL;
+    case MEDIA_ROOM_PLAY:
+        return room_play(r, now, cmd);
+    case MEDIA_RECORD_STOP:
+    case MEDIA_RECORD_PAUSE:
+        return rec_cmd(r, now, cmd);
+    default:
+        return stream_sound(r, now, cmd);
     }
 }

@@ -48,7 +48,8 @@ struct plane {
     uint64_t random; /* of the numbers that streams begin with */
     struct plane_ring *out;
     struct media_clip **clip; /* [MEDIA_MAX_CLIPS], NULL: none */
-    struct list ticking;      /* streams that want the tick */
+    struct list rooms, recs;
+    struct list ticking; /* streams that want the tick */
     usec_t tick_due;
 };
 
@@ -67,6 +68,21 @@ struct plane_made {
     bool is_rtcp;
     uint16_t n;
     const uint8_t *bytes; /* until the plane is called again */
+};
+
+/* 100 ms of a recording, at most. */
+#define PLANE_REC_TRACKS 40
+#define PLANE_REC_MIX    255
+struct plane_track {
+    uint8_t track; /* MEDIA_RECORD's, or PLANE_REC_MIX */
+    bool silent;   /* nobody was there */
+    const int16_t *pcm;
+};
+struct plane_block {
+    uint64_t record, at; /* its first sample, from the beginning of the recording */
+    uint32_t rate_hz;
+    unsigned samples, n;
+    struct plane_track plane[PLANE_REC_TRACKS + 1];
 };
 
 struct plane_forward {
@@ -88,6 +104,10 @@ MUST_CHECK int plane_rx(struct plane *r, usec_t now, const struct plane_packet *
 /* The oldest packet made here, removed; false: none. After plane_rx(), plane_cmd() and
  * plane_tick(). */
 bool plane_out(struct plane *r, struct plane_made *ret);
+/* What is to be written of recordings; false: nothing. After plane_tick(), until it is false: the
+ * samples live until the next tick, what is not taken is lost. MEDIA_EV_RECORDED comes behind the
+ * last block. */
+bool plane_block(struct plane *r, struct plane_block *ret);
 void plane_tick(struct plane *r, usec_t now);
 /* When plane_tick() next has work; USEC_NEVER: none. */
 usec_t plane_deadline(const struct plane *r);

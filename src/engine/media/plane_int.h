@@ -4,8 +4,10 @@
 #define ENGINE_MEDIA_PLANE_INT_H
 
 #include "engine/media/dtmf.h"
+#include "engine/media/ear.h"
 #include "engine/media/egress.h"
 #include "engine/media/latch.h"
+#include "engine/media/mix_loud.h"
 #include "engine/media/mouth.h"
 #include "engine/media/plane.h"
 #include "engine/media/report.h"
@@ -30,6 +32,19 @@ struct pass {
 
 struct trans;
 struct play;
+struct room;
+struct rec;
+struct hear;
+
+/* A party's sound of this tick. */
+struct listen {
+    struct ear *ear;
+    struct hear *hear; /* NULL: it sends telephone-event, or nobody waits for keys */
+    struct mix_loud loud;
+    uint32_t rate_hz;
+    unsigned n;
+    int16_t pcm[EAR_MAX_SAMPLES];
+};
 
 struct stream {
     media_id id;
@@ -65,7 +80,12 @@ struct stream {
     struct mouth *mouth;
     struct play *play; /* what is being played to it */
     bool play_keys;    /* and that is keys of its peer */
-    struct list tick;  /* in plane.ticking */
+    struct listen *listen;
+    struct room *room;
+    struct rec *rec;
+    uint8_t seat; /* in the room */
+    bool wants_keys, talks;
+    struct list tick; /* in plane.ticking */
 
     struct dtmf_rx keys; /* of the party's telephone-events */
     usec_t key_window;
@@ -100,7 +120,8 @@ static inline uint32_t plane_index1(const struct stream *s)
 /* News that a call can do without; it may be lost when the ring is nearly full. */
 void plane_note(struct plane *r, enum media_ev_kind kind, const struct stream *s,
                 const struct addr *from);
-void plane_note_key(struct plane *r, const struct stream *s, char digit, bool over);
+enum { PLANE_KEY_DOWN, PLANE_KEY_UP, PLANE_KEY_HEARD };
+void plane_note_key(struct plane *r, const struct stream *s, char digit, unsigned how);
 void plane_note_stats(struct plane *r, const struct stream *s);
 /* News that must arrive; there must be room (plane_event_room()). */
 struct media_ev *plane_event_new(struct plane *r, enum media_ev_kind kind, const struct stream *s);
@@ -131,12 +152,45 @@ void plane_say_end(struct plane *r, usec_t now, struct stream *s);
 void plane_tick_follow(struct plane *r, usec_t now, struct stream *s);
 void plane_tick_run(struct plane *r, usec_t now);
 
+/* ---- listen.c -------------------------------------------------------------------------------- */
+
+/* Listens to s, or no longer, as what it does demands. */
+void listen_follow(struct plane *r, struct stream *s);
+void listen_free(struct stream *s);
+/* A packet of the party; end: of its payload. */
+void listen_rx(struct stream *s, usec_t now, const struct shape *h, const uint8_t *bytes,
+               size_t end);
+void listen_tick(struct plane *r, usec_t now, struct stream *s);
+/* The party begins to talk, or ends. */
+void plane_talks(struct plane *r, struct stream *s, bool talks);
+
+/* ---- room.c ---------------------------------------------------------------------------------- */
+
+int room_join(struct plane *r, usec_t now, struct stream *s, const struct media_cmd *cmd);
+int room_member(struct stream *s, const struct media_cmd *cmd);
+int room_leave(struct plane *r, usec_t now, struct stream *s);
+int room_play(struct plane *r, usec_t now, const struct media_cmd *cmd);
+/* The formats of a member have changed. */
+void room_format(struct plane *r, struct stream *s);
+void rooms_tick(struct plane *r, usec_t now);
+void rooms_free(struct plane *r);
+
+/* ---- rec.c ----------------------------------------------------------------------------------- */
+
+int rec_join(struct plane *r, struct stream *s, const struct media_cmd *cmd);
+void rec_leave(struct stream *s);
+int rec_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd);
+void recs_tick(struct plane *r, usec_t now);
+void recs_free(struct plane *r);
+
 /* ---- play.c ---------------------------------------------------------------------------------- */
 
 int play_cmd(struct plane *r, usec_t now, struct stream *s, const struct media_cmd *cmd);
 int play_stop(struct plane *r, usec_t now, struct stream *s);
 int play_clip(struct plane *r, const struct media_cmd *cmd);
-/* 20 ms of it. */
+/* 20 ms of it at this rate, not sent to anybody; returns how many samples. */
+unsigned play_frame(struct plane *r, usec_t now, struct stream *s, uint32_t rate_hz, int16_t *out);
+/* 20 ms of it, said to the party. */
 void play_tick(struct plane *r, usec_t now, struct stream *s);
 /* Without a word to anybody: the stream ends. */
 void play_free(struct stream *s);

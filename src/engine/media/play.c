@@ -280,6 +280,15 @@ static void rate_set(struct play *p, uint32_t rate_hz)
         p->begun = false; /* a tone begins anew */
 }
 
+unsigned play_frame(struct plane *r, usec_t now, struct stream *s, uint32_t rate_hz, int16_t *out)
+{
+    rate_set(s->play, rate_hz);
+    unsigned n = fill(r, now, s, out, rate_hz / 50);
+    if (n < rate_hz / 50 && plane_event_room(r))
+        finish(r, now, s);
+    return n;
+}
+
 void play_tick(struct plane *r, usec_t now, struct stream *s)
 {
     int16_t frame[FRAME_MAX];
@@ -287,11 +296,10 @@ void play_tick(struct plane *r, usec_t now, struct stream *s)
     rate_set(p, plane_say_rate(r, s));
     unsigned want = p->rate_hz / 50;
     unsigned n = fill(r, now, s, frame, want);
-    bool over = n < want;
     if (dtmf_tx_busy(&p->tx))
         event_tick(r, now, s);
     else if (n)
         plane_say(r, now, s, p->rate_hz, frame, n);
-    if (over && plane_event_room(r))
+    if (n < want && plane_event_room(r))
         finish(r, now, s);
 }

@@ -6,7 +6,7 @@
 
 static bool wants_tick(const struct stream *s)
 {
-    return s->play != NULL;
+    return s->play || s->listen;
 }
 
 void plane_tick_follow(struct plane *r, usec_t now, struct stream *s)
@@ -16,24 +16,31 @@ void plane_tick_follow(struct plane *r, usec_t now, struct stream *s)
         return;
     if (has) {
         list_remove(&s->tick);
-        if (list_empty(&r->ticking))
-            r->tick_due = USEC_NEVER;
-        return;
+        return; /* the next tick sees whether it was the last one */
     }
-    if (list_empty(&r->ticking))
+    if (r->tick_due == USEC_NEVER)
         r->tick_due = (now / TICK_US + 1) * TICK_US;
     list_append(&r->ticking, &s->tick);
 }
 
+/* Everybody is heard, then everybody hears. */
 static void tick(struct plane *r, usec_t now)
 {
     list_each(node, &r->ticking)
     {
         struct stream *s = container_of(node, struct stream, tick);
+        if (s->listen)
+            listen_tick(r, now, s);
+    }
+    rooms_tick(r, now);
+    list_each(other, &r->ticking)
+    {
+        struct stream *s = container_of(other, struct stream, tick);
         if (s->play)
             play_tick(r, now, s);
         plane_tick_follow(r, now, s);
     }
+    recs_tick(r, now);
 }
 
 void plane_tick_run(struct plane *r, usec_t now)
@@ -43,5 +50,7 @@ void plane_tick_run(struct plane *r, usec_t now)
     while (r->tick_due <= now) {
         r->tick_due += TICK_US;
         tick(r, r->tick_due - TICK_US);
+        if (list_empty(&r->ticking) && list_empty(&r->recs))
+            r->tick_due = USEC_NEVER;
     }
 }

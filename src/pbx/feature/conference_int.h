@@ -83,7 +83,7 @@ bool room_has_moderator(const struct room *room);
 bool room_has_place(const struct room *room);
 /* Walks its members in the order in which they came; NULL at first and at the end. */
 struct member *room_next(const struct room *room, const struct member *after);
-struct member *room_member(const struct room *room, uint64_t number);
+struct member *room_numbered(const struct room *room, uint64_t number);
 /* Is this extension inside? */
 struct member *room_member_of(struct pbx *p, const struct room *room,
                               const struct config_extension *e);

@@ -286,7 +286,7 @@ static bool apply(struct pbx *p, struct member *m, struct str action)
 
 static int to_members(struct pbx *p, struct room *room, struct str action, uint64_t number)
 {
-    struct member *one = number ? room_member(room, number) : NULL;
+    struct member *one = number ? room_numbered(room, number) : NULL;
     if (number && !one)
         return -ENOENT;
     if (one)

@@ -211,7 +211,7 @@ static unsigned offer_of_caller(struct pbx *p, const struct dial *d, struct leg 
 static unsigned offer_of_party(struct pbx *p, struct leg *owner, struct leg *leg)
 {
     struct str body;
-    int err = leg_offer_third(p, leg, owner, &body);
+    int err = leg_offer_third(p, leg, owner, true, &body);
     if (err)
         return err == -EAGAIN ? 503 : err == -ENOENT ? 488 : 500;
     leg_tx_offer(p, leg, body);

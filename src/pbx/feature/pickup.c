@@ -93,8 +93,8 @@ static unsigned answer_for(struct pbx *p, struct leg *to, struct leg *other, str
 {
     const struct sdp *offer = leg_sdp_kept(p, to->offer);
     const struct sdp *theirs = leg_sdp_kept(p, leg_latest(other));
-    int err = offer                            ? leg_answer_cross(p, to, offer, theirs, body)
-              : theirs || !leg_latest(other).n ? leg_offer_third(p, to, other, body)
+    int err = offer                            ? transcode_cross(p, to, offer, theirs, body)
+              : theirs || !leg_latest(other).n ? leg_offer_third(p, to, other, true, body)
                                                : -ENOENT;
     if (!err && offer)
         leg_set_remote(p, to, offer);

@@ -249,7 +249,7 @@ static void ack_own_answer(struct pbx *p, struct leg *leg, struct leg *caller)
 {
     const struct sdp *offer = leg_sdp_kept(p, leg->offer);
     struct sip_content content = {.type = STR("application/sdp")};
-    if (!offer || leg_answer_cross(p, leg, offer, leg_sdp_kept(p, caller->said), &content.body))
+    if (!offer || transcode_cross(p, leg, offer, leg_sdp_kept(p, caller->said), &content.body))
         content.type = content.body = STR_NONE;
     sip_ack(p->core, p->now, leg->session, &content);
     if (content.body.n)

@@ -171,7 +171,7 @@ struct member *room_next(const struct room *room, const struct member *after)
     return node == &room->members ? NULL : container_of(node, struct member, in_room);
 }
 
-struct member *room_member(const struct room *room, uint64_t number)
+struct member *room_numbered(const struct room *room, uint64_t number)
 {
     struct member *m = NULL;
     while ((m = room_next(room, m)))

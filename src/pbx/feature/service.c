@@ -1,6 +1,7 @@
 #include "pbx/feature/service.h"
 
 #include "pbx/feature/dial.h"
+#include "pbx/record.h"
 #include "wire/sip/dtmf_info.h"
 
 static const struct service none;
@@ -35,6 +36,7 @@ void service_answer(struct pbx *p, struct call *call, enum service_kind kind)
     } else {
         leg_tx_offer(p, leg, a.content.body);
     }
+    sound_listen(p, leg);
     call->service = (uint8_t)kind;
     call->scenario = SCENARIO_FEATURE;
     call->cdr.answered = p->now;
@@ -88,23 +90,29 @@ void service_changed(struct pbx *p, struct call *call)
 static void pressed(struct pbx *p, struct leg *leg, char digit)
 {
     struct call *call = call_find(p, leg->call);
-    if (call->state == CALL_UP && service_of(call)->key)
+    if (call->service == SERVICE_NONE)
+        recording_key(p, leg, digit);
+    else if (call->state == CALL_UP && service_of(call)->key)
         service_of(call)->key(p, call, digit);
 }
 
-bool service_info(struct pbx *p, struct leg *leg, const struct sip_out *o)
+enum service_digit service_info(struct pbx *p, struct leg *leg, const struct sip_out *o, char *ret)
 {
     struct dtmf_info d;
     if (dtmf_info_parse(&d, sip_msg_get(o->msg, SIP_H_CONTENT_TYPE), o->msg->body))
-        return false;
-    if (digits_whole(&leg->digits, p->now, DIGIT_INFO, d.digit, d.ms))
-        pressed(p, leg, d.digit);
-    return true;
+        return SERVICE_NO_DIGIT;
+    *ret = d.digit;
+    if (!digits_whole(&leg->digits, p->now, DIGIT_INFO, d.digit, d.ms))
+        return SERVICE_DIGIT_KNOWN;
+    pressed(p, leg, d.digit);
+    return SERVICE_DIGIT;
 }
 
 void service_rx_media(struct pbx *p, struct leg *leg, const struct media_ev *ev)
 {
     struct call *call = call_find(p, leg->call);
+    if (ev->kind == MEDIA_EV_TALK)
+        recording_talks(p, leg, ev->talks);
     enum digit_means by = ev->in_band ? DIGIT_INBAND : DIGIT_EVENT;
     if (ev->kind == MEDIA_EV_DIGIT && ev->over)
         digits_end(&leg->digits, p->now, by);

@@ -33,7 +33,8 @@ bool service_offered(struct pbx *p, struct call *call, struct leg *leg, const st
 void service_changed(struct pbx *p, struct call *call);
 /* What the media plane says of a stream: keys, ends of what was played, talk. */
 void service_rx_media(struct pbx *p, struct leg *leg, const struct media_ev *ev);
-/* An INFO with a digit in it; false: it holds none. */
-bool service_info(struct pbx *p, struct leg *leg, const struct sip_out *o);
+/* The digit of an INFO: none; one; or one that has come by other means already. */
+enum service_digit { SERVICE_NO_DIGIT, SERVICE_DIGIT, SERVICE_DIGIT_KNOWN };
+enum service_digit service_info(struct pbx *p, struct leg *leg, const struct sip_out *o, char *ret);
 
 #endif

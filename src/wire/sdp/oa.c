@@ -202,6 +202,21 @@ static void add_named(struct codecs *list, const struct codecs *from, struct str
         add(list, &c);
 }
 
+/* telephone-event at the clock of each codec (RFC 4733 section 2.1 wants the same one). */
+static void add_events(struct codecs *list, const struct codecs *from)
+{
+    add_named(list, from, STR("telephone-event"));
+    for (unsigned i = 0; i < list->n; i++) {
+        struct sdp_codec c = {.name = STR("telephone-event"),
+                              .clock = list->v[i].clock,
+                              .channels = 1,
+                              .fmtp = STR("0-16"),
+                              .pt = free_pt(list, from)};
+        if (!sdp_codec_is_helper(&list->v[i]) && c.clock == 48000 && c.pt != SDP_NO_PT)
+            add(list, &c);
+    }
+}
+
 /* In front what the party uses now, then what else it can do, then what else we may pass on. */
 static void gather(struct codecs *out, const struct sdp_offer_args *a, unsigned i)
 {
@@ -222,8 +237,10 @@ static void gather(struct codecs *out, const struct sdp_offer_args *a, unsigned 
              k++)
             add_named(out, &from, a->policy->codec[k]);
     }
+    for (unsigned k = 0; audio && k < a->n_also; k++)
+        add_named(out, &from, a->also[k]);
     if (audio)
-        add_named(out, &from, STR("telephone-event"));
+        add_events(out, &from);
 }
 
 int sdp_offer_build(struct buf *b, const struct sdp_offer_args *a)
@@ -364,7 +381,7 @@ void sdp_extra_make(struct sdp_extra *out, const struct sdp *s, unsigned i,
     out->n = 0;
     for (unsigned k = 0; k < n; k++)
         add_named(&kept, &from, name[k]);
-    add_named(&kept, &from, STR("telephone-event"));
+    add_events(&kept, &from);
     for (unsigned k = had; k < kept.n && out->n < ARRAY_LEN(out->codec); k++)
         out->codec[out->n++] = kept.v[k];
 }

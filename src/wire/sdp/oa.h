@@ -26,6 +26,8 @@ struct sdp_offer_args {
     bool more; /* the party may be able to do more than it has said: the policy's codecs follow */
     struct sdp_local local;
     const struct sdp_policy *policy;
+    const struct str *also; /* codecs behind all that, into which what the party says can be put */
+    unsigned n_also;
     const struct sdp_stream *stream;
     unsigned n_streams;
 };

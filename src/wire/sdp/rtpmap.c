@@ -20,6 +20,7 @@ static const struct sdp_codec known[] = {
     CODEC("DVI4", 8000, 1, 5),
     CODEC("DVI4", 16000, 1, 6),
     CODEC("LPC", 8000, 1, 7),
+    CODEC("L16", 16000, 1, SDP_NO_PT), /* first: what "L16" alone means when we name it */
     CODEC("L16", 44100, 2, 10),
     CODEC("L16", 44100, 1, 11),
     CODEC("QCELP", 8000, 1, 12),
@@ -38,7 +39,6 @@ static const struct sdp_codec known[] = {
     CODEC("opus", 48000, 2, SDP_NO_PT), /* always 2 in rtpmap: RFC 7587 section 7 */
     CODEC("telephone-event", 8000, 1, SDP_NO_PT),
     CODEC("L16", 8000, 1, SDP_NO_PT),
-    CODEC("L16", 16000, 1, SDP_NO_PT),
     CODEC("iLBC", 8000, 1, SDP_NO_PT),
     CODEC("speex", 8000, 1, SDP_NO_PT),
     CODEC("speex", 16000, 1, SDP_NO_PT),

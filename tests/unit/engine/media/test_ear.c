@@ -1,259 +1,6 @@
 /* The ear in virtual time: a party sends a tone over a path that jitters, loses, repeats and
  * drifts, and what is heard must be that tone, without a click, soon. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "base/mem.h"
-#include "base/rand.h"
-#include "engine/media/ear.h"
-
-#define PENDING 512
-#define HEARD   (48000 * 40)
-#define LEVEL   8000.0
-
-struct pending {
-    usec_t at;
-    struct ear_packet p;
-    uint8_t bytes[2000];
-};
-
-struct bed {
-    struct ear *e;
-    struct rand rand;
-    usec_t now; /* of the listener */
-    struct pending pending[PENDING];
-    unsigned n_pending;
-    /* The sender. */
-    struct media_format f;
-    const struct codec *codec;
-    void *encoder;
-    double phase, hz, us; /* us: when the next packet leaves, on the listener's clock */
-    unsigned ptime_ms, sent, lost;
-    uint32_t ts, ssrc;
-    uint16_t seq;
-    double drift; /* of the sender's clock: +1e-6 is fast */
-    /* The path. */
-    unsigned delay_us, jitter_us, loss_pct, burst, losing, dup_pct, swap_pct;
-    bool mute; /* sends nothing, but its time goes on */
-    /* What is heard. */
-    unsigned frames[3], heard;
-    int last;
-    double step;
-    int16_t sound[HEARD];
-    int16_t frame[EAR_MAX_SAMPLES];
-    uint64_t blocks;
-};
-
-static const struct media_format formats[] = {
-    {.codec = CODEC_PCMU, .pt = 0, .clock_hz = 8000},
-    {.codec = CODEC_PCMA, .pt = 8, .clock_hz = 8000},
-    {.codec = CODEC_G722, .pt = 9, .clock_hz = 8000},
-    {.codec = CODEC_CN, .pt = 13, .clock_hz = 8000},
-    {.codec = CODEC_OPUS, .pt = 111, .clock_hz = 48000},
-    {.codec = CODEC_L16, .pt = 96, .clock_hz = 16000},
-    {.codec = CODEC_EVENT, .pt = 101, .clock_hz = 8000},
-    {.codec = CODEC_L16, .pt = 97, .clock_hz = 48000},
-};
-
-static void encoder_drop(struct bed *b)
-{
-    if (b->encoder)
-        b->codec->encoder_free(b->encoder);
-    b->encoder = NULL;
-}
-
-static void use(struct bed *b, uint8_t pt)
-{
-    encoder_drop(b);
-    for (size_t i = 0; i < ARRAY_LEN(formats); i++)
-        if (formats[i].pt == pt)
-            b->f = formats[i];
-    b->codec = codec_of(b->f.codec);
-    b->encoder = b->codec->encoder(&b->f);
-    assert_non_null(b->encoder);
-}
-
-static int setup(void **state)
-{
-    struct bed *b = mem_zero(sizeof(*b));
-    b->e = ear_new(EAR_LIMIT_MS);
-    assert_non_null(b->e);
-    ear_formats(b->e, formats, ARRAY_LEN(formats));
-    rand_seed(&b->rand, 3);
-    b->now = 1000 * USEC_S;
-    b->us = 1e9 + 5000;
-    b->ptime_ms = 20;
-    b->hz = 440;
-    b->ssrc = 1;
-    b->seq = 100;
-    b->ts = 1000;
-    use(b, 8);
-    *state = b;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct bed *b = *state;
-    encoder_drop(b);
-    ear_free(b->e);
-    mem_free(b);
-    return mem_live() != 0;
-}
-
-static bool chance(struct bed *b, unsigned pct)
-{
-    return pct && rand_below(&b->rand, 100) < pct;
-}
-
-static struct pending *queue(struct bed *b, usec_t at)
-{
-    assert_true(b->n_pending < PENDING);
-    struct pending *q = &b->pending[b->n_pending++];
-    q->at = at;
-    q->p = (struct ear_packet){.ts = b->ts, .ssrc = b->ssrc, .seq = b->seq, .pt = b->f.pt};
-    return q;
-}
-
-static bool is_lost(struct bed *b)
-{
-    if (b->losing == 0 && chance(b, b->loss_pct))
-        b->losing = b->burst ? b->burst : 1;
-    if (b->losing == 0)
-        return false;
-    b->losing--;
-    b->lost++;
-    return true;
-}
-
-/* One packet leaves the sender. */
-static void send(struct bed *b)
-{
-    uint32_t rate = codec_rate(&b->f);
-    unsigned n = rate / 1000 * b->ptime_ms;
-    int16_t pcm[CODEC_MAX_SAMPLES];
-    for (unsigned i = 0; i < n; i++) {
-        pcm[i] = (int16_t)lrint(LEVEL * sin(b->phase));
-        b->phase = fmod(b->phase + 2 * M_PI * b->hz / rate, 2 * M_PI);
-    }
-    usec_t at = (usec_t)b->us + b->delay_us;
-    at += b->jitter_us ? rand_below(&b->rand, b->jitter_us) : 0;
-    at += chance(b, b->swap_pct) ? 25000 : 0;
-    if (!b->mute) {
-        struct pending *q = queue(b, at);
-        int bytes = b->codec->encode(b->encoder, pcm, n, q->bytes);
-        q->p.n = (size_t)bytes;
-        assert_true(bytes > 0 && bytes <= (int)sizeof(q->bytes));
-        b->sent++;
-        b->seq++;
-        if (is_lost(b)) {
-            b->n_pending--;
-        } else if (chance(b, b->dup_pct)) {
-            struct pending *again = &b->pending[b->n_pending++];
-            *again = *q;
-            again->at += 15000;
-        }
-    }
-    b->ts += b->ptime_ms * (b->f.clock_hz / 1000);
-    b->us += b->ptime_ms * 1000.0 / (1 + b->drift);
-}
-
-static void deliver(struct bed *b)
-{
-    for (;;) {
-        struct pending *first = NULL;
-        for (unsigned i = 0; i < b->n_pending; i++)
-            if (b->pending[i].at <= b->now && (!first || b->pending[i].at < first->at))
-                first = &b->pending[i];
-        if (!first)
-            return;
-        first->p.payload = first->bytes;
-        ear_rx(b->e, first->at, &first->p);
-        size_t i = (size_t)(first - b->pending);
-        b->n_pending--;
-        memmove(first, first + 1, (b->n_pending - i) * sizeof(*first));
-    }
-}
-
-static enum ear_frame_kind tick(struct bed *b)
-{
-    while (b->us <= (double)b->now)
-        send(b);
-    deliver(b);
-    enum ear_frame_kind kind = ear_frame(b->e, b->now, b->frame);
-    unsigned n = ear_rate(b->e) / 50;
-    b->frames[kind]++;
-    for (unsigned i = 0; i < n; i++) {
-        double d = abs(b->frame[i] - b->last);
-        b->step = d > b->step ? d : b->step;
-        b->last = b->frame[i];
-    }
-    if (b->heard + n <= HEARD) {
-        memcpy(b->sound + b->heard, b->frame, n * sizeof(b->frame[0]));
-        b->heard += n;
-    }
-    b->now += 20000;
-    return kind;
-}
-
-static void run(struct bed *b, unsigned ms)
-{
-    for (unsigned t = 0; t < ms; t += 20)
-        tick(b);
-}
-
-static void forget(struct bed *b)
-{
-    memset(b->frames, 0, sizeof(b->frames));
-    b->heard = 0;
-    b->step = 0;
-}
-
-static struct ear_stats stats(struct bed *b)
-{
-    struct ear_stats s;
-    ear_stats_get(b->e, &s);
-    return s;
-}
-
-/* No step is above `times` that of the tone itself. */
-static void assert_smooth(struct bed *b, double times)
-{
-    double most = 2 * M_PI * b->hz * LEVEL / ear_rate(b->e) * times + LEVEL / 20;
-    if (b->step > most)
-        fail_msg("a step of %.0f, allowed are %.0f", b->step, most);
-}
-
-/* The share of the power of what was heard that the tone has, frame by frame, on average. */
-static double purity(struct bed *b)
-{
-    unsigned n = ear_rate(b->e) / 50, frames = 0;
-    double sum = 0;
-    for (unsigned at = 0; at + n <= b->heard; at += n, frames++) {
-        double re = 0, im = 0, power = 0;
-        for (unsigned i = 0; i < n; i++) {
-            double x = b->sound[at + i], w = 2 * M_PI * b->hz * i / ear_rate(b->e);
-            re += x * cos(w);
-            im += x * sin(w);
-            power += x * x;
-        }
-        sum += power > 0 ? 2 * (re * re + im * im) / n / power : 0;
-    }
-    return sum / frames;
-}
-
-static void assert_tone(struct bed *b, double share)
-{
-    double p = purity(b);
-    if (p < share)
-        fail_msg("%.4f of the power is the tone, wanted are %.4f", p, share);
-}
+#include "unit/engine/media/ear_bed.h"
 
 static void test_clean(void **state)
 {
@@ -425,6 +172,42 @@ static void test_reorder(void **state)
     assert_tone(b, 0.99);
 }
 
+/* The path becomes longer: nothing is lost, and the tone goes on in phase after each stall. */
+static void test_longer_path(void **state)
+{
+    struct bed *b = *state;
+    b->hz = 777; /* 20 ms are no whole number of its periods */
+    run(b, 1000);
+    forget(b);
+    for (unsigned i = 0; i < 60; i++) {
+        b->delay_us += 10000 + 3000 * (i % 5);
+        run(b, 400);
+    }
+    struct ear_stats s = stats(b);
+    assert_int_equal(s.lost + s.late + s.resets + s.dropped, 0);
+    assert_in_range(s.concealed_frames, 20, 70);
+    assert_true(s.most_ms <= 60);
+    assert_smooth(b, 1.3);
+    assert_true(weakest(b) > 0.8);
+}
+
+/* A pause is the time to be rid of delay, all of it at once. */
+static void test_pause_shortens(void **state)
+{
+    struct bed *b = *state;
+    b->jitter_us = 120000;
+    run(b, 20000);
+    b->jitter_us = 0;
+    run(b, 2400);
+    assert_true(stats(b).waiting_ms >= 70);
+    b->mute = true;
+    run(b, 500);
+    b->mute = false;
+    run(b, 200);
+    assert_true(stats(b).waiting_ms <= 45);
+    assert_int_equal(stats(b).lost + stats(b).resets, 0);
+}
+
 /* Once, three packets are overtaken: that is heard, and the delay that it costs goes again. */
 static void test_spike(void **state)
 {
@@ -456,98 +239,30 @@ static void test_duplicates(void **state)
     assert_smooth(b, 1.05);
 }
 
-static void send_small(struct bed *b, uint8_t pt, const void *bytes, size_t n)
-{
-    struct pending *q = queue(b, (usec_t)b->us);
-    q->p.pt = pt;
-    memcpy(q->bytes, bytes, n);
-    q->p.n = n;
-    b->seq++;
-}
-
 /* Pauses without a word: they are no loss, and speech is back at once. */
 static void test_pause(void **state)
 {
     struct bed *b = *state;
-    run(b, 1000);
-    for (unsigned i = 0; i < 20; i++) {
-        b->mute = true;
-        forget(b);
-        run(b, 500 + 37 * i);
-        assert_in_range(b->frames[EAR_CONCEALED], 3, 5);
-        assert_true(b->frames[EAR_SILENT] >= 19);
-        b->mute = false;
-        forget(b);
+    static const uint8_t pts[] = {8, 9, 111};
+    for (size_t c = 0; c < ARRAY_LEN(pts); c++) {
+        use(b, pts[c]);
         run(b, 1000);
-        assert_true(b->frames[EAR_VOICE] >= 47);
-        assert_smooth(b, 1.1);
+        for (unsigned i = 0; i < 20; i++) {
+            b->mute = true;
+            forget(b);
+            run(b, 500 + 37 * i);
+            assert_in_range(b->frames[EAR_CONCEALED], 3, 5);
+            assert_true(b->frames[EAR_SILENT] >= 19);
+            b->mute = false;
+            forget(b);
+            run(b, 1000);
+            assert_true(b->frames[EAR_VOICE] >= 47);
+            assert_smooth(b, 1.3);
+        }
     }
     struct ear_stats s = stats(b);
     assert_int_equal(s.lost + s.late + s.resets + s.dropped, 0);
     assert_true(s.most_ms <= 60);
-}
-
-static double rms(struct bed *b)
-{
-    double sum = 0;
-    for (unsigned i = 0; i < b->heard; i++)
-        sum += (double)b->sound[i] * b->sound[i];
-    return sqrt(sum / b->heard);
-}
-
-/* RFC 3389: the level of the noise, in -dBov. */
-static void test_comfort_noise(void **state)
-{
-    struct bed *b = *state;
-    static const uint8_t levels[] = {40, 50, 70, 127};
-    run(b, 1000);
-    for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
-        uint8_t level = levels[i];
-        send_small(b, 13, &level, 1);
-        b->mute = true;
-        forget(b);
-        run(b, 100);
-        assert_int_equal(b->frames[EAR_CONCEALED], 0);
-        forget(b);
-        run(b, 2000);
-        assert_int_equal(b->frames[EAR_SILENT], 100);
-        double wanted = 32768 * pow(10, -level / 20.0);
-        assert_true(fabs(rms(b) - wanted) <= wanted * 0.05 + 0.5);
-        b->mute = false;
-        run(b, 1000);
-    }
-    struct ear_stats s = stats(b);
-    assert_int_equal(s.lost + s.late + s.resets + s.concealed_frames, 0);
-    /* Nobody can send noise at full level. */
-    send_small(b, 13, "", 1);
-    b->mute = true;
-    run(b, 100);
-    forget(b);
-    run(b, 500);
-    assert_true(rms(b) < 1100);
-}
-
-/* RFC 4733: all packets of a digit have the time of its begin; speech goes on after it. */
-static void test_event(void **state)
-{
-    struct bed *b = *state;
-    run(b, 1000);
-    b->mute = true;
-    forget(b);
-    uint32_t ts = b->ts;
-    for (unsigned i = 0; i < 20; i++) {
-        uint32_t own = b->ts;
-        b->ts = ts;
-        send_small(b, 101, "\5\12\1\100", 4);
-        b->ts = own;
-        run(b, 20);
-    }
-    b->mute = false;
-    run(b, 1000);
-    struct ear_stats s = stats(b);
-    assert_int_equal(s.lost + s.late + s.resets + s.concealed_frames, 0);
-    assert_in_range(b->frames[EAR_SILENT], 18, 21);
-    assert_smooth(b, 1.6);
 }
 
 static void test_ssrc_change(void **state)
@@ -610,11 +325,10 @@ static void drift(struct bed *b, double ppm)
     struct ear_stats s = stats(b);
     double moved =
         (double)(s.cut_us - before.cut_us) - (double)(s.repeated_us - before.repeated_us);
-    assert_true(s.concealed_frames - before.concealed_frames <= 60);
+    assert_true(s.concealed_frames - before.concealed_frames <= 5);
     assert_int_equal(s.lost + s.late + s.dropped + s.resets, 0);
     assert_true(s.most_ms <= 70);
-    if (ppm > 0)
-        assert_true(fabs(moved - 720000) <= 30000);
+    assert_true(fabs(moved - ppm * 3600) <= 30000);
     assert_true(s.cuts + s.repeats - before.cuts - before.repeats <= 200);
     assert_smooth(b, 1.7);
     assert_tone(b, 0.99);
@@ -628,74 +342,6 @@ static void test_drift_fast(void **state)
 static void test_drift_slow(void **state)
 {
     drift(*state, -200);
-}
-
-static void test_codecs(void **state)
-{
-    struct bed *b = *state;
-    static const struct {
-        uint8_t pt;
-        uint32_t rate;
-    } all[] = {{0, 8000}, {9, 16000}, {111, 48000}, {96, 16000}, {8, 8000}};
-    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-        use(b, all[i].pt);
-        run(b, 400);
-        forget(b);
-        run(b, 5000);
-        assert_int_equal(ear_rate(b->e), all[i].rate);
-        assert_int_equal(b->frames[EAR_VOICE], 250);
-        assert_smooth(b, 1.2);
-        assert_tone(b, 0.99);
-        /* And with loss. */
-        b->loss_pct = 3;
-        forget(b);
-        run(b, 20000);
-        b->loss_pct = 0;
-        assert_tone(b, 0.95);
-        assert_smooth(b, 3);
-    }
-    assert_int_equal(stats(b).lost, b->lost);
-}
-
-/* From one agreed codec to another in mid-stream, back and forth; no new decoder is made. */
-static void test_switch(void **state)
-{
-    struct bed *b = *state;
-    static const uint8_t pts[] = {8, 0, 9, 96};
-    for (unsigned i = 0; i < 4; i++) {
-        use(b, pts[i]);
-        run(b, 500);
-    }
-    uint64_t requests = mem_requests();
-    for (unsigned i = 0; i < 40; i++) {
-        use(b, pts[i % 4]);
-        run(b, 500);
-    }
-    assert_int_equal(mem_requests(), requests);
-    struct ear_stats s = stats(b);
-    assert_int_equal(s.lost + s.late + s.dropped + s.broken, 0);
-    assert_true(s.concealed_frames <= 44);
-    assert_smooth(b, 2);
-}
-
-static void test_formats_change(void **state)
-{
-    struct bed *b = *state;
-    run(b, 1000);
-    ear_formats(b->e, formats + 1, 1);
-    run(b, 1000);
-    struct ear_stats s = stats(b);
-    assert_int_equal(s.concealed_frames + s.lost + s.resets, 0);
-    assert_smooth(b, 1.05);
-    use(b, 0);
-    run(b, 1000);
-    assert_in_range(stats(b).ignored, 49, 50);
-    assert_int_equal(b->last, 0);
-    ear_formats(b->e, formats, ARRAY_LEN(formats));
-    run(b, 1000);
-    forget(b);
-    run(b, 1000);
-    assert_int_equal(b->frames[EAR_VOICE], 50);
 }
 
 static void test_late_ticks(void **state)
@@ -714,27 +360,6 @@ static void test_late_ticks(void **state)
     assert_int_equal(s.lost + s.dropped + s.resets, 0);
     assert_true(s.most_ms <= 200);
     assert_smooth(b, 1.7);
-}
-
-static void test_garbage(void **state)
-{
-    struct bed *b = *state;
-    uint8_t junk[1500];
-    run(b, 500);
-    b->mute = true;
-    for (unsigned i = 0; i < 3000; i++) {
-        rand_bytes(&b->rand, junk, sizeof(junk));
-        send_small(b, formats[rand_below(&b->rand, ARRAY_LEN(formats))].pt, junk,
-                   rand_below(&b->rand, rand_below(&b->rand, 2) ? sizeof(junk) : 4));
-        tick(b);
-    }
-    assert_true(stats(b).broken > 100);
-    b->mute = false;
-    use(b, 0);
-    run(b, 4000);
-    forget(b);
-    run(b, 1000);
-    assert_int_equal(b->frames[EAR_VOICE], 50);
 }
 
 /* Any fields at any time: it stays within its bounds, and hears the next speaker. */
@@ -787,17 +412,14 @@ static void test_no_memory(void **state)
     assert_int_equal(mem_requests(), requests);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_clean),          T(test_delay),   T(test_ptimes),         T(test_jitter),
-        T(test_loss),           T(test_outage),  T(test_reorder),        T(test_spike),
-        T(test_duplicates),     T(test_pause),   T(test_comfort_noise),  T(test_event),
-        T(test_ssrc_change),    T(test_wrap),    T(test_timestamp_jump), T(test_drift_fast),
-        T(test_drift_slow),     T(test_codecs),  T(test_switch),         T(test_late_ticks),
-        T(test_formats_change), T(test_garbage), T(test_fuzz),           T(test_no_memory),
+        T(test_clean),          T(test_delay),          T(test_ptimes),     T(test_jitter),
+        T(test_loss),           T(test_outage),         T(test_reorder),    T(test_longer_path),
+        T(test_pause_shortens), T(test_spike),          T(test_duplicates), T(test_pause),
+        T(test_ssrc_change),    T(test_timestamp_jump), T(test_wrap),       T(test_drift_fast),
+        T(test_drift_slow),     T(test_late_ticks),     T(test_fuzz),       T(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,6 +113,17 @@ static void test_new_ssrc(void **state)
     assert_next(30);
 }
 
+/* A single packet of somebody else does not keep the stream away for long. */
+static void test_stray_ssrc(void **state)
+{
+    put(10);
+    assert_int_equal(put_all(1000, 8, 500, 77, 160), JBUF_FRESH);
+    assert_int_equal(put_all(1001, 7, 11, 11 * 160, 160), JBUF_LATE);
+    assert_int_equal(put_all(1002, 7, 12, 12 * 160, 160), JBUF_LATE);
+    assert_int_equal(put_all(1003, 7, 13, 13 * 160, 160), JBUF_FRESH);
+    assert_int_equal(put_all(1004, 7, 14, 14 * 160, 160), JBUF_TAKEN);
+}
+
 static void test_sequence_restarts(void **state)
 {
     put(1000);
@@ -210,6 +221,7 @@ int main(void)
         cmocka_unit_test_setup(test_wrap, setup),
         cmocka_unit_test_setup(test_duplicate_and_late, setup),
         cmocka_unit_test_setup(test_new_ssrc, setup),
+        cmocka_unit_test_setup(test_stray_ssrc, setup),
         cmocka_unit_test_setup(test_sequence_restarts, setup),
         cmocka_unit_test_setup(test_fresh_reordered, setup),
         cmocka_unit_test_setup(test_limits, setup),

@@ -31,6 +31,9 @@ static void names(void **state)
     assert_int_equal(c.pt, SDP_NO_PT);
     assert_int_equal(sdp_codec_find(&c, STR("L16/44100/1")), 0);
     assert_int_equal(c.pt, 11);
+    assert_int_equal(sdp_codec_find(&c, STR("L16")), 0);
+    assert_int_equal(c.clock, 16000);
+    assert_int_equal(c.pt, SDP_NO_PT);
     assert_int_equal(sdp_codec_find(&c, STR("nonesuch")), -ENOENT);
     assert_int_equal(sdp_codec_find(&c, STR("PCMU/x")), -ENOENT);
     assert_int_equal(sdp_codec_parse(&c, STR("G7221/16000"), 102), 0);

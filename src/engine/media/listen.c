@@ -1,0 +1,107 @@
+/* What a party says, as samples: for rooms, recordings, and keys that are sounds. Streams whose
+ * packets only pass need none of it. */
+#include <math.h>
+
+#include "base/mem.h"
+#include "engine/media/hear.h"
+#include "engine/media/mix_dsp.h"
+#include "engine/media/plane_int.h"
+#include "wire/rtp/be.h"
+
+static bool wanted(const struct stream *s)
+{
+    return s->n_rx && (s->room || s->rec || s->wants_keys);
+}
+
+static void begin(struct plane *r, struct stream *s)
+{
+    struct listen *l = mem_zero(sizeof(*l));
+    if (l)
+        l->ear = ear_new(EAR_LIMIT_MS);
+    if (!l || !l->ear) {
+        mem_free(l);
+        r->count.no_memory++;
+        return;
+    }
+    mix_loud_init(&l->loud);
+    ear_formats(l->ear, s->rx, s->n_rx);
+    s->listen = l;
+}
+
+void listen_free(struct stream *s)
+{
+    if (!s->listen)
+        return;
+    ear_free(s->listen->ear);
+    hear_free(s->listen->hear);
+    mem_free(s->listen);
+    s->listen = NULL;
+}
+
+static bool sends_events(const struct stream *s)
+{
+    for (unsigned i = 0; i < s->n_rx; i++)
+        if (s->rx[i].codec == CODEC_EVENT)
+            return true;
+    return false;
+}
+
+void listen_follow(struct plane *r, struct stream *s)
+{
+    if (wanted(s) && !s->listen)
+        begin(r, s);
+    else if (!wanted(s))
+        listen_free(s);
+    if (!s->listen)
+        return;
+    ear_formats(s->listen->ear, s->rx, s->n_rx);
+    bool keys = s->wants_keys && !sends_events(s);
+    if (keys && !s->listen->hear)
+        s->listen->hear =
+            hear_new(); /* without memory there are no keys: they can be pressed again */
+    if (!keys) {
+        hear_free(s->listen->hear);
+        s->listen->hear = NULL;
+    }
+}
+
+void listen_rx(struct stream *s, usec_t now, const struct shape *h, const uint8_t *bytes,
+               size_t end)
+{
+    struct ear_packet p = {.payload = bytes + h->header,
+                           .n = end - h->header,
+                           .ts = h->ts,
+                           .ssrc = h->ssrc,
+                           .seq = h->seq,
+                           .pt = h->payload_type,
+                           .marker = bytes[1] >> 7};
+    ear_rx(s->listen->ear, now, &p);
+}
+
+void listen_tick(struct plane *r, usec_t now, struct stream *s)
+{
+    static const struct mix_loud_conf conf = {.target = -20, .max_gain = 12, .hold = 20};
+    struct listen *l = s->listen;
+    bool silent = ear_frame(l->ear, now, l->pcm) == EAR_SILENT;
+    l->rate_hz = ear_rate(l->ear);
+    l->n = l->rate_hz / 50;
+    if (l->hear) {
+        char digit = hear_frame(l->hear, l->pcm, l->n, l->rate_hz);
+        if (digit)
+            plane_note_key(r, s, digit, PLANE_KEY_HEARD);
+    }
+    if (s->room || !s->rec)
+        return; /* the room knows who talks */
+    float power = silent ? 0 : mix_power(l->pcm, l->n);
+    float level = power > 0 ? 10 * log10f(power) : MIX_LOUD_NONE;
+    mix_loud_step(&l->loud, &conf, level, false, true);
+    plane_talks(r, s, l->loud.talks);
+}
+
+void plane_talks(struct plane *r, struct stream *s, bool talks)
+{
+    if (s->talks == talks || !plane_event_room(r))
+        return;
+    s->talks = talks;
+    plane_event_new(r, MEDIA_EV_TALK, s)->talks = talks;
+}

@@ -1,0 +1,154 @@
+/* Which calls are recorded: by configuration, by a key, by the API. */
+#include "pbx/record.h"
+
+#include <errno.h>
+
+#define KEY_PAUSE (3 * USEC_S) /* keys of one code come within it */
+
+static enum config_record mode_of(const struct leg *leg)
+{
+    if (!leg->extension)
+        return CONF_RECORD_NONE; /* the extension at the other end decides */
+    return config_record_of(leg->config, leg->extension);
+}
+
+static bool is_talking(struct pbx *p, struct call *call, const struct leg *leg)
+{
+    return leg->state != LEG_ENDED && leg->joined && call_is_party(p, call, leg);
+}
+
+/* Who is no party any more leaves, who has come joins. */
+static void follow(struct pbx *p, struct call *call)
+{
+    for (struct leg *leg = NULL; (leg = call_next(call, leg));)
+        if (leg->record == call->record && !is_talking(p, call, leg))
+            recording_remove(p, leg);
+    for (struct leg *leg = NULL; (leg = call_next(call, leg));)
+        if (is_talking(p, call, leg))
+            recording_add(p, call->record, leg);
+}
+
+static struct str about(struct pbx *p, const struct call *call)
+{
+    struct buf b;
+    size_t cap = 6 * (call->cdr.caller.n + call->cdr.dialled.n + call->cdr.callee.n) + 160;
+    char *mem = arena_take(&p->turn, cap);
+    if (!mem)
+        return STR_NONE;
+    buf_init(&b, mem, cap);
+    buf_lit(&b, "\"cdr\":\"");
+    buf_hex(&b, call->cdr.id, sizeof(call->cdr.id));
+    buf_printf(&b, "\",\"call\":%llu,\"caller\":\"", (unsigned long long)call->number);
+    buf_json(&b, call->cdr.caller);
+    buf_lit(&b, "\",\"dialled\":\"");
+    buf_json(&b, call->cdr.dialled);
+    buf_lit(&b, "\",\"callee\":\"");
+    buf_json(&b, call->cdr.callee);
+    buf_ch(&b, '"');
+    return buf_str(&b);
+}
+
+static struct str base_of(struct pbx *p, const struct call *call)
+{
+    struct buf b;
+    size_t cap = call->cdr.caller.n + call->cdr.dialled.n + 1;
+    char *mem = arena_take(&p->turn, cap);
+    if (!mem)
+        return STR("call");
+    buf_init(&b, mem, cap);
+    buf_str_put(&b, call->cdr.caller);
+    buf_ch(&b, '_');
+    buf_str_put(&b, call->cdr.dialled);
+    return buf_str(&b);
+}
+
+int recording_start(struct pbx *p, struct call *call, enum config_record mode)
+{
+    bool wide = false, any = false;
+    if (call->record)
+        return -EALREADY;
+    for (struct leg *leg = NULL; (leg = call_next(call, leg));) {
+        any |= is_talking(p, call, leg);
+        wide |= leg->wide;
+    }
+    if (!any || call->state == CALL_ENDING)
+        return -ENOTCONN;
+    call->record = recording_begin(p, mode, wide, base_of(p, call), about(p, call));
+    if (!call->record)
+        return -ENOMEM;
+    struct buf b;
+    char mem[256];
+    buf_init(&b, mem, sizeof(mem));
+    buf_lit(&b, "{\"event\":\"recording\",\"file\":\"");
+    buf_json(&b, recording_name(p, call->record));
+    buf_lit(&b, "\"}");
+    cdr_note(p, call, buf_str(&b));
+    follow(p, call);
+    return 0;
+}
+
+int recording_stop(struct pbx *p, struct call *call)
+{
+    if (!call->record)
+        return -EALREADY;
+    recording_end(p, call->record);
+    for (struct leg *leg = NULL; (leg = call_next(call, leg));)
+        if (leg->record == call->record)
+            recording_remove(p, leg);
+    call->record = 0;
+    call->record_kept_off = true;
+    return 0;
+}
+
+int recording_pause(struct pbx *p, struct call *call, bool on)
+{
+    if (!call->record)
+        return -EALREADY;
+    recording_hold(p, call->record, on);
+    return 0;
+}
+
+void recording_follow(struct pbx *p, struct call *call)
+{
+    enum config_record mode = CONF_RECORD_NONE;
+    if (call->record) {
+        follow(p, call);
+        return;
+    }
+    if (call->state == CALL_ENDING || !call->cdr.answer_ms || call->service ||
+        call->record_kept_off)
+        return;
+    for (struct leg *leg = NULL; (leg = call_next(call, leg));)
+        if (is_talking(p, call, leg) && mode_of(leg) > mode)
+            mode = mode_of(leg);
+    if (mode != CONF_RECORD_NONE)
+        (void)!recording_start(p, call, mode); /* without memory the call goes on without it */
+}
+
+void recording_call_over(struct pbx *p, struct call *call)
+{
+    if (call->record)
+        (void)!recording_stop(p, call);
+}
+
+void recording_key(struct pbx *p, struct leg *leg, char digit)
+{
+    struct call *call = call_find(p, leg->call);
+    struct str code = leg->config->features.record;
+    if (!code.n || !leg->extension || call->state != CALL_UP)
+        return;
+    if (p->now - leg->key_at > KEY_PAUSE)
+        leg->n_keys = 0;
+    leg->key_at = p->now;
+    if (leg->n_keys == sizeof(leg->keys))
+        memmove(leg->keys, leg->keys + 1, --leg->n_keys);
+    leg->keys[leg->n_keys++] = digit;
+    if (leg->n_keys < code.n || !str_eq(str_of(leg->keys + leg->n_keys - code.n, code.n), code))
+        return;
+    leg->n_keys = 0;
+    enum config_record mode = mode_of(leg);
+    if (call->record)
+        (void)!recording_stop(p, call);
+    else
+        (void)!recording_start(p, call, mode == CONF_RECORD_NONE ? CONF_RECORD_MIXED : mode);
+}
