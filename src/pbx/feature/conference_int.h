@@ -52,6 +52,7 @@ struct room {
     uint64_t last_member;
     usec_t opened;
     uint64_t born, changed; /* the count of changes: at its beginning, at its latest of the room */
+    handle_t record;        /* the recording; 0: none */
     bool locked;
     bool ending;  /* nobody comes in any more */
     bool had_two; /* made for the occasion, it ends when one is left */

@@ -3,6 +3,7 @@
 #include "pbx/feature/conference_int.h"
 
 #include "pbx/feature/pickup.h"
+#include "pbx/record.h"
 
 #define CLEARING  "Q.850;cause=16;text=\"Normal call clearing\""
 #define TAKEN_MAX 8 /* calls that one code gathers */
@@ -19,6 +20,7 @@ static void stand_alone(struct pbx *p, struct call *call, struct leg *stays)
 {
     struct leg *other = call_other(p, call, stays);
     unsigned side = call->party[1] == slot_handle(&p->calls->legs, stays);
+    recording_call_over(p, call); /* the room has a recording of its own */
     bridge_abandon(p, stays);
     bridge_unlink(p, stays);
     call_set_party(p, call, 1 - side, NULL);

@@ -1,6 +1,7 @@
 /* Rooms and their members: who is there, who hears whom, and the end. */
 #include "base/mem.h"
 #include "pbx/feature/conference_int.h"
+#include "pbx/record.h"
 
 #define OPEN_PREFIX "conf-"       /* of rooms made for the occasion */
 #define SEND_OFF    (10 * USEC_S) /* the longest that a farewell may last */
@@ -230,6 +231,54 @@ static void beep(struct pbx *p, const struct room *room, unsigned times)
     sound_room(p, room->media, &l);
 }
 
+/* ---- recording ------------------------------------------------------------------------------- */
+
+static enum config_record mode_of(const struct room *room)
+{
+    unsigned own = room->conf ? room->conf->record : 0;
+    return own ? (enum config_record)(own - 1) : (enum config_record)room->config->recording.mode;
+}
+
+static struct str about(struct pbx *p, const struct room *room)
+{
+    struct buf b;
+    size_t cap = 6 * (room->number.n + room_name(room).n) + 64;
+    char *mem = arena_take(&p->turn, cap);
+    if (!mem)
+        return STR_NONE;
+    buf_init(&b, mem, cap);
+    buf_lit(&b, "\"conference\":\"");
+    buf_json(&b, room->number);
+    buf_lit(&b, "\",\"name\":\"");
+    buf_json(&b, room_name(room));
+    buf_ch(&b, '"');
+    return buf_str(&b);
+}
+
+/* The recording begins with the first member, and ends when nobody is inside any more. */
+static void record(struct pbx *p, struct room *room, struct leg *leg)
+{
+    enum config_record mode = mode_of(room);
+    if (mode == CONF_RECORD_NONE)
+        return;
+    if (!room->record)
+        room->record = recording_begin(p, mode, true, room->number, about(p, room));
+    if (room->record)
+        recording_add(p, room->record, leg);
+}
+
+static void record_no_more(struct pbx *p, struct room *room, struct leg *leg)
+{
+    if (!room->record)
+        return;
+    if (leg && leg->record == room->record)
+        recording_remove(p, leg);
+    if (room->n_inside)
+        return;
+    recording_end(p, room->record);
+    room->record = 0;
+}
+
 /* ---- members --------------------------------------------------------------------------------- */
 
 struct member *member_of_call(const struct pbx *p, const struct call *call)
@@ -345,10 +394,12 @@ void member_refresh(struct pbx *p, struct member *m)
     if (m->state != MEMBER_INSIDE)
         return;
     m->stream = sound_join(p, leg, room->media, m->muted);
-    if (m->stream)
+    if (m->stream) {
         pbx_timer_stop(p, &m->timer);
-    else if (!timer_armed(&m->timer.timer))
+        record(p, room, leg);
+    } else if (!timer_armed(&m->timer.timer)) {
         pbx_timer_start(p, &m->timer, FIT_AGAIN);
+    }
     m->changed = ++p->conferences->changes;
     subscription_changed(p, &conference_package, room->number);
 }
@@ -377,6 +428,8 @@ void member_enter(struct pbx *p, struct member *m)
     room->had_two |= room->n_inside > 1;
     m->stream = sound_join(p, leg, room->media, m->muted);
     call_trace(p, call_find(p, m->call), TRACE_CALL_ROOM, room->number);
+    if (m->stream)
+        record(p, room, leg);
     if (!m->stream)
         fit(p, m);
     else if (first && room->conf && room->conf->announce == CONF_ANNOUNCE_TONES)
@@ -439,6 +492,7 @@ static void part(struct pbx *p, struct member *m)
         if (leg && m->stream)
             sound_leave(p, leg, room->media);
         m->stream = 0;
+        record_no_more(p, room, leg);
         note(p, m, room);
         beep(p, room, 2);
     }
