@@ -40,6 +40,7 @@ struct leg_stream {
     bool silent;       /* the party sends nothing to be heard: sendonly, inactive */
     bool other_silent; /* so does the party it is joined with */
     bool audio;        /* the media plane knows what its party speaks */
+    bool mixes;        /* and whatever it may send can be read here */
     bool music;        /* its party hears music on hold */
     struct addr rtp;   /* where the party receives */
 };

@@ -152,9 +152,10 @@ static void tell_room(struct pbx *p, enum media_cmd_kind kind, const struct leg_
 media_id sound_join(struct pbx *p, struct leg *leg, uint64_t room, bool muted)
 {
     struct leg_stream *s = speech_of(leg);
-    if (!s)
+    if (!s || !s->mixes)
         return 0;
     sound_stop(p, leg);
+    sound_listen(p, leg);
     tell_room(p, MEDIA_JOIN, s, room, muted);
     return s->id;
 }

@@ -217,11 +217,20 @@ void room_lock(struct pbx *p, struct room *room, bool locked)
     room_changed(p, room);
 }
 
+static bool is_heard(const struct room *room)
+{
+    struct member *m = NULL;
+    while ((m = room_next(room, m)))
+        if (m->stream)
+            return true;
+    return false;
+}
+
 /* One beep for who comes, two for who goes. */
 static void beep(struct pbx *p, const struct room *room, unsigned times)
 {
     struct sound_list l = {0};
-    if (!room->n_inside || room->ending ||
+    if (!is_heard(room) || room->ending ||
         (room->conf && room->conf->announce == CONF_ANNOUNCE_NONE))
         return;
     for (unsigned i = 0; i < times; i++) {
