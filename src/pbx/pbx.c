@@ -525,7 +525,7 @@ int pbx_reload(struct pbx *p, usec_t now, struct config *config, struct str *why
     setting_reload(p);
     subscription_reload(p);
     mwi_reload(p);
-    conference_reload(p);
+    conference_reload(p, before);
     call_reload(p, before);
     config_unref(before);
     pump(p);

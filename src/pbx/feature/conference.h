@@ -13,8 +13,9 @@
 MUST_CHECK int conference_init(struct pbx *p);
 /* After all calls are gone. */
 void conference_done(struct pbx *p);
-/* Rooms go on under the new configuration; those that it has no more go on as they were. */
-void conference_reload(struct pbx *p);
+/* Rooms go on under the new configuration; those that it has no more go on as they were,
+ * and who watches an empty one of them is told that it is gone. */
+void conference_reload(struct pbx *p, const struct config *before);
 /* Is there a room of this number that was made for the occasion? */
 bool conference_is_open(const struct pbx *p, struct str number);
 

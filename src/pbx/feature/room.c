@@ -54,7 +54,7 @@ void conference_done(struct pbx *p)
     p->conferences = NULL;
 }
 
-void conference_reload(struct pbx *p)
+void conference_reload(struct pbx *p, const struct config *before)
 {
     uint32_t at = 0;
     handle_t h;
@@ -66,6 +66,11 @@ void conference_reload(struct pbx *p)
         config_unref(room->config);
         room->config = config_ref(p->config);
         room->conf = conf;
+    }
+    for (uint32_t i = 0; i < before->n_conferences; i++) {
+        struct str number = before->conferences[i].number;
+        if (!config_find_conference(p->config, number) && !room_find(p, number))
+            subscription_end_all(p, &conference_package, number);
     }
 }
 
