@@ -4,19 +4,14 @@ import itertools
 import json
 import os
 
-from lab import Fail, Skip, case, check, equal
+from lab import Fail, case, check, equal
 from tone import EDGE_MS, PT, Bench, TonePhone, talk
 
 CODECS = tuple(PT)
 MOST_MS = 100  # a delay above this is wrong on any machine
-# What the exchange cannot do yet. A case that finds such a thing missing is skipped, and fails once the
-# name is no longer here.
-NOT_YET = {"conference"}
 
 
 def missing(feature, why):
-    if feature in NOT_YET:
-        raise Skip(f"{feature}: {why}")
     raise Fail(f"{feature}: {why}")
 
 
@@ -584,6 +579,24 @@ def conference(lab, codecs, at_once):
 def tone_room3_case(lab):
     """A conference of three with three codecs, who all speak at once."""
     conference(lab, ["PCMU/8000", "PCMA/8000", "opus/48000/2"], 3)
+
+
+@case("tone_room_delay", weight=4)
+def tone_room_delay_case(lab):
+    """From mouth to ear through a room: the jitter buffer, the tick and nothing else."""
+    bench = exchange(lab, 3, conferences=[{"number": "3000"}])
+    calls = []
+    for phone in phones(bench, "PCMU/8000", "PCMA/8000", "PCMU/8000", burst=2500):
+        calls.append(phone.dial("3000"))
+        entered(calls[-1], "conference")
+    for call in calls[1:]:
+        bench.tell("mute", call.ear, 1)
+    delays = sorted(d for ear in calls[1:] for d in ear.delays(calls[0], n=6))
+    print(f"#   mixed: p50 {p50(delays):.1f} ms, max {delays[-1]:.1f}, meant to be at most 60")
+    check(p50(delays) < MOST_MS, f"delays {delays}")
+    for call in calls:
+        call.hang_up()
+    all_closed(lab)
 
 
 @case("tone_room10", weight=5, captured=False)

@@ -382,8 +382,11 @@ class Call:
         levels = {int(hz): t for hz, t in got["tones"].items()}
         found = [f"{hz} Hz is missing ({levels[hz]['median']:.3f})" for hz in sorted(wanted)
                  if levels[hz]["median"] < wanted[hz]]
+        # What limiters and Opus make of several voices at once is far below each of them.
+        faint = 0.025 if len(others) > 1 else 0
         found += [f"{hz} Hz is heard for {t['run_ms']} ms ({t['max']:.3f})"
-                  for hz, t in levels.items() if hz not in wanted and t["run_ms"] > EDGE_MS]
+                  for hz, t in levels.items() if hz not in wanted and t["run_ms"] > EDGE_MS
+                  and t["max"] > faint]
         if wanted and got["windows"] < 10:
             found.append(f"only {got['ms']} ms came")
         return found
