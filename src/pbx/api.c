@@ -26,6 +26,8 @@ static const struct {
     {"mwi", api_mwi},
     {"messages", api_messages},
     {"message_delete", api_message_delete},
+    {"conferences", api_conferences},
+    {"conference", api_conference},
 };
 
 json_t *api_text(struct str s)

@@ -22,6 +22,10 @@
  *   mwi {extension, new, old, urgent_new, urgent_old}
  *                                  says so, for a voicemail system outside; new and old count the
  *                                  urgent ones, which may be left out
+ *   conferences                    rooms that are open, and who is in them
+ *   conference {action, room, number}
+ *                                  kick, mute, unmute member `number`, or all without one; lock,
+ *                                  unlock, end the room; invite a number to it
  *   ban {address, seconds}  unban {address}  bans
  *
  * `reload`, `cdr` and `quality` of a record need files and the database and are the program's own.
@@ -64,6 +68,8 @@ json_t *api_mailboxes(struct pbx *p, const json_t *params, enum api_error *error
 json_t *api_mwi(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_messages(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_message_delete(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_conferences(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_conference(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_stats(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_timers(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_rtt(struct pbx *p, const json_t *params, enum api_error *error);

@@ -9,6 +9,7 @@
 #include "pbx/feature/transfer.h"
 #include "pbx/hangup.h"
 #include "pbx/record.h"
+#include "pbx/subscription.h"
 #include "wire/sdp/oa.h"
 #include "wire/sip/multipart.h"
 
@@ -25,6 +26,14 @@ void bridge_link(struct pbx *p, struct leg *a, struct leg *b)
             (struct media_cmd){.kind = MEDIA_LINK, .id = a->stream[i].id, .peer = b->stream[i].id};
     }
     recording_follow(p, call_find(p, a->call));
+}
+
+void bridge_unlink(struct pbx *p, struct leg *leg)
+{
+    for (unsigned i = 0; i < leg->n_streams; i++)
+        if (leg->stream[i].id)
+            pbx_emit(p, PBX_OUT_MEDIA)->media =
+                (struct media_cmd){.kind = MEDIA_UNLINK, .id = leg->stream[i].id};
 }
 
 void bridge_reinvite_done(struct pbx *p, struct leg *leg)
@@ -102,6 +111,7 @@ void bridge_answer(struct pbx *p, struct leg *leg, const struct sdp *offer, stru
     if (other)
         leg_follow_hold(p, other, leg);
     reply(p, leg, &a);
+    service_changed(p, call);
 }
 
 /* Before the answer only an UPDATE can carry an offer (RFC 3311), afterwards a re-INVITE does. */
@@ -531,7 +541,8 @@ void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o)
         transfer_refer(p, leg, o);
         break;
     case SIP_SUBSCRIBE:
-        transfer_subscribe(p, leg, o);
+        if (!subscription_rx_inside(p, leg, o))
+            transfer_subscribe(p, leg, o);
         break;
     default:
         pbx_respond(p, o->txn, 405);

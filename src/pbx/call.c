@@ -11,6 +11,7 @@
 #include "pbx/feature/voicemail.h"
 #include "pbx/hangup.h"
 #include "pbx/record.h"
+#include "pbx/subscription.h"
 #include "pbx/trunk.h"
 
 struct str call_state_name(enum call_state s)
@@ -226,9 +227,9 @@ void call_trace(struct pbx *p, const struct call *call, enum trace_id id, struct
     trace_emit(&p->trace, id, call->tag, TS(buf_str(&number)), TS(text));
 }
 
-struct call *call_new(struct pbx *p, const struct sip_out *invite)
+static struct call *make(struct pbx *p)
 {
-    handle_t h, lh;
+    handle_t h;
     struct call *call = slot_take(&p->calls->calls, &h);
     if (!call)
         return NULL;
@@ -237,9 +238,35 @@ struct call *call_new(struct pbx *p, const struct sip_out *invite)
     call->config = config_ref(p->config);
     list_init(&call->legs);
     call->tag = hist_open(&p->trace);
-    struct leg *leg = leg_new(p, call, &lh);
-    if (!leg) {
+    return call;
+}
+
+struct call *call_new_empty(struct pbx *p)
+{
+    struct call *call = make(p);
+    if (!call)
+        return NULL;
+    p->calls->total++;
+    cdr_start(p, call);
+    return call;
+}
+
+void call_free_empty(struct pbx *p, struct call *call)
+{
+    if (!call->unrecorded && call->state != CALL_ENDING)
+        p->calls->dissolved++; /* it goes without a record */
+    if (!has_live_leg(call))
         call_free(p, call);
+}
+
+struct call *call_new(struct pbx *p, const struct sip_out *invite)
+{
+    handle_t lh;
+    struct call *call = make(p);
+    struct leg *leg = call ? leg_new(p, call, &lh) : NULL;
+    if (!leg) {
+        if (call)
+            call_free(p, call);
         return NULL;
     }
     call->caller = call->party[0] = lh;
@@ -412,6 +439,7 @@ void call_leg_over(struct pbx *p, struct leg *leg)
     leg_close_media(p, leg);
     uncount_leg(p, leg);
     transfer_leg_gone(p, leg);
+    subscription_leg_over(p, leg);
 }
 
 void call_leg_ended(struct pbx *p, struct leg *leg)

@@ -41,6 +41,7 @@ struct leg_stream {
     bool silent;       /* the party sends nothing to be heard: sendonly, inactive */
     bool other_silent; /* so does the party it is joined with */
     bool audio;        /* the media plane knows what its party speaks */
+    bool mixes;        /* and whatever it may send can be read here */
     bool music;        /* its party hears music on hold */
     struct addr rtp;   /* where the party receives */
 };
@@ -130,6 +131,7 @@ enum call_scenario {
     SCENARIO_TRANSFER,
     SCENARIO_FEATURE,
     SCENARIO_VOICEMAIL, /* a message was left, or could have been */
+    SCENARIO_CONFERENCE,
     SCENARIOS
 };
 struct str call_scenario_name(enum call_scenario s);
@@ -200,6 +202,10 @@ struct calls {
 
 /* ---- call.c ---------------------------------------------------------------------------------- */
 struct call *call_new(struct pbx *p, const struct sip_out *invite);
+/* A call that nobody has made: it has no legs yet, and its record begins. NULL: no room. */
+struct call *call_new_empty(struct pbx *p);
+/* What has no legs any more goes. */
+void call_free_empty(struct pbx *p, struct call *call);
 struct call *call_find(struct pbx *p, handle_t h);
 struct leg *leg_find(struct pbx *p, handle_t h);
 /* Walks the legs of a call, in the order in which they came; NULL at first and at the end. Ending a
@@ -365,6 +371,8 @@ struct str leg_latest(const struct leg *leg);
 
 /* ---- bridge.c -------------------------------------------------------------------------------- */
 void bridge_link(struct pbx *p, struct leg *a, struct leg *b);
+/* Its party hears nobody any more, and nobody hears it. */
+void bridge_unlink(struct pbx *p, struct leg *leg);
 /* Our answer to the offer that it has made inside its dialog. */
 void bridge_answer(struct pbx *p, struct leg *leg, const struct sdp *offer, struct str body);
 /* What the leg's party has offered to one who is gone is refused. */
@@ -435,20 +443,24 @@ enum plan_kind {
     PLAN_TRUNK,
     PLAN_REJECT,
     PLAN_FEATURE,
-    PLAN_MAILBOX
+    PLAN_MAILBOX,
+    PLAN_CONFERENCE
 };
 enum plan_feature {
     FEATURE_PICKUP_GROUP,
     FEATURE_PICKUP_DIRECTED, /* plan.number: whose call */
     FEATURE_SETTING,         /* do-not-disturb, forwarding */
     FEATURE_ECHO,
-    FEATURE_VOICEMAIL /* plan.number: whose mailbox; none: one's own; empty: is asked */
+    FEATURE_VOICEMAIL,  /* plan.number: whose mailbox; none: one's own; empty: is asked */
+    FEATURE_CONFERENCE, /* who one talks with goes into a room */
+    FEATURE_FACTORY     /* a new room */
 };
 struct plan {
     enum plan_kind kind;
     const struct config_extension *extension;
     const struct config_trunk *trunk;
     const struct config_group *group;
+    const struct config_conference *conference;
     unsigned status;   /* PLAN_NONE and PLAN_REJECT: what to answer */
     struct str number; /* dialled, unescaped, in p->turn */
     bool by_did;

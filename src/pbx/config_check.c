@@ -306,6 +306,16 @@ static void route_check(struct config_binder *b, uint32_t i)
             STR_ARG(r->to.name));
 }
 
+static void conference_check(struct config_binder *b, uint32_t i)
+{
+    const struct config_conference *o = &b->config->conferences[i];
+    if (o->moderator_pin.n && str_eq(o->moderator_pin, o->pin))
+        bad(b, &o->moderator_pin, o, "conferences[%u].moderator_pin: must not be the pin", i);
+    if (o->wait_for_moderator && !o->moderator_pin.n)
+        bad(b, &o->wait_for_moderator, o, "conferences[%u].wait_for_moderator: needs moderator_pin",
+            i);
+}
+
 static void bot_check(struct config_binder *b, uint32_t i)
 {
     const struct config_bot *o = &b->config->bots[i];
@@ -337,6 +347,8 @@ void config_check(struct config_binder *b)
         trunk_check(b, i);
     for (uint32_t i = 0; i < c->n_routes; i++)
         route_check(b, i);
+    for (uint32_t i = 0; i < c->n_conferences; i++)
+        conference_check(b, i);
     for (uint32_t i = 0; i < c->n_bots; i++)
         bot_check(b, i);
 }

@@ -510,8 +510,7 @@ unsigned leg_codecs(struct pbx *p, const struct leg *a, const struct leg *b,
     return n;
 }
 
-/* Our own description: one audio stream on `port`. */
-static int own_caps(struct pbx *p, const struct leg *leg, uint16_t port, struct str *ret)
+int leg_caps(struct pbx *p, const struct leg *leg, struct str *ret)
 {
     struct str names[CONF_CODEC_COUNT];
     struct sdp_caps caps = {.local = {.session_id = leg->sdp_id,
@@ -524,8 +523,7 @@ static int own_caps(struct pbx *p, const struct leg *leg, uint16_t port, struct 
     char *mem = arena_take(&p->turn, 2048);
     if (!mem)
         return -ENOMEM;
-    caps.rtp = caps.local.addr;
-    caps.rtp.port = port;
+    caps.rtp = caps.local.addr; /* without a port: this is what would work, not an offer */
     buf_init(&b, mem, 2048);
     int err = sdp_caps_build(&b, &caps);
     if (!err)
@@ -533,18 +531,27 @@ static int own_caps(struct pbx *p, const struct leg *leg, uint16_t port, struct 
     return err;
 }
 
-int leg_caps(struct pbx *p, const struct leg *leg, struct str *ret)
+static int build_caps(struct buf *b, const struct sdp_local *local, void *ctx)
 {
-    return own_caps(p, leg, 0, ret); /* this is what would work, not an offer */
+    struct sdp_caps *caps = ctx;
+    caps->local = *local;
+    return sdp_caps_build(b, caps);
 }
 
 int leg_offer_own(struct pbx *p, struct leg *leg, struct str *ret)
 {
+    struct str names[CONF_CODEC_COUNT];
     struct addr own = media_addr(p, leg);
+    struct sdp_caps caps = {
+        .codec = names, .n_codecs = transcode_codecs(p, leg, names), .dir = SDP_SENDRECV};
+    struct author author = {
+        .build = build_caps, .ctx = &caps, .local = {.session_id = leg->sdp_id, .addr = own}};
     leg->n_streams = leg->n_streams ? leg->n_streams : 1;
     if (!open_stream(p, leg, 0, &own))
         return -EAGAIN;
-    return own_caps(p, leg, leg->stream[0].port, ret);
+    caps.rtp = own;
+    caps.rtp.port = leg->stream[0].port;
+    return write_versioned(p, leg, &author, ret);
 }
 
 struct str leg_codec_name(struct pbx *p, const struct sdp *sdp)

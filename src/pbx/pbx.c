@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "pbx/call.h"
+#include "pbx/feature/conference.h"
 #include "pbx/feature/mwi.h"
 #include "pbx/feature/setting.h"
 #include "pbx/feature/transfer.h"
@@ -20,8 +21,10 @@
 #define OUT_TICK  8192       /* a tick stops for the queue to be drained beyond so many */
 
 /* What the engine says in Supported and Allow: only what works. */
-static const char supported[] = "path, 100rel, timer, replaces, norefersub, tdialog, from-change";
-static const char supported_call[] = "timer, 100rel, replaces, norefersub, tdialog, from-change";
+static const char supported[] =
+    "path, 100rel, timer, replaces, join, norefersub, tdialog, from-change";
+static const char supported_call[] =
+    "timer, 100rel, replaces, join, norefersub, tdialog, from-change";
 static const char allowed[] =
     "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, PRACK, UPDATE, REFER, SUBSCRIBE, NOTIFY";
 
@@ -273,6 +276,7 @@ static int init_parts(struct pbx *p)
     err = err ? err : mwi_init(p);
     err = err ? err : voicemail_init(p);
     err = err ? err : subscription_init(p);
+    err = err ? err : conference_init(p);
     return err ? err : call_init(p);
 }
 
@@ -308,6 +312,7 @@ void pbx_free(struct pbx *p)
         if (o.kind == PBX_OUT_SEND)
             blob_unref(o.blob);
     call_done(p);
+    conference_done(p);
     subscription_done(p);
     voicemail_done(p);
     mwi_done(p);
@@ -525,6 +530,7 @@ int pbx_reload(struct pbx *p, usec_t now, struct config *config, struct str *why
     subscription_reload(p);
     mwi_reload(p);
     voicemail_reload(p);
+    conference_reload(p, before);
     call_reload(p, before);
     config_unref(before);
     pump(p);

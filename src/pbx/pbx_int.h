@@ -15,6 +15,7 @@ struct settings;      /* feature/setting.h */
 struct mwi;           /* feature/mwi.h */
 struct voicemail;     /* feature/voicemail.h */
 struct subscriptions; /* subscription.h */
+struct conferences;   /* feature/conference.h */
 
 struct pbx {
     struct config *config;
@@ -41,6 +42,7 @@ struct pbx {
     struct mwi *mwi;
     struct voicemail *voicemail;
     struct subscriptions *subscriptions;
+    struct conferences *conferences;
     struct str domain; /* sip.domain, or the first listen address */
     char domain_mem[256];
 };

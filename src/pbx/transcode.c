@@ -184,6 +184,20 @@ static uint8_t formats_of(struct media_format out[MEDIA_MAX_FORMATS], const stru
     return used;
 }
 
+/* Is each of these known here, and one of them speech? */
+static bool can_read(const struct media_format *f, unsigned n)
+{
+    bool speech = false;
+    for (unsigned i = 0; i < n; i++) {
+        if (f[i].codec == CODEC_EVENT || f[i].codec == CODEC_CN)
+            continue;
+        if (!codec_known(f[i].codec))
+            return false;
+        speech = true;
+    }
+    return speech;
+}
+
 void transcode_formats(struct pbx *p, struct leg *leg, const struct sdp *ours,
                        const struct sdp *theirs)
 {
@@ -198,6 +212,7 @@ void transcode_formats(struct pbx *p, struct leg *leg, const struct sdp *ours,
         cmd->n_rx = formats_of(cmd->rx, &ours->media[i]);
         cmd->n_tx = formats_of(cmd->tx, m);
         leg->stream[i].audio = true;
+        leg->stream[i].mixes = can_read(cmd->rx, cmd->n_rx);
         leg->wide = cmd->n_tx && codec_rate(&cmd->tx[0]) > 8000;
         cmd->ptime_ms = (uint8_t)(m->ptime_ms > 120 ? 120 : m->ptime_ms);
     }

@@ -141,7 +141,8 @@ static void stream(struct play *p)
     compare(p, what, got, p->word[4], p->word[5]);
 }
 
-/* expect hears NAME WHAT: what is played to the party, "nothing" for nothing. expect room NAME N:
+/* expect hears NAME WHAT: what is played to the party, "nothing" for nothing; expect heard
+ * NAME WHAT: played last to its room. expect room NAME N:
  * the room that its stream is in, 0: none; expect muted, deaf, recorded, paused NAME 0|1. */
 static void hears(struct play *p)
 {
@@ -151,8 +152,10 @@ static void hears(struct play *p)
         play_fail(p, &p->st->line, "expect " STR_FMT " NAME WHAT", STR_ARG(what));
         return;
     }
-    if (str_eq(what, STR("hears"))) {
-        struct str got = s->hears[0] ? str_z(s->hears) : STR("nothing");
+    bool heard = str_eq(what, STR("heard"));
+    if (str_eq(what, STR("hears")) || heard) {
+        const char *text = heard ? s->heard : s->hears;
+        struct str got = text[0] ? str_z(text) : STR("nothing");
         if (!str_eq(got, p->word[3]))
             play_fail(p, &p->st->line, STR_FMT " hears " STR_FMT, STR_ARG(p->word[2]),
                       STR_ARG(got));
@@ -237,8 +240,8 @@ void expect_statement(struct play *p)
         stream(p);
     else if (str_eq(what, STR("file")))
         file(p);
-    else if (str_eq(what, STR("hears")) || str_eq(what, STR("room")) ||
-             str_eq(what, STR("muted")) || str_eq(what, STR("deaf")) ||
+    else if (str_eq(what, STR("hears")) || str_eq(what, STR("heard")) ||
+             str_eq(what, STR("room")) || str_eq(what, STR("muted")) || str_eq(what, STR("deaf")) ||
              str_eq(what, STR("recorded")) || str_eq(what, STR("paused")))
         hears(p);
     else if (str_eq(what, STR("api")) && p->n_words > 2)

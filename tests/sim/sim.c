@@ -10,6 +10,7 @@
 #include "engine/sip/sip_int.h"
 #include "pbx/call_int.h"
 #include "pbx/feature/voicemail_int.h"
+#include "pbx/feature/conference_int.h"
 #include "pbx/subscription.h"
 #include "robot.h"
 
@@ -57,6 +58,15 @@ static void put_groups(struct buf *b, struct rand *r, unsigned phones)
     }
 }
 
+static void put_rooms(struct buf *b)
+{
+    buf_lit(b, "conferences:\n"
+               "  - {number: \"3000\", did: [\"07000003000\"], max_members: 5}\n"
+               "  - {number: \"3001\", pin: \"12\", moderator_pin: \"34\","
+               " wait_for_moderator: true, announce: none}\n"
+               "features: {conference_factory: \"3999\"}\n");
+}
+
 /* Some worlds have short tempers, few ports or little room. */
 static struct str config_of(struct sim *s, struct rand *r, unsigned phones)
 {
@@ -98,6 +108,7 @@ static struct str config_of(struct sim *s, struct rand *r, unsigned phones)
         buf_lit(&b, "}\n");
     }
     put_groups(&b, r, phones);
+    put_rooms(&b);
     BUG_ON(b.full);
     return buf_str(&b);
 }
@@ -316,6 +327,8 @@ static void check(struct sim *s)
     none(s, "searches", p->calls->dials.used);
     none(s, "transfers", p->calls->transfers.used);
     none(s, "subscriptions", subscription_count(p));
+    none(s, "conferences", p->conferences->rooms.used);
+    none(s, "members of conferences", p->conferences->members.used);
     none(s, "port pairs", p->calls->ports.in_use);
     none(s, "media streams", s->w.streams_open);
     none(s, "blobs of the engine", p->core->pool.live);
@@ -366,6 +379,26 @@ static void settle(struct sim *s)
     }
 }
 
+/* An operator gives an order to a room. */
+static void order(struct sim *s)
+{
+    static const char *const actions[] = {"invite", "invite", "invite", "kick",
+                                          "mute",   "lock",   "unlock", "end"};
+    struct world *w = &s->w;
+    char mem[2048];
+    struct buf reply;
+    buf_init(&reply, mem, sizeof(mem));
+    unsigned action = (unsigned)rand_below(&w->rand, ARRAY_LEN(actions));
+    bool invite = action < 3;
+    world_api(w,
+              ua_text(w,
+                      "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"conference\",\"params\":"
+                      "{\"action\":\"%s\",\"room\":\"3000\",\"number\":\"%s%u\"}}",
+                      actions[action], invite ? "100" : "",
+                      (unsigned)rand_below(&w->rand, s->n + 1)),
+              &reply);
+}
+
 /* Time passes, and now and then a mailbox fills or empties. */
 static void pass(struct sim *s, usec_t until)
 {
@@ -373,6 +406,8 @@ static void pass(struct sim *s, usec_t until)
     while (!w->failed && w->now < until) {
         usec_t next = w->now + rand_below(&w->rand, 20 * USEC_S) + 1;
         world_run(w, next < until ? next : until);
+        if (s->tricks && rand_below(&w->rand, 3) == 0)
+            order(s);
         char mem[1024];
         struct buf reply;
         buf_init(&reply, mem, sizeof(mem));

@@ -217,6 +217,10 @@ static void sound(struct world *w, struct world_stream *s, const struct media_cm
     else if (cmd->kind == MEDIA_JOIN)
         unlink_stream(w, s);
     if (cmd->kind == MEDIA_JOIN || cmd->kind == MEDIA_MEMBER) {
+        if (cmd->kind == MEDIA_JOIN)
+            s->heard[0] = 0;
+        else if (s->room != cmd->member.room)
+            world_fail(w, "media: stream %llu is not in that room", (unsigned long long)s->id);
         s->room = cmd->member.room;
         s->muted = cmd->member.muted;
         s->deaf = cmd->member.deaf;
@@ -229,6 +233,25 @@ static void sound(struct world *w, struct world_stream *s, const struct media_cm
         s->track = cmd->record.track;
         s->paused = false;
     }
+}
+
+/* What a room hears besides its members, each of them keeps. */
+static void room_play(struct world *w, const struct media_cmd *cmd)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < w->streams_peak; i++) {
+        struct world_stream *s = &w->stream[i];
+        struct buf b;
+        if (!s->id || s->room != cmd->id)
+            continue;
+        buf_init(&b, s->heard, sizeof(s->heard) - 1);
+        for (unsigned k = 0; k < cmd->play.n_items; k++)
+            (void)item_put(&b, &cmd->play.item[k]);
+        s->heard[b.n] = 0;
+        n++;
+    }
+    if (!n)
+        world_fail(w, "media: nobody is in room %llu", (unsigned long long)cmd->id);
 }
 
 /* Orders for a recording, which no stream is named in. */
@@ -262,8 +285,10 @@ void world_media_rx(struct world *w, const struct media_cmd *cmd)
         mem_free(cmd->play.clip);
         return;
     }
-    if (cmd->kind == MEDIA_ROOM_PLAY)
+    if (cmd->kind == MEDIA_ROOM_PLAY) {
+        room_play(w, cmd);
         return;
+    }
     if (cmd->kind == MEDIA_RECORD_STOP || cmd->kind == MEDIA_RECORD_PAUSE) {
         record(w, cmd);
         return;

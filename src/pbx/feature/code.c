@@ -1,5 +1,6 @@
 #include "pbx/feature/code.h"
 
+#include "pbx/feature/conference.h"
 #include "pbx/feature/dial.h"
 #include "pbx/feature/pickup.h"
 #include "pbx/feature/service.h"
@@ -97,6 +98,14 @@ bool code_find(const struct config *c, struct str number, struct plan *ret)
         *ret = feature(FEATURE_ECHO, STR_NONE);
         return true;
     }
+    if (c->features.conference.n && str_eq(number, c->features.conference)) {
+        *ret = feature(FEATURE_CONFERENCE, STR_NONE);
+        return true;
+    }
+    if (c->features.conference_factory.n && str_eq(number, c->features.conference_factory)) {
+        *ret = feature(FEATURE_FACTORY, STR_NONE);
+        return true;
+    }
     return directed(c, number, ret) || mailbox_code(c, number, ret) || setting_code(c, number, ret);
 }
 
@@ -162,6 +171,12 @@ void code_dialled(struct pbx *p, struct call *call, const struct plan *plan)
         break;
     case FEATURE_VOICEMAIL:
         voicemail_listen(p, call, plan->number);
+        break;
+    case FEATURE_CONFERENCE:
+        conference_of_calls(p, call);
+        break;
+    case FEATURE_FACTORY:
+        conference_open(p, call);
         break;
     }
 }

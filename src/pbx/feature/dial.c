@@ -4,6 +4,7 @@
 
 #include "pbx/feature/announce.h"
 #include "pbx/feature/code.h"
+#include "pbx/feature/conference.h"
 #include "pbx/feature/pickup.h"
 #include "pbx/gate.h"
 #include "pbx/hangup.h"
@@ -133,9 +134,10 @@ static void note_caller(struct pbx *p, struct call *call, const struct sip_msg *
 static void note_callee(struct pbx *p, struct call *call, const struct plan *plan)
 {
     struct cdr *r = &call->cdr;
-    struct str number = plan->extension ? plan->extension->number
-                        : plan->group   ? plan->group->number
-                                        : plan->number;
+    struct str number = plan->extension    ? plan->extension->number
+                        : plan->group      ? plan->group->number
+                        : plan->conference ? plan->conference->number
+                                           : plan->number;
     cdr_keep(p, call, &r->callee, number);
     if (plan->by_did)
         cdr_keep(p, call, &r->did, plan->number);
@@ -174,6 +176,10 @@ static void route(struct pbx *p, struct call *call, const struct sip_msg *m,
         return;
     }
     note_callee(p, call, &plan);
+    if (plan.kind == PLAN_CONFERENCE) {
+        conference_dialled(p, call, &plan);
+        return;
+    }
     struct dial *d = dial_new(p, call, DIAL_CALL, 1);
     if (!d) {
         dial_refuse(p, call, 503);
@@ -294,6 +300,8 @@ static void begin(struct pbx *p, const struct sip_out *o, struct call *call,
         dial_refuse(p, call, 503);
     else if (sip_msg_has(m, SIP_H_REPLACES))
         pickup_replaces(p, call, m);
+    else if (sip_msg_has(m, SIP_H_JOIN))
+        conference_join(p, call, m);
     else
         route(p, call, m, offer);
 }

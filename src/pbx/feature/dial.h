@@ -34,6 +34,7 @@ struct target {
 
 enum dial_purpose {
     DIAL_CALL,    /* for a caller whose INVITE waits */
+    DIAL_ROOM,    /* for a conference, in whose name a leg without a session stands */
     DIAL_TRANSFER /* for a party that is up, in place of the one who transfers it */
 };
 

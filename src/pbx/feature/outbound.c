@@ -169,12 +169,15 @@ static int send_invite(struct pbx *p, struct dial *d, struct leg *leg, struct st
         .from =
             owner->anonymous ? STR("\"Anonymous\" <sip:anonymous@anonymous.invalid>") : asserted,
         .to_hdr = bracketed(p, ruri),
-        .contact_user = owner->anonymous ? STR("anonymous") : number,
+        .contact_user = d->purpose == DIAL_ROOM ? owner->party
+                        : owner->anonymous      ? STR("anonymous")
+                                                : number,
         .route = route,
         .max_forwards = hops < 0 ? 70 : hops - 1,
         .user = leg_user(p, leg),
         .tag = call->tag,
         .leg = leg->number,
+        .focus = d->purpose == DIAL_ROOM,
         .no_100rel = !body.n && !caller_knows_100rel(p, owner),
         .content = {
             .field = field, .type = body.n ? STR("application/sdp") : STR_NONE, .body = body}};
@@ -215,11 +218,24 @@ static unsigned offer_of_party(struct pbx *p, struct leg *owner, struct leg *leg
     return 0;
 }
 
+/* For a room: whatever can be mixed. */
+static unsigned offer_of_room(struct pbx *p, struct leg *leg)
+{
+    struct str body;
+    int err = leg_offer_own(p, leg, &body);
+    if (err)
+        return err == -EAGAIN ? 503 : err == -ENOENT ? 488 : 500;
+    leg_tx_offer(p, leg, body);
+    return 0;
+}
+
 static unsigned make_offer(struct pbx *p, struct dial *d, struct leg *leg)
 {
     struct leg *owner = leg_find(p, d->owner);
     if (d->purpose == DIAL_TRANSFER)
         return offer_of_party(p, owner, leg);
+    if (d->purpose == DIAL_ROOM)
+        return offer_of_room(p, leg);
     return leg_latest(owner).n ? offer_of_caller(p, d, owner, leg) : 0;
 }
 

@@ -1,4 +1,5 @@
 /* What the targets of a search say: they ring, answer, and one of them is kept. */
+#include "pbx/feature/conference.h"
 #include "pbx/feature/ringback.h"
 #include "pbx/feature/transfer.h"
 #include "pbx/sound.h"
@@ -204,6 +205,10 @@ void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o)
         transfer_progress(p, d, o->status);
         return;
     }
+    if (d->purpose == DIAL_ROOM) {
+        conference_progress(p, call, o->status);
+        return;
+    }
     a.reliable = o->reliable;
     a.content.body = call->late_offer ? early_offer(p, d, leg) : early_media(p, d, leg, o);
     if (o->status == 180)
@@ -256,7 +261,10 @@ static void give_up(struct pbx *p, struct dial *d, struct leg *leg, unsigned sta
         return;
     }
     call_set_party(p, call_find(p, d->call), d->side, leg);
-    dial_refuse(p, call_find(p, d->call), status);
+    if (d->purpose == DIAL_ROOM)
+        conference_failed(p, call_find(p, d->call), status);
+    else
+        dial_refuse(p, call_find(p, d->call), status);
 }
 
 /* The caller has agreed with another phone already: this one's offer is answered for it. */
@@ -332,6 +340,19 @@ static void connect_party(struct pbx *p, struct dial *d, struct leg *leg, const 
     join_legs(p, owner, leg);
 }
 
+/* The room has one more. */
+static void connect_room(struct pbx *p, struct dial *d, struct leg *leg, const struct sdp *sdp)
+{
+    static const struct sip_content nothing;
+    struct call *call = call_find(p, leg->call);
+    sip_ack(p->core, p->now, leg->session, &nothing);
+    leg_set_remote(p, leg, sdp);
+    dial_note_answer(p, call, leg, sdp);
+    call_set_party(p, call, d->side, leg);
+    dial_stop(p, call);
+    conference_answered(p, call, leg);
+}
+
 void dial_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
@@ -358,6 +379,8 @@ void dial_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
         (void)leg_rx_answer(p, leg, body);
     if (d->purpose == DIAL_TRANSFER)
         connect_party(p, d, leg, sdp);
+    else if (d->purpose == DIAL_ROOM)
+        connect_room(p, d, leg, sdp);
     else
         connect_caller(p, d, leg, o, sdp);
 }

@@ -1,4 +1,5 @@
 /* The target set and its batches: who rings next, and when nobody is left. */
+#include "pbx/feature/conference.h"
 #include "pbx/feature/queue.h"
 #include "pbx/feature/ringback.h"
 #include "pbx/feature/transfer.h"
@@ -253,6 +254,8 @@ static void fail(struct pbx *p, struct dial *d, unsigned status)
     struct call *call = call_find(p, d->call);
     if (d->purpose == DIAL_TRANSFER)
         transfer_failed(p, d, status);
+    else if (d->purpose == DIAL_ROOM)
+        conference_failed(p, call, status);
     else
         dial_refuse(p, call, status);
 }

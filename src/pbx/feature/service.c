@@ -10,6 +10,7 @@ static const struct service *const services[SERVICES] = {
     [SERVICE_ECHO] = &service_echo,
     [SERVICE_VOICEMAIL] = &service_voicemail,
     [SERVICE_ANNOUNCE] = &service_announce,
+    [SERVICE_CONFERENCE] = &service_conference,
 };
 
 static const struct service *service_of(const struct call *call)
@@ -115,6 +116,12 @@ bool service_offered(struct pbx *p, struct call *call, struct leg *leg, const st
         return false;
     bridge_answer(p, leg, offer, body);
     return true;
+}
+
+void service_changed(struct pbx *p, struct call *call)
+{
+    if (service_of(call)->changed)
+        service_of(call)->changed(p, call);
 }
 
 /* ---- keys ------------------------------------------------------------------------------------ */
