@@ -630,6 +630,28 @@ def tone_voicemail_case(lab):
     all_closed(lab)
 
 
+@case("tone_voicemail_ends", weight=4)
+def tone_voicemail_ends_case(lab):
+    """A caller that falls silent is thanked, and the call ends; one that says nothing leaves nothing."""
+    extensions = [{"number": n, "password": "secret-" + n, "voicemail": True}
+                  for n in ("1001", "1002")]
+    bench = exchange(lab, 2, extensions=extensions, voicemail={"silence": 2})
+    a = TonePhone(bench, "1001", 500)
+    for speaks, left in ((True, 1), (False, 1)):
+        call = a.dial("1002")
+        entered(call, "voicemail")
+        if not speaks:
+            bench.tell("mute", call.ear, 1)
+        lab.until(lambda c=call: has_spoken(c), 30, "the greeting is over")
+        if speaks:
+            bench.elapse(4000)
+            bench.tell("mute", call.ear, 1)
+        call.wait("ended", 20)
+        lab.until(lambda n=left: [m["new"] for m in lab.ctl("mailboxes")] == [0, n], 3,
+                  f"{left} message")
+    all_closed(lab)
+
+
 def has_spoken(call):
     """It said something, and now nothing for a while."""
     return call.heard(0)["rms"] > 0.003 and call.heard(-1500)["rms"] < 0.003

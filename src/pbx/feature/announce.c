@@ -47,7 +47,9 @@ static bool heard_already(const struct call *call)
 static bool has_room(const struct pbx *p)
 {
     const struct slot_table *t = &p->calls->calls;
-    return t->used <= t->cap - t->cap / 4;
+    const struct config_media *m = &p->config->media;
+    uint32_t pairs = (m->ports.high - m->ports.low + 1u) / 2;
+    return t->used <= t->cap - t->cap / 4 && p->calls->ports.in_use < pairs - pairs / 4;
 }
 
 /* Opens the early session. */

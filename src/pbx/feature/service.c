@@ -131,7 +131,7 @@ static void pressed(struct pbx *p, struct leg *leg, char digit)
     struct call *call = call_find(p, leg->call);
     if (call->service == SERVICE_NONE)
         recording_key(p, leg, digit);
-    else if (call->state == CALL_UP && service_of(call)->key)
+    else if (call->state == CALL_UP && call_is_party(p, call, leg) && service_of(call)->key)
         service_of(call)->key(p, call, digit);
 }
 
