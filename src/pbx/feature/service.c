@@ -2,6 +2,7 @@
 
 #include "pbx/feature/dial.h"
 #include "pbx/record.h"
+#include "pbx/subscription.h"
 #include "wire/sip/dtmf_info.h"
 
 static const struct service none;
@@ -22,7 +23,10 @@ void service_answer(struct pbx *p, struct call *call, enum service_kind kind)
     const struct sdp *offer = leg_sdp_kept(p, leg->offer);
     struct str names[CONF_CODEC_COUNT];
     struct sdp_policy policy = {.codec = names, .n_codecs = transcode_codecs(p, leg, names)};
+    struct sip_field events = {.id = SIP_H_ALLOW_EVENTS, .value = subscription_events(p)};
     struct sip_answer a = {.status = 200, .content = {.type = STR("application/sdp")}};
+    a.content.field = &events; /* a focus tells of its event package: RFC 4579 section 4.3 */
+    a.content.n_fields = kind == SERVICE_CONFERENCE;
     int err = !policy.n_codecs ? -ENOENT
               : offer          ? leg_answer_with(p, leg, offer, NULL, &policy, &a.content.body)
                                : leg_offer_own(p, leg, &a.content.body);
