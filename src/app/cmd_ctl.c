@@ -40,6 +40,7 @@ static const struct {
      {"!call", "!action"},
      "CALL start|tracks|both|stop|pause|resume: its recording"},
     {"cdr", "cdr", {"#limit"}, "the last call records [how many]"},
+    {"quality", "quality", {"!call"}, "how the media of CALL are, or of a RECORD's call were"},
     {"settings", "settings", {"extension"}, "do-not-disturb and forwarding [of EXTENSION]"},
     {"set",
      "set",

@@ -14,6 +14,7 @@ static const struct {
     {"rtt", api_rtt},
     {"trace", api_trace},
     {"hangup", api_hangup},
+    {"quality", api_quality},
     {"record", api_record},
     {"settings", api_settings},
     {"set", api_set},
@@ -25,6 +26,8 @@ static const struct {
     {"mwi", api_mwi},
     {"conferences", api_conferences},
     {"conference", api_conference},
+    {"messages", api_messages},
+    {"message_delete", api_message_delete},
 };
 
 json_t *api_text(struct str s)

@@ -5,8 +5,10 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "pbx/feature/queue.h"
+#include "pbx/feature/ringback.h"
 #include "pbx/feature/service.h"
 #include "pbx/feature/transfer.h"
+#include "pbx/feature/voicemail.h"
 #include "pbx/hangup.h"
 #include "pbx/record.h"
 #include "pbx/subscription.h"
@@ -89,6 +91,7 @@ handle_t call_past_find(struct pbx *p, struct str id)
 static void call_free(struct pbx *p, struct call *call)
 {
     dial_stop(p, call);
+    pbx_timer_stop(p, &call->announcing);
     transfer_call_gone(p, call);
     remember(p, call);
     list_each(node, &call->legs)
@@ -196,6 +199,7 @@ void call_dissolve(struct pbx *p, struct call *call)
 {
     call->unrecorded = true;
     p->calls->dissolved++;
+    service_over(p, call);
     call_enter(p, call, CALL_ENDING);
     if (!has_live_leg(call))
         call_free(p, call);
@@ -459,6 +463,8 @@ static void rx_cancelled(struct pbx *p, struct leg *leg, const struct sip_out *o
         return;
     }
     struct call_ending e = {.by = CALL_BY_CALLER, .status = 487, .except = leg};
+    if (call->announced) /* it has heard why, and does not wait for the end */
+        e.status = call->announced;
     if (o->msg && sip_msg_has(o->msg, SIP_H_REASON)) { /* answered elsewhere, or why else */
         e.cause = hangup_cause_in(o->msg);
         e.carried = pbx_turn_dup(p, sip_msg_get(o->msg, SIP_H_REASON));
@@ -609,16 +615,22 @@ static void rtp_timeout(struct pbx *p, struct leg *leg)
 void call_rx_media(struct pbx *p, const struct media_ev *ev)
 {
     if (ev->kind == MEDIA_EV_RECORDED) {
-        if (!(ev->id & PBX_RECORD_MESSAGE))
+        if (ev->id & PBX_RECORD_MESSAGE)
+            voicemail_stopped(p, ev->id);
+        else
             recording_stopped(p, ev->id);
         return;
     }
     struct leg *leg = leg_of_stream(p, ev->id);
     if (leg)
         leg_note_stats(leg, ev);
+    if (ev->kind == MEDIA_EV_CLOSED)
+        quality_closed(p, ev);
     port_rx(p, &p->calls->ports, ev);
     if (!leg)
         return;
+    if (ev->kind == MEDIA_EV_FIRST)
+        ringback_rx_first(p, leg);
     if (ev->kind == MEDIA_EV_DIGIT || ev->kind == MEDIA_EV_PLAYED || ev->kind == MEDIA_EV_TALK)
         service_rx_media(p, leg, ev);
     if (ev->kind != MEDIA_EV_TIMEOUT && ev->kind != MEDIA_EV_STRANGER)

@@ -44,9 +44,10 @@ enum config_identity {
     CONF_IDENTITY_NONE
 };
 enum config_pickup_order { CONF_PICKUP_LONGEST, CONF_PICKUP_NEWEST };
-enum config_announce { CONF_ANNOUNCE_TONES, CONF_ANNOUNCE_NONE };
+enum config_room_announce { CONF_ROOM_TONES, CONF_ROOM_SILENT };
 enum config_record { CONF_RECORD_NONE, CONF_RECORD_MIXED, CONF_RECORD_TRACKS, CONF_RECORD_BOTH };
 /* Of extensions and conferences: 0 means as recording.mode says, n means mode n - 1. */
+enum config_announce { CONF_ANNOUNCE_NONE, CONF_ANNOUNCE_TONE, CONF_ANNOUNCE_SPEECH };
 enum config_engine { CONF_ENGINE_BUILTIN, CONF_ENGINE_MRCP, CONF_ENGINE_STREAM };
 enum config_log_format { CONF_LOG_TEXT, CONF_LOG_JSON };
 

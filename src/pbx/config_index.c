@@ -160,6 +160,7 @@ static void enter_features(struct config_binder *b)
         {&f->pickup, "pickup"},
         {&f->park, "park"},
         {&f->voicemail, "voicemail"},
+        {&f->voicemail_other, "voicemail_other"},
         {&f->bot, "bot"},
         {&f->conference, "conference"},
         {&f->conference_factory, "conference_factory"},

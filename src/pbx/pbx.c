@@ -274,6 +274,7 @@ static int init_parts(struct pbx *p)
         pbx_reconfigure(p);
     err = err ? err : setting_init(p);
     err = err ? err : mwi_init(p);
+    err = err ? err : voicemail_init(p);
     err = err ? err : subscription_init(p);
     err = err ? err : conference_init(p);
     return err ? err : call_init(p);
@@ -313,6 +314,7 @@ void pbx_free(struct pbx *p)
     call_done(p);
     conference_done(p);
     subscription_done(p);
+    voicemail_done(p);
     mwi_done(p);
     setting_done(p);
     trunk_done(p);
@@ -478,6 +480,8 @@ void pbx_restore(struct pbx *p, usec_t now, unsigned i, const struct row_value *
         registrar_restore(p, v, n);
     else if (i == STORE_RESTORE_SETTINGS)
         setting_restore(p, v, n);
+    else if (i == STORE_RESTORE_MESSAGES)
+        voicemail_restore(p, v, n);
     pump(p);
 }
 
@@ -526,6 +530,7 @@ int pbx_reload(struct pbx *p, usec_t now, struct config *config, struct str *why
     subscription_reload(p);
     mwi_reload(p);
     conference_reload(p, before);
+    voicemail_reload(p);
     call_reload(p, before);
     config_unref(before);
     pump(p);
@@ -554,5 +559,5 @@ bool pbx_is_idle(const struct pbx *p)
     struct sip_stats s;
     sip_core_stats(p->core, &s);
     return call_count(p) == 0 && s.active_sessions == 0 && trunk_is_idle(p) &&
-           subscription_is_idle(p);
+           subscription_is_idle(p) && voicemail_is_idle(p);
 }

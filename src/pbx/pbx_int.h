@@ -13,6 +13,7 @@ struct trunks;        /* trunk.h: gateways */
 struct calls;         /* call.h */
 struct settings;      /* feature/setting.h */
 struct mwi;           /* feature/mwi.h */
+struct voicemail;     /* feature/voicemail.h */
 struct subscriptions; /* subscription.h */
 struct conferences;   /* feature/conference.h */
 
@@ -39,6 +40,7 @@ struct pbx {
     struct calls *calls;
     struct settings *settings;
     struct mwi *mwi;
+    struct voicemail *voicemail;
     struct subscriptions *subscriptions;
     struct conferences *conferences;
     struct str domain; /* sip.domain, or the first listen address */

@@ -1,6 +1,7 @@
 /* The dial plan: who is meant by what was dialled. */
 #include "pbx/feature/code.h"
 #include "pbx/feature/conference.h"
+#include "pbx/feature/voicemail.h"
 #include "pbx/trunk.h"
 
 static struct str number_of(struct pbx *p, const struct sip_uri *uri)
@@ -95,6 +96,16 @@ struct plan plan_number(struct pbx *p, const struct plan_from *from, struct str 
     if (o)
         return to_conference(o, number, false);
     return by_route(p, from, number);
+}
+
+struct plan plan_forward(struct pbx *p, const struct plan_from *from, struct str number)
+{
+    const struct config_extension *e = from->extension;
+    bool mailbox = str_eq(number, STR(VOICEMAIL_WORD)) ||
+                   (number.n && str_eq(number, from->config->features.voicemail));
+    if (mailbox && e && e->voicemail)
+        return (struct plan){.kind = PLAN_MAILBOX, .extension = e, .number = number};
+    return plan_number(p, from, number);
 }
 
 struct plan plan_find(struct pbx *p, const struct plan_from *from, const struct sip_uri *ruri)

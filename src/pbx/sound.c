@@ -66,7 +66,7 @@ void sound_digit(struct sound_list *l, char digit, uint32_t ms)
 /* ---- to a party ------------------------------------------------------------------------------ */
 
 /* The first stream that was told formats, hence audio in plain RTP; NULL. */
-static struct leg_stream *speech_of(struct leg *leg)
+struct leg_stream *sound_stream(struct leg *leg)
 {
     for (unsigned i = 0; i < leg->n_streams; i++)
         if (leg->stream[i].id && leg->stream[i].audio)
@@ -98,7 +98,7 @@ static void stop_on(struct pbx *p, struct leg_stream *s)
 
 void sound_play(struct pbx *p, struct leg *leg, const struct sound_list *l)
 {
-    struct leg_stream *s = speech_of(leg);
+    struct leg_stream *s = sound_stream(leg);
     if (!s)
         return;
     s->music = false;
@@ -107,7 +107,7 @@ void sound_play(struct pbx *p, struct leg *leg, const struct sound_list *l)
 
 void sound_stop(struct pbx *p, struct leg *leg)
 {
-    struct leg_stream *s = speech_of(leg);
+    struct leg_stream *s = sound_stream(leg);
     if (!s)
         return;
     s->music = false;
@@ -126,7 +126,7 @@ void sound_follow_hold(struct pbx *p, struct leg *leg, unsigned stream)
 {
     struct leg_stream *s = &leg->stream[stream];
     bool music = s->id && s->audio && s->other_silent && leg->config->sounds.hold_music;
-    if (music == s->music)
+    if (music == s->music || leg->ringback)
         return;
     s->music = music;
     if (music) {
@@ -151,7 +151,7 @@ static void tell_room(struct pbx *p, enum media_cmd_kind kind, const struct leg_
 
 media_id sound_join(struct pbx *p, struct leg *leg, uint64_t room, bool muted)
 {
-    struct leg_stream *s = speech_of(leg);
+    struct leg_stream *s = sound_stream(leg);
     if (!s || !s->mixes)
         return 0;
     sound_stop(p, leg);
@@ -162,14 +162,14 @@ media_id sound_join(struct pbx *p, struct leg *leg, uint64_t room, bool muted)
 
 void sound_member(struct pbx *p, struct leg *leg, uint64_t room, bool muted)
 {
-    struct leg_stream *s = speech_of(leg);
+    struct leg_stream *s = sound_stream(leg);
     if (s)
         tell_room(p, MEDIA_MEMBER, s, room, muted);
 }
 
 void sound_leave(struct pbx *p, struct leg *leg, uint64_t room)
 {
-    struct leg_stream *s = speech_of(leg);
+    struct leg_stream *s = sound_stream(leg);
     if (s)
         tell_room(p, MEDIA_LEAVE, s, room, false);
 }
@@ -181,6 +181,6 @@ void sound_room(struct pbx *p, uint64_t room, const struct sound_list *l)
 
 bool sound_is_held(struct leg *leg)
 {
-    const struct leg_stream *s = speech_of(leg);
+    const struct leg_stream *s = sound_stream(leg);
     return s && s->silent;
 }

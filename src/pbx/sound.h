@@ -8,6 +8,7 @@
 
 struct pbx;
 struct leg;
+struct leg_stream;
 
 enum prompt {
 #define P(id, name, en, ko) PROMPT_##id,
@@ -49,7 +50,9 @@ void sound_clip(struct sound_list *l, uint32_t number);
 /* telephone-event, or its tones. */
 void sound_digit(struct sound_list *l, char digit, uint32_t ms);
 
-/* To the party of the leg, on its first audio stream. */
+/* The first stream of the leg that carries speech which we understand; NULL. */
+struct leg_stream *sound_stream(struct leg *leg);
+/* To the party of the leg, on that stream. */
 void sound_play(struct pbx *p, struct leg *leg, const struct sound_list *l);
 void sound_stop(struct pbx *p, struct leg *leg);
 /* Keys that its party sends as sound are wanted, where it cannot send telephone-event. */

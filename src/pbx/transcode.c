@@ -45,6 +45,11 @@ static bool is_plain_audio(const struct sdp_media *m)
     return m->kind == SDP_AUDIO && m->rtp && !m->secure && m->port != 0;
 }
 
+bool transcode_muxes(const struct sdp_media *m)
+{
+    return is_plain_audio(m) && m->rtcp_mux;
+}
+
 unsigned transcode_into(struct pbx *p, const struct leg *from, const struct leg *to,
                         const struct sdp *said, struct str names[CONF_CODEC_COUNT])
 {
@@ -201,8 +206,9 @@ void transcode_formats(struct pbx *p, struct leg *leg, const struct sdp *ours,
         if (!leg->stream[i].id || !is_plain_audio(m) || ours->media[i].port == 0)
             continue;
         struct media_cmd *cmd = &pbx_emit(p, PBX_OUT_MEDIA)->media;
-        *cmd =
-            (struct media_cmd){.kind = MEDIA_FORMAT, .id = leg->stream[i].id, .mux = m->rtcp_mux};
+        *cmd = (struct media_cmd){.kind = MEDIA_FORMAT,
+                                  .id = leg->stream[i].id,
+                                  .mux = m->rtcp_mux && ours->media[i].rtcp_mux};
         cmd->n_rx = formats_of(cmd->rx, &ours->media[i]);
         cmd->n_tx = formats_of(cmd->tx, m);
         leg->stream[i].audio = true;

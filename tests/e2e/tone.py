@@ -93,6 +93,7 @@ class Description:
     def __init__(self, text):
         self.address = self.port = None
         self.direction, self.payloads, self.maps, self.ptime = "sendrecv", [], {}, None
+        self.mux = "a=rtcp-mux" in text.splitlines()
         for line in text.splitlines():
             value = line[2:]
             if line.startswith("c=IN IP4 "):
@@ -175,6 +176,8 @@ class Call:
         lines += [f"a=rtpmap:{pt} {name}" for name, pt in formats]
         for pt, clock in events:
             lines += [f"a=rtpmap:{pt} telephone-event/{clock}", f"a=fmtp:{pt} 0-15"]
+        if self.phone.mux:
+            lines.append("a=rtcp-mux")
         self.version += 1
         return "\r\n".join(lines + [f"a=ptime:{self.phone.ptime}", "a=" + self.direction, ""])
 
@@ -421,6 +424,7 @@ class TonePhone:
         self.codecs, self.ptime, self.burst = codecs, ptime, burst
         self.level = level
         self.rude = False  # speaks although it was told that nobody listens
+        self.mux = False  # offers its RTCP on the RTP port
         self.ip = self.lab.ip(int(number) % 1000)
         self.contact = f"Contact: <sip:{number}@{self.ip}:5060>"
         self.calls = []

@@ -10,6 +10,7 @@
 #include "engine/sip/sip_int.h"
 #include "pbx/call_int.h"
 #include "pbx/feature/conference_int.h"
+#include "pbx/feature/voicemail_int.h"
 #include "pbx/subscription.h"
 #include "robot.h"
 
@@ -30,11 +31,12 @@ struct sim {
     usec_t silent_since[WORLD_STREAMS];
     media_id silent_id[WORLD_STREAMS];
     uint64_t calls_killed, calls_before; /* of PBXs that were killed */
-    uint64_t restarts, links;
+    uint64_t restarts, links, messages;
 };
 
 static const char config_tail[] = "trunk: {options_interval: 60}\n"
                                   "log: {level: error}\n"
+                                  "voicemail: {max_messages: 8, max_length: 30, silence: 5}\n"
                                   "trunks:\n  - {name: kt, uri: \"sip:127.0.0.77:5080\"}\n"
                                   "routes:\n"
                                   "  - {match: \"^0[0-9]+$\", to: \"trunk:kt\"}\n"
@@ -89,12 +91,16 @@ static struct str config_of(struct sim *s, struct rand *r, unsigned phones)
                "limits: {requests_per_second: %u, calls: %u, transactions: %u, dialogs: 1000,"
                " registrations: 100, call_histories: 20}\n",
                rand_below(r, 6) ? 0 : 5, calls, rand_below(r, 8) ? 4000 : 64);
+    buf_printf(&b, "sounds: {announce: %s, language: %s}\n",
+               (const char *const[]){"none", "tone", "speech"}[rand_below(r, 3)],
+               rand_below(r, 2) ? "en" : "ko");
     buf_z(&b, config_tail);
     for (unsigned i = 0; i < phones; i++) {
-        buf_printf(&b,
-                   "  - {number: \"10%02u\", password: \"pw-%u\", did: [\"070000010%02u\"],"
-                   " pickup_group: office, voicemail: true, mwi_unsolicited: %s",
-                   i, i, i, rand_below(r, 4) ? "false" : "true");
+        buf_printf(
+            &b,
+            "  - {number: \"10%02u\", password: \"pw-%u\", did: [\"070000010%02u\"],"
+            " pickup_group: office, voicemail: true, voicemail_pin: \"%.*s\", mwi_unsolicited: %s",
+            i, i, i, (int)rand_below(r, 2), "1", rand_below(r, 4) ? "false" : "true");
         if (s->tricks && rand_below(r, 3) == 0)
             buf_printf(&b, ", forward: {%s: \"10%02u\", timeout: %u}",
                        rand_below(r, 2) ? "no_answer" : "busy", (unsigned)rand_below(r, phones),
@@ -137,6 +143,36 @@ static bool heard(struct sim *s, const struct world_stream *st)
     return c && rcall_talks(c) && !c->held;
 }
 
+static void press(struct world *w, media_id id, char digit)
+{
+    struct media_ev ev = {.kind = MEDIA_EV_DIGIT, .id = id, .digit = digit};
+    world_media_ev(w, &ev);
+    ev.over = true;
+    world_media_ev(w, &ev);
+}
+
+/* Who is recorded speaks and stops; who hears a prompt presses keys. */
+static void use_service(struct sim *s, const struct world_stream *st)
+{
+    static const char keys[] = "1111223456677789900##*";
+    struct rand *r = &s->w.rand;
+    struct media_ev ev = {.kind = MEDIA_EV_TALK, .id = st->id};
+    bool prompted = str_ifind(str_z(st->hears), STR("prompt:")) >= 0;
+    if (st->id && rand_below(r, 10) == 0) {
+        struct media_ev first = {.kind = MEDIA_EV_FIRST, .id = st->id};
+        world_media_ev(&s->w, &first);
+    }
+    if (!st->id || (!st->record && !prompted && !str_starts(str_z(st->hears), STR("clip:"))))
+        return;
+    if (st->record && rand_below(r, 2)) {
+        ev.talks = rand_below(r, 4) != 0;
+        world_media_ev(&s->w, &ev);
+    }
+    for (uint64_t n = rand_below(r, st->record ? 2 : 4); n > 0; n--)
+        if (!st->record || rand_below(r, 8) == 0)
+            press(&s->w, st->id, keys[rand_below(r, sizeof(keys) - 1)]);
+}
+
 /* Once a second: has a stream and its peer been silent for too long? */
 static void listen(void *arg, uint64_t n)
 {
@@ -155,6 +191,8 @@ static void listen(void *arg, uint64_t n)
             s->silent_since[i] = w->now + 1000000 * USEC_S; /* once */
         }
     }
+    for (unsigned i = 0; i < w->streams_peak; i++)
+        use_service(s, &w->stream[i]);
     world_wake(w, USEC_S, listen, s, 0);
 }
 
@@ -252,6 +290,29 @@ static void check_records(struct sim *s, uint64_t calls)
     }
 }
 
+/* Nothing of a mailbox is left but its messages, each with a row and a file. */
+static void check_mailboxes(struct sim *s)
+{
+    struct voicemail *v = s->w.pbx->voicemail;
+    uint32_t messages = 0, files = 0, clips = 0;
+    none(s, "calls with a mailbox", v->sessions.used);
+    none(s, "messages being written", v->takes.used);
+    for (unsigned i = 0; i < VM_CLIPS; i++)
+        clips += v->clip[i].used;
+    none(s, "sounds lent", clips);
+    list_each(node, &v->boxes)
+    {
+        const struct vm_box *b = container_of(node, struct vm_box, node);
+        none(s, "messages to come", b->coming);
+        messages += b->n[VM_NEW] + b->n[VM_OLD] + b->n[VM_GREETING];
+    }
+    for (unsigned i = 0; i < WORLD_FILES; i++)
+        files += s->w.file[i].there && s->w.file[i].place == PBX_MESSAGES;
+    if (messages != s->w.n_messages || messages != files)
+        world_fail(&s->w, "%u messages, %u rows, %u files", messages, s->w.n_messages, files);
+    s->messages += messages;
+}
+
 static void check(struct sim *s)
 {
     struct pbx *p = s->w.pbx;
@@ -273,6 +334,7 @@ static void check(struct sim *s)
     none(s, "blobs of the engine", p->core->pool.live);
     none(s, "offers or answers out of turn", p->calls->out_of_turn);
     none(s, "callers in queues", !list_empty(&p->calls->waiting));
+    check_mailboxes(s);
     none(s, "objects that the audit had to reap", st.reaped + p->calls->reaped);
     check_records(s, s->calls_before + p->calls->total - p->calls->dissolved - s->calls_killed);
     for (unsigned i = 0; s->faithful && !s->restarts && i < s->n; i++)
@@ -397,11 +459,11 @@ static void print_counts(const struct sim *s)
     }
     fprintf(stderr,
             "seed %llu%s: %u calls, %u taken, %u refused, %u cancelled, %u deaths, %llu restarts, "
-            "%u records, %llu messages, %llu lost, %llu links\n",
+            "%u records, %llu messages, %llu lost, %llu links, %llu messages\n",
             (unsigned long long)s->seed, s->faithful ? " (faithful)" : "", made, taken, refused,
             cancelled, died, (unsigned long long)s->restarts, s->w.n_cdrs,
             (unsigned long long)s->w.sent, (unsigned long long)s->w.lost,
-            (unsigned long long)s->links);
+            (unsigned long long)s->links, (unsigned long long)s->messages);
 }
 
 /* One seed, now and then twice: the same seed must give the same bytes at the same times. */

@@ -106,3 +106,13 @@ void world_file_rx(struct world *w, const struct pbx_file *f)
         break;
     }
 }
+
+void world_disk_reset(struct world *w)
+{
+    for (unsigned i = 0; i < WORLD_FILES; i++) {
+        struct world_file *f = &w->file[i];
+        if (f->there && f->number)
+            f->ms = (uint32_t)((w->now - f->began) / USEC_MS);
+        f->number = 0;
+    }
+}

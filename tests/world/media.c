@@ -113,10 +113,17 @@ static void set(struct world *w, struct world_stream *s, const struct media_cmd 
         w->on_link(w, s, peer);
 }
 
+static void set_format(struct world_stream *s, const struct media_cmd *cmd)
+{
+    s->formats = cmd->n_rx && cmd->n_tx;
+    s->mux = cmd->mux;
+}
+
 static void close_stream(struct world *w, struct world_stream *s)
 {
     struct media_ev ev = {
         .kind = MEDIA_EV_CLOSED, .id = s->id, .count = 1, .port = {s->port}, .family = ADDR_V4};
+    ev.stats = s->stats;
     unlink_stream(w, s);
     *s = (struct world_stream){0};
     w->streams_open--;
@@ -301,7 +308,7 @@ void world_media_rx(struct world *w, const struct media_cmd *cmd)
     else if (cmd->kind == MEDIA_CLOSE)
         close_stream(w, s);
     else if (cmd->kind == MEDIA_FORMAT)
-        s->formats = cmd->n_rx && cmd->n_tx;
+        set_format(s, cmd);
     else
         sound(w, s, cmd);
 }

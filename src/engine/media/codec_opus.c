@@ -55,6 +55,8 @@ static void encoder_free(void *e)
 
 static int decode(void *d, const uint8_t *in, size_t n, int16_t *out)
 {
+    if (n == 0)
+        return -EBADMSG; /* libopus would take it for a loss of any length */
     int samples = opus_decode(d, in, (opus_int32)n, out, CODEC_MAX_SAMPLES, 0);
     return samples < 0 ? -EBADMSG : samples;
 }

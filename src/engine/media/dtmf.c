@@ -118,6 +118,14 @@ int dtmf_tx_start(struct dtmf_tx *t, const struct dtmf_order *o)
     return 0;
 }
 
+void dtmf_tx_end(struct dtmf_tx *t)
+{
+    if (t->marker)
+        *t = (struct dtmf_tx){0};
+    t->total = t->sent < SEGMENT_MAX ? t->sent : SEGMENT_MAX;
+    t->sent = t->total;
+}
+
 bool dtmf_tx_next(struct dtmf_tx *t, struct dtmf_tx_packet *ret)
 {
     if (!dtmf_tx_busy(t))

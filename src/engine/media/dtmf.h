@@ -78,6 +78,10 @@ static inline bool dtmf_tx_busy(const struct dtmf_tx *t)
     return t->ends > 0;
 }
 
+/* Its duration is what was told of it so far: only the last packets are still to come, or nothing
+ * if none was told. */
+void dtmf_tx_end(struct dtmf_tx *t);
+
 struct dtmf_tx_packet {
     uint32_t ts;
     bool marker;

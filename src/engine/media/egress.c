@@ -53,14 +53,20 @@ struct egress_out egress_follow(struct egress *e, usec_t now, const struct egres
         e->from_ssrc = in->ssrc;
         e->in_seq = in->seq;
         e->in_ts = in->ts;
+        e->reach = 0;
         return out;
     }
+    uint16_t behind = (uint16_t)(e->in_seq - in->seq);
+    if (behind < JUMP_SEQ && behind > e->reach)
+        return (struct egress_out){.stale = true}; /* its number is somebody else's */
     int64_t ticks = (int32_t)(in->ts - e->in_ts);
     if (in->clock_in_hz != in->clock_out_hz)
         ticks = ticks * in->clock_out_hz / in->clock_in_hz;
     out = (struct egress_out){.seq = (uint16_t)(e->seq + (uint16_t)(in->seq - e->in_seq)),
                               .ts = e->ts + (uint32_t)ticks};
     if (!rtp_seq_before(in->seq, e->in_seq)) { /* not a late one */
+        uint32_t reach = (uint32_t)e->reach + (uint16_t)(in->seq - e->in_seq);
+        e->reach = (uint16_t)(reach < JUMP_SEQ ? reach : JUMP_SEQ);
         if ((uint16_t)(in->seq - e->in_seq) == 1 && ticks > 0)
             e->step = (uint32_t)ticks;
         e->in_seq = in->seq;

@@ -16,6 +16,7 @@ struct egress {
     bool following;     /* the last packet was somebody's, not one made here */
     uint32_t from_ssrc; /* whose: where in_* come from */
     uint16_t in_seq;
+    uint16_t reach; /* so far behind in_seq its first one is; stays at its most */
     uint32_t in_ts;
     uint64_t from; /* and of which stream */
     usec_t at;     /* when the newest was sent */
@@ -32,6 +33,7 @@ struct egress_out {
     uint16_t seq;
     uint32_t ts;
     bool marker; /* the source has changed: RFC 3551 section 4.1 */
+    bool stale;  /* it belongs before what was sent first of this source: not to be sent */
 };
 
 void egress_init(struct egress *e, uint32_t ssrc, uint16_t seq, uint32_t ts);

@@ -26,7 +26,8 @@ enum media_cmd_kind {
     MEDIA_SET,    /* remote addresses and flags of stream `id` */
     MEDIA_FORMAT, /* what the party of `id` sends (rx) and wants (tx). A stream without formats is
                      passed on untouched, RTCP too; with them packets are renumbered, transcoded
-                     where the parties differ, and RTCP is our own */
+                     where the parties differ, and RTCP is our own. A payload type above 127 and a
+                     clock of 0 or above 192 kHz are left out */
     MEDIA_LINK,   /* what `id` receives goes out on `peer`, and back */
     MEDIA_UNLINK, /* undoes MEDIA_LINK of `id` */
     MEDIA_CLOSE,  /* ends stream `id`: MEDIA_EV_CLOSED follows, then the pair is free again */
@@ -38,7 +39,8 @@ enum media_cmd_kind {
     MEDIA_ROOM_PLAY, /* all who are in room `id` hear play.item[] besides each other */
     MEDIA_LISTEN,    /* digits in the sound of `id` are wanted (`on`), where its party cannot send
                         telephone-event */
-    MEDIA_RECORD,    /* `id` is track `track` of recording `record`, which begins with the first */
+    MEDIA_RECORD, /* `id` is track `track` of recording `record`, which begins with the first, and
+                     of no other; number 0: of none */
     MEDIA_RECORD_STOP,  /* ends recording `record` for all tracks */
     MEDIA_RECORD_PAUSE, /* `on`: silence is written; off: sound again */
     MEDIA_CLIP /* sound number play.clip_number is play.clip from now on; NULL: there is none. The
@@ -136,10 +138,12 @@ enum media_ev_kind {
 
 struct media_stats {
     uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, dropped;
-    uint32_t lost;        /* by sequence numbers, RFC 3550 A.3; never below 0 */
-    uint32_t jitter_us;   /* RFC 3550 A.8, at an 8000 Hz clock unless known */
-    uint8_t codec;        /* enum codec_id of what came last; CODEC_NONE: not known */
-    uint8_t payload_type; /* the last one received */
+    uint32_t lost;           /* by sequence numbers, RFC 3550 A.3; never below 0 */
+    uint32_t jitter_us;      /* RFC 3550 A.8, at an 8000 Hz clock unless known */
+    uint8_t codec;           /* enum codec_id of the speech that came last; CODEC_NONE: not known */
+    uint8_t tx_codec;        /* the same of what went last */
+    uint8_t payload_type;    /* the last one received */
+    uint8_t tx_payload_type; /* the last one sent */
     struct report_quality quality;
     uint32_t late, concealed; /* frames that came too late, and frames made up in their place */
 };

@@ -14,7 +14,8 @@ static bool same(const struct media_format *a, const struct media_format *b)
 
 static unsigned frame_of(const struct codec *c, const struct media_format *f, unsigned ptime_ms)
 {
-    unsigned samples = c->rate(f) / 1000 * (ptime_ms ? ptime_ms : 20);
+    unsigned ms = !ptime_ms ? 20 : ptime_ms < MOUTH_MIN_MS ? MOUTH_MIN_MS : ptime_ms;
+    unsigned samples = c->rate(f) / 1000 * ms;
     unsigned whole = c->whole(f, samples < MOUTH_MAX_FRAME ? samples : MOUTH_MAX_FRAME);
     return whole ? whole : c->whole(f, c->rate(f) / 50);
 }
@@ -86,6 +87,12 @@ bool mouth_put(struct mouth *m, struct egress *e, usec_t now, uint32_t rate_hz, 
             return true;
     }
     return false;
+}
+
+void mouth_forget(struct mouth *m)
+{
+    m->n = 0;
+    m->skipped = 0;
 }
 
 bool mouth_flush(struct mouth *m, struct egress *e, usec_t now, struct mouth_packet *ret)

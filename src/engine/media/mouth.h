@@ -9,6 +9,8 @@
 
 /* 60 ms at 48 kHz. */
 #define MOUTH_MAX_FRAME 2880
+/* Who wants shorter packets would make a burst of each of the other side's. */
+#define MOUTH_MIN_MS 10
 
 struct mouth {
     const struct codec *codec; /* NULL: nothing can be said */
@@ -37,5 +39,7 @@ bool mouth_put(struct mouth *m, struct egress *e, usec_t now, uint32_t rate_hz, 
                unsigned *n, struct mouth_packet *ret);
 /* The sound ends here: what waits for the rest of a packet goes out with silence behind it. */
 bool mouth_flush(struct mouth *m, struct egress *e, usec_t now, struct mouth_packet *ret);
+/* What waits is not said at all. */
+void mouth_forget(struct mouth *m);
 
 #endif

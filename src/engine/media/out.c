@@ -75,19 +75,33 @@ static bool put(struct plane *r, const struct entry *how, const uint8_t *bytes)
     return true;
 }
 
+/* Where its packets go; NULL: nowhere, and then they must not be numbered either, since the party
+ * would count them as lost. */
+static const struct addr *way_to(const struct stream *s)
+{
+    const struct addr *to = s->sending ? latch_dest(&s->rtp) : NULL;
+    return to && to->family == s->family ? to : NULL;
+}
+
+bool plane_can_say(struct plane *r, struct stream *s)
+{
+    if (way_to(s))
+        return true;
+    r->count.no_way += s->sending;
+    if (s->mouth)
+        mouth_forget(s->mouth);
+    egress_pause(&s->egress);
+    return false;
+}
+
 void plane_out_put(struct plane *r, usec_t now, struct stream *s, const uint8_t *bytes, size_t n)
 {
-    const struct addr *to = latch_dest(&s->rtp);
-    if (!s->sending)
-        return;
-    if (!to || to->family != s->family) {
-        r->count.no_way++;
-        return;
-    }
-    if (!put(r, &(struct entry){.to = *to, .port = s->port, .n = (uint16_t)n}, bytes))
+    const struct addr *to = way_to(s);
+    if (!to || !put(r, &(struct entry){.to = *to, .port = s->port, .n = (uint16_t)n}, bytes))
         return;
     s->stats.tx_packets++;
     s->stats.tx_bytes += n;
+    s->stats.tx_payload_type = bytes[1] & 0x7F;
     report_sent(&s->report, now, be32_get(bytes + 4), n - RTP_HEADER_BYTES);
 }
 
@@ -119,7 +133,7 @@ void plane_say(struct plane *r, usec_t now, struct stream *s, uint32_t rate_hz, 
                unsigned n)
 {
     struct mouth_packet p;
-    struct mouth *m = mouth_of(r, s);
+    struct mouth *m = plane_can_say(r, s) ? mouth_of(r, s) : NULL;
     while (m && mouth_put(m, &s->egress, now, rate_hz, &pcm, &n, &p))
         plane_out_put(r, now, s, p.bytes, p.n);
 }
@@ -133,7 +147,7 @@ uint32_t plane_say_rate(struct plane *r, struct stream *s)
 void plane_say_end(struct plane *r, usec_t now, struct stream *s)
 {
     struct mouth_packet p;
-    if (s->mouth && mouth_flush(s->mouth, &s->egress, now, &p))
+    if (s->mouth && plane_can_say(r, s) && mouth_flush(s->mouth, &s->egress, now, &p))
         plane_out_put(r, now, s, p.bytes, p.n);
     egress_pause(&s->egress);
 }

@@ -146,8 +146,9 @@ static int format_of(const struct stream *s, uint8_t payload_type)
     return -1;
 }
 
-/* The packet becomes one of the stream that we send to the peer. */
-static void renumber(usec_t now, const struct stream *s, struct stream *peer, const struct shape *h,
+/* The packet becomes one of the stream that we send to the peer; false: it comes too late for it.
+ */
+static bool renumber(usec_t now, const struct stream *s, struct stream *peer, const struct shape *h,
                      const struct media_format *in, const struct media_format *out, uint8_t *bytes)
 {
     const struct media_format *speech = plane_speech(peer);
@@ -158,10 +159,13 @@ static void renumber(usec_t now, const struct stream *s, struct stream *peer, co
                            .clock_in_hz = in->clock_hz,
                            .clock_out_hz = speech ? speech->clock_hz : out->clock_hz};
     struct egress_out o = egress_follow(&peer->egress, now, &ei);
+    if (o.stale)
+        return false;
     bytes[1] = (uint8_t)(out->pt | (bytes[1] & 0x80) | (o.marker ? 0x80 : 0));
     be16_put(bytes + 2, o.seq);
     be32_put(bytes + 4, o.ts);
     be32_put(bytes + 8, peer->egress.ssrc);
+    return true;
 }
 
 /* Where the payload ends: RFC 3550 section 5.1, padding. */
@@ -216,8 +220,7 @@ static int pass_on(struct plane *r, usec_t now, struct stream *s, struct stream 
     case PASS_ON:
         break;
     }
-    renumber(now, s, peer, h, f, out, in->bytes);
-    return FORWARDED;
+    return renumber(now, s, peer, h, f, out, in->bytes) ? FORWARDED : DROPPED;
 }
 
 /* ---- keys ------------------------------------------------------------------------------------ */
@@ -341,6 +344,7 @@ static int rx_stream(struct plane *r, struct stream *s, const struct plane_packe
         struct stream *to = plane_at(r, s->peer);
         to->stats.tx_packets++;
         to->stats.tx_bytes += in->n;
+        to->stats.tx_payload_type = in->bytes[1] & 0x7F;
         report_sent(&to->report, from->now, be32_get(in->bytes + 4), in->n - shape.header);
     }
     return out;

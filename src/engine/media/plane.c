@@ -9,6 +9,7 @@
 #define PAIRS          32768u
 #define EVENTS_PER_CMD 1
 #define GRACE_MS       500
+#define MAX_CLOCK_HZ   192000
 #define DELAY_MS       40 /* of a packet and a jitter buffer, as far as quality is estimated */
 enum { TIMER_TIMEOUT, TIMER_RTCP };
 
@@ -314,6 +315,18 @@ static void pass_forget(struct plane *r, struct stream *s)
         peer->pass_ready = false;
 }
 
+/* What no packet can have, or no clock be, is left out. Returns how many there are. */
+static uint8_t formats_take(struct media_format out[MEDIA_MAX_FORMATS],
+                            const struct media_format *in, uint8_t n)
+{
+    uint8_t kept = 0;
+    memset(out, 0, MEDIA_MAX_FORMATS * sizeof(*out));
+    for (unsigned i = 0; i < n; i++)
+        if (in[i].pt < 128 && in[i].clock_hz && in[i].clock_hz <= MAX_CLOCK_HZ)
+            out[kept++] = in[i];
+    return kept;
+}
+
 static int cmd_format(struct plane *r, usec_t now, const struct media_cmd *cmd)
 {
     struct stream *s = find(r, cmd->id);
@@ -323,10 +336,8 @@ static int cmd_format(struct plane *r, usec_t now, const struct media_cmd *cmd)
         return -EINVAL;
     const struct media_format *before = plane_speech(s);
     struct media_format said = before ? *before : (struct media_format){0};
-    memcpy(s->rx, cmd->rx, sizeof(s->rx));
-    memcpy(s->tx, cmd->tx, sizeof(s->tx));
-    s->n_rx = cmd->n_rx;
-    s->n_tx = cmd->n_tx;
+    s->n_rx = formats_take(s->rx, cmd->rx, cmd->n_rx);
+    s->n_tx = formats_take(s->tx, cmd->tx, cmd->n_tx);
     s->ptime_ms = cmd->ptime_ms;
     const struct media_format *after = plane_speech(s);
     if (before && after && !media_format_same(&said, after))
@@ -364,6 +375,8 @@ static int cmd_link(struct plane *r, usec_t now, const struct media_cmd *cmd)
     (void)room_leave(r, now, b);
     listen_follow(r, a);
     listen_follow(r, b);
+    plane_tick_follow(r, now, a);
+    plane_tick_follow(r, now, b);
     a->peer = plane_index1(b);
     b->peer = plane_index1(a);
     timeout_restart(r, now, a);
@@ -412,6 +425,7 @@ static int sound_cmd(struct plane *r, usec_t now, struct stream *s, const struct
         return play_stop(r, now, s);
     case MEDIA_JOIN:
         unlink_stream(r, s);
+        timeout_arm(r, s);
         return room_join(r, now, s, cmd);
     case MEDIA_LEAVE:
         return room_leave(r, now, s);
@@ -421,7 +435,7 @@ static int sound_cmd(struct plane *r, usec_t now, struct stream *s, const struct
         s->wants_keys = cmd->on;
         return 0;
     case MEDIA_RECORD:
-        return rec_join(r, s, cmd);
+        return rec_join(r, now, s, cmd);
     default:
         return -EINVAL;
     }

@@ -104,10 +104,11 @@ MUST_CHECK int plane_rx(struct plane *r, usec_t now, const struct plane_packet *
 /* The oldest packet made here, removed; false: none. After plane_rx(), plane_cmd() and
  * plane_tick(). */
 bool plane_out(struct plane *r, struct plane_made *ret);
-/* What is to be written of recordings; false: nothing. After plane_tick(), until it is false: the
- * samples live until the next tick, what is not taken is lost. MEDIA_EV_RECORDED comes behind the
- * last block. */
+/* What is to be written of recordings; false: nothing. After each plane_tick(), until it is false:
+ * the samples live until the next one, what is not taken is lost. MEDIA_EV_RECORDED comes behind
+ * the last block. */
 bool plane_block(struct plane *r, struct plane_block *ret);
+/* While plane_deadline() is not above `now` there is more to do: it is to be called again. */
 void plane_tick(struct plane *r, usec_t now);
 /* When plane_tick() next has work; USEC_NEVER: none. */
 usec_t plane_deadline(const struct plane *r);

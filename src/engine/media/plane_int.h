@@ -136,6 +136,8 @@ MUST_CHECK int plane_out_init(struct plane *r);
 void plane_out_done(struct plane *r);
 /* One packet of ours to the party of s. */
 void plane_out_put(struct plane *r, usec_t now, struct stream *s, const uint8_t *bytes, size_t n);
+/* Whether a packet to it would go out. */
+bool plane_can_say(struct plane *r, struct stream *s);
 /* The same for RTCP; it goes whatever the direction of the media is. */
 void plane_out_rtcp(struct plane *r, struct stream *s, const uint8_t *bytes, size_t n);
 /* Says this to the party, in the first of its codecs that is known here. */
@@ -150,6 +152,8 @@ void plane_say_end(struct plane *r, usec_t now, struct stream *s);
 
 /* Begins or ends the tick for s, as what it does demands. */
 void plane_tick_follow(struct plane *r, usec_t now, struct stream *s);
+/* There is something to do at the next one, if for nobody else. */
+void plane_tick_begin(struct plane *r, usec_t now);
 void plane_tick_run(struct plane *r, usec_t now);
 
 /* ---- listen.c -------------------------------------------------------------------------------- */
@@ -177,10 +181,12 @@ void rooms_free(struct plane *r);
 
 /* ---- rec.c ----------------------------------------------------------------------------------- */
 
-int rec_join(struct plane *r, struct stream *s, const struct media_cmd *cmd);
+int rec_join(struct plane *r, usec_t now, struct stream *s, const struct media_cmd *cmd);
 void rec_leave(struct stream *s);
 int rec_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd);
 void recs_tick(struct plane *r, usec_t now);
+/* The tick has made blocks that the next one would write over. */
+bool recs_wait(const struct plane *r);
 void recs_free(struct plane *r);
 
 /* ---- play.c ---------------------------------------------------------------------------------- */
@@ -198,7 +204,7 @@ void play_clips_free(struct plane *r);
 
 /* ---- rtcp.c ---------------------------------------------------------------------------------- */
 
-/* Reports of our own begin, or go on. */
+/* Reports of our own begin or go on; without formats there are none. */
 void plane_rtcp_arm(struct plane *r, struct stream *s);
 /* The timer fired. */
 void plane_rtcp_due(struct plane *r, usec_t now, struct stream *s);

@@ -59,6 +59,72 @@ void play_clips_free(struct plane *r)
     r->clip = NULL;
 }
 
+/* ---- digits as events ------------------------------------------------------------------------ */
+
+static uint32_t digit_ms(const struct media_item *i)
+{
+    return i->ms ? i->ms : DIGIT_MS;
+}
+
+static const struct media_format *event_format(const struct stream *s)
+{
+    const struct media_format *speech = NULL, *event = NULL;
+    for (unsigned i = 0; i < s->n_tx; i++) {
+        const struct media_format *f = &s->tx[i];
+        if (codec_known(f->codec) && !speech)
+            speech = f;
+        else if (f->codec == CODEC_EVENT && (!event || (speech && f->clock_hz == speech->clock_hz)))
+            event = f;
+    }
+    return event;
+}
+
+/* One packet of the event under way. */
+static bool event_tick(struct plane *r, usec_t now, struct stream *s)
+{
+    struct dtmf_tx_packet k;
+    const struct media_format *f = event_format(s);
+    uint8_t bytes[RTP_HEADER_BYTES + RTP_EVENT_BYTES];
+    if (!dtmf_tx_next(&s->play->tx, &k) || !f || !plane_can_say(r, s))
+        return false;
+    rtp_header_build(bytes, &(struct rtp_header){.pt = f->pt,
+                                                 .marker = k.marker,
+                                                 .seq = egress_again(&s->egress),
+                                                 .ts = k.ts,
+                                                 .ssrc = s->egress.ssrc});
+    memcpy(bytes + RTP_HEADER_BYTES, k.payload, RTP_EVENT_BYTES);
+    plane_out_put(r, now, s, bytes, sizeof(bytes));
+    return true;
+}
+
+/* It ends now, whatever was still to come: the party is told so (RFC 4733 section 2.5.1.5). */
+static void event_end(struct plane *r, usec_t now, struct stream *s)
+{
+    dtmf_tx_end(&s->play->tx);
+    while (dtmf_tx_busy(&s->play->tx))
+        if (!event_tick(r, now, s))
+            break;
+    s->play->tx = (struct dtmf_tx){0};
+}
+
+/* The event begins where the sound stands now; its packets are numbered behind it. */
+static bool event_begin(struct stream *s, usec_t now, const struct media_item *i)
+{
+    const struct media_format *f = event_format(s), *speech = plane_speech(s);
+    if (!f)
+        return false;
+    uint32_t clock_hz = speech ? speech->clock_hz : f->clock_hz;
+    egress_pause(&s->egress);
+    struct egress_out o = egress_make(&s->egress, now, clock_hz, 0);
+    s->egress.seq--; /* egress_again() takes it */
+    struct dtmf_order order = {.digit = i->digit,
+                               .volume = DIGIT_VOLUME,
+                               .ms = digit_ms(i),
+                               .ts = o.ts,
+                               .rate_hz = f->clock_hz};
+    return dtmf_tx_start(&s->play->tx, &order) == 0;
+}
+
 /* ---- commands -------------------------------------------------------------------------------- */
 
 static void item_end(struct play *p)
@@ -104,8 +170,10 @@ int play_cmd(struct plane *r, usec_t now, struct stream *s, const struct media_c
     unsigned old = cmd->play.append ? p->n - p->at : 0;
     if (old + cmd->play.n_items > MEDIA_MAX_QUEUE)
         return -ENOBUFS;
-    if (!old)
+    if (!old) {
+        event_end(r, now, s);
         item_end(p);
+    }
     memmove(p->item, p->item + p->at, old * sizeof(p->item[0]));
     memcpy(p->item + old, cmd->play.item, cmd->play.n_items * sizeof(p->item[0]));
     p->at = 0;
@@ -117,66 +185,18 @@ int play_cmd(struct plane *r, usec_t now, struct stream *s, const struct media_c
 
 int play_stop(struct plane *r, usec_t now, struct stream *s)
 {
-    if (s->play)
-        finish(r, now, s);
+    if (!s->play)
+        return 0;
+    event_end(r, now, s);
+    finish(r, now, s);
     return 0;
-}
-
-/* ---- digits as events ------------------------------------------------------------------------ */
-
-static const struct media_format *event_format(const struct stream *s)
-{
-    const struct media_format *speech = NULL, *event = NULL;
-    for (unsigned i = 0; i < s->n_tx; i++) {
-        const struct media_format *f = &s->tx[i];
-        if (codec_known(f->codec) && !speech)
-            speech = f;
-        else if (f->codec == CODEC_EVENT && (!event || (speech && f->clock_hz == speech->clock_hz)))
-            event = f;
-    }
-    return event;
-}
-
-/* One packet of the event under way. */
-static void event_tick(struct plane *r, usec_t now, struct stream *s)
-{
-    struct dtmf_tx_packet k;
-    const struct media_format *f = event_format(s);
-    uint8_t bytes[RTP_HEADER_BYTES + RTP_EVENT_BYTES];
-    if (!dtmf_tx_next(&s->play->tx, &k) || !f)
-        return;
-    rtp_header_build(bytes, &(struct rtp_header){.pt = f->pt,
-                                                 .marker = k.marker,
-                                                 .seq = egress_again(&s->egress),
-                                                 .ts = k.ts,
-                                                 .ssrc = s->egress.ssrc});
-    memcpy(bytes + RTP_HEADER_BYTES, k.payload, RTP_EVENT_BYTES);
-    plane_out_put(r, now, s, bytes, sizeof(bytes));
-}
-
-/* The event begins where the sound stands now; its packets are numbered behind it. */
-static bool event_begin(struct stream *s, usec_t now, const struct media_item *i)
-{
-    const struct media_format *f = event_format(s), *speech = plane_speech(s);
-    if (!f)
-        return false;
-    uint32_t clock_hz = speech ? speech->clock_hz : f->clock_hz;
-    egress_pause(&s->egress);
-    struct egress_out o = egress_make(&s->egress, now, clock_hz, 0);
-    s->egress.seq--; /* egress_again() takes it */
-    struct dtmf_order order = {.digit = i->digit,
-                               .volume = DIGIT_VOLUME,
-                               .ms = i->ms ? i->ms : DIGIT_MS,
-                               .ts = o.ts,
-                               .rate_hz = f->clock_hz};
-    return dtmf_tx_start(&s->play->tx, &order) == 0;
 }
 
 /* ---- the tick -------------------------------------------------------------------------------- */
 
-static uint64_t samples_of(const struct play *p, uint32_t ms)
+static uint64_t samples_of(const struct play *p, uint64_t ms)
 {
-    return (uint64_t)ms * p->rate_hz / 1000;
+    return ms * p->rate_hz / 1000;
 }
 
 /* False: there is nothing to it. */
@@ -200,12 +220,11 @@ static bool item_begin(struct plane *r, usec_t now, struct stream *s, const stru
         return tone_start(&p->tone, p->rate_hz, str_of(i->country, 2), (enum tone_kind)i->tone) ==
                0;
     case MEDIA_ITEM_DIGIT:
-        p->left = samples_of(p, (i->ms ? i->ms : DIGIT_MS) + DIGIT_GAP_MS);
+        p->left = samples_of(p, (uint64_t)digit_ms(i) + DIGIT_GAP_MS);
         p->tone = (struct tone){0};
         if (event_begin(s, now, i))
             return true;
-        return tone_digit(&p->tone, p->rate_hz, i->digit, i->ms ? i->ms : DIGIT_MS, DIGIT_GAP_MS) ==
-               0;
+        return tone_digit(&p->tone, p->rate_hz, i->digit, digit_ms(i), DIGIT_GAP_MS) == 0;
     }
     return false;
 }
@@ -276,8 +295,10 @@ static void rate_set(struct play *p, uint32_t rate_hz)
     p->rate_hz = rate_hz;
     if (p->begun && p->clip && resample_set(&p->rs, p->clip->rate_hz, rate_hz))
         item_end(p);
-    if (p->begun && !p->clip)
-        p->begun = false; /* a tone begins anew */
+    if (p->begun && p->item[p->at].kind == MEDIA_ITEM_TONE)
+        p->begun = false; /* it begins anew */
+    if (p->begun && p->item[p->at].kind == MEDIA_ITEM_DIGIT)
+        p->tone = (struct tone){0}; /* but no key is pressed twice */
 }
 
 unsigned play_frame(struct plane *r, usec_t now, struct stream *s, uint32_t rate_hz, int16_t *out)
@@ -297,7 +318,7 @@ void play_tick(struct plane *r, usec_t now, struct stream *s)
     unsigned want = p->rate_hz / 50;
     unsigned n = fill(r, now, s, frame, want);
     if (dtmf_tx_busy(&p->tx))
-        event_tick(r, now, s);
+        (void)event_tick(r, now, s);
     else if (n)
         plane_say(r, now, s, p->rate_hz, frame, n);
     if (n < want && plane_event_room(r))

@@ -97,10 +97,22 @@ static struct track *track_take(struct rec *rec, uint8_t number)
     return t;
 }
 
-int rec_join(struct plane *r, struct stream *s, const struct media_cmd *cmd)
+/* It is recorded no longer, though it goes on. */
+static void let_go(struct plane *r, usec_t now, struct stream *s)
 {
     rec_leave(s);
+    listen_follow(r, s);
+    plane_tick_follow(r, now, s);
+}
+
+int rec_join(struct plane *r, usec_t now, struct stream *s, const struct media_cmd *cmd)
+{
+    rec_leave(s);
+    if (cmd->record.number == 0)
+        return 0;
     struct rec *rec = rec_find(r, cmd->record.number);
+    if (rec && rec->stopping)
+        return -ESHUTDOWN;
     rec = rec ? rec : rec_new(r, cmd);
     if (rec && rec->stopping)
         return -EBUSY;
@@ -109,8 +121,11 @@ int rec_join(struct plane *r, struct stream *s, const struct media_cmd *cmd)
         r->count.no_memory++;
         return -ENOMEM;
     }
+    if (t->stream)
+        let_go(r, now, plane_at(r, t->stream));
     t->stream = plane_index1(s);
     s->rec = rec;
+    plane_tick_begin(r, now);
     return 0;
 }
 
@@ -137,15 +152,10 @@ int rec_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
         return 0;
     }
     for (unsigned i = 0; i < rec->n; i++)
-        if (rec->track[i].stream) {
-            struct stream *s = plane_at(r, rec->track[i].stream);
-            rec_leave(s);
-            listen_follow(r, s);
-            plane_tick_follow(r, now, s);
-        }
+        if (rec->track[i].stream)
+            let_go(r, now, plane_at(r, rec->track[i].stream));
     rec->stopping = true;
-    if (r->tick_due == USEC_NEVER)
-        r->tick_due = (now / TICK_US + 1) * TICK_US;
+    plane_tick_begin(r, now);
     return 0;
 }
 
@@ -223,6 +233,13 @@ void recs_tick(struct plane *r, usec_t now)
     }
 }
 
+bool recs_wait(const struct plane *r)
+{
+    list_each(node,
+              &r->recs) if (container_of(node, struct rec, in_plane)->out.samples) return true;
+    return false;
+}
+
 bool plane_block(struct plane *r, struct plane_block *ret)
 {
     list_each(node, &r->recs)
@@ -233,8 +250,8 @@ bool plane_block(struct plane *r, struct plane_block *ret)
             rec->out.samples = 0;
             return true;
         }
-        if (!rec->stopping || !plane_event_room(r))
-            continue;
+        if (!rec->stopping || rec->ticks || !plane_event_room(r))
+            continue; /* the next tick makes a block of what there is */
         struct stream none = {.id = rec->number};
         plane_event_new(r, MEDIA_EV_RECORDED, &none);
         rec_free(rec);

@@ -6,7 +6,13 @@
 
 static bool wants_tick(const struct stream *s)
 {
-    return s->play || s->listen;
+    return s->play || s->listen || s->room;
+}
+
+void plane_tick_begin(struct plane *r, usec_t now)
+{
+    if (r->tick_due == USEC_NEVER)
+        r->tick_due = (now / TICK_US + 1) * TICK_US;
 }
 
 void plane_tick_follow(struct plane *r, usec_t now, struct stream *s)
@@ -18,8 +24,7 @@ void plane_tick_follow(struct plane *r, usec_t now, struct stream *s)
         list_remove(&s->tick);
         return; /* the next tick sees whether it was the last one */
     }
-    if (r->tick_due == USEC_NEVER)
-        r->tick_due = (now / TICK_US + 1) * TICK_US;
+    plane_tick_begin(r, now);
     list_append(&r->ticking, &s->tick);
 }
 
@@ -52,5 +57,7 @@ void plane_tick_run(struct plane *r, usec_t now)
         tick(r, r->tick_due - TICK_US);
         if (list_empty(&r->ticking) && list_empty(&r->recs))
             r->tick_due = USEC_NEVER;
+        if (recs_wait(r))
+            return; /* somebody must take them first */
     }
 }

@@ -15,10 +15,12 @@ struct trans {
     void *dec;
     struct media_format f;
     plc_state_t *plc; /* of codecs that cannot conceal by themselves */
+    bool made_up;     /* by it, and nothing real since */
     uint32_t rate_hz;
     bool started;
-    uint32_t ssrc, ts; /* the timestamp that comes next */
-    uint16_t seq;      /* likewise */
+    uint32_t ssrc, ts;             /* the timestamp that comes next */
+    uint16_t seq;                  /* likewise */
+    int16_t tail[PLC_HISTORY_LEN]; /* what was said last */
     int16_t pcm[CODEC_MAX_SAMPLES];
 };
 
@@ -75,12 +77,34 @@ static bool hole(struct trans *t, uint32_t ticks, unsigned *ret)
     return samples > 0 && samples <= (uint64_t)t->rate_hz * CONCEAL_MS / 1000;
 }
 
+/* spandsp is told what was before only when it is needed, and then all of it: its ring of history
+ * is copied onto itself otherwise, by memcpy(). */
+static int make_up(struct trans *t, unsigned samples)
+{
+    if (t->codec->conceal)
+        return t->codec->conceal(t->dec, samples, t->pcm);
+    if (!t->made_up)
+        (void)plc_rx(t->plc, t->tail, PLC_HISTORY_LEN);
+    t->made_up = true;
+    return plc_fillin(t->plc, t->pcm, (int)samples);
+}
+
+/* n samples were said: if the ones before were made up, they fade over. */
+static void remember(struct trans *t, unsigned n)
+{
+    if (t->made_up)
+        (void)plc_rx(t->plc, t->pcm, (int)n);
+    t->made_up = false;
+    unsigned keep = n < PLC_HISTORY_LEN ? PLC_HISTORY_LEN - n : 0, take = PLC_HISTORY_LEN - keep;
+    memmove(t->tail, t->tail + take, keep * sizeof(t->tail[0]));
+    memcpy(t->tail + keep, t->pcm + n - take, take * sizeof(t->tail[0]));
+}
+
 static void conceal(struct plane *r, usec_t now, struct stream *s, struct stream *peer,
                     unsigned samples)
 {
     struct trans *t = s->trans;
-    int made = t->codec->conceal ? t->codec->conceal(t->dec, samples, t->pcm)
-                                 : plc_fillin(t->plc, t->pcm, (int)samples);
+    int made = make_up(t, samples);
     if (made <= 0)
         return;
     s->stats.concealed++;
@@ -115,7 +139,7 @@ void trans_rx(struct plane *r, usec_t now, struct stream *s, const struct trans_
         return;
     }
     if (!t->codec->conceal && got > 0)
-        (void)plc_rx(t->plc, t->pcm, got);
+        remember(t, (unsigned)got);
     t->started = true;
     t->ssrc = h->ssrc;
     t->seq = (uint16_t)(h->seq + 1);

@@ -2,6 +2,7 @@
  * section 13, RFC 7092 (B2BUA). */
 #include "pbx/feature/dial.h"
 
+#include "pbx/feature/announce.h"
 #include "pbx/feature/code.h"
 #include "pbx/feature/conference.h"
 #include "pbx/feature/pickup.h"
@@ -54,6 +55,8 @@ void dial_refuse(struct pbx *p, struct call *call, unsigned status)
     struct buf b;
     struct sip_field reason = {.id = SIP_H_REASON};
     struct sip_content content = {.field = &reason, .n_fields = 1};
+    if (announce_begin(p, call, status))
+        return; /* and comes back when the caller has heard it */
     if (status == 488) {
         refuse_media(p, call);
         return;

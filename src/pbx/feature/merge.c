@@ -172,11 +172,9 @@ void conference_of_calls(struct pbx *p, struct call *call)
         dial_refuse(p, call, full ? 486 : 503);
         return;
     }
-    handle_t self = call->self;
     m->moderator = m->trusted = true;
     member_count(p, m);
-    conference_answer(p, call, room);
-    if (call_find(p, self) && call->service == SERVICE_CONFERENCE)
+    if (conference_answer(p, call, room))
         take_all(p, &g, room);
 }
 
@@ -282,7 +280,7 @@ bool conference_join(struct pbx *p, struct call *call, const struct sip_msg *m)
         dial_refuse(p, call, status);
         return true;
     }
-    handle_t self = call->self, theirs = named->call;
+    handle_t theirs = named->call;
     struct member *there = member_of_call(p, call_find(p, theirs));
     struct room *room = there ? member_room(p, there) : room_new(p);
     struct member *own = room ? member_new(p, room, call, comes) : NULL;
@@ -294,9 +292,8 @@ bool conference_join(struct pbx *p, struct call *call, const struct sip_msg *m)
     }
     own->trusted = true;
     member_count(p, own);
-    conference_answer(p, call, room);
+    bool answered = conference_answer(p, call, room);
     /* Refused for its media, it leaves the others as they were. */
-    bool answered = call_find(p, self) && call->service == SERVICE_CONFERENCE;
     if (!there && answered && !open_up(p, call_find(p, theirs), named, room))
         service_hang_up(p, call);
     return true;

@@ -1,7 +1,8 @@
 /* What the targets of a search say: they ring, answer, and one of them is kept. */
 #include "pbx/feature/conference.h"
-#include "pbx/feature/dial.h"
+#include "pbx/feature/ringback.h"
 #include "pbx/feature/transfer.h"
+#include "pbx/sound.h"
 #include "wire/sip/multipart.h"
 
 #define ELSEWHERE "SIP;cause=200;text=\"Call completed elsewhere\""
@@ -63,11 +64,27 @@ static void settle(struct pbx *p, struct leg *leg, const struct sip_out *o)
     leg->dialog = o->dialog;
 }
 
+/* An early session of its own (RFC 3959) is refused in the PRACK: what the callee lets be heard
+ * before the answer goes the way of the session. */
+static void refuse_early(struct pbx *p, struct leg *leg, const struct sip_msg *m,
+                         struct sip_content *content)
+{
+    static const struct sip_field disposition = {.id = SIP_H_CONTENT_DISPOSITION,
+                                                 .value = STR_INIT("early-session")};
+    struct str text = sip_body_early(m, STR("application/sdp"));
+    const struct sdp *offer = leg_sdp_kept(p, text);
+    if (!offer || leg_refuse_early(p, leg, offer, &content->body))
+        return;
+    content->type = STR("application/sdp");
+    content->field = &disposition;
+    content->n_fields = 1;
+}
+
 /* A reliable provisional is acknowledged at once, unless it holds an offer: the caller's PRACK will
  * answer that. */
 static void acknowledge(struct pbx *p, struct call *call, struct leg *leg, const struct sip_out *o)
 {
-    static const struct sip_content nothing;
+    struct sip_content content = {.n_fields = 0};
     bool body = sip_body_find(o->msg, STR("application/sdp")).n != 0;
     if (body && !leg->settled && !call->late_offer)
         settle(p, leg, o);
@@ -76,7 +93,8 @@ static void acknowledge(struct pbx *p, struct call *call, struct leg *leg, const
         leg->prack_dialog = o->dialog;
         return;
     }
-    if (sip_prack(p->core, p->now, leg->session, o->dialog, &nothing))
+    refuse_early(p, leg, o->msg, &content);
+    if (sip_prack(p->core, p->now, leg->session, o->dialog, &content))
         call_trace(p, call, TRACE_CALL_MEMORY, STR("PRACK"));
 }
 
@@ -169,6 +187,7 @@ void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o)
     struct sip_answer a = {.status = o->status, .content = {.field = field}};
     if (!d || !leg_is_calling(leg))
         return;
+    bool early = sound_stream(leg_find(p, d->owner)) != NULL;
     leg->status = o->status;
     if (d->trunk) { /* the gateway is there: now the callee has the time */
         d->trunk = NULL;
@@ -181,6 +200,8 @@ void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o)
     if (o->status == 180)
         note_ringing(p, call, leg);
     if (d->purpose == DIAL_TRANSFER) {
+        if (o->status == 180)
+            ringback_begin(p, d, leg, early);
         transfer_progress(p, d, o->status);
         return;
     }
@@ -190,6 +211,8 @@ void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o)
     }
     a.reliable = o->reliable;
     a.content.body = call->late_offer ? early_offer(p, d, leg) : early_media(p, d, leg, o);
+    if (o->status == 180)
+        ringback_begin(p, d, leg, early);
     if (a.content.body.n)
         a.content.type = STR("application/sdp");
     else if (o->status == 180 && call->rang)

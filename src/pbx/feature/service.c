@@ -10,6 +10,8 @@ static const struct service *const services[SERVICES] = {
     [SERVICE_NONE] = &none,
     [SERVICE_ECHO] = &service_echo,
     [SERVICE_CONFERENCE] = &service_conference,
+    [SERVICE_VOICEMAIL] = &service_voicemail,
+    [SERVICE_ANNOUNCE] = &service_announce,
 };
 
 static const struct service *service_of(const struct call *call)
@@ -17,28 +19,47 @@ static const struct service *service_of(const struct call *call)
     return services[call->service];
 }
 
-void service_answer(struct pbx *p, struct call *call, enum service_kind kind)
+/* Our description for the caller. An offer or an answer that is out already, in a reliable
+ * provisional, is not said again (RFC 3262 section 5). */
+static int describe(struct pbx *p, struct leg *leg, struct sip_content *content)
 {
-    struct leg *leg = call_caller(p, call);
     const struct sdp *offer = leg_sdp_kept(p, leg->offer);
+    const struct sdp *ours = leg_sdp_kept(p, leg->told), *theirs = leg_sdp_kept(p, leg->said);
     struct str names[CONF_CODEC_COUNT];
     struct sdp_policy policy = {.codec = names, .n_codecs = transcode_codecs(p, leg, names)};
-    struct sip_field events = {.id = SIP_H_ALLOW_EVENTS, .value = subscription_events(p)};
-    struct sip_answer a = {.status = 200, .content = {.type = STR("application/sdp")}};
-    a.content.field = &events; /* a focus tells of its event package: RFC 4579 section 4.3 */
-    a.content.n_fields = kind == SERVICE_CONFERENCE;
-    int err = !policy.n_codecs ? -ENOENT
-              : offer          ? leg_answer_with(p, leg, offer, NULL, &policy, &a.content.body)
-                               : leg_offer_own(p, leg, &a.content.body);
-    if (err) {
-        dial_refuse(p, call, err == -EAGAIN ? 503 : 488);
-        return;
+    if (leg_awaits_answer(leg))
+        return 0;
+    if (leg->settled) {
+        if (ours && theirs)
+            transcode_formats(p, leg, ours, theirs);
+        return 0;
     }
+    int err = !policy.n_codecs ? -ENOENT
+              : offer          ? leg_answer_with(p, leg, offer, NULL, &policy, &content->body)
+                               : leg_offer_own(p, leg, &content->body);
+    if (err)
+        return err;
+    content->type = STR("application/sdp");
     if (offer) {
         leg_set_remote(p, leg, offer);
-        leg_tx_answer(p, leg, a.content.body);
+        leg_tx_answer(p, leg, content->body);
     } else {
-        leg_tx_offer(p, leg, a.content.body);
+        leg_tx_offer(p, leg, content->body);
+    }
+    return 0;
+}
+
+bool service_answer(struct pbx *p, struct call *call, enum service_kind kind)
+{
+    struct leg *leg = call_caller(p, call);
+    struct sip_field events = {.id = SIP_H_ALLOW_EVENTS, .value = subscription_events(p)};
+    struct sip_answer a = {.status = 200};
+    a.content.field = &events; /* a focus tells of its event package: RFC 4579 section 4.3 */
+    a.content.n_fields = kind == SERVICE_CONFERENCE;
+    int err = describe(p, leg, &a.content);
+    if (err) {
+        dial_refuse(p, call, err == -EAGAIN ? 503 : 488);
+        return false;
     }
     sound_listen(p, leg);
     call->service = (uint8_t)kind;
@@ -48,8 +69,26 @@ void service_answer(struct pbx *p, struct call *call, enum service_kind kind)
     p->calls->answered++;
     leg->joined = p->now;
     call_enter(p, call, CALL_ANSWERING);
-    if (sip_accept(p->core, p->now, leg->session, &a))
+    if (sip_accept(p->core, p->now, leg->session, &a)) {
         dial_refuse(p, call, 500);
+        return false;
+    }
+    return true;
+}
+
+void service_take(struct pbx *p, struct call *call, struct leg *leg, enum service_kind kind)
+{
+    const struct sdp *ours = leg_sdp_kept(p, leg->told), *theirs = leg_sdp_kept(p, leg->said);
+    for (unsigned i = 0; i < leg->n_streams; i++)
+        if (leg->stream[i].id)
+            pbx_emit(p, PBX_OUT_MEDIA)->media =
+                (struct media_cmd){.kind = MEDIA_UNLINK, .id = leg->stream[i].id};
+    leg_follow_hold(p, leg, NULL);
+    if (ours && theirs)
+        transcode_formats(p, leg, ours, theirs);
+    sound_listen(p, leg);
+    call->service = (uint8_t)kind;
+    call_enter(p, call, CALL_UP);
 }
 
 void service_hang_up(struct pbx *p, struct call *call)
@@ -112,6 +151,12 @@ enum service_digit service_info(struct pbx *p, struct leg *leg, const struct sip
     return SERVICE_DIGIT;
 }
 
+/* An announcement is heard before the answer. */
+static bool hears(const struct call *call)
+{
+    return call->state == CALL_UP || call->service == SERVICE_ANNOUNCE;
+}
+
 void service_rx_media(struct pbx *p, struct leg *leg, const struct media_ev *ev)
 {
     struct call *call = call_find(p, leg->call);
@@ -122,7 +167,7 @@ void service_rx_media(struct pbx *p, struct leg *leg, const struct media_ev *ev)
         digits_end(&leg->digits, p->now, by);
     else if (ev->kind == MEDIA_EV_DIGIT && digits_begin(&leg->digits, p->now, by, ev->digit))
         pressed(p, leg, ev->digit);
-    else if (ev->kind == MEDIA_EV_PLAYED && call->state == CALL_UP && service_of(call)->played)
+    else if (ev->kind == MEDIA_EV_PLAYED && hears(call) && service_of(call)->played)
         service_of(call)->played(p, call, ev->token);
     else if (ev->kind == MEDIA_EV_TALK && call->state == CALL_UP && service_of(call)->talks)
         service_of(call)->talks(p, call, ev->talks);

@@ -6,7 +6,14 @@
 #include "pbx/call_int.h"
 #include "pbx/sound.h"
 
-enum service_kind { SERVICE_NONE, SERVICE_ECHO, SERVICE_CONFERENCE, SERVICES };
+enum service_kind {
+    SERVICE_NONE,
+    SERVICE_ECHO,
+    SERVICE_CONFERENCE,
+    SERVICE_VOICEMAIL,
+    SERVICE_ANNOUNCE,
+    SERVICES
+};
 
 /* What a service is asked; each may be NULL. */
 struct service {
@@ -17,10 +24,13 @@ struct service {
     void (*changed)(struct pbx *p, struct call *call); /* it holds, resumes, has another stream */
     void (*over)(struct pbx *p, struct call *call);    /* it ends, for whatever reason */
 };
-extern const struct service service_echo, service_conference;
+extern const struct service service_echo, service_conference, service_voicemail, service_announce;
 
-/* Answers the caller's INVITE with a description of our own; the call belongs to the service. */
-void service_answer(struct pbx *p, struct call *call, enum service_kind kind);
+/* Answers the caller's INVITE with a description of our own; the call belongs to the service.
+ * false: it was refused, and may be gone. */
+bool service_answer(struct pbx *p, struct call *call, enum service_kind kind);
+/* The call of a party that is up belongs to the service from now on. It hears nobody any more. */
+void service_take(struct pbx *p, struct call *call, struct leg *leg, enum service_kind kind);
 /* BYE, and the record. */
 void service_hang_up(struct pbx *p, struct call *call);
 
