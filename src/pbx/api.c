@@ -24,10 +24,10 @@ static const struct {
     {"subscriptions", api_subscriptions},
     {"mailboxes", api_mailboxes},
     {"mwi", api_mwi},
-    {"messages", api_messages},
-    {"message_delete", api_message_delete},
     {"conferences", api_conferences},
     {"conference", api_conference},
+    {"messages", api_messages},
+    {"message_delete", api_message_delete},
 };
 
 json_t *api_text(struct str s)

@@ -130,8 +130,8 @@ enum call_scenario {
     SCENARIO_CONSULT,
     SCENARIO_TRANSFER,
     SCENARIO_FEATURE,
-    SCENARIO_VOICEMAIL, /* a message was left, or could have been */
     SCENARIO_CONFERENCE,
+    SCENARIO_VOICEMAIL, /* a message was left, or could have been */
     SCENARIOS
 };
 struct str call_scenario_name(enum call_scenario s);
@@ -443,17 +443,17 @@ enum plan_kind {
     PLAN_TRUNK,
     PLAN_REJECT,
     PLAN_FEATURE,
-    PLAN_MAILBOX,
-    PLAN_CONFERENCE
+    PLAN_CONFERENCE,
+    PLAN_MAILBOX
 };
 enum plan_feature {
     FEATURE_PICKUP_GROUP,
     FEATURE_PICKUP_DIRECTED, /* plan.number: whose call */
     FEATURE_SETTING,         /* do-not-disturb, forwarding */
     FEATURE_ECHO,
-    FEATURE_VOICEMAIL,  /* plan.number: whose mailbox; none: one's own; empty: is asked */
     FEATURE_CONFERENCE, /* who one talks with goes into a room */
-    FEATURE_FACTORY     /* a new room */
+    FEATURE_FACTORY,    /* a new room */
+    FEATURE_VOICEMAIL   /* plan.number: whose mailbox; none: one's own; empty: is asked */
 };
 struct plan {
     enum plan_kind kind;

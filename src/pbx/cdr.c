@@ -64,8 +64,8 @@ struct str call_scenario_name(enum call_scenario s)
                                                 [SCENARIO_CONSULT] = STR_INIT("consult"),
                                                 [SCENARIO_TRANSFER] = STR_INIT("transfer"),
                                                 [SCENARIO_FEATURE] = STR_INIT("feature"),
-                                                [SCENARIO_VOICEMAIL] = STR_INIT("voicemail"),
-                                                [SCENARIO_CONFERENCE] = STR_INIT("conference")};
+                                                [SCENARIO_CONFERENCE] = STR_INIT("conference"),
+                                                [SCENARIO_VOICEMAIL] = STR_INIT("voicemail")};
     return names[s];
 }
 

@@ -529,8 +529,8 @@ int pbx_reload(struct pbx *p, usec_t now, struct config *config, struct str *why
     setting_reload(p);
     subscription_reload(p);
     mwi_reload(p);
-    voicemail_reload(p);
     conference_reload(p, before);
+    voicemail_reload(p);
     call_reload(p, before);
     config_unref(before);
     pump(p);

@@ -1,7 +1,7 @@
 /* The dial plan: who is meant by what was dialled. */
 #include "pbx/feature/code.h"
-#include "pbx/feature/voicemail.h"
 #include "pbx/feature/conference.h"
+#include "pbx/feature/voicemail.h"
 #include "pbx/trunk.h"
 
 static struct str number_of(struct pbx *p, const struct sip_uri *uri)

@@ -9,8 +9,8 @@
 #include "base/num.h"
 #include "engine/sip/sip_int.h"
 #include "pbx/call_int.h"
-#include "pbx/feature/voicemail_int.h"
 #include "pbx/feature/conference_int.h"
+#include "pbx/feature/voicemail_int.h"
 #include "pbx/subscription.h"
 #include "robot.h"
 

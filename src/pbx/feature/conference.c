@@ -242,14 +242,14 @@ const struct service service_conference = {.up = conference_up,
 
 /* ---- dialled --------------------------------------------------------------------------------- */
 
-void conference_answer(struct pbx *p, struct call *call, struct room *room)
+bool conference_answer(struct pbx *p, struct call *call, struct room *room)
 {
-    handle_t self = call->self;
     (void)sip_session_set_focus(p->core, p->now, call_caller(p, call)->session, room->number);
     cdr_keep(p, call, &call->cdr.answered_by, room->number);
-    service_answer(p, call, SERVICE_CONFERENCE);
-    if (call_find(p, self))
-        call->scenario = SCENARIO_CONFERENCE;
+    if (!service_answer(p, call, SERVICE_CONFERENCE))
+        return false;
+    call->scenario = SCENARIO_CONFERENCE;
+    return true;
 }
 
 static struct member *enrol(struct pbx *p, struct call *call, struct room *room)
@@ -268,7 +268,7 @@ void conference_dialled(struct pbx *p, struct call *call, const struct plan *pla
     struct room *room =
         plan->conference ? room_get(p, plan->conference) : room_find(p, plan->number);
     if (enrol(p, call, room))
-        conference_answer(p, call, room);
+        (void)conference_answer(p, call, room);
 }
 
 void conference_open(struct pbx *p, struct call *call)
@@ -279,5 +279,5 @@ void conference_open(struct pbx *p, struct call *call)
         return;
     m->moderator = m->trusted = true;
     member_count(p, m);
-    conference_answer(p, call, room);
+    (void)conference_answer(p, call, room);
 }

@@ -28,8 +28,9 @@ void conference_open(struct pbx *p, struct call *call);
  * those calls are hung up. 404: it talks with nobody. */
 void conference_of_calls(struct pbx *p, struct call *call);
 /* An INVITE with Join (RFC 3911): the caller comes to the members of a room, or makes one of a call
- * of two. Who may replace a party (RFC 3891) may join it. */
-void conference_join(struct pbx *p, struct call *call, const struct sip_msg *m);
+ * of two. Who may replace a party (RFC 3891) may join it. false: it names nothing, but the
+ * Request-URI is that of a room, which it may have as if there were no Join. */
+bool conference_join(struct pbx *p, struct call *call, const struct sip_msg *m);
 /* A party of a call of two goes into the room that was dialled; whoever it talked with leaves the
  * call as its owner wishes. 0, or the status that says why not. */
 MUST_CHECK unsigned conference_take(struct pbx *p, struct call *call, struct leg *stays,

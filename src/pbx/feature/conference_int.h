@@ -118,8 +118,8 @@ void member_say(struct pbx *p, struct member *m, enum prompt prompt);
 /* ---- conference.c ---------------------------------------------------------------------------- */
 /* Its leg is up: it is asked for a PIN, waits, or enters. */
 void conference_admit(struct pbx *p, struct member *m);
-/* Answers the caller, whose member has been made. */
-void conference_answer(struct pbx *p, struct call *call, struct room *room);
+/* Answers the caller, whose member has been made. false: it was refused, and may be gone. */
+bool conference_answer(struct pbx *p, struct call *call, struct room *room);
 /* Its time for digits is over. */
 void conference_asked(struct pbx *p, struct member *m);
 

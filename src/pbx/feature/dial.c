@@ -298,11 +298,9 @@ static void begin(struct pbx *p, const struct sip_out *o, struct call *call,
         (void)leg_rx_offer(p, caller, sip_body_find(m, STR("application/sdp")));
     if (busy || full)
         dial_refuse(p, call, 503);
-    else if (sip_msg_has(m, SIP_H_REPLACES))
+    else if (sip_msg_has(m, SIP_H_REPLACES) && !sip_msg_has(m, SIP_H_JOIN))
         pickup_replaces(p, call, m);
-    else if (sip_msg_has(m, SIP_H_JOIN))
-        conference_join(p, call, m);
-    else
+    else if (!sip_msg_has(m, SIP_H_JOIN) || !conference_join(p, call, m))
         route(p, call, m, offer);
 }
 

@@ -172,11 +172,9 @@ void conference_of_calls(struct pbx *p, struct call *call)
         dial_refuse(p, call, full ? 486 : 503);
         return;
     }
-    handle_t self = call->self;
     m->moderator = m->trusted = true;
     member_count(p, m);
-    conference_answer(p, call, room);
-    if (call_find(p, self) && call->service == SERVICE_CONFERENCE)
+    if (conference_answer(p, call, room))
         take_all(p, &g, room);
 }
 
@@ -202,18 +200,23 @@ static struct call *split(struct pbx *p, struct call *call, struct leg *leg)
     return own;
 }
 
-/* A call of two becomes a room in which both are, each in a call of its own. */
-static unsigned open_up(struct pbx *p, struct call *call, struct leg *leg, struct room *room)
+/* Can a call of two become a room? */
+static bool can_open_up(struct pbx *p, struct call *call, const struct leg *leg)
+{
+    const struct leg *other = call_other(p, call, leg);
+    return other && is_ready(p, call, leg) && is_ready(p, call, other);
+}
+
+/* Both are in the room then, each in a call of its own. */
+static bool open_up(struct pbx *p, struct call *call, struct leg *leg, struct room *room)
 {
     struct leg *other = call_other(p, call, leg);
-    if (!other || !is_ready(p, call, leg) || !is_ready(p, call, other))
-        return 491;
     unsigned side = call->party[1] == slot_handle(&p->calls->legs, leg);
     struct leg *goes = side ? leg : other; /* who was called gets the new call */
     struct leg *stays = side ? other : leg;
     struct call *own = split(p, call, goes);
     if (!own)
-        return 503;
+        return false; /* they go on as they were */
     leg_follow_hold(p, goes, NULL);
     unsigned status = merge_party(p, call, stays, room, true);
     status = status ? status : merge_party(p, own, goes, room, true);
@@ -221,7 +224,7 @@ static unsigned open_up(struct pbx *p, struct call *call, struct leg *leg, struc
         struct call_ending e = {.by = CALL_BY_SYSTEM, .status = status};
         call_end(p, own, &e);
     }
-    return status;
+    return status == 0;
 }
 
 static unsigned join_refusal(struct pbx *p, const struct leg *comes, struct leg *named,
@@ -234,42 +237,64 @@ static unsigned join_refusal(struct pbx *p, const struct leg *comes, struct leg 
         return 603;
     if (!pickup_may_replace(comes, named))
         return 403;
-    return found->early || call->state != CALL_UP || !call_is_party(p, call, named) ? 481 : 0;
+    if (found->early || call->state != CALL_UP || !call_is_party(p, call, named))
+        return 488; /* section 4: what we cannot satisfy */
+    const struct member *there = member_of_call(p, call);
+    if (there)
+        return there->state != MEMBER_INSIDE            ? 488
+               : member_room(p, there)->locked          ? 486
+               : !room_has_place(member_room(p, there)) ? 486
+                                                        : 0;
+    return call->service != SERVICE_NONE ? 488 : can_open_up(p, call, named) ? 0 : 491;
 }
 
-void conference_join(struct pbx *p, struct call *call, const struct sip_msg *m)
+/* The dialog that a Join names; NULL and a status. */
+static struct leg *joined_leg(struct pbx *p, const struct leg *comes, const struct sip_msg *m,
+                              unsigned *status)
 {
-    struct leg *comes = call_caller(p, call);
+    struct sip_values it = sip_values(m, SIP_H_JOIN);
     struct sip_dialog_found found;
     struct replaces join;
-    unsigned status = replaces_parse(&join, sip_msg_get(m, SIP_H_JOIN)) ? 400 : 0;
-    if (!status && !sip_dialog_lookup(p->core, &join.id, &found))
-        status = 481;
-    struct leg *named = status ? NULL : leg_of_user(p, found.user);
-    status = status ? status : join_refusal(p, comes, named, &found);
+    struct str value, more;
+    *status = 400;
+    if (!sip_values_next(&it, &value) || sip_values_next(&it, &more) ||
+        sip_msg_has(m, SIP_H_REPLACES) || replaces_parse(&join, value))
+        return NULL;
+    *status = 481;
+    if (!sip_dialog_lookup(p->core, &join.id, &found))
+        return NULL;
+    struct leg *leg = leg_of_user(p, found.user);
+    *status = join_refusal(p, comes, leg, &found);
+    return leg;
+}
+
+bool conference_join(struct pbx *p, struct call *call, const struct sip_msg *m)
+{
+    struct leg *comes = call_caller(p, call);
+    struct plan_from from = {p->config, comes->extension, comes->trunk};
+    unsigned status;
+    struct leg *named = joined_leg(p, comes, m, &status);
+    if (status == 481 && plan_find(p, &from, &m->ruri).kind == PLAN_CONFERENCE)
+        return false; /* section 4: it has called the room itself */
     if (status) {
         dial_refuse(p, call, status);
-        return;
+        return true;
     }
-    struct call *theirs = call_find(p, named->call);
-    struct member *there = member_of_call(p, theirs);
-    if (there ? there->state != MEMBER_INSIDE : theirs->service != SERVICE_NONE) {
-        dial_refuse(p, call, 488);
-        return;
-    }
+    handle_t theirs = named->call;
+    struct member *there = member_of_call(p, call_find(p, theirs));
     struct room *room = there ? member_room(p, there) : room_new(p);
-    struct member *self = room ? member_new(p, room, call, comes) : NULL;
-    status = !self ? 503 : !room_has_place(room) ? 486 : 0;
-    if (!status)
-        member_count(p, self);
-    if (!status && !there)
-        status = open_up(p, theirs, named, room);
-    if (status) {
-        if (room && !self)
+    struct member *own = room ? member_new(p, room, call, comes) : NULL;
+    if (!own) {
+        if (room)
             room_put(p, room);
-        dial_refuse(p, call, status);
-        return;
+        dial_refuse(p, call, 503);
+        return true;
     }
-    self->trusted = true;
-    conference_answer(p, call, room);
+    own->trusted = true;
+    member_count(p, own);
+    bool answered = conference_answer(p, call, room);
+    /* Refused for its media, it leaves the others as they were. */
+    if (!there && answered && !open_up(p, call_find(p, theirs), named, room))
+        service_hang_up(p, call);
+    return true;
 }

@@ -1,5 +1,6 @@
 /* The INVITE to one target: who calls it, what it is offered, what is carried on. */
 #include "pbx/feature/dial.h"
+#include "pbx/subscription.h"
 #include "pbx/trunk.h"
 
 /* ---- who calls ------------------------------------------------------------------------------- */
@@ -127,6 +128,8 @@ static unsigned invite_fields(struct pbx *p, struct dial *d, const struct leg *t
         n = add_identity(p, owner, to->trunk, asserted, field);
     if (!to->trunk || to->trunk->session_id) /* monitors tie the legs together by it */
         field[n++] = (struct sip_field){.name = STR("X-CID"), .value = owner->call_id};
+    if (d->purpose == DIAL_ROOM)
+        n = add_field(field, n, SIP_H_ALLOW_EVENTS, subscription_events(p));
     if (d->referred_by.n) /* RFC 3892 section 2.1 */
         n = add_field(field, n, SIP_H_REFERRED_BY, d->referred_by);
     if (d->replaces.n)

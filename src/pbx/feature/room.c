@@ -235,7 +235,7 @@ static bool is_heard(const struct room *room)
 static void beep(struct pbx *p, const struct room *room, unsigned times)
 {
     struct sound_list l = {0};
-    if (!is_heard(room) || room->ending || (room->conf && room->conf->announce == CONF_ENTRY_NONE))
+    if (!is_heard(room) || room->ending || (room->conf && room->conf->announce == CONF_ROOM_SILENT))
         return;
     for (unsigned i = 0; i < times; i++) {
         sound_tone(p, &l, TONE_DIAL, 120);
@@ -445,7 +445,7 @@ void member_enter(struct pbx *p, struct member *m)
         record(p, room, leg);
     if (!m->stream)
         fit(p, m);
-    else if (first && room->conf && room->conf->announce == CONF_ENTRY_TONES)
+    else if (first && room->conf && room->conf->announce == CONF_ROOM_TONES)
         member_say(p, m, PROMPT_CONF_ALONE);
     m->changed = ++p->conferences->changes;
     room_changed(p, room);

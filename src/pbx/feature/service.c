@@ -2,15 +2,16 @@
 
 #include "pbx/feature/dial.h"
 #include "pbx/record.h"
+#include "pbx/subscription.h"
 #include "wire/sip/dtmf_info.h"
 
 static const struct service none;
 static const struct service *const services[SERVICES] = {
     [SERVICE_NONE] = &none,
     [SERVICE_ECHO] = &service_echo,
+    [SERVICE_CONFERENCE] = &service_conference,
     [SERVICE_VOICEMAIL] = &service_voicemail,
     [SERVICE_ANNOUNCE] = &service_announce,
-    [SERVICE_CONFERENCE] = &service_conference,
 };
 
 static const struct service *service_of(const struct call *call)
@@ -51,7 +52,10 @@ static int describe(struct pbx *p, struct leg *leg, struct sip_content *content)
 bool service_answer(struct pbx *p, struct call *call, enum service_kind kind)
 {
     struct leg *leg = call_caller(p, call);
+    struct sip_field events = {.id = SIP_H_ALLOW_EVENTS, .value = subscription_events(p)};
     struct sip_answer a = {.status = 200};
+    a.content.field = &events; /* a focus tells of its event package: RFC 4579 section 4.3 */
+    a.content.n_fields = kind == SERVICE_CONFERENCE;
     int err = describe(p, leg, &a.content);
     if (err) {
         dial_refuse(p, call, err == -EAGAIN ? 503 : 488);

@@ -9,9 +9,9 @@
 enum service_kind {
     SERVICE_NONE,
     SERVICE_ECHO,
+    SERVICE_CONFERENCE,
     SERVICE_VOICEMAIL,
     SERVICE_ANNOUNCE,
-    SERVICE_CONFERENCE,
     SERVICES
 };
 
@@ -24,7 +24,7 @@ struct service {
     void (*changed)(struct pbx *p, struct call *call); /* it holds, resumes, has another stream */
     void (*over)(struct pbx *p, struct call *call);    /* it ends, for whatever reason */
 };
-extern const struct service service_echo, service_voicemail, service_announce, service_conference;
+extern const struct service service_echo, service_conference, service_voicemail, service_announce;
 
 /* Answers the caller's INVITE with a description of our own; the call belongs to the service.
  * false: it was refused, and may be gone. */
