@@ -115,10 +115,8 @@ int rec_join(struct plane *r, usec_t now, struct stream *s, const struct media_c
         return -ESHUTDOWN;
     rec = rec ? rec : rec_new(r, cmd);
     struct track *t = rec ? track_take(rec, cmd->record.track) : NULL;
-    if (!t) {
-        r->count.no_memory++;
+    if (!t)
         return -ENOMEM;
-    }
     if (t->stream)
         let_go(r, now, plane_at(r, t->stream));
     t->stream = plane_index1(s);
