@@ -81,7 +81,7 @@ struct plane_track {
 struct plane_block {
     uint64_t record, at; /* its first sample, from the beginning of the recording */
     uint32_t rate_hz;
-    unsigned samples, n;
+    unsigned samples, n; /* never 0 */
     struct plane_track plane[PLANE_REC_TRACKS + 1];
 };
 

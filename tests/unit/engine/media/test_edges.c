@@ -10,7 +10,8 @@ static struct media_cmd record_cmd(media_id id, uint64_t number, uint8_t track)
     c.record.number = number;
     c.record.rate_hz = 16000;
     c.record.track = track;
-    c.record.tracks = c.record.mixed = true;
+    c.record.tracks = true;
+    c.record.mixed = number == 1;
     return c;
 }
 
@@ -26,8 +27,10 @@ static unsigned blocks(struct bed *b, uint64_t number)
 {
     struct plane_block k;
     unsigned n = 0;
-    while (plane_block(&b->r, &k))
+    while (plane_block(&b->r, &k)) {
+        assert_true(k.n > 0 && k.samples > 0);
         n += k.record == number ? k.samples : 0;
+    }
     return n;
 }
 
