@@ -19,9 +19,9 @@ static struct str some_number(struct robot *r)
 
 struct str trick_target(struct robot *r)
 {
-    static const struct str numbers[] = {STR_INIT("2000"), STR_INIT("2001"), STR_INIT("2002"),
-                                         STR_INIT("*8"),   STR_INIT("%2A8"), STR_INIT("*78"),
-                                         STR_INIT("*79"),  STR_INIT("*73"),  STR_INIT("*91")};
+    static const struct str numbers[] = {
+        STR_INIT("2000"), STR_INIT("2001"), STR_INIT("2002"), STR_INIT("*8"),  STR_INIT("%2A8"),
+        STR_INIT("*78"),  STR_INIT("*79"),  STR_INIT("*73"),  STR_INIT("*91"), STR_INIT("*43")};
     if (r->conf.trunk)
         return chance(r, 30) ? ua_text(world_of(r), "0700000%u", 2000 + (unsigned)robot_dice(r, 3))
                              : STR_NONE;

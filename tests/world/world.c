@@ -299,6 +299,7 @@ int world_restart(struct world *w)
     w->pbx = NULL;
     world_net_reset(w);
     world_media_reset(w);
+    world_disk_restart(w);
     w->n_bans = 0;
     return start(w);
 }

@@ -83,6 +83,7 @@ struct world_file {
     char json[4096];
     usec_t began;
     uint32_t ms;
+    bool stopped; /* the media plane has nothing more for it */
 };
 
 /* A row that the PBX has stored. */
@@ -181,6 +182,9 @@ void world_drain(struct world *w);
 /* disk.c */
 void world_file_rx(struct world *w, const struct pbx_file *f);
 struct world_file *world_file_find(struct world *w, struct str name);
+/* The one that is being written under this number; NULL. */
+struct world_file *world_file_written(struct world *w, uint64_t number);
+void world_disk_restart(struct world *w);
 
 /* media.c */
 void world_media_rx(struct world *w, const struct media_cmd *cmd);
