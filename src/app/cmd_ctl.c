@@ -52,6 +52,8 @@ static const struct {
      "mwi",
      {"!extension", "!#new", "!#old", "#urgent_new", "#urgent_old"},
      "EXTENSION NEW OLD [URGENT_NEW URGENT_OLD]: messages that wait"},
+    {"messages", "messages", {"!extension"}, "the messages of EXTENSION's mailbox"},
+    {"message_delete", "message_delete", {"!id"}, "removes the message ID"},
     {"conferences", "conferences", {NULL}, "rooms that are open, and who is there"},
     {"conference",
      "conference",

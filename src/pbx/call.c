@@ -178,6 +178,7 @@ int call_move_leg(struct pbx *p, struct leg *leg, struct call *to)
     list_remove(&leg->in_call);
     list_append(&to->legs, &leg->in_call);
     leg->call = to->self;
+    recording_remove(p, leg); /* of the call that it leaves */
     from->n_legs--;
     to->n_legs++;
     leg->number = (uint8_t)++to->last_leg;

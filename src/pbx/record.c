@@ -220,14 +220,24 @@ void recording_add(struct pbx *p, handle_t recording, struct leg *leg)
     cmd->record.mixed = rec->mode != CONF_RECORD_TRACKS;
 }
 
+/* The stream goes on without being written. */
+static void stream_leaves(struct pbx *p, const struct leg *leg)
+{
+    for (unsigned i = 0; i < leg->n_streams; i++)
+        if (leg->recorded && leg->stream[i].id == leg->recorded)
+            pbx_emit(p, PBX_OUT_MEDIA)->media =
+                (struct media_cmd){.kind = MEDIA_RECORD, .id = leg->recorded};
+}
+
 void recording_remove(struct pbx *p, struct leg *leg)
 {
     struct recording *rec = find(p, leg->record);
-    if (rec && leg->track) {
+    if (rec && leg->track && !rec->stopping) {
         struct record_track *t = &rec->track[leg->track - 1];
         recording_talks(p, leg, false);
         t->there = false;
         t->to_ms = ms_of(p, rec);
+        stream_leaves(p, leg);
     }
     leg->record = 0;
     leg->recorded = 0;

@@ -160,14 +160,14 @@ static void blocks(struct world *w)
 {
     struct plane_block b;
     while (plane_block(&w->r, &b)) {
-        BUG_ON(b.record == 0 || b.record > RECS || b.n > PLANE_REC_TRACKS + 1);
+        BUG_ON(b.record == 0 || b.record > RECS || b.n > PLANE_REC_TRACKS + 1 || !b.n);
         BUG_ON(b.at && b.at != w->record_at[b.record]);
         w->record_at[b.record] = b.at + b.samples;
         int32_t sum = 0;
         for (unsigned i = 0; i < b.n; i++)
             for (unsigned k = 0; k < b.samples; k++)
                 sum ^= b.plane[i].pcm[k]; /* all of it may be read */
-        BUG_ON(sum > INT16_MAX || b.samples > b.rate_hz / 10);
+        BUG_ON(sum > INT16_MAX || b.samples > b.rate_hz / 10 || !b.samples);
     }
 }
 

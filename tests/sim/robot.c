@@ -97,9 +97,27 @@ static void cancel(struct rcall *c)
 static struct str codecs(struct robot *r)
 {
     static const struct str lists[] = {STR_INIT("PCMU,PCMA,te"), STR_INIT("PCMU"),
-                                       STR_INIT("PCMA,PCMU"), STR_INIT("opus,PCMU,te"),
-                                       STR_INIT("G722,PCMU")};
+                                       STR_INIT("PCMA,PCMU"),    STR_INIT("opus,PCMU,te"),
+                                       STR_INIT("G722,PCMU"),    STR_INIT("PCMA,te"),
+                                       STR_INIT("opus,te"),      STR_INIT("G722,opus")};
     return lists[robot_dice(r, r->conf.faithful ? 2 : ARRAY_LEN(lists))];
+}
+
+/* What the phone has of what it is offered; now and then it answers what it likes. */
+static struct str codecs_of(struct robot *r, struct str offer)
+{
+    static const struct str known[] = {STR_INIT("PCMU"), STR_INIT("PCMA"), STR_INIT("G722"),
+                                       STR_INIT("opus")};
+    if (!offer.n || chance(r, 10))
+        return codecs(r);
+    unsigned first = (unsigned)robot_dice(r, ARRAY_LEN(known));
+    for (unsigned i = 0; i < ARRAY_LEN(known); i++) {
+        struct str one = known[(first + i) % ARRAY_LEN(known)];
+        struct str map = ua_text(world_of(r), " " STR_FMT "/", STR_ARG(one));
+        if (str_ifind(offer, map) >= 0)
+            return chance(r, 50) ? ua_text(world_of(r), STR_FMT ",te", STR_ARG(one)) : one;
+    }
+    return codecs(r);
 }
 
 static void reinvite(struct rcall *c)
@@ -108,7 +126,7 @@ static void reinvite(struct rcall *c)
     spec_in(&s, c, STR("INVITE"));
     c->held = !c->held;
     c->reinviting = true;
-    s.sdp = STR("PCMU,te");
+    s.sdp = chance(c->r, 70) ? STR("PCMU,te") : codecs(c->r);
     s.dir = c->held ? STR("sendonly") : STR("sendrecv");
     rtxn_request(c->r, c, &s);
 }
@@ -134,7 +152,9 @@ static void while_up(struct rcall *c)
         reinvite(c);
     } else if (dice < 75) {
         spec_in(&s, c, STR("INFO"));
-        s.body = STR("Signal=5\r\nDuration=160\r\n");
+        static const char keys[] = "*1*15";
+        s.body = ua_text(world_of(r), "Signal=%c\r\nDuration=160\r\n",
+                         keys[robot_dice(r, sizeof(keys) - 1)]);
         s.type = STR("application/dtmf-relay");
         rtxn_request(r, c, &s);
     } else if (dice < 79 && !r->conf.faithful && !r->conf.trunk) {
@@ -154,7 +174,7 @@ static void while_ringing(struct rcall *c)
     }
     uint64_t dice = robot_dice(r, 100);
     if (dice < 60) {
-        answer(c, STR("INVITE"), 200, codecs(r));
+        answer(c, STR("INVITE"), 200, codecs_of(r, c->offer));
         c->state = RCALL_ANSWERED;
         r->taken++;
         return;
@@ -166,7 +186,8 @@ static void while_ringing(struct rcall *c)
         return;
     }
     if (dice < 85)
-        answer(c, STR("INVITE"), dice & 1 ? 180 : 183, dice & 2 ? codecs(r) : STR_NONE);
+        answer(c, STR("INVITE"), dice & 1 ? 180 : 183,
+               dice & 2 ? codecs_of(r, c->offer) : STR_NONE);
     later(c, in_ms(r, 100, 9000));
 }
 
@@ -336,7 +357,7 @@ static void acknowledge(struct rcall *c, struct rtxn *t, const struct sip_msg *m
     bool late = m->status / 100 == 2 &&
                 sip_msg_parse(&offer, t->bytes.p, t->bytes.n, false) == SIP_OK && !offer.body.n;
     if (late)
-        s.sdp = STR("PCMU");
+        s.sdp = codecs_of(r, m->body);
     if (ua_build(&r->ua, &s, &bytes))
         return;
     t->ack = bytes;
@@ -433,6 +454,7 @@ static void rx_invite(struct robot *r, struct ua_call *ua, const struct sip_msg 
 {
     struct rcall *c = call_new(r, ua, RCALL_IN);
     c->key = key_of(r, m);
+    c->offer = arena_dup(&world_of(r)->arena, m->body);
     uint64_t dice = robot_dice(r, 100);
     if (r->quiet) {
         answer(c, STR("INVITE"), 480, STR_NONE);
@@ -448,11 +470,11 @@ static void rx_invite(struct robot *r, struct ua_call *ua, const struct sip_msg 
     later(c, in_ms(r, 0, 15000));
 }
 
-static void rx_reinvite(struct rcall *c)
+static void rx_reinvite(struct rcall *c, const struct sip_msg *m)
 {
     uint64_t dice = robot_dice(c->r, 100);
     unsigned status = c->reinviting ? 491 : dice < 85 ? 200 : dice < 95 ? 488 : 500;
-    answer(c, STR("INVITE"), status, status == 200 ? STR("PCMU,te") : STR_NONE);
+    answer(c, STR("INVITE"), status, status == 200 ? codecs_of(c->r, m->body) : STR_NONE);
 }
 
 static void rx_cancel(struct rcall *c)
@@ -484,7 +506,7 @@ static void rx_request(struct robot *r, const struct sip_msg *m)
     if (m->method == SIP_INVITE && !m->to.tag.n && ua) {
         rx_invite(r, ua, m);
     } else if (m->method == SIP_INVITE && s.status == 200) {
-        rx_reinvite(c);
+        rx_reinvite(c, m);
     } else if (m->method == SIP_CANCEL && c) {
         rx_cancel(c);
     } else {

@@ -18,9 +18,10 @@ struct rcall {
     enum rcall_state state;
     bool cancelled, reinviting, held, had_provisional, authorized;
     bool target_refused;
-    struct str rseq; /* of the last reliable provisional */
-    struct str key;  /* the same at both ends of one call, and at no other */
-    struct str ok;   /* our 2xx, sent again until its ACK */
+    struct str rseq;  /* of the last reliable provisional */
+    struct str key;   /* the same at both ends of one call, and at no other */
+    struct str offer; /* of the INVITE that it began with */
+    struct str ok;    /* our 2xx, sent again until its ACK */
     usec_t ok_interval, ok_end;
     uint32_t ok_cseq;
     uint64_t gen; /* of the pending decision */

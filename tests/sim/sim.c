@@ -3,6 +3,7 @@
  * When all have gone quiet, nothing may be left and every call must have one record.
  *
  * Prints "ok SEEDS" lines in blocks and "not ok seed N: why"; exit status 1 if one failed. */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -32,9 +33,11 @@ struct sim {
     media_id silent_id[WORLD_STREAMS];
     uint64_t calls_killed, calls_before; /* of PBXs that were killed */
     uint64_t restarts, links, messages;
+    uint64_t music, recorded; /* streams, each second */
 };
 
 static const char config_tail[] = "trunk: {options_interval: 60}\n"
+                                  "features: {record: \"*1\", conference_factory: \"3999\"}\n"
                                   "log: {level: error}\n"
                                   "voicemail: {max_messages: 8, max_length: 30, silence: 5}\n"
                                   "trunks:\n  - {name: kt, uri: \"sip:127.0.0.77:5080\"}\n"
@@ -63,8 +66,7 @@ static void put_rooms(struct buf *b)
     buf_lit(b, "conferences:\n"
                "  - {number: \"3000\", did: [\"07000003000\"], max_members: 5}\n"
                "  - {number: \"3001\", pin: \"12\", moderator_pin: \"34\","
-               " wait_for_moderator: true, announce: none}\n"
-               "features: {conference_factory: \"3999\"}\n");
+               " wait_for_moderator: true, announce: none}\n");
 }
 
 /* Some worlds have short tempers, few ports or little room. */
@@ -73,6 +75,7 @@ static struct str config_of(struct sim *s, struct rand *r, unsigned phones)
     struct buf b;
     bool few_ports = rand_below(r, 6) == 0, few_calls = rand_below(r, 6) == 0;
     unsigned ports = few_ports ? 4 + 4 * (unsigned)rand_below(r, 3) : 400;
+    static const char *const modes[] = {"mixed", "tracks", "both"};
     unsigned calls = few_calls ? 2 + (unsigned)rand_below(r, 3) : 200;
     buf_init(&b, s->config, sizeof(s->config));
     buf_printf(&b,
@@ -85,8 +88,8 @@ static struct str config_of(struct sim *s, struct rand *r, unsigned phones)
                rand_below(r, 2) ? 90 : 1800);
     buf_printf(&b,
                "media: {address: 127.0.0.104, ports: 20000-%u, rtp_timeout: 20,"
-               " hold_timeout: 60}\n",
-               20000 + ports - 1);
+               " hold_timeout: 60, transcode: %s}\n",
+               20000 + ports - 1, rand_below(r, 4) ? "true" : "false");
     buf_printf(&b,
                "limits: {requests_per_second: %u, calls: %u, transactions: %u, dialogs: 1000,"
                " registrations: 100, call_histories: 20}\n",
@@ -105,6 +108,8 @@ static struct str config_of(struct sim *s, struct rand *r, unsigned phones)
             buf_printf(&b, ", forward: {%s: \"10%02u\", timeout: %u}",
                        rand_below(r, 2) ? "no_answer" : "busy", (unsigned)rand_below(r, phones),
                        5 + (unsigned)rand_below(r, 10));
+        if (rand_below(r, 3) == 0)
+            buf_printf(&b, ", record: %s", modes[rand_below(r, ARRAY_LEN(modes))]);
         buf_lit(&b, "}\n");
     }
     put_groups(&b, r, phones);
@@ -135,6 +140,52 @@ static void on_link(struct world *w, const struct world_stream *a, const struct 
     else if (!s->tricks && !str_eq(x->key, y->key))
         world_fail(w, "somebody hears a stranger: call " STR_FMT " and call " STR_FMT,
                    STR_ARG(x->key), STR_ARG(y->key));
+}
+
+static const struct leg_stream *stream_of(struct sim *s, media_id id, struct leg **leg)
+{
+    *leg = leg_of_stream(s->w.pbx, id);
+    for (unsigned i = 0; *leg && i < (*leg)->n_streams; i++)
+        if ((*leg)->stream[i].id == id)
+            return &(*leg)->stream[i];
+    return NULL;
+}
+
+/* What a stream is for: it belongs to a leg, is linked within its call, hears music while the other
+ * party holds and not otherwise, and is in the recording of its call. */
+static void check_stream(struct sim *s, const struct world_stream *st)
+{
+    struct world *w = &s->w;
+    struct leg *leg, *other = NULL;
+    const struct leg_stream *own = stream_of(s, st->id, &leg);
+    bool music = !strcmp(st->hears, "music");
+    unsigned long long id = st->id;
+    if (!own) {
+        world_fail(w, "media: stream %llu belongs to no leg", id);
+        return;
+    }
+    const struct call *call = call_find(w->pbx, leg->call);
+    s->music += music;
+    s->recorded += st->record != 0;
+    if (st->peer && (!stream_of(s, st->peer, &other) || other->call != leg->call)) {
+        world_fail(w, "media: stream %llu is linked to another call", id);
+        return;
+    }
+    /* A wrong answer leaves a leg without. */
+    bool agreed = leg_has_agreed(leg) && other && leg_has_agreed(other);
+    if (agreed && st->formats != world_stream_find(w, st->peer)->formats)
+        world_fail(w, "media: stream %llu is linked, and one of the two has no formats", id);
+    if (st->peer && st->room)
+        world_fail(w, "media: stream %llu is linked and in a room", id);
+    if (own->music != music)
+        world_fail(w, "media: stream %llu %s music", id, music ? "hears" : "does not hear");
+    if (music && !own->other_silent)
+        world_fail(w, "media: stream %llu hears music, and nobody holds", id);
+    /* Rooms and messages have recordings of their own. */
+    if (st->record && !call->service && (leg->recorded != st->id || leg->record != call->record))
+        world_fail(w, "media: stream %llu is in a recording that is not its call's", id);
+    if (leg->recorded == st->id && !st->record)
+        world_fail(w, "media: stream %llu should be recorded", id);
 }
 
 static bool heard(struct sim *s, const struct world_stream *st)
@@ -181,6 +232,8 @@ static void listen(void *arg, uint64_t n)
     for (unsigned i = 0; i < w->streams_peak; i++) {
         struct world_stream *st = &w->stream[i];
         struct world_stream *peer = st->id ? world_stream_find(w, st->peer) : NULL;
+        if (st->id)
+            check_stream(s, st);
         if (!st->id || s->silent_id[i] != st->id || !st->timeout_ms || heard(s, st) ||
             (peer && heard(s, peer))) {
             s->silent_id[i] = st->id;
@@ -331,6 +384,9 @@ static void check(struct sim *s)
     none(s, "members of conferences", p->conferences->members.used);
     none(s, "port pairs", p->calls->ports.in_use);
     none(s, "media streams", s->w.streams_open);
+    none(s, "recordings", p->calls->recordings.used);
+    for (unsigned i = 0; i < WORLD_FILES; i++)
+        none(s, "files being written", s->w.file[i].there && s->w.file[i].number);
     none(s, "blobs of the engine", p->core->pool.live);
     none(s, "offers or answers out of turn", p->calls->out_of_turn);
     none(s, "callers in queues", !list_empty(&p->calls->waiting));
@@ -399,6 +455,25 @@ static void order(struct sim *s)
               &reply);
 }
 
+/* Somebody at the control socket records a call, or no longer; it need not exist. */
+static void operator(struct sim *s)
+{
+    static const char *const actions[] = {"start", "tracks", "both", "stop", "pause", "resume"};
+    struct world *w = &s->w;
+    char mem[1024];
+    struct buf reply;
+    uint64_t total = w->pbx->calls->total;
+    buf_init(&reply, mem, sizeof(mem));
+    world_api(w,
+              ua_text(w,
+                      "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"record\",\"params\":"
+                      "{\"call\":%llu,\"action\":\"%s\"}}",
+                      (unsigned long long)(total - rand_below(&w->rand, total < 4 ? 1 : 4)),
+                      actions[rand_below(&w->rand, ARRAY_LEN(actions))]),
+              &reply);
+    w->disk_err = rand_below(&w->rand, 20) ? 0 : -ENOSPC;
+}
+
 /* Time passes, and now and then a mailbox fills or empties. */
 static void pass(struct sim *s, usec_t until)
 {
@@ -411,6 +486,7 @@ static void pass(struct sim *s, usec_t until)
         char mem[1024];
         struct buf reply;
         buf_init(&reply, mem, sizeof(mem));
+        operator(s);
         unsigned waiting = (unsigned)rand_below(&w->rand, 5);
         world_api(w,
                   ua_text(w,
@@ -459,11 +535,13 @@ static void print_counts(const struct sim *s)
     }
     fprintf(stderr,
             "seed %llu%s: %u calls, %u taken, %u refused, %u cancelled, %u deaths, %llu restarts, "
-            "%u records, %llu messages, %llu lost, %llu links, %llu messages\n",
+            "%u records, %llu messages, %llu lost, %llu links, %llu kept, "
+            "%llu s of music, %llu s recorded\n",
             (unsigned long long)s->seed, s->faithful ? " (faithful)" : "", made, taken, refused,
             cancelled, died, (unsigned long long)s->restarts, s->w.n_cdrs,
             (unsigned long long)s->w.sent, (unsigned long long)s->w.lost,
-            (unsigned long long)s->links, (unsigned long long)s->messages);
+            (unsigned long long)s->links, (unsigned long long)s->messages,
+            (unsigned long long)s->music, (unsigned long long)s->recorded);
 }
 
 /* One seed, now and then twice: the same seed must give the same bytes at the same times. */

@@ -23,7 +23,7 @@ struct world_file *world_file_find(struct world *w, struct str name)
     return NULL;
 }
 
-static struct world_file *by_number(struct world *w, uint64_t number)
+struct world_file *world_file_written(struct world *w, uint64_t number)
 {
     for (unsigned i = 0; i < WORLD_FILES; i++)
         if (w->file[i].there && w->file[i].number == number)
@@ -41,10 +41,13 @@ static void begin(struct world *w, const struct pbx_file *f)
     unsigned i = 0;
     char name[96];
     name_of(name, f);
-    if (world_file_find(w, str_z(name)) || by_number(w, f->number))
+    if (world_file_find(w, str_z(name)) || world_file_written(w, f->number))
         world_fail(w, "disk: %s is begun twice", name);
     while (i < WORLD_FILES && w->file[i].there)
         i++;
+    for (unsigned k = 0; i == WORLD_FILES && k < WORLD_FILES; k++) /* a full disk forgets */
+        if (!w->file[k].number)
+            i = k;
     BUG_ON(i == WORLD_FILES);
     w->file[i] =
         (struct world_file){.number = f->number, .place = f->place, .there = true, .began = w->now};
@@ -56,6 +59,12 @@ static void begin(struct world *w, const struct pbx_file *f)
 
 static void end(struct world *w, struct world_file *file)
 {
+    if (!file->stopped)
+        world_fail(w, "disk: %s ends before its sound has", file->name);
+    for (unsigned i = 0; i < w->streams_peak; i++)
+        if (w->stream[i].id && w->stream[i].record == file->number)
+            world_fail(w, "disk: %s ends while stream %llu is in it", file->name,
+                       (unsigned long long)w->stream[i].id);
     file->ms = (uint32_t)((w->now - file->began) / USEC_MS);
     struct pbx_recorded r = {
         .number = file->number, .ended = true, .ms = file->ms, .bytes = 44 + 16ull * file->ms};
@@ -76,7 +85,7 @@ static void load(struct world *w, const struct pbx_file *f)
 void world_file_rx(struct world *w, const struct pbx_file *f)
 {
     char name[96];
-    struct world_file *file = f->number ? by_number(w, f->number) : NULL;
+    struct world_file *file = f->number ? world_file_written(w, f->number) : NULL;
     name_of(name, f);
     switch (f->order) {
     case PBX_FILE_BEGIN:

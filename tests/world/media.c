@@ -97,6 +97,7 @@ static void link_streams(struct world *w, struct world_stream *s, media_id other
     unlink_stream(w, peer);
     s->peer = peer->id;
     peer->peer = s->id;
+    s->room = peer->room = 0;
     if (w->on_link && peer != s)
         w->on_link(w, s, peer);
 }
@@ -208,8 +209,23 @@ static void play(struct world *w, struct world_stream *s, const struct media_cmd
         world_event_new(w, WORLD_EV_MEDIA, w->now + ms * USEC_MS)->media = ev;
 }
 
+static void track(struct world *w, struct world_stream *s, const struct media_cmd *cmd)
+{
+    uint64_t number = cmd->record.number;
+    const struct world_file *f = number ? world_file_written(w, number) : NULL;
+    if (number && (!f || f->stopped))
+        world_fail(w, "media: stream %llu joins recording %llu, which is %s",
+                   (unsigned long long)s->id, (unsigned long long)number, f ? "over" : "not there");
+    s->record = number;
+    s->track = cmd->record.track;
+    s->paused = false;
+}
+
 static void sound(struct world *w, struct world_stream *s, const struct media_cmd *cmd)
 {
+    if (!s->formats && cmd->kind != MEDIA_LISTEN)
+        world_fail(w, "media: order %d for stream %llu, which has no formats", cmd->kind,
+                   (unsigned long long)s->id);
     if (cmd->kind == MEDIA_PLAY)
         play(w, s, cmd);
     else if (cmd->kind == MEDIA_STOP && s->hears[0])
@@ -229,9 +245,7 @@ static void sound(struct world *w, struct world_stream *s, const struct media_cm
     } else if (cmd->kind == MEDIA_LISTEN) {
         s->listens = cmd->on;
     } else if (cmd->kind == MEDIA_RECORD) {
-        s->record = cmd->record.number;
-        s->track = cmd->record.track;
-        s->paused = false;
+        track(w, s, cmd);
     }
 }
 
@@ -258,6 +272,12 @@ static void room_play(struct world *w, const struct media_cmd *cmd)
 static void record(struct world *w, const struct media_cmd *cmd)
 {
     struct media_ev ev = {.kind = MEDIA_EV_RECORDED, .id = cmd->record.number};
+    struct world_file *f = world_file_written(w, cmd->record.number);
+    if (!f)
+        world_fail(w, "media: order %d for recording %llu, which is not there", cmd->kind,
+                   (unsigned long long)cmd->record.number);
+    else if (cmd->kind == MEDIA_RECORD_STOP)
+        f->stopped = true;
     if (cmd->kind == MEDIA_RECORD_STOP)
         world_media_ev(w, &ev);
     for (unsigned i = 0; i < w->streams_peak; i++) {

@@ -86,6 +86,7 @@ struct world_file {
     char json[4096];
     usec_t began;
     uint32_t ms;
+    bool stopped; /* the media plane has nothing more for it */
 };
 
 /* A row that the PBX has stored. */
@@ -187,6 +188,8 @@ void world_file_rx(struct world *w, const struct pbx_file *f);
 /* What a killed process has left half written is finished. */
 void world_disk_reset(struct world *w);
 struct world_file *world_file_find(struct world *w, struct str name);
+/* The one that is being written under this number; NULL. */
+struct world_file *world_file_written(struct world *w, uint64_t number);
 
 /* media.c */
 void world_media_rx(struct world *w, const struct media_cmd *cmd);

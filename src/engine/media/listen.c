@@ -56,9 +56,10 @@ void listen_follow(struct plane *r, struct stream *s)
         return;
     ear_formats(s->listen->ear, s->rx, s->n_rx);
     bool keys = s->wants_keys && !sends_events(s);
-    if (keys && !s->listen->hear)
-        s->listen->hear =
-            hear_new(); /* without memory there are no keys: they can be pressed again */
+    if (keys && !s->listen->hear) {
+        s->listen->hear = hear_new();
+        r->count.no_memory += !s->listen->hear; /* there are no keys */
+    }
     if (!keys) {
         hear_free(s->listen->hear);
         s->listen->hear = NULL;

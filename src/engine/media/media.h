@@ -111,7 +111,7 @@ struct media_cmd {
         } member;
         struct { /* MEDIA_RECORD and its kin */
             uint64_t number;
-            uint32_t rate_hz;
+            uint32_t rate_hz;   /* 8000 or 16000 */
             uint8_t track;      /* from 0 */
             bool tracks, mixed; /* what is written */
         } record;

@@ -452,10 +452,8 @@ static int stream_sound(struct plane *r, usec_t now, const struct media_cmd *cmd
     return err;
 }
 
-int plane_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
+static int command(struct plane *r, usec_t now, const struct media_cmd *cmd)
 {
-    if (ring_room(r) < EVENTS_PER_CMD)
-        return -EAGAIN;
     switch (cmd->kind) {
     case MEDIA_OPEN:
         return cmd_open(r, now, cmd);
@@ -481,4 +479,13 @@ int plane_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
     default:
         return stream_sound(r, now, cmd);
     }
+}
+
+int plane_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
+{
+    if (ring_room(r) < EVENTS_PER_CMD)
+        return -EAGAIN;
+    int err = command(r, now, cmd);
+    r->count.no_memory += err == -ENOMEM;
+    return err;
 }

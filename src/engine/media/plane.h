@@ -32,7 +32,7 @@ struct plane_count {
     uint64_t flood;     /* above max_pps */
     uint64_t unagreed;  /* of a payload type that SDP does not know, or that the peer cannot have */
     uint64_t out_lost;  /* packets made here that nobody took in time */
-    uint64_t no_memory; /* a codec could not be made ready */
+    uint64_t no_memory; /* what could not be done for want of memory */
     uint64_t events_lost; /* MEDIA_EV_FIRST, _LATCHED and _STRANGER with no room in the ring */
 };
 
@@ -81,7 +81,7 @@ struct plane_track {
 struct plane_block {
     uint64_t record, at; /* its first sample, from the beginning of the recording */
     uint32_t rate_hz;
-    unsigned samples, n;
+    unsigned samples, n; /* never 0 */
     struct plane_track plane[PLANE_REC_TRACKS + 1];
 };
 

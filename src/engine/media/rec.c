@@ -7,7 +7,7 @@
 #include "engine/media/plane_int.h"
 
 #define TICKS_A_BLOCK 5 /* 100 ms */
-#define SAMPLES_MAX   (48000 / 10)
+#define SAMPLES_MAX   (16000 / 10)
 
 struct track {
     uint32_t stream; /* index + 1; 0: nobody now */
@@ -60,7 +60,7 @@ void recs_free(struct plane *r)
 static struct rec *rec_new(struct plane *r, const struct media_cmd *cmd)
 {
     uint32_t hz = cmd->record.rate_hz;
-    if (hz != 8000 && hz != 16000 && hz != 48000)
+    if (hz != 8000 && hz != 16000)
         return NULL;
     struct rec *rec = mem_zero(sizeof(*rec));
     if (!rec)
@@ -117,10 +117,8 @@ int rec_join(struct plane *r, usec_t now, struct stream *s, const struct media_c
     if (rec && rec->stopping)
         return -EBUSY;
     struct track *t = rec ? track_take(rec, cmd->record.track) : NULL;
-    if (!t) {
-        r->count.no_memory++;
+    if (!t)
         return -ENOMEM;
-    }
     if (t->stream)
         let_go(r, now, plane_at(r, t->stream));
     t->stream = plane_index1(s);
@@ -209,6 +207,8 @@ static void block_make(struct rec *rec)
     b->n = n;
     rec->at += b->samples;
     rec->ticks = 0;
+    if (n == 0)
+        b->samples = 0; /* no track could be had: there is nothing to write */
 }
 
 void recs_tick(struct plane *r, usec_t now)

@@ -115,9 +115,10 @@ int room_join(struct plane *r, usec_t now, struct stream *s, const struct media_
     room = room ? room : room_new(r, cmd->member.room);
     unsigned seat = room ? seat_take(room) : 0;
     if (!seat) {
+        bool full = room && room->n == MIX_MAX_MEMBERS - 1;
         if (room && !room->n)
             room_free(room);
-        return room ? -ENOSPC : -ENOMEM;
+        return full ? -ENOSPC : -ENOMEM;
     }
     room->member[seat]->stream = plane_index1(s);
     room->n++;
