@@ -20,6 +20,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import socket
 import statistics
 import subprocess
@@ -128,6 +129,7 @@ class Ringdown:
         self.kb_per_call = (many - one) / max(1, args.calls - 1)
 
     def start(self, args, calls):
+        shutil.rmtree(self.legs + ".d", ignore_errors=True)  # recordings of an earlier start
         proc = subprocess.Popen([f"{args.build}/bench_relay", str(calls), self.legs, self.mode,
                                  str(args.coalesce_us)],
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
