@@ -18,7 +18,7 @@ struct track {
 };
 
 struct rec {
-    struct list in_plane;
+    struct list in_plane, full; /* the latter in plane.full */
     uint64_t number, at;
     uint32_t rate_hz;
     unsigned n, ticks;
@@ -47,6 +47,7 @@ static void rec_free(struct rec *rec)
     }
     mem_free(rec->mix);
     list_remove(&rec->in_plane);
+    list_remove(&rec->full);
     mem_free(rec);
 }
 
@@ -182,12 +183,13 @@ static int16_t clip(int32_t v)
 static void mix_tick(struct rec *rec, unsigned from)
 {
     unsigned want = rec->rate_hz / 50;
-    for (unsigned k = from; k < from + want; k++) {
-        int32_t sum = 0;
-        for (unsigned i = 0; i < rec->n; i++)
-            sum += rec->track[i].pcm[k];
-        rec->mix[k] = clip(sum);
-    }
+    int32_t sum[SAMPLES_MAX / TICKS_A_BLOCK];
+    memset(sum, 0, want * sizeof(sum[0]));
+    for (unsigned i = 0; i < rec->n; i++)
+        for (unsigned k = 0; k < want; k++)
+            sum[k] += rec->track[i].pcm[from + k];
+    for (unsigned k = 0; k < want; k++)
+        rec->mix[from + k] = clip(sum[k]);
 }
 
 static void block_make(struct rec *rec)
@@ -230,6 +232,8 @@ void recs_tick(struct plane *r, usec_t now)
         }
         if (rec->ticks == TICKS_A_BLOCK || (rec->stopping && rec->ticks))
             block_make(rec);
+        if ((rec->out.samples || rec->stopping) && !rec->full.next)
+            list_append(&r->full, &rec->full);
     }
 }
 
@@ -242,9 +246,11 @@ bool recs_wait(const struct plane *r)
 
 bool plane_block(struct plane *r, struct plane_block *ret)
 {
-    list_each(node, &r->recs)
+    list_each(node, &r->full)
     {
-        struct rec *rec = container_of(node, struct rec, in_plane);
+        struct rec *rec = container_of(node, struct rec, full);
+        if (!rec->stopping)
+            list_remove(&rec->full);
         if (rec->out.samples) {
             *ret = rec->out;
             rec->out.samples = 0;
