@@ -180,14 +180,21 @@ static int16_t clip(int32_t v)
     return (int16_t)(v > INT16_MAX ? INT16_MAX : v < INT16_MIN ? INT16_MIN : v);
 }
 
+/* Where this tick is in a track. Of one that is only mixed nothing else is needed, and memory that
+ * is used again and again is still in the cache. */
+static unsigned at_in_track(const struct rec *rec, unsigned from)
+{
+    return rec->tracks ? from : 0;
+}
+
 static void mix_tick(struct rec *rec, unsigned from)
 {
-    unsigned want = rec->rate_hz / 50;
+    unsigned want = rec->rate_hz / 50, in = at_in_track(rec, from);
     int32_t sum[SAMPLES_MAX / TICKS_A_BLOCK];
     memset(sum, 0, want * sizeof(sum[0]));
     for (unsigned i = 0; i < rec->n; i++)
         for (unsigned k = 0; k < want; k++)
-            sum[k] += rec->track[i].pcm[from + k];
+            sum[k] += rec->track[i].pcm[in + k];
     for (unsigned k = 0; k < want; k++)
         rec->mix[from + k] = clip(sum[k]);
 }
@@ -225,7 +232,7 @@ void recs_tick(struct plane *r, usec_t now)
                 rec->track[i].heard = false;
         if (!rec->stopping) {
             for (unsigned i = 0; i < rec->n; i++)
-                track_tick(r, rec, &rec->track[i], from);
+                track_tick(r, rec, &rec->track[i], at_in_track(rec, from));
             if (rec->mixed)
                 mix_tick(rec, from);
             rec->ticks++;
