@@ -342,8 +342,9 @@ static int cmd_format(struct plane *r, usec_t now, const struct media_cmd *cmd)
     const struct media_format *after = plane_speech(s);
     if (before && after && !media_format_same(&said, after))
         egress_pause(&s->egress); /* the clock of the timestamps may be another */
-    if (s->n_rx)
-        report_codec_set(&s->report, codec_name(s->rx[0].codec), s->rx[0].clock_hz, DELAY_MS);
+    if (s->n_rx)                  /* what is heard, and the clock of what is said */
+        report_codec_set(&s->report, codec_name(s->rx[0].codec),
+                         after ? after->clock_hz : s->rx[0].clock_hz, DELAY_MS);
     s->mux = cmd->mux;
     plane_rtcp_arm(r, s);
     pass_forget(r, s);

@@ -134,6 +134,8 @@ const struct media_format *plane_speech(const struct stream *s);
 /* 0 or -ENOMEM. */
 MUST_CHECK int plane_out_init(struct plane *r);
 void plane_out_done(struct plane *r);
+/* Packets should be taken before more are made. */
+bool plane_out_crowded(const struct plane *r);
 /* One packet of ours to the party of s. */
 void plane_out_put(struct plane *r, usec_t now, struct stream *s, const uint8_t *bytes, size_t n);
 /* Whether a packet to it would go out. */

@@ -331,16 +331,36 @@ static void test_rtcp_of_the_lonely(void **state)
     assert_true(b->r.count.malformed > 0);
 }
 
+/* A party may send any of the codecs agreed on: jitter is counted in the clock of the one it sends
+ * (RFC 3550 section 6.4.1). */
+static void test_jitter_of_the_second_codec(void **state)
+{
+    struct bed *b = *state;
+    struct media_stats st;
+    struct media_cmd c = {.kind = MEDIA_FORMAT, .id = 1, .n_rx = 2, .n_tx = 1};
+    call(b, &formats[0], &formats[0]);
+    b->s[A].quiet = b->s[B].quiet = true;
+    c.rx[0] = formats[3];
+    c.rx[1] = c.tx[0] = formats[0];
+    cmd(b, c);
+    for (uint16_t seq = 1; seq < 50; seq++) {
+        raw(b, seq);
+        run(b, 20);
+    }
+    assert_int_equal(plane_stats(&b->r, 1, &st), 0);
+    assert_true(st.jitter_us < 500);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_record_keeps_its_end),         T(test_record_when_late),
-        T(test_record_track_taken),           T(test_no_numbers_on_hold),
-        T(test_late_behind_another_source),   T(test_event_cut_off),
-        T(test_key_once_over_formats),        T(test_rtcp_of_the_lonely),
-        cmocka_unit_test(test_out_of_memory),
+        T(test_record_keeps_its_end),       T(test_record_when_late),
+        T(test_record_track_taken),         T(test_no_numbers_on_hold),
+        T(test_late_behind_another_source), T(test_event_cut_off),
+        T(test_key_once_over_formats),      T(test_rtcp_of_the_lonely),
+        T(test_jitter_of_the_second_codec), cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
