@@ -372,11 +372,12 @@ static void test_jitter_of_the_second_codec(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_record_keeps_its_end),       T(test_record_when_late),
-        T(test_record_track_taken),         T(test_no_numbers_on_hold),
-        T(test_late_behind_another_source), T(test_event_cut_off),
-        T(test_key_once_over_formats),      T(test_rtcp_of_the_lonely),
-        T(test_jitter_of_the_second_codec), cmocka_unit_test(test_out_of_memory),
+        T(test_record_keeps_its_end),         T(test_record_when_late),
+        T(test_record_track_taken),           T(test_no_numbers_on_hold),
+        T(test_late_behind_another_source),   T(test_event_cut_off),
+        T(test_key_once_over_formats),        T(test_key_in_the_clock_of_the_audio),
+        T(test_rtcp_of_the_lonely),           T(test_jitter_of_the_second_codec),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
