@@ -172,8 +172,8 @@ static int sidecar_parse(struct record *rec, struct str s)
 {
     struct str value, mark;
     if (!str_starts(s, STR("{\n\"ringdown_recording\":1,\n")) ||
-        !str_eq(str_from(s, s.n - 3), STR("\n}\n")))
-        return -EBADMSG;
+        !str_eq(str_from(s, s.n - 3), STR("\n}\n")) || str_chr(s, '\0') >= 0)
+        return -EBADMSG; /* a loss of power leaves zeros where a text was */
     (void)line_take(&s, &mark);
     (void)line_take(&s, &mark);
     if (!value_take(&s, STR("\"state\":"), &value) || !state_of(value, &rec->state) ||

@@ -203,15 +203,18 @@ void transcode_formats(struct pbx *p, struct leg *leg, const struct sdp *ours,
 {
     for (unsigned i = 0; i < leg->n_streams && i < ours->n_media && i < theirs->n_media; i++) {
         const struct sdp_media *m = &theirs->media[i];
-        if (!leg->stream[i].id || !is_plain_audio(m) || ours->media[i].port == 0)
+        bool plain = is_plain_audio(m) && ours->media[i].port != 0;
+        if (!leg->stream[i].id || (!plain && !leg->stream[i].audio))
             continue;
         struct media_cmd *cmd = &pbx_emit(p, PBX_OUT_MEDIA)->media;
         *cmd = (struct media_cmd){.kind = MEDIA_FORMAT,
                                   .id = leg->stream[i].id,
                                   .mux = m->rtcp_mux && ours->media[i].rtcp_mux};
+        leg->stream[i].audio = plain;
+        if (!plain) /* it was, and is passed on untouched from now on */
+            continue;
         cmd->n_rx = formats_of(cmd->rx, &ours->media[i]);
         cmd->n_tx = formats_of(cmd->tx, m);
-        leg->stream[i].audio = true;
         leg->stream[i].mixes = can_read(cmd->rx, cmd->n_rx);
         leg->wide = cmd->n_tx && codec_rate(&cmd->tx[0]) > 8000;
         cmd->ptime_ms = (uint8_t)(m->ptime_ms > 120 ? 120 : m->ptime_ms);

@@ -44,6 +44,11 @@ void plane_out_done(struct plane *r)
     r->out = NULL;
 }
 
+bool plane_out_crowded(const struct plane *r)
+{
+    return r->out->head > RING_BYTES / 2;
+}
+
 bool plane_out(struct plane *r, struct plane_made *ret)
 {
     struct plane_ring *q = r->out;

@@ -100,14 +100,6 @@ static int find_same(const struct stream *peer, const struct media_format *f)
     return -1;
 }
 
-static int find_event(const struct stream *peer)
-{
-    for (unsigned i = 0; i < peer->n_tx; i++)
-        if (peer->tx[i].codec == CODEC_EVENT)
-            return (int)i;
-    return -1;
-}
-
 static bool is_law(uint8_t codec)
 {
     return codec == CODEC_PCMU || codec == CODEC_PCMA;
@@ -118,9 +110,9 @@ static struct pass pass_of(const struct stream *peer, const struct media_format 
     const struct media_format *speech = plane_speech(peer);
     int same = find_same(peer, f);
     if (f->codec == CODEC_EVENT) {
-        int event = same >= 0 ? same : find_event(peer);
-        if (event >= 0)
-            return (struct pass){PASS_EVENT, (uint8_t)event};
+        const struct media_format *keys = plane_keys(peer);
+        if (keys)
+            return (struct pass){PASS_EVENT, (uint8_t)(keys - peer->tx)};
         return (struct pass){speech ? PASS_TONE : PASS_NOT, 0};
     }
     if (same >= 0)
@@ -296,6 +288,17 @@ static int route(struct plane *r, struct stream *s, const struct plane_packet *i
     return untouched(s, peer) ? FORWARDED : pass_on(r, now, s, peer, in, h);
 }
 
+/* Of the timestamps of this packet. What is no audio keeps to the clock of the audio. */
+static uint32_t clock_of(const struct stream *s, uint8_t payload_type)
+{
+    if (s->n_rx == 0)
+        return CLOCK_HZ;
+    for (unsigned i = 0; i < s->n_rx; i++)
+        if (s->rx[i].pt == payload_type && codec_known(s->rx[i].codec))
+            return s->rx[i].clock_hz;
+    return s->report.rx.clock_hz ? s->report.rx.clock_hz : s->rx[0].clock_hz;
+}
+
 static int rx_stream(struct plane *r, struct stream *s, const struct plane_packet *in,
                      struct latch_packet *from, struct plane_forward *ret)
 {
@@ -323,7 +326,7 @@ static int rx_stream(struct plane *r, struct stream *s, const struct plane_packe
         s->stats.rx_bytes += in->n;
         s->stats.payload_type = shape.payload_type;
         report_rtp(&s->report, from->now, shape.ssrc, shape.seq, shape.ts,
-                   s->n_rx ? s->rx[0].clock_hz : CLOCK_HZ);
+                   clock_of(s, shape.payload_type));
     }
     /* With formats a leg is an RTP session of its own, and so is its RTCP. */
     const struct stream *peer = plane_peer(r, s);

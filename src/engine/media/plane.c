@@ -307,6 +307,18 @@ const struct media_format *plane_speech(const struct stream *s)
     return NULL;
 }
 
+const struct media_format *plane_keys(const struct stream *s)
+{
+    const struct media_format *speech = plane_speech(s), *ret = NULL;
+    for (unsigned i = 0; i < s->n_tx; i++) {
+        const struct media_format *f = &s->tx[i];
+        bool in_step = speech && f->clock_hz == speech->clock_hz;
+        if (f->codec == CODEC_EVENT && (!ret || (in_step && ret->clock_hz != f->clock_hz)))
+            ret = f;
+    }
+    return ret;
+}
+
 /* What it and its peer do with each other's packets is to be decided anew. */
 static void pass_forget(struct plane *r, struct stream *s)
 {
@@ -343,8 +355,9 @@ static int cmd_format(struct plane *r, usec_t now, const struct media_cmd *cmd)
     const struct media_format *after = plane_speech(s);
     if (before && after && !media_format_same(&said, after))
         egress_pause(&s->egress); /* the clock of the timestamps may be another */
-    if (s->n_rx)
-        report_codec_set(&s->report, codec_name(s->rx[0].codec), s->rx[0].clock_hz, DELAY_MS);
+    if (s->n_rx)                  /* what is heard, and the clock of what is said */
+        report_codec_set(&s->report, codec_name(s->rx[0].codec),
+                         after ? after->clock_hz : s->rx[0].clock_hz, DELAY_MS);
     s->mux = cmd->mux;
     plane_rtcp_arm(r, s);
     pass_forget(r, s);

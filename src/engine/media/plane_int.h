@@ -128,12 +128,17 @@ struct media_ev *plane_event_new(struct plane *r, enum media_ev_kind kind, const
 bool plane_event_room(const struct plane *r);
 /* The first audio format of what the party wants that can be encoded here, or NULL. */
 const struct media_format *plane_speech(const struct stream *s);
+/* The telephone-event that it wants: one that counts in the clock of its audio, since the
+ * timestamps of both are one sequence, if it has agreed to such a one. NULL: none. */
+const struct media_format *plane_keys(const struct stream *s);
 
 /* ---- out.c ----------------------------------------------------------------------------------- */
 
 /* 0 or -ENOMEM. */
 MUST_CHECK int plane_out_init(struct plane *r);
 void plane_out_done(struct plane *r);
+/* Packets should be taken before more are made. */
+bool plane_out_crowded(const struct plane *r);
 /* One packet of ours to the party of s. */
 void plane_out_put(struct plane *r, usec_t now, struct stream *s, const uint8_t *bytes, size_t n);
 /* Whether a packet to it would go out. */

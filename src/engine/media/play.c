@@ -66,24 +66,11 @@ static uint32_t digit_ms(const struct media_item *i)
     return i->ms ? i->ms : DIGIT_MS;
 }
 
-static const struct media_format *event_format(const struct stream *s)
-{
-    const struct media_format *speech = NULL, *event = NULL;
-    for (unsigned i = 0; i < s->n_tx; i++) {
-        const struct media_format *f = &s->tx[i];
-        if (codec_known(f->codec) && !speech)
-            speech = f;
-        else if (f->codec == CODEC_EVENT && (!event || (speech && f->clock_hz == speech->clock_hz)))
-            event = f;
-    }
-    return event;
-}
-
 /* One packet of the event under way. */
 static bool event_tick(struct plane *r, usec_t now, struct stream *s)
 {
     struct dtmf_tx_packet k;
-    const struct media_format *f = event_format(s);
+    const struct media_format *f = plane_keys(s);
     uint8_t bytes[RTP_HEADER_BYTES + RTP_EVENT_BYTES];
     if (!dtmf_tx_next(&s->play->tx, &k) || !f || !plane_can_say(r, s))
         return false;
@@ -107,14 +94,15 @@ static void event_end(struct plane *r, usec_t now, struct stream *s)
     s->play->tx = (struct dtmf_tx){0};
 }
 
-/* The event begins where the sound stands now; its packets are numbered behind it. */
-static bool event_begin(struct stream *s, usec_t now, const struct media_item *i)
+/* The event begins where the sound stands now, which is said to its end; its packets are numbered
+ * behind it. */
+static bool event_begin(struct plane *r, usec_t now, struct stream *s, const struct media_item *i)
 {
-    const struct media_format *f = event_format(s), *speech = plane_speech(s);
+    const struct media_format *f = plane_keys(s), *speech = plane_speech(s);
     if (!f)
         return false;
     uint32_t clock_hz = speech ? speech->clock_hz : f->clock_hz;
-    egress_pause(&s->egress);
+    plane_say_end(r, now, s);
     struct egress_out o = egress_make(&s->egress, now, clock_hz, 0);
     s->egress.seq--; /* egress_again() takes it */
     struct dtmf_order order = {.digit = i->digit,
@@ -222,7 +210,7 @@ static bool item_begin(struct plane *r, usec_t now, struct stream *s, const stru
     case MEDIA_ITEM_DIGIT:
         p->left = samples_of(p, (uint64_t)digit_ms(i) + DIGIT_GAP_MS);
         p->tone = (struct tone){0};
-        if (event_begin(s, now, i))
+        if (event_begin(r, now, s, i))
             return true;
         return tone_digit(&p->tone, p->rate_hz, i->digit, digit_ms(i), DIGIT_GAP_MS) == 0;
     }

@@ -90,7 +90,8 @@ struct report_setup {
 };
 
 void report_init(struct report *r, usec_t now, const struct report_setup *s);
-/* The codec by its name in SDP, the clock of its timestamps in 1 Hz (0: 8000), and the delay that a
+/* The codec of what is received by its name in SDP, the clock of the timestamps that are sent in
+ * 1 Hz (0: 8000), and the delay that a
  * packet has at this end in ms: its own length, the jitter buffer and the codec. */
 void report_codec_set(struct report *r, struct str codec, uint32_t clock_hz, uint32_t delay_ms);
 /* What is sent has another SSRC from now on. */

@@ -57,7 +57,7 @@ void plane_tick_run(struct plane *r, usec_t now)
         tick(r, r->tick_due - TICK_US);
         if (list_empty(&r->ticking) && list_empty(&r->recs))
             r->tick_due = USEC_NEVER;
-        if (recs_wait(r))
+        if (recs_wait(r) || plane_out_crowded(r))
             return; /* somebody must take them first */
     }
 }

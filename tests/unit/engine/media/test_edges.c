@@ -311,6 +311,22 @@ static void test_key_once_over_formats(void **state)
     assert_in_range(b->s[A].events, 7, 7);
 }
 
+/* Who wants keys in two clocks gets them in that of its audio, and as long as they were. */
+static void test_key_in_the_clock_of_the_audio(void **state)
+{
+    struct bed *b = *state;
+    call(b, &formats[0], &formats[3]);
+    struct media_cmd c = {.kind = MEDIA_FORMAT, .id = 2, .n_rx = 1, .n_tx = 3};
+    c.rx[0] = c.tx[0] = formats[3];
+    c.tx[1] = (struct media_format){.codec = CODEC_EVENT, .pt = 96, .clock_hz = 8000};
+    c.tx[2] = (struct media_format){.codec = CODEC_EVENT, .pt = EVENTS, .clock_hz = 48000};
+    cmd(b, c);
+    uint8_t p[16] = {0x80, 0x80 | EVENTS, 0, 5, 0, 0, 9, 9, 0, 0, 0, 7, 5, 10, 0, 160};
+    send_packet(b, A, p, sizeof(p));
+    assert_int_equal(b->s[B].events, 1);
+    assert_int_equal(b->s[B].duration, 960);
+}
+
 /* Reports of a party that is alone with us are read too. */
 static void test_rtcp_of_the_lonely(void **state)
 {
@@ -331,6 +347,26 @@ static void test_rtcp_of_the_lonely(void **state)
     assert_true(b->r.count.malformed > 0);
 }
 
+/* A party may send any of the codecs agreed on: jitter is counted in the clock of the one it sends
+ * (RFC 3550 section 6.4.1). */
+static void test_jitter_of_the_second_codec(void **state)
+{
+    struct bed *b = *state;
+    struct media_stats st;
+    struct media_cmd c = {.kind = MEDIA_FORMAT, .id = 1, .n_rx = 2, .n_tx = 1};
+    call(b, &formats[0], &formats[0]);
+    b->s[A].quiet = b->s[B].quiet = true;
+    c.rx[0] = formats[3];
+    c.rx[1] = c.tx[0] = formats[0];
+    cmd(b, c);
+    for (uint16_t seq = 1; seq < 50; seq++) {
+        raw(b, seq);
+        run(b, 20);
+    }
+    assert_int_equal(plane_stats(&b->r, 1, &st), 0);
+    assert_true(st.jitter_us < 500);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -339,7 +375,8 @@ int main(void)
         T(test_record_keeps_its_end),         T(test_record_when_late),
         T(test_record_track_taken),           T(test_no_numbers_on_hold),
         T(test_late_behind_another_source),   T(test_event_cut_off),
-        T(test_key_once_over_formats),        T(test_rtcp_of_the_lonely),
+        T(test_key_once_over_formats),        T(test_key_in_the_clock_of_the_audio),
+        T(test_rtcp_of_the_lonely),           T(test_jitter_of_the_second_codec),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
