@@ -23,10 +23,12 @@ MOST_GROWTH_KB = 512  # of the whole process, after the first tenth
 
 
 def kernel_drops():
-    """Datagrams that found a full buffer, in the whole system."""
+    """Datagrams that found a full buffer or a full queue before it, in the whole system."""
     with open("/proc/net/snmp") as f:
         rows = [line.split()[1:] for line in f if line.startswith("Udp:")]
-    return int(rows[1][rows[0].index("RcvbufErrors")])
+    with open("/proc/net/softnet_stat") as f:
+        queues = sum(int(line.split()[1], 16) for line in f)
+    return int(rows[1][rows[0].index("RcvbufErrors")]) + queues
 
 
 def main():
