@@ -1,7 +1,7 @@
 /* Telephones as far as a relay can tell: legs that each send one G.711 packet every 20 ms and count
  * what comes back. Reads lines "local_port remote_port [payload_type]" and drives them from one
- * thread, so that its own cost stays small and is reported apart. What they say is noise at the
- * level of speech, another stretch of it in each packet.
+ * thread, so that its own cost stays small and is reported apart. What they say is much like a
+ * voice, each at another place of it.
  *
  *   rtpload FILE SECONDS [SLOT_US]
  *
@@ -25,7 +25,7 @@
 #define DRAIN_EVERY  10 /* packets sent between two looks at what was received */
 #define BATCH        32
 #define PCMA         8
-#define NOISE_BYTES  8192u
+#define VOICE_BYTES  8192u
 
 struct leg {
     int fd;
@@ -40,7 +40,7 @@ struct load {
     unsigned n;
     uint64_t send_errors;
     uint8_t packet[PACKET_BYTES];
-    uint8_t noise[NOISE_BYTES + PACKET_BYTES];
+    uint8_t voice[2][VOICE_BYTES + PACKET_BYTES]; /* A-law, mu-law */
     uint8_t in[BATCH][512];
 };
 
@@ -57,14 +57,38 @@ static void die(const char *what)
     exit(1);
 }
 
-/* A-law, RFC 3551 section 4.5.14: signs at random, magnitudes below a fifth of full scale. Taken
- * for mu-law it is noise as well. */
-static void noise_make(struct load *w)
+/* From -1000 to 1000 and back in 64 steps: 125 Hz at a step each sample. */
+static int triangle(unsigned k)
+{
+    int x = (int)(k % 64);
+    return (x < 32 ? x : 64 - x) * 1000 / 16 - 1000;
+}
+
+/* The sign, the exponent and four bits of a magnitude (ITU-T G.711). */
+static uint8_t law_code(int v, bool mu)
+{
+    int sign = v < 0, mag = sign ? -v : v, exponent = 7;
+    mag = mu ? mag + 132 : mag;
+    mag = mag > 32767 ? 32767 : mag;
+    while (exponent > 0 && !(mag & (0x80 << exponent)))
+        exponent--;
+    int bits = exponent > 0 || mu ? mag >> (exponent + 3) & 15 : mag >> 4 & 15;
+    int code = exponent << 4 | bits;
+    return (uint8_t)(mu ? ~(sign << 7 | code) : ((!sign << 7) | code) ^ 0x55);
+}
+
+/* Something that repeats itself every 8 ms as a voice does, in syllables of a quarter of a second,
+ * with some noise. */
+static void voice_make(struct load *w)
 {
     uint32_t r = 1;
-    for (unsigned i = 0; i < sizeof(w->noise); i++) {
+    for (unsigned i = 0; i < VOICE_BYTES + PACKET_BYTES; i++) {
+        unsigned k = i % VOICE_BYTES;
+        int loud = k % 2048 < 1024 ? (int)(k % 1024) : 1024 - (int)(k % 1024);
         r = r * 1664525u + 1013904223u;
-        w->noise[i] = (uint8_t)(((r >> 31 << 7) | (r >> 8) % 0x50) ^ 0x55);
+        int v = 4 * triangle(k) + 3 * triangle(5 * k) + 2 * triangle(13 * k) + (int)(r >> 23);
+        for (unsigned mu = 0; mu < 2; mu++)
+            w->voice[mu][i] = law_code(v * loud / 1024, mu);
     }
 }
 
@@ -132,7 +156,7 @@ static void leg_send(struct load *w, struct leg *l)
     memcpy(p + 2, &seq, 2);
     memcpy(p + 4, &ts, 4);
     memcpy(p + 8, &ssrc, 4);
-    memcpy(p + 12, w->noise + (l->ssrc + l->ts * 7u) % NOISE_BYTES, PACKET_BYTES - 12);
+    memcpy(p + 12, w->voice[l->pt == 0] + (l->ssrc + l->ts) % VOICE_BYTES, PACKET_BYTES - 12);
     l->seq++;
     l->ts += 160;
     if (send(l->fd, p, PACKET_BYTES, 0) == PACKET_BYTES)
@@ -192,7 +216,7 @@ int main(int argc, char **argv)
     struct load *w = calloc(1, sizeof(*w));
     if (!w)
         die("memory");
-    noise_make(w);
+    voice_make(w);
     legs_read(w, argv[1]);
     run(w, strtoul(argv[2], NULL, 10), slot_us);
     report(w);

@@ -192,11 +192,14 @@ static void mix_tick(struct rec *rec, unsigned from)
     unsigned want = rec->rate_hz / 50, in = at_in_track(rec, from);
     int32_t sum[SAMPLES_MAX / TICKS_A_BLOCK];
     memset(sum, 0, want * sizeof(sum[0]));
-    for (unsigned i = 0; i < rec->n; i++)
+    for (unsigned i = 0; i < rec->n; i++) {
+        const int16_t *pcm = rec->track[i].pcm + in;
         for (unsigned k = 0; k < want; k++)
-            sum[k] += rec->track[i].pcm[in + k];
+            sum[k] += pcm[k];
+    }
+    int16_t *mix = rec->mix + from;
     for (unsigned k = 0; k < want; k++)
-        rec->mix[from + k] = clip(sum[k]);
+        mix[k] = clip(sum[k]);
 }
 
 static void block_make(struct rec *rec)
