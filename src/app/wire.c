@@ -67,8 +67,11 @@ void wire_to_media(struct wire *w, const struct media_cmd *cmd)
     if (w->media_n == w->media_cap) {
         uint32_t cap = w->media_cap ? w->media_cap * 2 : 256;
         struct media_cmd *bigger = mem_resize(w->media_cmd, cap * sizeof(*bigger));
-        if (!bigger)
+        if (!bigger) {
+            if (cmd->kind == MEDIA_CLIP)
+                mem_free(cmd->play.clip);
             return;
+        }
         w->media_cmd = bigger;
         w->media_cap = cap;
     }
