@@ -200,8 +200,9 @@ static struct media_format format_take(struct input *in)
     uint32_t v = take(in, 1);
     if (v % 16 < ARRAY_LEN(some))
         return some[v % 16];
+    uint32_t pt = take(in, 1); /* with a marker, 64 to 95 look like RTCP: RFC 5761 section 4 */
     return (struct media_format){.codec = (uint8_t)(v >> 4),
-                                 .pt = (uint8_t)take(in, 1),
+                                 .pt = (uint8_t)(pt >= 64 && pt < 96 ? 96 : pt),
                                  .clock_hz = clocks[take(in, 1) % ARRAY_LEN(clocks)],
                                  .max_bitrate = v << 24,
                                  .max_rate_hz = v << 8};

@@ -100,14 +100,6 @@ static int find_same(const struct stream *peer, const struct media_format *f)
     return -1;
 }
 
-static int find_event(const struct stream *peer)
-{
-    for (unsigned i = 0; i < peer->n_tx; i++)
-        if (peer->tx[i].codec == CODEC_EVENT)
-            return (int)i;
-    return -1;
-}
-
 static bool is_law(uint8_t codec)
 {
     return codec == CODEC_PCMU || codec == CODEC_PCMA;
@@ -118,9 +110,9 @@ static struct pass pass_of(const struct stream *peer, const struct media_format 
     const struct media_format *speech = plane_speech(peer);
     int same = find_same(peer, f);
     if (f->codec == CODEC_EVENT) {
-        int event = same >= 0 ? same : find_event(peer);
-        if (event >= 0)
-            return (struct pass){PASS_EVENT, (uint8_t)event};
+        const struct media_format *keys = plane_keys(peer);
+        if (keys)
+            return (struct pass){PASS_EVENT, (uint8_t)(keys - peer->tx)};
         return (struct pass){speech ? PASS_TONE : PASS_NOT, 0};
     }
     if (same >= 0)

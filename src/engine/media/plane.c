@@ -306,6 +306,18 @@ const struct media_format *plane_speech(const struct stream *s)
     return NULL;
 }
 
+const struct media_format *plane_keys(const struct stream *s)
+{
+    const struct media_format *speech = plane_speech(s), *ret = NULL;
+    for (unsigned i = 0; i < s->n_tx; i++) {
+        const struct media_format *f = &s->tx[i];
+        bool in_step = speech && f->clock_hz == speech->clock_hz;
+        if (f->codec == CODEC_EVENT && (!ret || (in_step && ret->clock_hz != f->clock_hz)))
+            ret = f;
+    }
+    return ret;
+}
+
 /* What it and its peer do with each other's packets is to be decided anew. */
 static void pass_forget(struct plane *r, struct stream *s)
 {

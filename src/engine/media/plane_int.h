@@ -128,6 +128,9 @@ struct media_ev *plane_event_new(struct plane *r, enum media_ev_kind kind, const
 bool plane_event_room(const struct plane *r);
 /* The first audio format of what the party wants that can be encoded here, or NULL. */
 const struct media_format *plane_speech(const struct stream *s);
+/* The telephone-event that it wants: one that counts in the clock of its audio, since the
+ * timestamps of both are one sequence, if it has agreed to such a one. NULL: none. */
+const struct media_format *plane_keys(const struct stream *s);
 
 /* ---- out.c ----------------------------------------------------------------------------------- */
 

@@ -66,24 +66,11 @@ static uint32_t digit_ms(const struct media_item *i)
     return i->ms ? i->ms : DIGIT_MS;
 }
 
-static const struct media_format *event_format(const struct stream *s)
-{
-    const struct media_format *speech = NULL, *event = NULL;
-    for (unsigned i = 0; i < s->n_tx; i++) {
-        const struct media_format *f = &s->tx[i];
-        if (codec_known(f->codec) && !speech)
-            speech = f;
-        else if (f->codec == CODEC_EVENT && (!event || (speech && f->clock_hz == speech->clock_hz)))
-            event = f;
-    }
-    return event;
-}
-
 /* One packet of the event under way. */
 static bool event_tick(struct plane *r, usec_t now, struct stream *s)
 {
     struct dtmf_tx_packet k;
-    const struct media_format *f = event_format(s);
+    const struct media_format *f = plane_keys(s);
     uint8_t bytes[RTP_HEADER_BYTES + RTP_EVENT_BYTES];
     if (!dtmf_tx_next(&s->play->tx, &k) || !f || !plane_can_say(r, s))
         return false;
@@ -111,7 +98,7 @@ static void event_end(struct plane *r, usec_t now, struct stream *s)
  * behind it. */
 static bool event_begin(struct plane *r, usec_t now, struct stream *s, const struct media_item *i)
 {
-    const struct media_format *f = event_format(s), *speech = plane_speech(s);
+    const struct media_format *f = plane_keys(s), *speech = plane_speech(s);
     if (!f)
         return false;
     uint32_t clock_hz = speech ? speech->clock_hz : f->clock_hz;

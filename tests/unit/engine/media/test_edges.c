@@ -311,6 +311,22 @@ static void test_key_once_over_formats(void **state)
     assert_in_range(b->s[A].events, 7, 7);
 }
 
+/* Who wants keys in two clocks gets them in that of its audio, and as long as they were. */
+static void test_key_in_the_clock_of_the_audio(void **state)
+{
+    struct bed *b = *state;
+    call(b, &formats[0], &formats[3]);
+    struct media_cmd c = {.kind = MEDIA_FORMAT, .id = 2, .n_rx = 1, .n_tx = 3};
+    c.rx[0] = c.tx[0] = formats[3];
+    c.tx[1] = (struct media_format){.codec = CODEC_EVENT, .pt = 96, .clock_hz = 8000};
+    c.tx[2] = (struct media_format){.codec = CODEC_EVENT, .pt = EVENTS, .clock_hz = 48000};
+    cmd(b, c);
+    uint8_t p[16] = {0x80, 0x80 | EVENTS, 0, 5, 0, 0, 9, 9, 0, 0, 0, 7, 5, 10, 0, 160};
+    send_packet(b, A, p, sizeof(p));
+    assert_int_equal(b->s[B].events, 1);
+    assert_int_equal(b->s[B].duration, 960);
+}
+
 /* Reports of a party that is alone with us are read too. */
 static void test_rtcp_of_the_lonely(void **state)
 {
@@ -356,11 +372,12 @@ static void test_jitter_of_the_second_codec(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_record_keeps_its_end),       T(test_record_when_late),
-        T(test_record_track_taken),         T(test_no_numbers_on_hold),
-        T(test_late_behind_another_source), T(test_event_cut_off),
-        T(test_key_once_over_formats),      T(test_rtcp_of_the_lonely),
-        T(test_jitter_of_the_second_codec), cmocka_unit_test(test_out_of_memory),
+        T(test_record_keeps_its_end),         T(test_record_when_late),
+        T(test_record_track_taken),           T(test_no_numbers_on_hold),
+        T(test_late_behind_another_source),   T(test_event_cut_off),
+        T(test_key_once_over_formats),        T(test_key_in_the_clock_of_the_audio),
+        T(test_rtcp_of_the_lonely),           T(test_jitter_of_the_second_codec),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
