@@ -606,5 +606,6 @@ void wire_close(struct wire *w)
         logsink_done(&w->log);
     config_unref(w->config);
     mem_free(w->held);
+    mem_free(w->unbegun);
     mem_free(w->media_cmd);
 }
