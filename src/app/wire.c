@@ -75,8 +75,11 @@ void wire_to_media(struct wire *w, const struct media_cmd *cmd)
     if (w->media_n == w->media_cap) {
         uint32_t cap = w->media_cap ? w->media_cap * 2 : 256;
         struct media_cmd *bigger = mem_resize(w->media_cmd, cap * sizeof(*bigger));
-        if (!bigger)
+        if (!bigger) {
+            if (cmd->kind == MEDIA_CLIP)
+                mem_free(cmd->play.clip);
             return;
+        }
         w->media_cmd = bigger;
         w->media_cap = cap;
     }
@@ -442,6 +445,20 @@ static uint64_t ntp_offset(struct wire *w)
     return (wall / USEC_S + 2208988800u) << 32 | (wall % USEC_S << 32) / USEC_S;
 }
 
+/* Before any thread uses codecs. Its licence and its patents are its owner's business: the program
+ * does not contain it. */
+static int load_g729(struct str library)
+{
+    char path[4097];
+    if (!library.n)
+        return 0;
+    str_copy_z(path, sizeof(path), library);
+    int err = codec_g729_load(path);
+    if (err)
+        fprintf(stderr, "ringdown: media.g729: %s is no library with the interface of bcg729\n", path);
+    return err;
+}
+
 static int open_media(struct wire *w)
 {
     const struct config_media *m = &w->config->media;
@@ -455,7 +472,8 @@ static int open_media(struct wire *w)
         conf.bind_v4 = (struct addr){.family = ADDR_V4};
         conf.bind_v6 = (struct addr){.family = ADDR_V6};
     }
-    int err = entropy_get(&conf.limits.seed, sizeof(conf.limits.seed));
+    int err = load_g729(m->g729);
+    err = err ? err : entropy_get(&conf.limits.seed, sizeof(conf.limits.seed));
     if (err)
         return complain("media", err);
     conf.limits.ntp_offset = ntp_offset(w);
@@ -611,5 +629,6 @@ void wire_close(struct wire *w)
         logsink_done(&w->log);
     config_unref(w->config);
     mem_free(w->held);
+    mem_free(w->unbegun);
     mem_free(w->media_cmd);
 }

@@ -21,8 +21,6 @@ struct wire_held {
     uint64_t seq; /* of the database batch; 0: of the batch not yet sealed */
 };
 
-#define WIRE_UNBEGUN 64
-
 struct wire {
     const char *file_name;
     struct config *config;
@@ -33,9 +31,9 @@ struct wire {
     struct ctl *ctl;
     struct media_thread *media;
     struct sounds *sounds;
-    struct recorder *recorder[2];   /* enum pbx_place */
-    uint64_t unbegun[WIRE_UNBEGUN]; /* recordings that could not begin, a ring */
-    uint32_t unbegun_n;
+    struct recorder *recorder[2]; /* enum pbx_place */
+    uint64_t *unbegun;            /* recordings that could not begin, until the PBX ends them */
+    uint32_t unbegun_n, unbegun_cap;
     struct loop_watch media_watch;
     struct loop_timer clock, watchdog;
     struct logsink log;

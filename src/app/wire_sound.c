@@ -154,19 +154,33 @@ void wire_close_recorders(struct wire *w)
     }
 }
 
+static bool room_for_unbegun(struct wire *w)
+{
+    if (w->unbegun_n < w->unbegun_cap)
+        return true;
+    uint32_t cap = w->unbegun_cap ? 2 * w->unbegun_cap : 16;
+    uint64_t *more = mem_resize(w->unbegun, cap * sizeof(*more));
+    if (!more)
+        return false;
+    w->unbegun = more;
+    w->unbegun_cap = cap;
+    return true;
+}
+
 /* It will neither fail nor end by itself, so the PBX is told both. */
 static void not_begun(struct wire *w, uint64_t number, int err)
 {
     struct pbx_recorded r = {.number = number, .err = err, .text = str_z(uv_strerror(err))};
-    w->unbegun[w->unbegun_n++ % WIRE_UNBEGUN] = number;
+    if (room_for_unbegun(w))
+        w->unbegun[w->unbegun_n++] = number;
     pbx_recorded(w->pbx, loop_now(w->loop), &r);
 }
 
 static bool was_not_begun(struct wire *w, uint64_t number)
 {
-    for (unsigned i = 0; i < WIRE_UNBEGUN; i++)
+    for (uint32_t i = 0; i < w->unbegun_n; i++)
         if (w->unbegun[i] == number) {
-            w->unbegun[i] = 0;
+            w->unbegun[i] = w->unbegun[--w->unbegun_n];
             return true;
         }
     return false;

@@ -37,7 +37,7 @@ struct pair {
     uint32_t ssrc, ts;
     uint16_t seq, floor; /* the newest; that of the last made here */
     bool has_floor;
-    usec_t at;         /* of the newest */
+    usec_t at;         /* of the newest sound */
     bool known[ADDRS]; /* addresses that may be sent to */
 };
 
@@ -110,8 +110,8 @@ static void numbers(struct pair *p, usec_t now, const struct rtp_view *v, bool m
     BUG_ON(!made && p->has_floor && (int16_t)(v->seq - p->floor) <= 0);
     if (step > 0) {
         p->seq = v->seq;
+        p->at = v->payload_bytes > 4 ? now : p->at; /* an event keeps its timestamp */
         p->ts = v->ts;
-        p->at = now;
     }
     if (made) {
         p->floor = v->seq;

@@ -246,6 +246,8 @@ static void keys_rx(struct plane *r, usec_t now, struct stream *s, const struct 
     struct dtmf_packet k = {.seq = h->seq, .ts = h->ts, .marker = in->bytes[1] >> 7};
     struct dtmf_digit d;
     struct stream *peer = plane_peer(r, s);
+    if (s->keys.started && !s->keys.ended && dtmf_rx_expire(&s->keys, now, &d))
+        plane_note_key(r, s, d.digit, PLANE_KEY_UP); /* its end was lost */
     int i = format_of(s, h->payload_type);
     if (i < 0 || s->rx[i].codec != CODEC_EVENT ||
         rtp_event_parse(&k.event, in->bytes + h->header, in->n - h->header))

@@ -327,6 +327,26 @@ static void test_key_in_the_clock_of_the_audio(void **state)
     assert_int_equal(b->s[B].duration, 960);
 }
 
+/* All three packets that end a key are lost: it is let go when the party goes on talking. */
+static void test_end_of_a_key_lost(void **state)
+{
+    struct bed *b = *state;
+    struct media_ev ev;
+    uint8_t p[16] = {0x80, 0x80 | EVENTS, 0, 5, 0, 0, 9, 9, 0, 0, 0, 7, 5, 10, 0, 160};
+    call(b, &formats[0], &formats[0]);
+    send_packet(b, A, p, sizeof(p));
+    assert_true(event(b, MEDIA_EV_DIGIT, &ev));
+    assert_false(ev.over);
+    run(b, 180);
+    assert_false(event(b, MEDIA_EV_DIGIT, &ev));
+    run(b, 80);
+    assert_true(event(b, MEDIA_EV_DIGIT, &ev));
+    assert_true(ev.over);
+    assert_int_equal(ev.digit, '5');
+    run(b, 500);
+    assert_false(event(b, MEDIA_EV_DIGIT, &ev));
+}
+
 /* Reports of a party that is alone with us are read too. */
 static void test_rtcp_of_the_lonely(void **state)
 {
@@ -372,12 +392,12 @@ static void test_jitter_of_the_second_codec(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_record_keeps_its_end),         T(test_record_when_late),
-        T(test_record_track_taken),           T(test_no_numbers_on_hold),
-        T(test_late_behind_another_source),   T(test_event_cut_off),
-        T(test_key_once_over_formats),        T(test_key_in_the_clock_of_the_audio),
-        T(test_rtcp_of_the_lonely),           T(test_jitter_of_the_second_codec),
-        cmocka_unit_test(test_out_of_memory),
+        T(test_record_keeps_its_end),       T(test_record_when_late),
+        T(test_record_track_taken),         T(test_no_numbers_on_hold),
+        T(test_late_behind_another_source), T(test_event_cut_off),
+        T(test_key_once_over_formats),      T(test_key_in_the_clock_of_the_audio),
+        T(test_end_of_a_key_lost),          T(test_rtcp_of_the_lonely),
+        T(test_jitter_of_the_second_codec), cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
