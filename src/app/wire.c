@@ -455,7 +455,8 @@ static int load_g729(struct str library)
     str_copy_z(path, sizeof(path), library);
     int err = codec_g729_load(path);
     if (err)
-        fprintf(stderr, "ringdown: media.g729: %s is no library with the interface of bcg729\n", path);
+        fprintf(stderr, "ringdown: media.g729: %s is no library with the interface of bcg729\n",
+                path);
     return err;
 }
 

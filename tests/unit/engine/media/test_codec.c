@@ -186,8 +186,8 @@ static void test_resample(void **state)
         }
 }
 
-/* The plug-in, where Debian's package is installed: what goes in comes out, lost frames are made up,
- * and two bytes are a frame of silence. */
+/* The plug-in, where Debian's package is installed: what goes in comes out, lost frames are made
+ * up, and two bytes are a frame of silence. */
 static void test_g729(void **state)
 {
     static const struct media_format f = {.codec = CODEC_G729, .pt = 18, .clock_hz = 8000};
