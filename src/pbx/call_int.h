@@ -88,6 +88,8 @@ struct leg {
     handle_t record;       /* that it is part of, as this track, from 1; 0: none */
     media_id recorded;     /* the stream of it */
     uint8_t track;
+    handle_t guest; /* the recording of another call that it is in as well, as this track */
+    uint8_t guest_track;
     bool wide;    /* it speaks more than telephone quality */
     char keys[8]; /* the last ones, for codes during a call */
     uint8_t n_keys;

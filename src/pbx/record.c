@@ -193,6 +193,31 @@ static const struct leg_stream *speech_of(const struct leg *leg)
     return NULL;
 }
 
+/* The next track, for this leg. 0: there are enough. */
+static uint8_t track_new(struct pbx *p, struct recording *rec, const struct leg *leg)
+{
+    if (rec->n_tracks == ARRAY_LEN(rec->track))
+        return 0;
+    struct record_track *t = &rec->track[rec->n_tracks++];
+    *t = (struct record_track){.leg = leg->number, .from_ms = ms_of(p, rec), .there = true};
+    str_copy_z(t->party, sizeof(t->party), leg->party);
+    str_copy_z(t->name, sizeof(t->name), leg->name);
+    return rec->n_tracks;
+}
+
+static struct media_cmd *order(struct pbx *p, const struct recording *rec, media_id id,
+                               uint8_t track)
+{
+    struct media_cmd *cmd = &pbx_emit(p, PBX_OUT_MEDIA)->media;
+    *cmd = (struct media_cmd){.kind = MEDIA_RECORD, .id = id};
+    cmd->record.number = rec->self & NUMBER_BITS;
+    cmd->record.rate_hz = rec->wide ? 16000 : 8000;
+    cmd->record.track = track;
+    cmd->record.tracks = rec->mode != CONF_RECORD_MIXED;
+    cmd->record.mixed = rec->mode != CONF_RECORD_TRACKS;
+    return cmd;
+}
+
 void recording_add(struct pbx *p, handle_t recording, struct leg *leg)
 {
     struct recording *rec = find(p, recording);
@@ -200,24 +225,43 @@ void recording_add(struct pbx *p, handle_t recording, struct leg *leg)
     if (!rec || !s || rec->stopping || (leg->record == recording && leg->recorded == s->id))
         return;
     bool again = leg->record == recording && leg->track; /* its stream was opened anew */
-    if (!again && rec->n_tracks == ARRAY_LEN(rec->track))
+    uint8_t track = again ? leg->track : track_new(p, rec, leg);
+    if (!track)
         return;
-    if (!again) {
-        struct record_track *t = &rec->track[rec->n_tracks++];
-        *t = (struct record_track){.leg = leg->number, .from_ms = ms_of(p, rec), .there = true};
-        str_copy_z(t->party, sizeof(t->party), leg->party);
-        str_copy_z(t->name, sizeof(t->name), leg->name);
-        leg->track = rec->n_tracks;
-    }
+    recording_guest(p, 0, leg);
+    leg->track = track;
     leg->record = recording;
     leg->recorded = s->id;
-    struct media_cmd *cmd = &pbx_emit(p, PBX_OUT_MEDIA)->media;
-    *cmd = (struct media_cmd){.kind = MEDIA_RECORD, .id = s->id};
-    cmd->record.number = recording & NUMBER_BITS;
-    cmd->record.rate_hz = rec->wide ? 16000 : 8000;
-    cmd->record.track = leg->track;
-    cmd->record.tracks = rec->mode != CONF_RECORD_MIXED;
-    cmd->record.mixed = rec->mode != CONF_RECORD_TRACKS;
+    (void)order(p, rec, s->id, track);
+}
+
+static void guest_leaves(struct pbx *p, struct leg *leg)
+{
+    struct recording *rec = find(p, leg->guest);
+    const struct leg_stream *s = speech_of(leg);
+    if (rec && !rec->stopping) {
+        rec->track[leg->guest_track - 1].there = false;
+        rec->track[leg->guest_track - 1].to_ms = ms_of(p, rec);
+        if (s)
+            order(p, rec, s->id, leg->guest_track)->record.leave = true;
+    }
+    leg->guest = 0;
+}
+
+void recording_guest(struct pbx *p, handle_t recording, struct leg *leg)
+{
+    struct recording *rec = find(p, recording);
+    const struct leg_stream *s = speech_of(leg);
+    if (leg->guest && leg->guest != recording)
+        guest_leaves(p, leg);
+    if (!rec || !s || rec->stopping || leg->guest || leg->record == recording)
+        return;
+    uint8_t track = track_new(p, rec, leg);
+    if (!track)
+        return;
+    leg->guest = recording;
+    leg->guest_track = track;
+    order(p, rec, s->id, track)->record.also = true;
 }
 
 /* The stream goes on without being written. */
@@ -232,6 +276,7 @@ static void stream_leaves(struct pbx *p, const struct leg *leg)
 void recording_remove(struct pbx *p, struct leg *leg)
 {
     struct recording *rec = find(p, leg->record);
+    recording_guest(p, 0, leg);
     if (rec && leg->track && !rec->stopping) {
         struct record_track *t = &rec->track[leg->track - 1];
         recording_talks(p, leg, false);

@@ -51,6 +51,9 @@ handle_t recording_begin(struct pbx *p, enum config_record mode, bool wide, stru
                          struct str about);
 void recording_add(struct pbx *p, handle_t recording, struct leg *leg);
 void recording_remove(struct pbx *p, struct leg *leg);
+/* The leg is heard in a conference that a phone makes of its call and a recorded one: it becomes a
+ * track there, besides what is recorded of its own call; or it leaves again (recording 0). */
+void recording_guest(struct pbx *p, handle_t recording, struct leg *leg);
 void recording_hold(struct pbx *p, handle_t recording, bool paused);
 void recording_end(struct pbx *p, handle_t recording);
 /* How long it is so far, and what it is called: "folder/base" in p->turn. */

@@ -164,6 +164,7 @@ static void hears(struct play *p)
     uint64_t got = str_eq(what, STR("room"))       ? s->room
                    : str_eq(what, STR("muted"))    ? s->muted
                    : str_eq(what, STR("deaf"))     ? s->deaf
+                   : str_eq(what, STR("guest"))    ? s->guest != 0
                    : str_eq(what, STR("recorded")) ? s->record != 0
                                                    : s->paused;
     compare(p, what, got, STR("="), p->word[3]);
@@ -242,7 +243,8 @@ void expect_statement(struct play *p)
         file(p);
     else if (str_eq(what, STR("hears")) || str_eq(what, STR("heard")) ||
              str_eq(what, STR("room")) || str_eq(what, STR("muted")) || str_eq(what, STR("deaf")) ||
-             str_eq(what, STR("recorded")) || str_eq(what, STR("paused")))
+             str_eq(what, STR("recorded")) || str_eq(what, STR("guest")) ||
+             str_eq(what, STR("paused")))
         hears(p);
     else if (str_eq(what, STR("api")) && p->n_words > 2)
         api(p);

@@ -216,6 +216,15 @@ static void track(struct world *w, struct world_stream *s, const struct media_cm
     if (number && (!f || f->stopped))
         world_fail(w, "media: stream %llu joins recording %llu, which is %s",
                    (unsigned long long)s->id, (unsigned long long)number, f ? "over" : "not there");
+    if (cmd->record.leave) {
+        *(s->guest == number ? &s->guest : &s->record) = 0;
+        return;
+    }
+    if (cmd->record.also) {
+        s->guest = number;
+        return;
+    }
+    s->guest = 0;
     s->record = number;
     s->track = cmd->record.track;
     s->paused = false;
@@ -282,6 +291,8 @@ static void record(struct world *w, const struct media_cmd *cmd)
         world_media_ev(w, &ev);
     for (unsigned i = 0; i < w->streams_peak; i++) {
         struct world_stream *s = &w->stream[i];
+        if (cmd->kind == MEDIA_RECORD_STOP && s->guest == cmd->record.number)
+            s->guest = 0;
         if (!s->id || s->record != cmd->record.number)
             continue;
         if (cmd->kind == MEDIA_RECORD_STOP)

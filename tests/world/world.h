@@ -71,6 +71,7 @@ struct world_stream {
     uint64_t room; /* 0: in none */
     bool muted, deaf, listens;
     uint64_t record; /* 0: none */
+    uint64_t guest;  /* a recording of another call that it is in as well */
     uint8_t track;
     bool paused;
     struct media_stats stats; /* what its figures will be when it is closed */

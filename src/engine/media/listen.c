@@ -10,7 +10,7 @@
 
 static bool wanted(const struct stream *s)
 {
-    return s->n_rx && (s->room || s->rec || s->wants_keys);
+    return s->n_rx && (s->room || rec_has(s) || s->wants_keys);
 }
 
 static void begin(struct plane *r, struct stream *s)
@@ -91,7 +91,7 @@ void listen_tick(struct plane *r, usec_t now, struct stream *s)
         if (digit)
             plane_note_key(r, s, digit, PLANE_KEY_HEARD);
     }
-    if (s->room || !s->rec)
+    if (s->room || !rec_has(s))
         return; /* the room knows who talks */
     float power = silent ? 0 : mix_power(l->pcm, l->n);
     float level = power > 0 ? 10 * log10f(power) : MIX_LOUD_NONE;

@@ -114,6 +114,8 @@ struct media_cmd {
             uint32_t rate_hz;   /* 8000 or 16000 */
             uint8_t track;      /* from 0 */
             bool tracks, mixed; /* what is written */
+            bool also;          /* it stays in the recording that it is in, besides this one */
+            bool leave;         /* it leaves this one */
         } record;
     };
 };

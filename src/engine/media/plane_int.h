@@ -15,6 +15,8 @@
 /* Indices of streams are kept plus one. */
 #define NO_STREAM 0
 #define TICK_US   (20 * USEC_MS)
+/* Recordings that one stream may be in: of its call, and of a conference that its phone mixes. */
+#define STREAM_RECS 2
 
 enum pass_how {
     PASS_ON,    /* as it is, under another payload type perhaps */
@@ -82,8 +84,8 @@ struct stream {
     bool play_keys;    /* and that is keys of its peer */
     struct listen *listen;
     struct room *room;
-    struct rec *rec;
-    uint8_t seat; /* in the room */
+    struct rec *rec[STREAM_RECS]; /* that it is a track of; NULL: none */
+    uint8_t seat;                 /* in the room */
     bool wants_keys, talks;
     struct list tick; /* in plane.ticking */
 
@@ -188,6 +190,10 @@ void rooms_free(struct plane *r);
 
 int rec_join(struct plane *r, usec_t now, struct stream *s, const struct media_cmd *cmd);
 void rec_leave(struct stream *s);
+static inline bool rec_has(const struct stream *s)
+{
+    return s->rec[0] || s->rec[1];
+}
 int rec_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd);
 void recs_tick(struct plane *r, usec_t now);
 /* The tick has made blocks that the next one would write over. */

@@ -98,42 +98,60 @@ static struct track *track_take(struct rec *rec, uint8_t number)
     return t;
 }
 
-/* It is recorded no longer, though it goes on. */
-static void let_go(struct plane *r, usec_t now, struct stream *s)
+static void leave_one(struct stream *s, struct rec *rec)
 {
-    rec_leave(s);
-    listen_follow(r, s);
-    plane_tick_follow(r, now, s);
-}
-
-int rec_join(struct plane *r, usec_t now, struct stream *s, const struct media_cmd *cmd)
-{
-    rec_leave(s);
-    if (cmd->record.number == 0)
-        return 0;
-    struct rec *rec = rec_find(r, cmd->record.number);
-    if (rec && rec->stopping)
-        return -ESHUTDOWN;
-    rec = rec ? rec : rec_new(r, cmd);
-    if (rec && rec->stopping)
-        return -EBUSY;
-    struct track *t = rec ? track_take(rec, cmd->record.track) : NULL;
-    if (!t)
-        return -ENOMEM;
-    if (t->stream)
-        let_go(r, now, plane_at(r, t->stream));
-    t->stream = plane_index1(s);
-    s->rec = rec;
-    plane_tick_begin(r, now);
-    return 0;
+    for (unsigned i = 0; rec && i < rec->n; i++)
+        if (rec->track[i].stream == plane_index1(s))
+            rec->track[i].stream = NO_STREAM;
+    for (unsigned i = 0; i < STREAM_RECS; i++)
+        if (s->rec[i] == rec)
+            s->rec[i] = NULL;
 }
 
 void rec_leave(struct stream *s)
 {
-    for (unsigned i = 0; s->rec && i < s->rec->n; i++)
-        if (s->rec->track[i].stream == plane_index1(s))
-            s->rec->track[i].stream = NO_STREAM;
-    s->rec = NULL;
+    for (unsigned i = 0; i < STREAM_RECS; i++)
+        leave_one(s, s->rec[i]);
+}
+
+/* It is recorded here no longer, though it goes on. */
+static void let_go(struct plane *r, usec_t now, struct stream *s, struct rec *rec)
+{
+    leave_one(s, rec);
+    listen_follow(r, s);
+    plane_tick_follow(r, now, s);
+}
+
+static int track_join(struct plane *r, usec_t now, struct stream *s, const struct media_cmd *cmd)
+{
+    struct rec *rec = rec_find(r, cmd->record.number);
+    if (rec && rec->stopping)
+        return -ESHUTDOWN;
+    leave_one(s, rec);
+    unsigned slot = s->rec[0] ? 1 : 0;
+    if (s->rec[slot])
+        return -ENOSPC;
+    rec = rec ? rec : rec_new(r, cmd);
+    struct track *t = rec ? track_take(rec, cmd->record.track) : NULL;
+    if (!t)
+        return -ENOMEM;
+    if (t->stream)
+        let_go(r, now, plane_at(r, t->stream), rec);
+    t->stream = plane_index1(s);
+    s->rec[slot] = rec;
+    plane_tick_begin(r, now);
+    return 0;
+}
+
+int rec_join(struct plane *r, usec_t now, struct stream *s, const struct media_cmd *cmd)
+{
+    if (cmd->record.leave) {
+        leave_one(s, rec_find(r, cmd->record.number));
+        return 0;
+    }
+    if (!cmd->record.also)
+        rec_leave(s);
+    return cmd->record.number ? track_join(r, now, s, cmd) : 0;
 }
 
 int rec_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
@@ -152,7 +170,7 @@ int rec_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
     }
     for (unsigned i = 0; i < rec->n; i++)
         if (rec->track[i].stream)
-            let_go(r, now, plane_at(r, rec->track[i].stream));
+            let_go(r, now, plane_at(r, rec->track[i].stream), rec);
     rec->stopping = true;
     plane_tick_begin(r, now);
     return 0;

@@ -1,5 +1,7 @@
 #include "pbx/feature/threeway.h"
 
+#include "pbx/record.h"
+
 static bool talks(struct pbx *p, const struct leg *leg)
 {
     const struct call *call = call_find(p, leg->call);
@@ -43,11 +45,40 @@ static void note(struct pbx *p, struct call *call, const struct leg *master)
     cdr_note(p, call, buf_str(&b));
 }
 
+/* Whom its phone brings together is heard in the recording of the first call, if that has one. */
+static void record_together(struct pbx *p, const struct leg *master)
+{
+    const struct call *first = call_find(p, master->call);
+    for (const struct leg *l = NULL; (l = threeway_next(p, master, l));) {
+        struct leg *far = call_other(p, call_find(p, l->call), l);
+        if (far && l->call != master->call)
+            recording_guest(p, first->record, far);
+    }
+}
+
+/* The phone mixes no longer. */
+static void record_apart(struct pbx *p, const struct leg *leg)
+{
+    uint32_t at = 0;
+    handle_t h;
+    for (struct leg *l; (l = slot_next(&p->calls->legs, &at, &h));) {
+        struct leg *far = l->extension == leg->extension && l->state != LEG_ENDED
+                              ? call_other(p, call_find(p, l->call), l)
+                              : NULL;
+        if (far && far->guest)
+            recording_guest(p, 0, far);
+    }
+}
+
 void threeway_follow(struct pbx *p, const struct leg *leg)
 {
     const struct leg *master = threeway_next(p, leg, NULL);
-    if (!master || !threeway_next(p, leg, master))
+    bool mixes = master && threeway_next(p, leg, master);
+    if (!mixes && leg->extension && call_find(p, leg->call)->three_way)
+        record_apart(p, leg);
+    if (!mixes)
         return;
+    record_together(p, master);
     for (const struct leg *l = NULL; (l = threeway_next(p, leg, l));) {
         struct call *call = call_find(p, l->call);
         if (call->three_way)

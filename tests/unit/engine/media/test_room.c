@@ -281,6 +281,36 @@ static void test_record_party_leaves(void **state)
     mem_free(t);
 }
 
+/* A stream in two recordings at once, which leaves one of them and goes on in the other. */
+static void test_two_recordings(void **state)
+{
+    struct bed *b = *state;
+    uint64_t samples[2] = {0, 0};
+    call(b, &formats[0], &formats[0]);
+    record(b, 1, 1);
+    struct media_cmd c = {.kind = MEDIA_RECORD, .id = 1};
+    c.record.number = 6;
+    c.record.rate_hz = 8000;
+    c.record.track = 3;
+    c.record.tracks = c.record.also = true;
+    cmd(b, c);
+    for (unsigned i = 0; i < 100; i++) {
+        struct plane_block k;
+        run(b, 20);
+        while (plane_block(&b->r, &k))
+            for (unsigned n = 0; n < k.n; n++)
+                if (!k.plane[n].silent && level(k.plane[n].pcm, k.samples, 500, k.rate_hz) > 5000)
+                    samples[k.record - 5] += k.samples;
+        if (i == 49) {
+            c.record.also = false;
+            c.record.leave = true;
+            cmd(b, c);
+        }
+    }
+    assert_true(samples[1] >= 7000 && samples[1] <= 8000);       /* one second at 8 kHz */
+    assert_true(samples[0] >= 2 * 30000 && samples[0] <= 64000); /* two of them, track and mix */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +322,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_room_play, setup, teardown),
         cmocka_unit_test_setup_teardown(test_key_heard, setup, teardown),
         cmocka_unit_test_setup_teardown(test_record, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_two_recordings, setup, teardown),
         cmocka_unit_test_setup_teardown(test_record_party_leaves, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
