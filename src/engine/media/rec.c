@@ -14,7 +14,8 @@ struct track {
     uint8_t number;
     bool heard; /* in this block */
     struct resample rs;
-    int16_t *pcm; /* of this block */
+    int16_t *pcm;       /* of this block */
+    const int16_t *now; /* of this tick; NULL: silence */
 };
 
 struct rec {
@@ -178,18 +179,24 @@ int rec_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
 
 /* ---- the tick -------------------------------------------------------------------------------- */
 
+/* What the track has in this tick. What is only mixed need not be kept, and stays where it is. */
 static void track_tick(struct plane *r, struct rec *rec, struct track *t, unsigned from)
 {
     unsigned want = rec->rate_hz / 50;
-    int16_t *out = t->pcm + from;
+    int16_t *out = t->pcm + (rec->tracks ? from : 0);
     const struct stream *s = t->stream ? plane_at(r, t->stream) : NULL;
+    const struct listen *l = s && !rec->paused ? s->listen : NULL;
+    t->now = NULL;
+    if (l && !rec->tracks && l->rate_hz == rec->rate_hz) {
+        t->now = l->pcm;
+        return;
+    }
     memset(out, 0, want * sizeof(*out));
-    if (!s || !s->listen || rec->paused)
+    if (!l || resample_set(&t->rs, l->rate_hz, rec->rate_hz))
         return;
-    unsigned taken = s->listen->n;
-    if (resample_set(&t->rs, s->listen->rate_hz, rec->rate_hz))
-        return;
-    (void)resample_run(&t->rs, s->listen->pcm, &taken, out, want);
+    unsigned taken = l->n;
+    (void)resample_run(&t->rs, l->pcm, &taken, out, want);
+    t->now = out;
     t->heard = true;
 }
 
@@ -198,25 +205,24 @@ static int16_t clip(int32_t v)
     return (int16_t)(v > INT16_MAX ? INT16_MAX : v < INT16_MIN ? INT16_MIN : v);
 }
 
-/* Where this tick is in a track. Of one that is only mixed nothing else is needed, and memory that
- * is used again and again is still in the cache. */
-static unsigned at_in_track(const struct rec *rec, unsigned from)
-{
-    return rec->tracks ? from : 0;
-}
-
+/* Clipping takes longer than all the rest, and is seldom needed. */
 static void mix_tick(struct rec *rec, unsigned from)
 {
-    unsigned want = rec->rate_hz / 50, in = at_in_track(rec, from);
+    unsigned want = rec->rate_hz / 50;
     int32_t sum[SAMPLES_MAX / TICKS_A_BLOCK];
+    uint32_t high = 0;
     memset(sum, 0, want * sizeof(sum[0]));
     for (unsigned i = 0; i < rec->n; i++) {
-        const int16_t *pcm = rec->track[i].pcm + in;
-        for (unsigned k = 0; k < want; k++)
+        const int16_t *pcm = rec->track[i].now;
+        for (unsigned k = 0; pcm && k < want; k++)
             sum[k] += pcm[k];
     }
     int16_t *mix = rec->mix + from;
-    for (unsigned k = 0; k < want; k++)
+    for (unsigned k = 0; k < want; k++) {
+        high |= (uint32_t)(sum[k] + 32768);
+        mix[k] = (int16_t)sum[k];
+    }
+    for (unsigned k = 0; high >> 16 && k < want; k++)
         mix[k] = clip(sum[k]);
 }
 
@@ -253,7 +259,7 @@ void recs_tick(struct plane *r, usec_t now)
                 rec->track[i].heard = false;
         if (!rec->stopping) {
             for (unsigned i = 0; i < rec->n; i++)
-                track_tick(r, rec, &rec->track[i], at_in_track(rec, from));
+                track_tick(r, rec, &rec->track[i], from);
             if (rec->mixed)
                 mix_tick(rec, from);
             rec->ticks++;

@@ -209,14 +209,43 @@ static void record_run(struct bed *b, struct tape *t, unsigned ms)
     }
 }
 
-static void record(struct bed *b, media_id id, uint8_t track)
+static void record_as(struct bed *b, media_id id, uint8_t track, uint32_t rate_hz, bool tracks)
 {
     struct media_cmd c = {.kind = MEDIA_RECORD, .id = id};
     c.record.number = 5;
-    c.record.rate_hz = 16000;
+    c.record.rate_hz = rate_hz;
     c.record.track = track;
-    c.record.tracks = c.record.mixed = true;
+    c.record.tracks = tracks;
+    c.record.mixed = true;
     cmd(b, c);
+}
+
+static void record(struct bed *b, media_id id, uint8_t track)
+{
+    record_as(b, id, track, 16000, true);
+}
+
+/* Five at once are louder than a sample can be: the mix is cut off at the top, and nowhere else. */
+static void test_record_loud_mix(void **state)
+{
+    struct bed *b = *state;
+    struct tape *t = mem_zero(sizeof(*t));
+    for (unsigned i = 0; i < 5; i++) {
+        side_open(b, i, &formats[i % 2], 500);
+        record_as(b, i + 1, (uint8_t)(i + 1), 8000, false);
+    }
+    record_run(b, t, 1000);
+    int most = 0, least = 0, steepest = 0;
+    for (unsigned i = 3000; i < 7000; i++) {
+        int v = t->pcm[0][i], step = v - t->pcm[0][i - 1];
+        most = v > most ? v : most;
+        least = v < least ? v : least;
+        steepest = step > steepest ? step : steepest;
+    }
+    assert_int_equal(most, INT16_MAX);
+    assert_int_equal(least, INT16_MIN);
+    assert_true(steepest < 20000);
+    mem_free(t);
 }
 
 /* The call is passed on as before while it is written: one track a party and the sum, all on one
@@ -323,6 +352,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_key_heard, setup, teardown),
         cmocka_unit_test_setup_teardown(test_record, setup, teardown),
         cmocka_unit_test_setup_teardown(test_two_recordings, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_record_loud_mix, setup, teardown),
         cmocka_unit_test_setup_teardown(test_record_party_leaves, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
