@@ -1,6 +1,7 @@
 /* Telephones as far as a relay can tell: legs that each send one G.711 packet every 20 ms and count
- * what comes back. Reads lines "local_port remote_port" and drives them from one thread, so that
- * its own cost stays small and is reported apart.
+ * what comes back. Reads lines "local_port remote_port [payload_type]" and drives them from one
+ * thread, so that its own cost stays small and is reported apart. What they say is much like a
+ * voice, each at another place of it.
  *
  *   rtpload FILE SECONDS [SLOT_US]
  *
@@ -23,11 +24,14 @@
 #define PACKET_BYTES 172
 #define DRAIN_EVERY  10 /* packets sent between two looks at what was received */
 #define BATCH        32
+#define PCMA         8
+#define VOICE_BYTES  8192u
 
 struct leg {
     int fd;
     uint16_t seq;
     uint32_t ssrc, ts;
+    uint8_t pt;
     uint64_t sent, received;
 };
 
@@ -36,6 +40,7 @@ struct load {
     unsigned n;
     uint64_t send_errors;
     uint8_t packet[PACKET_BYTES];
+    uint8_t voice[2][VOICE_BYTES + PACKET_BYTES]; /* A-law, mu-law */
     uint8_t in[BATCH][512];
 };
 
@@ -50,6 +55,41 @@ static void die(const char *what)
 {
     perror(what);
     exit(1);
+}
+
+/* From -1000 to 1000 and back in 64 steps: 125 Hz at a step each sample. */
+static int triangle(unsigned k)
+{
+    int x = (int)(k % 64);
+    return (x < 32 ? x : 64 - x) * 1000 / 16 - 1000;
+}
+
+/* The sign, the exponent and four bits of a magnitude (ITU-T G.711). */
+static uint8_t law_code(int v, bool mu)
+{
+    int sign = v < 0, mag = sign ? -v : v, exponent = 7;
+    mag = mu ? mag + 132 : mag;
+    mag = mag > 32767 ? 32767 : mag;
+    while (exponent > 0 && !(mag & (0x80 << exponent)))
+        exponent--;
+    int bits = exponent > 0 || mu ? mag >> (exponent + 3) & 15 : mag >> 4 & 15;
+    int code = exponent << 4 | bits;
+    return (uint8_t)(mu ? ~(sign << 7 | code) : ((!sign << 7) | code) ^ 0x55);
+}
+
+/* Something that repeats itself every 8 ms as a voice does, in syllables of a quarter of a second,
+ * with some noise. */
+static void voice_make(struct load *w)
+{
+    uint32_t r = 1;
+    for (unsigned i = 0; i < VOICE_BYTES + PACKET_BYTES; i++) {
+        unsigned k = i % VOICE_BYTES;
+        int loud = k % 2048 < 1024 ? (int)(k % 1024) : 1024 - (int)(k % 1024);
+        r = r * 1664525u + 1013904223u;
+        int v = 4 * triangle(k) + 3 * triangle(5 * k) + 2 * triangle(13 * k) + (int)(r >> 23);
+        for (unsigned mu = 0; mu < 2; mu++)
+            w->voice[mu][i] = law_code(v * loud / 1024, mu);
+    }
 }
 
 static void leg_open(struct leg *l, uint16_t local, uint16_t remote)
@@ -77,9 +117,12 @@ static void legs_read(struct load *w, const char *path)
     if (!f)
         die(path);
     while (w->n < MAX_LEGS && fgets(line, sizeof(line), f)) {
-        char *end;
-        unsigned long local = strtoul(line, &end, 10), remote = strtoul(end, NULL, 10);
-        leg_open(&w->leg[w->n++], (uint16_t)local, (uint16_t)remote);
+        char *at, *end;
+        unsigned long local = strtoul(line, &at, 10), remote = strtoul(at, &at, 10);
+        unsigned long pt = strtoul(at, &end, 10);
+        struct leg *l = &w->leg[w->n++];
+        l->pt = (uint8_t)(end == at ? PCMA : pt);
+        leg_open(l, (uint16_t)local, (uint16_t)remote);
     }
     fclose(f);
 }
@@ -109,9 +152,11 @@ static void leg_send(struct load *w, struct leg *l)
     uint32_t ts = htonl(l->ts), ssrc = htonl(l->ssrc);
     uint16_t seq = htons(l->seq);
     p[0] = 0x80;
+    p[1] = l->pt;
     memcpy(p + 2, &seq, 2);
     memcpy(p + 4, &ts, 4);
     memcpy(p + 8, &ssrc, 4);
+    memcpy(p + 12, w->voice[l->pt == 0] + (l->ssrc + l->ts) % VOICE_BYTES, PACKET_BYTES - 12);
     l->seq++;
     l->ts += 160;
     if (send(l->fd, p, PACKET_BYTES, 0) == PACKET_BYTES)
@@ -171,8 +216,7 @@ int main(int argc, char **argv)
     struct load *w = calloc(1, sizeof(*w));
     if (!w)
         die("memory");
-    memset(w->packet, 0xD5, sizeof(w->packet));
-    w->packet[1] = 8;
+    voice_make(w);
     legs_read(w, argv[1]);
     run(w, strtoul(argv[2], NULL, 10), slot_us);
     report(w);

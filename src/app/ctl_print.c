@@ -53,6 +53,17 @@ static const struct {
       {"old", "OLD"},
       {"urgent_new", "URGENT NEW"},
       {"urgent_old", "URGENT OLD"}}},
+    /* the list within each of `ctl conferences` */
+    {"members",
+     {{"number", "MEMBER"},
+      {"party", "PARTY"},
+      {"name", "NAME"},
+      {"state", "STATE"},
+      {"moderator", "MODERATOR"},
+      {"muted", "MUTED"},
+      {"held", "HOLDS"},
+      {"talks", "TALKS"},
+      {"since_ms", "SINCE"}}},
     {"bans",
      {{"address", "ADDRESS"},
       {"failures", "FAILURES"},
@@ -80,16 +91,33 @@ static const struct {
       {"disposition", "RESULT"},
       {"ended_by", "ENDED BY"},
       {"q850_cause", "CAUSE"},
-      {"talk_ms", "TALK ms"}}},
+      {"talk_ms", "TALK ms"},
+      {"id", "RECORD"}}},
+    {"quality",
+     {{"leg", "LEG"},
+      {"direction", "WAY"},
+      {"codec", "CODEC"},
+      {"packets", "PACKETS"},
+      {"lost", "LOST"},
+      {"discarded", "DISCARDED"},
+      {"jitter_us", "JITTER us"},
+      {"rtt_mean_us", "ROUND TRIP us"},
+      {"concealed", "CONCEALED"},
+      {"mos", "MOS"}}},
     /* the list within `ctl timers` */
     {"timers", {{"timer", "TIMER"}, {"method", "METHOD"}, {"due_ms", "DUE IN ms"}}},
 };
+
+static bool is_time(const char *key)
+{
+    return strcmp(key, "start_ms") == 0 || strcmp(key, "since_ms") == 0;
+}
 
 static void text_of(const char *key, const json_t *v, char *out, size_t cap)
 {
     if (json_is_string(v)) {
         snprintf(out, cap, "%s", json_string_value(v));
-    } else if (json_is_integer(v) && strcmp(key, "start_ms") == 0) {
+    } else if (json_is_integer(v) && is_time(key)) {
         time_t t = (time_t)(json_integer_value(v) / 1000);
         struct tm tm;
         if (!localtime_r(&t, &tm) || !strftime(out, cap, "%Y-%m-%d %H:%M:%S", &tm))
@@ -210,10 +238,26 @@ static void print_object(const json_t *object, int depth)
     }
 }
 
+static void print_rooms(const json_t *rooms)
+{
+    const json_t *room;
+    size_t i;
+    json_array_foreach(rooms, i, room)
+    {
+        if (i)
+            putchar('\n');
+        print_object(room, 0);
+    }
+}
+
 void ctl_print(const char *word, const json_t *result)
 {
     if (put_table(word, result))
         return;
+    if (strcmp(word, "conferences") == 0) {
+        print_rooms(result);
+        return;
+    }
     if (strcmp(word, "trace") == 0)
         print_trace(result);
     else

@@ -19,6 +19,14 @@
 
 /* ---- outputs of the PBX ---------------------------------------------------------------------- */
 
+struct trace *wire_trace(struct wire *w)
+{
+    struct trace *t = pbx_trace(w->pbx);
+    usec_t now = loop_now(w->loop);
+    t->now = now > t->now ? now : t->now;
+    return t;
+}
+
 static void hold(struct wire *w, const struct pbx_out *o)
 {
     if (w->held_n == w->held_cap) {
@@ -57,7 +65,7 @@ static void store(struct wire *w, const struct row_op *op)
     if (err == 0)
         w->stored = true;
     else
-        trace_emit(pbx_trace(w->pbx), TRACE_STORE_FAILED, 0,
+        trace_emit(wire_trace(w), TRACE_STORE_FAILED, 0,
                    TS(err == -ENOBUFS ? STR("queue full, a change was not stored")
                                       : STR("out of memory")));
 }
@@ -83,7 +91,7 @@ static void ban(struct wire *w, const struct pbx_out *o)
     if (o->seconds == 0)
         net_unban(w->net, &o->addr);
     else if (net_ban(w->net, &o->addr, loop_now(w->loop) + o->seconds * USEC_S))
-        trace_emit(pbx_trace(w->pbx), TRACE_RX_LIMIT, 0, TS(STR("a banned source")),
+        trace_emit(wire_trace(w), TRACE_RX_LIMIT, 0, TS(STR("a banned source")),
                    TS(STR("limits.banned_sources")));
 }
 
@@ -178,7 +186,7 @@ static void on_stored(void *ctx, uint64_t seq, int err)
 {
     struct wire *w = ctx;
     if (err && w->pbx)
-        trace_emit(pbx_trace(w->pbx), TRACE_STORE_FAILED, 0, TS(str_z(uv_strerror(err))));
+        trace_emit(wire_trace(w), TRACE_STORE_FAILED, 0, TS(str_z(uv_strerror(err))));
     while (w->held_n && w->held[w->held_head].seq && w->held[w->held_head].seq <= seq) {
         struct wire_held *h = &w->held[w->held_head];
         if (w->net)
@@ -270,7 +278,7 @@ static void begin_stop(struct wire *w, const char *reason)
     w->stopping = true;
     w->stop_at = loop_now(w->loop) + STOP_PATIENCE;
     notify_stopping();
-    trace_emit(pbx_trace(w->pbx), TRACE_STOP, 0, TS(str_z(reason)));
+    trace_emit(wire_trace(w), TRACE_STOP, 0, TS(str_z(reason)));
     pbx_shutdown(w->pbx, loop_now(w->loop));
     wire_drain(w);
 }
@@ -437,6 +445,21 @@ static uint64_t ntp_offset(struct wire *w)
     return (wall / USEC_S + 2208988800u) << 32 | (wall % USEC_S << 32) / USEC_S;
 }
 
+/* Before any thread uses codecs. Its licence and its patents are its owner's business: the program
+ * does not contain it. */
+static int load_g729(struct str library)
+{
+    char path[4097];
+    if (!library.n)
+        return 0;
+    str_copy_z(path, sizeof(path), library);
+    int err = codec_g729_load(path);
+    if (err)
+        fprintf(stderr, "ringdown: media.g729: %s is no library with the interface of bcg729\n",
+                path);
+    return err;
+}
+
 static int open_media(struct wire *w)
 {
     const struct config_media *m = &w->config->media;
@@ -450,7 +473,8 @@ static int open_media(struct wire *w)
         conf.bind_v4 = (struct addr){.family = ADDR_V4};
         conf.bind_v6 = (struct addr){.family = ADDR_V6};
     }
-    int err = entropy_get(&conf.limits.seed, sizeof(conf.limits.seed));
+    int err = load_g729(m->g729);
+    err = err ? err : entropy_get(&conf.limits.seed, sizeof(conf.limits.seed));
     if (err)
         return complain("media", err);
     conf.limits.ntp_offset = ntp_offset(w);
@@ -563,7 +587,7 @@ void wire_run(struct wire *w)
         addr_put(&listen, &l->v[i].addr);
     }
     await_ports(w);
-    trace_emit(pbx_trace(w->pbx), TRACE_START, 0, TS(STR(RD_VERSION)), TS(buf_str(&listen)));
+    trace_emit(wire_trace(w), TRACE_START, 0, TS(STR(RD_VERSION)), TS(buf_str(&listen)));
     notify_ready("serving");
     loop_run(w->loop);
 }

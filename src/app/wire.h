@@ -66,6 +66,8 @@ MUST_CHECK int wire_reload(struct wire *w, struct buf *why);
 /* Everything the PBX has put out goes where it belongs. */
 void wire_drain(struct wire *w);
 
+/* The trace, at the present time: nothing may have come in for a while. */
+struct trace *wire_trace(struct wire *w);
 /* A command for the media thread, in its turn. */
 void wire_to_media(struct wire *w, const struct media_cmd *cmd);
 

@@ -44,12 +44,12 @@ int wire_reload(struct wire *w, struct buf *why)
     }
     if (err) {
         config_unref(config);
-        trace_emit(pbx_trace(w->pbx), TRACE_RELOAD_FAILED, 0, TS(buf_str(why)));
+        trace_emit(wire_trace(w), TRACE_RELOAD_FAILED, 0, TS(buf_str(why)));
         return err;
     }
     config_unref(w->config);
     w->config = config;
-    trace_emit(pbx_trace(w->pbx), TRACE_RELOAD_OK, 0, TS(str_z(w->file_name)));
+    trace_emit(wire_trace(w), TRACE_RELOAD_OK, 0, TS(str_z(w->file_name)));
     wire_drain(w);
     return 0;
 }
@@ -140,6 +140,56 @@ static void cdr(struct wire *w, const json_t *request, struct buf *out)
     reply(out, request, "result", list);
 }
 
+/* ---- quality --------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    int divisor; /* the column is a whole number of such parts; 0: it is what it is */
+} quality_column[] = {{"leg", 0},       {"stream", 0},      {"direction", 0},  {"codec", 0},
+                      {"packets", 0},   {"bytes", 0},       {"lost", 0},       {"discarded", 0},
+                      {"jitter_us", 0}, {"rtt_mean_us", 0}, {"rtt_max_us", 0}, {"r", 10},
+                      {"mos", 100},     {"late", 0},        {"concealed", 0}};
+
+static int quality_row(void *ctx, const struct row_value *v, unsigned n)
+{
+    json_t *list = ctx, *row = json_object();
+    for (unsigned i = 0; i < n && i < ARRAY_LEN(quality_column); i++) {
+        int divisor = quality_column[i].divisor;
+        json_t *value = v[i].type == ROW_NULL   ? json_null()
+                        : v[i].type == ROW_TEXT ? json_stringn(v[i].s.p, v[i].s.n)
+                        : divisor               ? json_real((double)v[i].i / divisor)
+                                                : json_integer(v[i].i);
+        json_object_set_new(row, quality_column[i].name, value ? value : json_string("?"));
+    }
+    json_array_append_new(list, row);
+    return 0;
+}
+
+/* params.call if it is the id of a record: 16 bytes in hexadecimal digits. */
+static struct str record_of(const json_t *request)
+{
+    const json_t *v = json_object_get(json_object_get(request, "params"), "call");
+    const char *text = json_string_value(v);
+    if (!text || strspn(text, "0123456789abcdef") != 32 || text[32])
+        return STR_NONE;
+    return str_z(text);
+}
+
+static void quality(struct wire *w, const json_t *request, struct buf *out)
+{
+    json_t *list = json_array();
+    struct row_value arg = ROW_S(record_of(request));
+    struct db_query q = {
+        .sql = pbx_store_quality_list, .arg = &arg, .arg_n = 1, .row = quality_row, .ctx = list};
+    int err = db_query(w->db, &q);
+    if (!err) {
+        reply(out, request, "result", list);
+        return;
+    }
+    json_decref(list);
+    reply(out, request, "error", json_pack("{s:i,s:s}", "code", 3, "message", uv_strerror(err)));
+}
+
 void wire_ctl_request(void *ctx, struct str line, struct buf *out)
 {
     struct wire *w = ctx;
@@ -149,6 +199,8 @@ void wire_ctl_request(void *ctx, struct str line, struct buf *out)
         reload(w, request, out);
     } else if (method && strcmp(method, "cdr") == 0) {
         cdr(w, request, out);
+    } else if (method && strcmp(method, "quality") == 0 && record_of(request).n) {
+        quality(w, request, out);
     } else {
         pbx_api(w->pbx, loop_now(w->loop), line, out);
         wire_drain(w);

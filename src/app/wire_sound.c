@@ -60,7 +60,7 @@ static void on_sound(void *ctx, const struct sound_result *res)
 static void on_trouble(void *ctx, const char *text)
 {
     struct wire *w = ctx;
-    trace_emit(pbx_trace(w->pbx), TRACE_SOUND, 0, TS(str_z(text)));
+    trace_emit(wire_trace(w), TRACE_SOUND, 0, TS(str_z(text)));
 }
 
 static char *path_z(struct str s)

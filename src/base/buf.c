@@ -100,3 +100,48 @@ void buf_json(struct buf *b, struct str s)
         }
     }
 }
+
+#define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
+
+static void xml_ascii(struct buf *b, char c)
+{
+    switch (c) {
+    case '&':
+        buf_lit(b, "&amp;");
+        break;
+    case '<':
+        buf_lit(b, "&lt;");
+        break;
+    case '>':
+        buf_lit(b, "&gt;");
+        break;
+    case '"':
+        buf_lit(b, "&quot;");
+        break;
+    default:
+        if ((unsigned char)c < 0x20)
+            buf_lit(b, REPLACEMENT);
+        else
+            buf_ch(b, c);
+    }
+}
+
+/* U+FFFE and U+FFFF are no characters: XML 1.0 section 2.2. */
+static bool is_no_char(const char *p)
+{
+    return memcmp(p, "\xEF\xBF\xBE", 3) == 0 || memcmp(p, "\xEF\xBF\xBF", 3) == 0;
+}
+
+void buf_xml(struct buf *b, struct str s)
+{
+    for (size_t i = 0; i < s.n;) {
+        size_t len = utf8_len((const unsigned char *)s.p + i, s.n - i);
+        if (len == 1)
+            xml_ascii(b, s.p[i]);
+        else if (len == 0 || (len == 3 && is_no_char(s.p + i)))
+            buf_lit(b, REPLACEMENT);
+        else
+            buf_put(b, s.p + i, len);
+        i += len ? len : 1;
+    }
+}

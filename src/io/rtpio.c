@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -236,13 +237,25 @@ void rtpio_drain(struct rtpio *io, uint16_t port)
 
 /* ---- packets --------------------------------------------------------------------------------- */
 
-void rtpio_send(struct rtpio *io, const struct rtpio_forward *f, const uint8_t *bytes, size_t n)
+/* The calls themselves: the library's are cancellation points, which costs a process with threads
+ * two locked operations each, and nobody cancels this thread. */
+static ssize_t datagram_rx(int fd, void *bytes, size_t n, struct sockaddr_storage *from)
+{
+    socklen_t from_n = sizeof(*from);
+    return syscall(SYS_recvfrom, fd, bytes, n, MSG_DONTWAIT, from, &from_n);
+}
+
+static ssize_t datagram_tx(int fd, const void *bytes, size_t n, const struct addr *to)
 {
     struct sockaddr_storage sa;
+    socklen_t sa_n = sa_of(&sa, to);
+    return syscall(SYS_sendto, fd, bytes, n, MSG_DONTWAIT, &sa, sa_n);
+}
+
+void rtpio_send(struct rtpio *io, const struct rtpio_forward *f, const uint8_t *bytes, size_t n)
+{
     int fd = io->pairs[f->port / 2].fd1[f->is_rtcp] - 1;
-    socklen_t sa_n = sa_of(&sa, &f->to);
-    ssize_t sent = sendto(fd, bytes, n, MSG_DONTWAIT, (struct sockaddr *)&sa, sa_n);
-    if (sent < 0)
+    if (datagram_tx(fd, bytes, n, &f->to) < 0)
         io->count.tx_errors++; /* as lost as any datagram */
     else
         io->count.tx_packets++;
@@ -253,12 +266,10 @@ void rtpio_send(struct rtpio *io, const struct rtpio_forward *f, const uint8_t *
 static void packet_rx(struct rtpio *io, usec_t now, uint16_t port)
 {
     struct sockaddr_storage sa;
-    socklen_t sa_n = sizeof(sa);
     int fd = io->pairs[port / 2].fd1[port & 1] - 1;
     if (fd < 0)
         return; /* closed earlier in this turn */
-    ssize_t n =
-        recvfrom(fd, io->bytes, RTPIO_MAX_BYTES + 1, MSG_DONTWAIT, (struct sockaddr *)&sa, &sa_n);
+    ssize_t n = datagram_rx(fd, io->bytes, RTPIO_MAX_BYTES + 1, &sa);
     if (n < 0)
         return;
     io->count.rx_packets++;

@@ -14,6 +14,7 @@ static const struct {
     {"rtt", api_rtt},
     {"trace", api_trace},
     {"hangup", api_hangup},
+    {"quality", api_quality},
     {"record", api_record},
     {"settings", api_settings},
     {"set", api_set},
@@ -23,6 +24,10 @@ static const struct {
     {"subscriptions", api_subscriptions},
     {"mailboxes", api_mailboxes},
     {"mwi", api_mwi},
+    {"conferences", api_conferences},
+    {"conference", api_conference},
+    {"messages", api_messages},
+    {"message_delete", api_message_delete},
 };
 
 json_t *api_text(struct str s)

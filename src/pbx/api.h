@@ -8,18 +8,28 @@
  *   stats                          counters (T13)
  *   rtt                            measured round trips by destination
  *   trace {call}                   the history of a call: its number or one of its Call-IDs
+ *   quality {call}                 loss, jitter, round trip and MOS of a call in progress, of each
+ *                                  stream both ways, by the last RTCP report; `call` may also be
+ *                                  the id of a record, then by the last figures of the call
  *   hangup {call}                  ends a call
  *   record {call, action}          start (mixed), tracks, both, stop, pause or resume a recording
  *   settings {extension}           do-not-disturb and forwarding, of one extension or of all
  *   set {extension, name, value}   changes one; value "off", or "reset": as configured
  *   subscriptions                  who is told what (RFC 6665)
  *   mailboxes                      how many messages wait in each
+ *   messages {extension}           what is in a mailbox
+ *   message_delete {id}            removes a message
  *   mwi {extension, new, old, urgent_new, urgent_old}
  *                                  says so, for a voicemail system outside; new and old count the
  *                                  urgent ones, which may be left out
+ *   conferences                    rooms that are open, and who is in them
+ *   conference {action, room, number}
+ *                                  kick, mute, unmute member `number`, or all without one; lock,
+ *                                  unlock, end the room; invite a number to it
  *   ban {address, seconds}  unban {address}  bans
  *
- * `reload` and `cdr` need files and the database and are the program's own. */
+ * `reload`, `cdr` and `quality` of a record need files and the database and are the program's own.
+ */
 #ifndef PBX_API_H
 #define PBX_API_H
 
@@ -43,6 +53,7 @@ typedef json_t *(*api_method)(struct pbx *p, const json_t *params, enum api_erro
 json_t *api_calls(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_trace(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_record(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_quality(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_hangup(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_registrations(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_trunks(struct pbx *p, const json_t *params, enum api_error *error);
@@ -55,6 +66,10 @@ json_t *api_set(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_subscriptions(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_mailboxes(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_mwi(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_conferences(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_conference(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_messages(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_message_delete(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_stats(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_timers(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_rtt(struct pbx *p, const json_t *params, enum api_error *error);

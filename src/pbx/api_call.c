@@ -4,7 +4,48 @@
 #include <errno.h>
 
 #include "base/num.h"
+#include "pbx/feature/threeway.h"
 #include "pbx/record.h"
+
+static void put_count(json_t *j, const char *key, bool known, uint64_t v)
+{
+    json_object_set_new(j, key, known ? json_integer((json_int_t)v) : json_null());
+}
+
+static json_t *quality_json(const struct quality_row *r)
+{
+    json_t *j = json_object();
+    json_object_set_new(j, "leg", json_integer(r->leg));
+    json_object_set_new(j, "stream", json_integer(r->stream));
+    json_object_set_new(j, "direction", json_string(r->out ? "out" : "in"));
+    json_object_set_new(j, "codec", r->codec.n ? api_text(r->codec) : json_null());
+    json_object_set_new(j, "packets", json_integer((json_int_t)r->packets));
+    json_object_set_new(j, "bytes", json_integer((json_int_t)r->bytes));
+    put_count(j, "lost", r->known, r->lost);
+    put_count(j, "discarded", r->known, r->discarded);
+    put_count(j, "jitter_us", r->known, r->jitter_us);
+    put_count(j, "rtt_mean_us", r->rtt_n, r->rtt_mean_us);
+    put_count(j, "rtt_max_us", r->rtt_n, r->rtt_max_us);
+    json_object_set_new(j, "r", r->r_x10 ? json_real(r->r_x10 / 10.0) : json_null());
+    json_object_set_new(j, "mos", r->mos_x100 ? json_real(r->mos_x100 / 100.0) : json_null());
+    put_count(j, "late", !r->out, r->late);
+    put_count(j, "concealed", !r->out, r->concealed);
+    return j;
+}
+
+/* The figures of the last report, of each stream both ways. */
+static void put_quality(json_t *list, const struct leg *leg)
+{
+    for (unsigned i = 0; i < leg->n_streams; i++) {
+        struct quality_row r[2];
+        quality_rows(r, &leg->stats[i]);
+        for (unsigned k = 0; k < 2 && (r[0].packets || r[1].packets); k++) {
+            r[k].leg = leg->number;
+            r[k].stream = (uint8_t)i;
+            json_array_append_new(list, quality_json(&r[k]));
+        }
+    }
+}
 
 static json_t *leg_json(const struct leg *leg)
 {
@@ -29,8 +70,33 @@ static json_t *leg_json(const struct leg *leg)
         if (leg->stream[i].id)
             json_array_append_new(ports, json_integer(leg->stream[i].port));
     json_object_set_new(j, "rtp_ports", ports);
+    json_t *quality = json_array();
+    put_quality(quality, leg);
+    json_object_set_new(j, "quality", quality);
     json_object_set_new(j, "held", json_boolean(leg->n_streams && leg->stream[0].held));
     return j;
+}
+
+/* A conference that the phone of one of the two parties mixes; null: there is none. */
+static json_t *conference_json(struct pbx *p, const struct call *call)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        const struct leg *leg = leg_find(p, call->party[i]);
+        const struct leg *master = leg ? threeway_next(p, leg, NULL) : NULL;
+        if (!master || !threeway_next(p, leg, master))
+            continue;
+        json_t *members = json_array();
+        for (const struct leg *l = NULL; (l = threeway_next(p, leg, l));) {
+            const struct leg *far = call_other(p, call_find(p, l->call), l);
+            json_array_append_new(members,
+                                  json_pack("{s:o,s:o}", "call_id", api_text(l->call_id), "party",
+                                            api_text(far ? far->party : STR(""))));
+        }
+        return json_pack("{s:s,s:o,s:o,s:s}", "kind", "phone_mixed", "master_call_id",
+                         api_text(master->call_id), "participants", members, "status",
+                         "active_conference");
+    }
+    return json_null();
 }
 
 static json_t *call_json(struct pbx *p, const struct call *call)
@@ -38,6 +104,7 @@ static json_t *call_json(struct pbx *p, const struct call *call)
     const struct cdr *r = &call->cdr;
     json_t *j = json_object(), *legs = json_array(), *parties = json_array();
     json_object_set_new(j, "id", json_integer((json_int_t)call->number));
+    json_object_set_new(j, "record", api_text(cdr_hex(p, r->id)));
     json_object_set_new(j, "state", api_text(call_state_name((enum call_state)call->state)));
     json_object_set_new(j, "scenario",
                         api_text(call_scenario_name((enum call_scenario)call->scenario)));
@@ -53,6 +120,7 @@ static json_t *call_json(struct pbx *p, const struct call *call)
     json_object_set_new(j, "answer_ms",
                         r->answer_ms ? json_integer((json_int_t)r->answer_ms) : json_null());
     json_object_set_new(j, "age_s", json_integer((json_int_t)((p->now - r->started) / USEC_S)));
+    json_object_set_new(j, "conference", conference_json(p, call));
     json_object_set_new(j, "recording",
                         call->record ? api_text(recording_name(p, call->record)) : json_null());
     for (const struct leg *leg = NULL; (leg = call_next(call, leg));)
@@ -114,6 +182,18 @@ struct call *api_call_of(struct pbx *p, const json_t *params)
         if ((by_number && call->number == number) || has_call_id(call, id))
             return call;
     return NULL;
+}
+
+json_t *api_quality(struct pbx *p, const json_t *params, enum api_error *error)
+{
+    const struct call *call = api_call_of(p, params);
+    *error = json_object_get(params, "call") ? API_NOT_FOUND : API_INVALID_PARAMS;
+    if (!call)
+        return NULL;
+    json_t *list = json_array();
+    for (const struct leg *leg = NULL; (leg = call_next(call, leg));)
+        put_quality(list, leg);
+    return list;
 }
 
 json_t *api_hangup(struct pbx *p, const json_t *params, enum api_error *error)

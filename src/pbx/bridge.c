@@ -5,9 +5,11 @@
 #include "pbx/call_int.h"
 
 #include "pbx/feature/service.h"
+#include "pbx/feature/threeway.h"
 #include "pbx/feature/transfer.h"
 #include "pbx/hangup.h"
 #include "pbx/record.h"
+#include "pbx/subscription.h"
 #include "wire/sdp/oa.h"
 #include "wire/sip/multipart.h"
 
@@ -24,6 +26,14 @@ void bridge_link(struct pbx *p, struct leg *a, struct leg *b)
             (struct media_cmd){.kind = MEDIA_LINK, .id = a->stream[i].id, .peer = b->stream[i].id};
     }
     recording_follow(p, call_find(p, a->call));
+}
+
+void bridge_unlink(struct pbx *p, struct leg *leg)
+{
+    for (unsigned i = 0; i < leg->n_streams; i++)
+        if (leg->stream[i].id)
+            pbx_emit(p, PBX_OUT_MEDIA)->media =
+                (struct media_cmd){.kind = MEDIA_UNLINK, .id = leg->stream[i].id};
 }
 
 void bridge_reinvite_done(struct pbx *p, struct leg *leg)
@@ -101,6 +111,7 @@ void bridge_answer(struct pbx *p, struct leg *leg, const struct sdp *offer, stru
     if (other)
         leg_follow_hold(p, other, leg);
     reply(p, leg, &a);
+    service_changed(p, call);
 }
 
 /* Before the answer only an UPDATE can carry an offer (RFC 3311), afterwards a re-INVITE does. */
@@ -399,6 +410,8 @@ void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o)
     else if (leg_awaits_answer(leg) && !leg->ask)
         bridge_own_answered(p, leg, other, o->msg);
     if (answered)
+        threeway_follow(p, leg);
+    if (answered)
         recording_follow(p, call);
     if (answered)
         service_up(p, call);
@@ -480,16 +493,36 @@ static void not_understood(struct pbx *p, const struct sip_out *o)
     sip_respond(p->core, p->now, o->txn, &a);
 }
 
-/* A digit is noted whoever it is for; what the exchange itself is told, it answers itself. */
+/* A digit for one who does not take INFO becomes a telephone-event, or its sound. */
+static bool digit_as_media(struct pbx *p, struct leg *leg, char digit)
+{
+    struct leg *other = call_other(p, call_find(p, leg->call), leg);
+    struct sip_peer peer;
+    if (!other || !other->joined || !sip_session_peer(p->core, other->session, &peer) ||
+        !peer.allow_known || peer.allow >> SIP_INFO & 1)
+        return false;
+    struct sound_list l = {.append = true};
+    sound_digit(&l, digit, 0);
+    sound_play(p, other, &l);
+    return true;
+}
+
+/* A phone that sends a digit as an event and as INFO at once means one (the other party has it
+ * already). What the exchange itself is told, it answers itself. */
 static void informed(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
-    bool digit = service_info(p, leg, o);
-    if (call_find(p, leg->call)->service == SERVICE_NONE)
-        pass_request(p, leg, o);
-    else if (digit || !o->msg->body.n)
+    char digit = 0;
+    enum service_digit d = service_info(p, leg, o, &digit);
+    bool served = call_find(p, leg->call)->service != SERVICE_NONE;
+    bool doubles = leg->digits.repeated[DIGIT_INFO] || leg->digits.repeated[DIGIT_EVENT];
+    bool done = d == SERVICE_DIGIT_KNOWN || (d == SERVICE_DIGIT && (served || doubles)) ||
+                (d == SERVICE_DIGIT && digit_as_media(p, leg, digit));
+    if (done || (served && !o->msg->body.n))
         pbx_respond(p, o->txn, 200);
-    else
+    else if (served)
         not_understood(p, o);
+    else
+        pass_request(p, leg, o);
 }
 
 void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o)
@@ -508,7 +541,8 @@ void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o)
         transfer_refer(p, leg, o);
         break;
     case SIP_SUBSCRIBE:
-        transfer_subscribe(p, leg, o);
+        if (!subscription_rx_inside(p, leg, o))
+            transfer_subscribe(p, leg, o);
         break;
     default:
         pbx_respond(p, o->txn, 405);

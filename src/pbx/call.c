@@ -5,10 +5,13 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "pbx/feature/queue.h"
+#include "pbx/feature/ringback.h"
 #include "pbx/feature/service.h"
 #include "pbx/feature/transfer.h"
+#include "pbx/feature/voicemail.h"
 #include "pbx/hangup.h"
 #include "pbx/record.h"
+#include "pbx/subscription.h"
 #include "pbx/trunk.h"
 
 struct str call_state_name(enum call_state s)
@@ -88,6 +91,7 @@ handle_t call_past_find(struct pbx *p, struct str id)
 static void call_free(struct pbx *p, struct call *call)
 {
     dial_stop(p, call);
+    pbx_timer_stop(p, &call->announcing);
     transfer_call_gone(p, call);
     remember(p, call);
     list_each(node, &call->legs)
@@ -196,6 +200,7 @@ void call_dissolve(struct pbx *p, struct call *call)
 {
     call->unrecorded = true;
     p->calls->dissolved++;
+    service_over(p, call);
     call_enter(p, call, CALL_ENDING);
     if (!has_live_leg(call))
         call_free(p, call);
@@ -223,9 +228,9 @@ void call_trace(struct pbx *p, const struct call *call, enum trace_id id, struct
     trace_emit(&p->trace, id, call->tag, TS(buf_str(&number)), TS(text));
 }
 
-struct call *call_new(struct pbx *p, const struct sip_out *invite)
+static struct call *make(struct pbx *p)
 {
-    handle_t h, lh;
+    handle_t h;
     struct call *call = slot_take(&p->calls->calls, &h);
     if (!call)
         return NULL;
@@ -234,9 +239,35 @@ struct call *call_new(struct pbx *p, const struct sip_out *invite)
     call->config = config_ref(p->config);
     list_init(&call->legs);
     call->tag = hist_open(&p->trace);
-    struct leg *leg = leg_new(p, call, &lh);
-    if (!leg) {
+    return call;
+}
+
+struct call *call_new_empty(struct pbx *p)
+{
+    struct call *call = make(p);
+    if (!call)
+        return NULL;
+    p->calls->total++;
+    cdr_start(p, call);
+    return call;
+}
+
+void call_free_empty(struct pbx *p, struct call *call)
+{
+    if (!call->unrecorded && call->state != CALL_ENDING)
+        p->calls->dissolved++; /* it goes without a record */
+    if (!has_live_leg(call))
         call_free(p, call);
+}
+
+struct call *call_new(struct pbx *p, const struct sip_out *invite)
+{
+    handle_t lh;
+    struct call *call = make(p);
+    struct leg *leg = call ? leg_new(p, call, &lh) : NULL;
+    if (!leg) {
+        if (call)
+            call_free(p, call);
         return NULL;
     }
     call->caller = call->party[0] = lh;
@@ -409,6 +440,7 @@ void call_leg_over(struct pbx *p, struct leg *leg)
     leg_close_media(p, leg);
     uncount_leg(p, leg);
     transfer_leg_gone(p, leg);
+    subscription_leg_over(p, leg);
 }
 
 void call_leg_ended(struct pbx *p, struct leg *leg)
@@ -432,6 +464,8 @@ static void rx_cancelled(struct pbx *p, struct leg *leg, const struct sip_out *o
         return;
     }
     struct call_ending e = {.by = CALL_BY_CALLER, .status = 487, .except = leg};
+    if (call->announced) /* it has heard why, and does not wait for the end */
+        e.status = call->announced;
     if (o->msg && sip_msg_has(o->msg, SIP_H_REASON)) { /* answered elsewhere, or why else */
         e.cause = hangup_cause_in(o->msg);
         e.carried = pbx_turn_dup(p, sip_msg_get(o->msg, SIP_H_REASON));
@@ -582,16 +616,22 @@ static void rtp_timeout(struct pbx *p, struct leg *leg)
 void call_rx_media(struct pbx *p, const struct media_ev *ev)
 {
     if (ev->kind == MEDIA_EV_RECORDED) {
-        if (!(ev->id & PBX_RECORD_MESSAGE))
+        if (ev->id & PBX_RECORD_MESSAGE)
+            voicemail_stopped(p, ev->id);
+        else
             recording_stopped(p, ev->id);
         return;
     }
     struct leg *leg = leg_of_stream(p, ev->id);
     if (leg)
         leg_note_stats(leg, ev);
+    if (ev->kind == MEDIA_EV_CLOSED)
+        quality_closed(p, ev);
     port_rx(p, &p->calls->ports, ev);
     if (!leg)
         return;
+    if (ev->kind == MEDIA_EV_FIRST)
+        ringback_rx_first(p, leg);
     if (ev->kind == MEDIA_EV_DIGIT || ev->kind == MEDIA_EV_PLAYED || ev->kind == MEDIA_EV_TALK)
         service_rx_media(p, leg, ev);
     if (ev->kind != MEDIA_EV_TIMEOUT && ev->kind != MEDIA_EV_STRANGER)

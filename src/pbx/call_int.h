@@ -6,6 +6,7 @@
 #include "pbx/call.h"
 #include "engine/media/digits.h"
 #include "pbx/port.h"
+#include "pbx/quality.h"
 #include "wire/sdp/caps.h"
 
 #define CALL_MAX_LEGS   64
@@ -40,6 +41,7 @@ struct leg_stream {
     bool silent;       /* the party sends nothing to be heard: sendonly, inactive */
     bool other_silent; /* so does the party it is joined with */
     bool audio;        /* the media plane knows what its party speaks */
+    bool mixes;        /* and whatever it may send can be read here */
     bool music;        /* its party hears music on hold */
     struct addr rtp;   /* where the party receives */
 };
@@ -78,6 +80,8 @@ struct leg {
     handle_t reinvite; /* an INVITE or UPDATE of this party that waits for the other one */
     bool by_update;    /* it is an UPDATE or a PRACK */
     bool refresh_due;  /* the session timer waits for its turn */
+    bool heard;        /* its RTP has come */
+    bool ringback;     /* its party hears our ring-back tone */
     bool settled;      /* a reliable provisional has agreed on the media: the 2xx does not again */
     handle_t dialog;   /* the early one in which that was agreed */
     handle_t prack_dialog; /* its reliable provisional holds an offer, and waits for the answer */
@@ -126,6 +130,8 @@ enum call_scenario {
     SCENARIO_CONSULT,
     SCENARIO_TRANSFER,
     SCENARIO_FEATURE,
+    SCENARIO_CONFERENCE,
+    SCENARIO_VOICEMAIL, /* a message was left, or could have been */
     SCENARIOS
 };
 struct str call_scenario_name(enum call_scenario s);
@@ -137,14 +143,17 @@ struct call {
     uint8_t n_legs;    /* entries, ended ones too */
     uint16_t last_leg; /* number given last */
     uint8_t scenario;
-    bool late_offer;        /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
-    bool rang;              /* 180 went to the caller */
-    uint8_t cause;          /* Q.850 of a refusal; 0: by the status */
-    bool over_when_acked;   /* a feature code has been done */
-    bool unrecorded;        /* part of another call: it writes no record */
-    uint8_t service;        /* enum service_kind: the exchange itself is the other party */
-    handle_t record;        /* the recording under way; 0: none */
-    bool record_kept_off;   /* somebody has ended it */
+    bool late_offer;      /* the INVITE had no SDP: the callee offers, the caller's ACK answers */
+    bool rang;            /* 180 went to the caller */
+    uint8_t cause;        /* Q.850 of a refusal; 0: by the status */
+    bool over_when_acked; /* a feature code has been done */
+    bool unrecorded;      /* part of another call: it writes no record */
+    uint8_t service;      /* enum service_kind: the exchange itself is the other party */
+    handle_t record;      /* the recording under way; 0: none */
+    bool three_way;       /* a phone has made a conference of it and another one */
+    bool record_kept_off; /* somebody has ended it */
+    uint16_t announced;   /* the status that the caller hears of, or has heard of; 0 */
+    struct pbx_timer announcing;
     handle_t service_state; /* what the service knows of it */
     struct list legs;       /* struct leg.in_call, the caller first */
     handle_t caller;        /* who called; its leg may have left */
@@ -167,6 +176,7 @@ struct extension_use {
 struct calls {
     struct slot_table calls, legs, dials, transfers, recordings;
     struct port_stock ports;
+    struct quality_owner quality[QUALITY_PAIRS]; /* by port / 2 */
     struct pbx_timer audit;
     struct extension_use *per_extension; /* by index in the present configuration */
     struct list waiting;                 /* struct dial.in_queue, who came first in front */
@@ -192,6 +202,10 @@ struct calls {
 
 /* ---- call.c ---------------------------------------------------------------------------------- */
 struct call *call_new(struct pbx *p, const struct sip_out *invite);
+/* A call that nobody has made: it has no legs yet, and its record begins. NULL: no room. */
+struct call *call_new_empty(struct pbx *p);
+/* What has no legs any more goes. */
+void call_free_empty(struct pbx *p, struct call *call);
 struct call *call_find(struct pbx *p, handle_t h);
 struct leg *leg_find(struct pbx *p, handle_t h);
 /* Walks the legs of a call, in the order in which they came; NULL at first and at the end. Ending a
@@ -296,6 +310,9 @@ MUST_CHECK int leg_answer_cross(struct pbx *p, struct leg *leg, const struct sdp
 MUST_CHECK int leg_answer_with(struct pbx *p, struct leg *leg, const struct sdp *offer,
                                const struct sdp *other, const struct sdp_policy *policy,
                                struct str *ret);
+/* The answer that refuses all media of an offer for an early session (RFC 3959 section 4). */
+MUST_CHECK int leg_refuse_early(struct pbx *p, struct leg *leg, const struct sdp *offer,
+                                struct str *ret);
 /* An offer of our own to one who has made none. */
 MUST_CHECK int leg_offer_own(struct pbx *p, struct leg *leg, struct str *ret);
 /* Our answer to the party's offer when nobody else need know (hold, resume): what it was told
@@ -325,6 +342,9 @@ unsigned transcode_into(struct pbx *p, const struct leg *from, const struct leg 
                         const struct sdp *said, struct str names[CONF_CODEC_COUNT]);
 /* The codecs of a leg that are known here, best first. Returns how many. */
 unsigned transcode_codecs(struct pbx *p, const struct leg *leg, struct str names[CONF_CODEC_COUNT]);
+/* Does the party want its RTCP on the RTP port, and can it have that? Plain audio alone: other RTCP
+ * passes on as it is. */
+bool transcode_muxes(const struct sdp_media *m);
 /* Tells the media plane what the leg's party may send, by our description, and what it wants, by
  * its own. */
 void transcode_formats(struct pbx *p, struct leg *leg, const struct sdp *ours,
@@ -351,6 +371,8 @@ struct str leg_latest(const struct leg *leg);
 
 /* ---- bridge.c -------------------------------------------------------------------------------- */
 void bridge_link(struct pbx *p, struct leg *a, struct leg *b);
+/* Its party hears nobody any more, and nobody hears it. */
+void bridge_unlink(struct pbx *p, struct leg *leg);
 /* Our answer to the offer that it has made inside its dialog. */
 void bridge_answer(struct pbx *p, struct leg *leg, const struct sdp *offer, struct str body);
 /* What the leg's party has offered to one who is gone is refused. */
@@ -403,6 +425,8 @@ unsigned carry_fields_inward(const struct sip_msg *m, struct sip_field *field, u
 void cdr_start(struct pbx *p, struct call *call);
 void cdr_write(struct pbx *p, struct call *call, const struct call_ending *e);
 void cdr_free(struct pbx *p, struct call *call);
+/* The id of a record as text, in p->turn. */
+struct str cdr_hex(struct pbx *p, const uint8_t id[16]);
 /* {"segments":[...],"attempts":[...],"events":[...]}, in p->turn. */
 struct str cdr_detail(struct pbx *p, const struct call *call);
 struct str cdr_disposition(const struct call *call, unsigned status);
@@ -412,18 +436,31 @@ void cdr_keep(struct pbx *p, struct call *call, struct str *owned, struct str te
 void cdr_note(struct pbx *p, struct call *call, struct str json);
 
 /* ---- plan.c ---------------------------------------------------------------------------------- */
-enum plan_kind { PLAN_NONE, PLAN_EXTENSION, PLAN_GROUP, PLAN_TRUNK, PLAN_REJECT, PLAN_FEATURE };
+enum plan_kind {
+    PLAN_NONE,
+    PLAN_EXTENSION,
+    PLAN_GROUP,
+    PLAN_TRUNK,
+    PLAN_REJECT,
+    PLAN_FEATURE,
+    PLAN_CONFERENCE,
+    PLAN_MAILBOX
+};
 enum plan_feature {
     FEATURE_PICKUP_GROUP,
     FEATURE_PICKUP_DIRECTED, /* plan.number: whose call */
     FEATURE_SETTING,         /* do-not-disturb, forwarding */
-    FEATURE_ECHO
+    FEATURE_ECHO,
+    FEATURE_CONFERENCE, /* who one talks with goes into a room */
+    FEATURE_FACTORY,    /* a new room */
+    FEATURE_VOICEMAIL   /* plan.number: whose mailbox; none: one's own; empty: is asked */
 };
 struct plan {
     enum plan_kind kind;
     const struct config_extension *extension;
     const struct config_trunk *trunk;
     const struct config_group *group;
+    const struct config_conference *conference;
     unsigned status;   /* PLAN_NONE and PLAN_REJECT: what to answer */
     struct str number; /* dialled, unescaped, in p->turn */
     bool by_did;
@@ -441,5 +478,7 @@ struct plan_from {
 struct plan plan_find(struct pbx *p, const struct plan_from *from, const struct sip_uri *ruri);
 /* Who is meant by a number, as in a forward. */
 struct plan plan_number(struct pbx *p, const struct plan_from *from, struct str number);
+/* The same for a forward of from->extension, whose mailbox has a name of its own. */
+struct plan plan_forward(struct pbx *p, const struct plan_from *from, struct str number);
 
 #endif

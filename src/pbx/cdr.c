@@ -55,19 +55,24 @@ void cdr_note(struct pbx *p, struct call *call, struct str json)
 
 struct str call_scenario_name(enum call_scenario s)
 {
-    static const struct str names[SCENARIOS] = {
-        [SCENARIO_BASIC] = STR_INIT("basic"),           [SCENARIO_FORWARD] = STR_INIT("forward"),
-        [SCENARIO_SEQUENTIAL] = STR_INIT("sequential"), [SCENARIO_PARALLEL] = STR_INIT("parallel"),
-        [SCENARIO_QUEUE] = STR_INIT("queue"),           [SCENARIO_PICKUP] = STR_INIT("pickup"),
-        [SCENARIO_CONSULT] = STR_INIT("consult"),       [SCENARIO_TRANSFER] = STR_INIT("transfer"),
-        [SCENARIO_FEATURE] = STR_INIT("feature")};
+    static const struct str names[SCENARIOS] = {[SCENARIO_BASIC] = STR_INIT("basic"),
+                                                [SCENARIO_FORWARD] = STR_INIT("forward"),
+                                                [SCENARIO_SEQUENTIAL] = STR_INIT("sequential"),
+                                                [SCENARIO_PARALLEL] = STR_INIT("parallel"),
+                                                [SCENARIO_QUEUE] = STR_INIT("queue"),
+                                                [SCENARIO_PICKUP] = STR_INIT("pickup"),
+                                                [SCENARIO_CONSULT] = STR_INIT("consult"),
+                                                [SCENARIO_TRANSFER] = STR_INIT("transfer"),
+                                                [SCENARIO_FEATURE] = STR_INIT("feature"),
+                                                [SCENARIO_CONFERENCE] = STR_INIT("conference"),
+                                                [SCENARIO_VOICEMAIL] = STR_INIT("voicemail")};
     return names[s];
 }
 
 struct str cdr_disposition(const struct call *call, unsigned status)
 {
     if (call->cdr.answer_ms)
-        return STR("ANSWERED");
+        return call->scenario == SCENARIO_VOICEMAIL ? STR("VOICEMAIL") : STR("ANSWERED");
     switch (status) {
     case 486:
     case 600:
@@ -95,7 +100,9 @@ static void put_leg(struct buf *b, const struct leg *leg)
     struct str party = leg->trunk       ? leg->trunk->name
                        : leg->extension ? leg->extension->number
                                         : STR("");
-    buf_lit(b, "{\"call_id\":\"");
+    buf_lit(b, "{\"number\":");
+    buf_u64(b, leg->number);
+    buf_lit(b, ",\"call_id\":\"");
     buf_json(b, leg->call_id);
     buf_lit(b, "\",\"party\":\"");
     buf_json(b, party);
@@ -195,7 +202,7 @@ struct str cdr_detail(struct pbx *p, const struct call *call)
     return b.full ? STR("{}") : buf_str(&b);
 }
 
-static struct str hex(struct pbx *p, const uint8_t id[16])
+struct str cdr_hex(struct pbx *p, const uint8_t id[16])
 {
     char mem[33];
     struct buf b;
@@ -210,8 +217,8 @@ static void write_detail(struct pbx *p, struct call *call)
     if (call->scenario == SCENARIO_BASIC && !call->cdr.events.n && !call->cdr.has_parent)
         return;
     struct row_op *op = pbx_store(p, STORE_CDR_DETAIL_PUT);
-    op->v[0] = ROW_S(hex(p, call->cdr.id));
-    op->v[1] = call->cdr.has_parent ? ROW_S(hex(p, call->cdr.parent))
+    op->v[0] = ROW_S(cdr_hex(p, call->cdr.id));
+    op->v[1] = call->cdr.has_parent ? ROW_S(cdr_hex(p, call->cdr.parent))
                                     : (struct row_value){.type = ROW_NULL};
     op->v[2] = ROW_S(cdr_detail(p, call));
     op->n = 3;
@@ -249,7 +256,7 @@ void cdr_write(struct pbx *p, struct call *call, const struct call_ending *e)
     r->q850_cause = (uint16_t)(e->cause ? e->cause : hangup_cause_of(e->status));
     struct row_op *op = pbx_store(p, STORE_CDR_PUT);
     const struct row_value values[] = {
-        ROW_S(hex(p, r->id)),
+        ROW_S(cdr_hex(p, r->id)),
         ROW_S(call_scenario_name((enum call_scenario)call->scenario)),
         ROW_S(pbx_turn_dup(p, r->caller.p ? r->caller : STR(""))),
         text(p, r->caller_name),

@@ -127,6 +127,12 @@ const struct config_conference *config_find_conference(const struct config *c, s
     return t.kind == CONF_TARGET_CONFERENCE ? &c->conferences[t.index] : NULL;
 }
 
+const struct config_conference *config_find_did_conference(const struct config *c, struct str did)
+{
+    struct config_target t = config_index_find(c, CONF_INDEX_DID, did);
+    return t.kind == CONF_TARGET_CONFERENCE ? &c->conferences[t.index] : NULL;
+}
+
 const struct config_trunk *config_find_trunk(const struct config *c, struct str name)
 {
     struct config_target t = config_index_find(c, CONF_INDEX_TRUNK, name);

@@ -44,8 +44,10 @@ enum config_identity {
     CONF_IDENTITY_NONE
 };
 enum config_pickup_order { CONF_PICKUP_LONGEST, CONF_PICKUP_NEWEST };
+enum config_room_announce { CONF_ROOM_TONES, CONF_ROOM_SILENT };
 enum config_record { CONF_RECORD_NONE, CONF_RECORD_MIXED, CONF_RECORD_TRACKS, CONF_RECORD_BOTH };
 /* Of extensions and conferences: 0 means as recording.mode says, n means mode n - 1. */
+enum config_announce { CONF_ANNOUNCE_NONE, CONF_ANNOUNCE_TONE, CONF_ANNOUNCE_SPEECH };
 enum config_engine { CONF_ENGINE_BUILTIN, CONF_ENGINE_MRCP, CONF_ENGINE_STREAM };
 enum config_log_format { CONF_LOG_TEXT, CONF_LOG_JSON };
 
@@ -191,9 +193,10 @@ void config_reference(struct buf *b);
 /* Each of these may find nothing and give NULL. Numbers and names are compared byte by byte. */
 const struct config_extension *config_find_extension(const struct config *c, struct str number);
 const struct config_extension *config_find_user(const struct config *c, struct str username);
-/* The extension that a number from outside rings; config_find_did_group() for groups. */
+/* The extension that a number from outside rings; config_find_did_group() for groups, and so on. */
 const struct config_extension *config_find_did(const struct config *c, struct str did);
 const struct config_group *config_find_did_group(const struct config *c, struct str did);
+const struct config_conference *config_find_did_conference(const struct config *c, struct str did);
 const struct config_group *config_find_group(const struct config *c, struct str number);
 const struct config_trunk *config_find_trunk(const struct config *c, struct str name);
 const struct config_conference *config_find_conference(const struct config *c, struct str number);

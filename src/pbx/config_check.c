@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/num.h"
 #include "pbx/config_table.h"
 #include "wire/sip/msg.h"
 
@@ -115,6 +116,15 @@ static void service_route_check(struct config_binder *b)
             bad(b, &r->service_route, r, "registrar.service_route: each must read <sip:host;lr>");
 }
 
+/* Minutes east of UTC: "+09:00", "-03:30". */
+static bool is_time_zone(struct str s)
+{
+    uint64_t hours, minutes;
+    return s.n == 6 && (s.p[0] == '+' || s.p[0] == '-') && s.p[3] == ':' &&
+           num_u64(&hours, str_sub(s, 1, 2), 14) == 0 &&
+           num_u64(&minutes, str_sub(s, 4, 2), 59) == 0;
+}
+
 static void others_check(struct config_binder *b)
 {
     service_route_check(b);
@@ -124,6 +134,9 @@ static void others_check(struct config_binder *b)
             "auth.ban_max_seconds: must not be below ban_seconds");
     if (c->trunk.retry_max_ms < c->trunk.retry_min_ms)
         bad(b, &c->trunk.retry_max_ms, &c->trunk, "trunk.retry_max: must not be below retry_min");
+    if (!is_time_zone(c->voicemail.time_zone))
+        bad(b, &c->voicemail.time_zone, &c->voicemail,
+            "voicemail.time_zone: must read like +09:00");
     if (c->limits.tcp_connections_per_source > c->limits.tcp_connections)
         bad(b, &c->limits.tcp_connections_per_source, &c->limits,
             "limits.tcp_connections_per_source: must not be above tcp_connections");
@@ -192,6 +205,16 @@ static void names_derive(struct config_binder *b)
 
 /* ---- references ------------------------------------------------------------------------------ */
 
+/* "voicemail" is a place only for who has a mailbox. */
+static void forward_check(struct config_binder *b, const struct config_extension *e, uint32_t i)
+{
+    const struct config_forward *f = &e->forward;
+    const struct str *to[] = {&f->always, &f->busy, &f->no_answer, &f->unregistered};
+    for (unsigned k = 0; !e->voicemail && k < ARRAY_LEN(to); k++)
+        if (str_eq(*to[k], STR("voicemail")))
+            bad(b, to[k], f, "extensions[%u].forward: voicemail is false", i);
+}
+
 static void extension_check(struct config_binder *b, uint32_t i)
 {
     const struct config *c = b->config;
@@ -208,6 +231,7 @@ static void extension_check(struct config_binder *b, uint32_t i)
             STR_ARG(e->bot));
     if (e->mwi_unsolicited && !e->voicemail)
         bad(b, &e->mwi_unsolicited, e, "extensions[%u].mwi_unsolicited: needs voicemail", i);
+    forward_check(b, e, i);
     const struct config_extension *other = config_find_extension(c, e->username);
     if (other && other != e)
         bad(b, &e->username, e,
@@ -282,6 +306,16 @@ static void route_check(struct config_binder *b, uint32_t i)
             STR_ARG(r->to.name));
 }
 
+static void conference_check(struct config_binder *b, uint32_t i)
+{
+    const struct config_conference *o = &b->config->conferences[i];
+    if (o->moderator_pin.n && str_eq(o->moderator_pin, o->pin))
+        bad(b, &o->moderator_pin, o, "conferences[%u].moderator_pin: must not be the pin", i);
+    if (o->wait_for_moderator && !o->moderator_pin.n)
+        bad(b, &o->wait_for_moderator, o, "conferences[%u].wait_for_moderator: needs moderator_pin",
+            i);
+}
+
 static void bot_check(struct config_binder *b, uint32_t i)
 {
     const struct config_bot *o = &b->config->bots[i];
@@ -313,6 +347,8 @@ void config_check(struct config_binder *b)
         trunk_check(b, i);
     for (uint32_t i = 0; i < c->n_routes; i++)
         route_check(b, i);
+    for (uint32_t i = 0; i < c->n_conferences; i++)
+        conference_check(b, i);
     for (uint32_t i = 0; i < c->n_bots; i++)
         bot_check(b, i);
 }

@@ -122,14 +122,22 @@ static void enter_groups(struct config_binder *b)
     }
 }
 
-static void enter_others(struct config_binder *b)
+static void enter_conferences(struct config_binder *b)
 {
     struct config *c = b->config;
     for (uint32_t i = 0; i < c->n_conferences; i++) {
         const struct config_conference *o = &c->conferences[i];
         enter(b, &(struct entry){CONF_INDEX_NUMBER, o->number, CONF_TARGET_CONFERENCE, i,
                                  "conferences", "number", &o->number, o});
+        for (uint32_t j = 0; j < o->did.n; j++)
+            enter(b, &(struct entry){CONF_INDEX_DID, o->did.v[j], CONF_TARGET_CONFERENCE, i,
+                                     "conferences", "did", &o->did, o});
     }
+}
+
+static void enter_others(struct config_binder *b)
+{
+    struct config *c = b->config;
     for (uint32_t i = 0; i < c->n_trunks; i++) {
         const struct config_trunk *o = &c->trunks[i];
         enter(b, &(struct entry){CONF_INDEX_TRUNK, o->name, CONF_TARGET_TRUNK, i, "trunks", "name",
@@ -152,8 +160,10 @@ static void enter_features(struct config_binder *b)
         {&f->pickup, "pickup"},
         {&f->park, "park"},
         {&f->voicemail, "voicemail"},
+        {&f->voicemail_other, "voicemail_other"},
         {&f->bot, "bot"},
         {&f->conference, "conference"},
+        {&f->conference_factory, "conference_factory"},
         {&f->dnd, "dnd"},
         {&f->dnd_off, "dnd_off"},
         {&f->forward_always, "forward_always"},
@@ -177,7 +187,7 @@ void config_index_build(struct config_binder *b)
     uint64_t expected[CONF_INDEX_COUNT] = {
         [CONF_INDEX_NUMBER] = (uint64_t)c->n_extensions + c->n_groups + c->n_conferences + 16,
         [CONF_INDEX_USERNAME] = c->n_extensions,
-        [CONF_INDEX_DID] = (uint64_t)c->n_extensions + c->n_groups,
+        [CONF_INDEX_DID] = (uint64_t)c->n_extensions + c->n_groups + c->n_conferences,
         [CONF_INDEX_TRUNK] = c->n_trunks,
         [CONF_INDEX_BOT] = c->n_bots,
     };
@@ -188,6 +198,7 @@ void config_index_build(struct config_binder *b)
         }
     enter_extensions(b);
     enter_groups(b);
+    enter_conferences(b);
     enter_others(b);
     enter_features(b);
 }

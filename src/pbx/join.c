@@ -3,6 +3,7 @@
  * the other one speaks, and if it will not, the other (RFC 3725 section 9 in the hands of a B2BUA).
  */
 #include "pbx/call_int.h"
+#include "pbx/feature/service.h"
 #include "wire/sdp/oa.h"
 #include "wire/sip/multipart.h"
 
@@ -111,6 +112,7 @@ void join_answered(struct pbx *p, struct leg *leg, const struct sip_out *o, enum
     }
     (void)leg_rx_answer(p, leg, sip_body_find(o->msg, STR("application/sdp")));
     leg_set_remote(p, leg, sdp);
+    service_changed(p, call);
     if (!other)
         return;
     bridge_link(p, leg, other);
@@ -122,6 +124,7 @@ void join_answered(struct pbx *p, struct leg *leg, const struct sip_out *o, enum
 void join_failed(struct pbx *p, struct leg *leg, const struct sip_out *o, enum leg_ask ask_for)
 {
     struct leg *other = call_other(p, call_find(p, leg->call), leg);
+    service_changed(p, call_find(p, leg->call));
     if (ask_for != ASK_JOIN || !other)
         return;
     if (o->status == 491)

@@ -2,6 +2,7 @@
 #include "pbx/call_int.h"
 
 #include "base/hash.h"
+#include "pbx/feature/threeway.h"
 #include "pbx/sound.h"
 #include "wire/sdp/oa.h"
 #include "wire/sip/multipart.h"
@@ -112,10 +113,12 @@ struct leg *leg_of_user(struct pbx *p, uint64_t user)
     return leg_user(p, leg) == user ? leg : NULL;
 }
 
-static void close_stream(struct pbx *p, struct leg_stream *s)
+static void close_stream(struct pbx *p, struct leg *leg, unsigned i)
 {
+    struct leg_stream *s = &leg->stream[i];
     if (!s->id)
         return;
+    quality_close(p, leg, i);
     struct pbx_out *o = pbx_emit(p, PBX_OUT_MEDIA);
     o->media =
         (struct media_cmd){.kind = MEDIA_CLOSE, .id = s->id, .port = s->port, .family = s->family};
@@ -145,7 +148,7 @@ void leg_note_stats(struct leg *leg, const struct media_ev *ev)
 void leg_close_media(struct pbx *p, struct leg *leg)
 {
     for (unsigned i = 0; i < leg->n_streams; i++)
-        close_stream(p, &leg->stream[i]);
+        close_stream(p, leg, i);
 }
 
 int leg_sdp_of(struct pbx *p, const struct sip_msg *m, const struct sdp **ret)
@@ -182,7 +185,9 @@ static void set_stream(struct pbx *p, struct leg *leg, unsigned i, const struct 
     *cmd = (struct media_cmd){.kind = MEDIA_SET, .id = s->id, .latch = conf->latch};
     if (sdp_media_addr(&cmd->rtp, sdp, m) || addr_is_any(&cmd->rtp))
         cmd->rtp = (struct addr){0};
-    if (sdp_media_rtcp(&cmd->rtcp, sdp, m) || addr_is_any(&cmd->rtcp))
+    struct sdp_media apart = *m;
+    apart.rtcp_mux &= transcode_muxes(m);
+    if (sdp_media_rtcp(&cmd->rtcp, sdp, &apart) || addr_is_any(&cmd->rtcp))
         cmd->rtcp = (struct addr){0};
     cmd->receiving = dir == SDP_SENDRECV || dir == SDP_SENDONLY;
     cmd->sending = dir == SDP_SENDRECV || dir == SDP_RECVONLY;
@@ -201,7 +206,7 @@ void leg_set_remote(struct pbx *p, struct leg *leg, const struct sdp *sdp)
         if (sdp->media[i].port != 0)
             set_stream(p, leg, i, sdp);
         else
-            close_stream(p, s); /* the party has refused or ended this media */
+            close_stream(p, leg, i); /* the party has refused or ended this media */
     }
 }
 
@@ -221,6 +226,9 @@ void leg_follow_hold(struct pbx *p, struct leg *leg, const struct leg *other)
         if (s->id && said && i < said->n_media && said->media[i].port)
             set_stream(p, leg, i, said);
     }
+    threeway_follow(p, leg);
+    if (other)
+        threeway_follow(p, other);
 }
 
 /* ---- our side: what the party is told -------------------------------------------------------- */
@@ -243,6 +251,7 @@ static bool open_stream(struct pbx *p, struct leg *leg, unsigned i, const struct
     uint32_t owner = (uint32_t)slot_handle(&p->calls->legs, leg);
     s->port = port_take(p, &p->calls->ports, (enum addr_family)own->family, owner, &s->id);
     s->family = own->family;
+    leg->stats[i] = (struct media_stats){0}; /* of the stream that was here before */
     return s->port != 0;
 }
 
@@ -311,6 +320,36 @@ static int build_rewrite(struct buf *b, const struct sdp_local *local, void *ctx
     return sdp_rewrite_build(b, r->from, &r->rw) ? -EMSGSIZE : 0;
 }
 
+/* An answer accepts rtcp-mux where the party has offered it (RFC 5761 section 5.1.1). */
+static void mux_as_offered(struct pbx *p, const struct leg *leg, struct sdp_stream *streams,
+                           unsigned n)
+{
+    struct str text = leg_latest(leg);
+    const struct sdp *offer =
+        str_ifind(text, STR("a=rtcp-mux")) >= 0 ? leg_sdp_kept(p, text) : NULL;
+    for (unsigned i = 0; offer && i < n && i < offer->n_media; i++)
+        streams[i].mux = transcode_muxes(&offer->media[i]);
+}
+
+int leg_refuse_early(struct pbx *p, struct leg *leg, const struct sdp *offer, struct str *ret)
+{
+    static const struct sdp_stream none[LEG_MAX_STREAMS]; /* port 0 */
+    /* A session of its own, beside that of the dialog. */
+    struct sdp_local local = {
+        .session_id = leg->sdp_id ^ 1, .version = 1, .addr = media_addr(p, leg)};
+    struct rewrite r = {.from = offer, .rw = {.stream = none, .n_streams = LEG_MAX_STREAMS}};
+    size_t cap = 4096;
+    char *mem = arena_take(&p->turn, cap);
+    struct buf b;
+    if (!mem)
+        return -ENOMEM;
+    buf_init(&b, mem, cap);
+    int err = build_rewrite(&b, &local, &r);
+    if (!err)
+        *ret = buf_str(&b);
+    return err;
+}
+
 int leg_sdp_for(struct pbx *p, struct leg *leg, const struct sdp *from,
                 const struct sdp_choice *choice, const struct sdp_extra *extra, struct str *ret)
 {
@@ -324,12 +363,14 @@ int leg_sdp_for(struct pbx *p, struct leg *leg, const struct sdp *from,
             /* An answer ends the stream. An offer, which alone has formats to choose from, does
              * not yet: if it is refused, all stays as it was (RFC 3261 14.1). */
             if (!choice)
-                close_stream(p, &leg->stream[i]);
+                close_stream(p, leg, i);
             continue;
         }
         streams[i].rtp = own;
         streams[i].rtp.port = leg->stream[i].port;
     }
+    if (!choice)
+        mux_as_offered(p, leg, streams, n);
     struct rewrite r = {
         .from = from, .rw = {.choice = choice, .extra = extra, .stream = streams, .n_streams = n}};
     struct author author = {
@@ -370,6 +411,8 @@ int leg_answer_with(struct pbx *p, struct leg *leg, const struct sdp *offer,
     int err = own_streams(p, leg, offer, streams);
     if (err)
         return err;
+    for (unsigned i = 0; i < LEG_MAX_STREAMS && i < offer->n_media; i++)
+        streams[i].mux = transcode_muxes(&offer->media[i]);
     struct sdp_answer_args args = {.offer = offer,
                                    .other = other,
                                    .policy = policy,
@@ -467,8 +510,7 @@ unsigned leg_codecs(struct pbx *p, const struct leg *a, const struct leg *b,
     return n;
 }
 
-/* Our own description: one audio stream on `port`. */
-static int own_caps(struct pbx *p, const struct leg *leg, uint16_t port, struct str *ret)
+int leg_caps(struct pbx *p, const struct leg *leg, struct str *ret)
 {
     struct str names[CONF_CODEC_COUNT];
     struct sdp_caps caps = {.local = {.session_id = leg->sdp_id,
@@ -481,8 +523,7 @@ static int own_caps(struct pbx *p, const struct leg *leg, uint16_t port, struct 
     char *mem = arena_take(&p->turn, 2048);
     if (!mem)
         return -ENOMEM;
-    caps.rtp = caps.local.addr;
-    caps.rtp.port = port;
+    caps.rtp = caps.local.addr; /* without a port: this is what would work, not an offer */
     buf_init(&b, mem, 2048);
     int err = sdp_caps_build(&b, &caps);
     if (!err)
@@ -490,18 +531,27 @@ static int own_caps(struct pbx *p, const struct leg *leg, uint16_t port, struct 
     return err;
 }
 
-int leg_caps(struct pbx *p, const struct leg *leg, struct str *ret)
+static int build_caps(struct buf *b, const struct sdp_local *local, void *ctx)
 {
-    return own_caps(p, leg, 0, ret); /* this is what would work, not an offer */
+    struct sdp_caps *caps = ctx;
+    caps->local = *local;
+    return sdp_caps_build(b, caps);
 }
 
 int leg_offer_own(struct pbx *p, struct leg *leg, struct str *ret)
 {
+    struct str names[CONF_CODEC_COUNT];
     struct addr own = media_addr(p, leg);
+    struct sdp_caps caps = {
+        .codec = names, .n_codecs = transcode_codecs(p, leg, names), .dir = SDP_SENDRECV};
+    struct author author = {
+        .build = build_caps, .ctx = &caps, .local = {.session_id = leg->sdp_id, .addr = own}};
     leg->n_streams = leg->n_streams ? leg->n_streams : 1;
     if (!open_stream(p, leg, 0, &own))
         return -EAGAIN;
-    return own_caps(p, leg, leg->stream[0].port, ret);
+    caps.rtp = own;
+    caps.rtp.port = leg->stream[0].port;
+    return write_versioned(p, leg, &author, ret);
 }
 
 struct str leg_codec_name(struct pbx *p, const struct sdp *sdp)

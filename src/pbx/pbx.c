@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "pbx/call.h"
+#include "pbx/feature/conference.h"
 #include "pbx/feature/mwi.h"
 #include "pbx/feature/setting.h"
 #include "pbx/feature/transfer.h"
@@ -20,8 +21,10 @@
 #define OUT_TICK  8192       /* a tick stops for the queue to be drained beyond so many */
 
 /* What the engine says in Supported and Allow: only what works. */
-static const char supported[] = "path, 100rel, timer, replaces, norefersub, tdialog, from-change";
-static const char supported_call[] = "timer, 100rel, replaces, norefersub, tdialog, from-change";
+static const char supported[] =
+    "path, 100rel, timer, replaces, join, norefersub, tdialog, from-change";
+static const char supported_call[] =
+    "timer, 100rel, replaces, join, norefersub, tdialog, from-change";
 static const char allowed[] =
     "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, PRACK, UPDATE, REFER, SUBSCRIBE, NOTIFY";
 
@@ -271,7 +274,9 @@ static int init_parts(struct pbx *p)
         pbx_reconfigure(p);
     err = err ? err : setting_init(p);
     err = err ? err : mwi_init(p);
+    err = err ? err : voicemail_init(p);
     err = err ? err : subscription_init(p);
+    err = err ? err : conference_init(p);
     return err ? err : call_init(p);
 }
 
@@ -307,7 +312,9 @@ void pbx_free(struct pbx *p)
         if (o.kind == PBX_OUT_SEND)
             blob_unref(o.blob);
     call_done(p);
+    conference_done(p);
     subscription_done(p);
+    voicemail_done(p);
     mwi_done(p);
     setting_done(p);
     trunk_done(p);
@@ -473,6 +480,8 @@ void pbx_restore(struct pbx *p, usec_t now, unsigned i, const struct row_value *
         registrar_restore(p, v, n);
     else if (i == STORE_RESTORE_SETTINGS)
         setting_restore(p, v, n);
+    else if (i == STORE_RESTORE_MESSAGES)
+        voicemail_restore(p, v, n);
     pump(p);
 }
 
@@ -520,6 +529,8 @@ int pbx_reload(struct pbx *p, usec_t now, struct config *config, struct str *why
     setting_reload(p);
     subscription_reload(p);
     mwi_reload(p);
+    conference_reload(p, before);
+    voicemail_reload(p);
     call_reload(p, before);
     config_unref(before);
     pump(p);
@@ -548,5 +559,5 @@ bool pbx_is_idle(const struct pbx *p)
     struct sip_stats s;
     sip_core_stats(p->core, &s);
     return call_count(p) == 0 && s.active_sessions == 0 && trunk_is_idle(p) &&
-           subscription_is_idle(p);
+           subscription_is_idle(p) && voicemail_is_idle(p);
 }

@@ -13,7 +13,9 @@ struct trunks;        /* trunk.h: gateways */
 struct calls;         /* call.h */
 struct settings;      /* feature/setting.h */
 struct mwi;           /* feature/mwi.h */
+struct voicemail;     /* feature/voicemail.h */
 struct subscriptions; /* subscription.h */
+struct conferences;   /* feature/conference.h */
 
 struct pbx {
     struct config *config;
@@ -38,7 +40,9 @@ struct pbx {
     struct calls *calls;
     struct settings *settings;
     struct mwi *mwi;
+    struct voicemail *voicemail;
     struct subscriptions *subscriptions;
+    struct conferences *conferences;
     struct str domain; /* sip.domain, or the first listen address */
     char domain_mem[256];
 };

@@ -1,5 +1,7 @@
 /* The dial plan: who is meant by what was dialled. */
 #include "pbx/feature/code.h"
+#include "pbx/feature/conference.h"
+#include "pbx/feature/voicemail.h"
 #include "pbx/trunk.h"
 
 static struct str number_of(struct pbx *p, const struct sip_uri *uri)
@@ -27,6 +29,12 @@ static struct plan to_group(const struct config_group *g, struct str number, boo
     return (struct plan){.kind = PLAN_GROUP, .group = g, .number = number, .by_did = by_did};
 }
 
+static struct plan to_conference(const struct config_conference *c, struct str number, bool by_did)
+{
+    return (struct plan){
+        .kind = PLAN_CONFERENCE, .conference = c, .number = number, .by_did = by_did};
+}
+
 static struct plan by_route(struct pbx *p, const struct plan_from *from, struct str number)
 {
     const struct config *c = from->config;
@@ -46,6 +54,8 @@ static struct plan by_route(struct pbx *p, const struct plan_from *from, struct 
         return to_extension(&c->extensions[r->to.index], number, false);
     case CONF_TARGET_GROUP:
         return to_group(&c->groups[r->to.index], number, false);
+    case CONF_TARGET_CONFERENCE:
+        return to_conference(&c->conferences[r->to.index], number, false);
     case CONF_TARGET_REJECT:
         return (struct plan){.kind = PLAN_REJECT, .status = r->to.status, .number = number};
     default:
@@ -57,8 +67,11 @@ static struct plan by_did(const struct config *c, struct str number)
 {
     const struct config_extension *e = config_find_did(c, number);
     const struct config_group *g = e ? NULL : config_find_did_group(c, number);
+    const struct config_conference *o = config_find_did_conference(c, number);
     if (e)
         return to_extension(e, number, true);
+    if (o)
+        return to_conference(o, number, true);
     return g ? to_group(g, number, true) : refuse(404, number);
 }
 
@@ -79,7 +92,20 @@ struct plan plan_number(struct pbx *p, const struct plan_from *from, struct str 
     const struct config_group *g = config_find_group(c, number);
     if (g)
         return to_group(g, number, false);
+    const struct config_conference *o = config_find_conference(c, number);
+    if (o)
+        return to_conference(o, number, false);
     return by_route(p, from, number);
+}
+
+struct plan plan_forward(struct pbx *p, const struct plan_from *from, struct str number)
+{
+    const struct config_extension *e = from->extension;
+    bool mailbox = str_eq(number, STR(VOICEMAIL_WORD)) ||
+                   (number.n && str_eq(number, from->config->features.voicemail));
+    if (mailbox && e && e->voicemail)
+        return (struct plan){.kind = PLAN_MAILBOX, .extension = e, .number = number};
+    return plan_number(p, from, number);
 }
 
 struct plan plan_find(struct pbx *p, const struct plan_from *from, const struct sip_uri *ruri)
@@ -95,6 +121,8 @@ struct plan plan_find(struct pbx *p, const struct plan_from *from, const struct 
     /* We are no open relay: phones reach other domains by routes only. */
     if (from->extension && ruri->scheme != SIP_SCHEME_TEL && !pbx_is_our_host(p, ruri))
         return refuse(404, number);
+    if (from->extension && conference_is_open(p, number))
+        return to_conference(NULL, number, false);
     if (from->extension && code_find(from->config, number, &plan))
         return plan;
     return plan_number(p, from, number);

@@ -66,7 +66,7 @@ void sound_digit(struct sound_list *l, char digit, uint32_t ms)
 /* ---- to a party ------------------------------------------------------------------------------ */
 
 /* The first stream that was told formats, hence audio in plain RTP; NULL. */
-static struct leg_stream *speech_of(struct leg *leg)
+struct leg_stream *sound_stream(struct leg *leg)
 {
     for (unsigned i = 0; i < leg->n_streams; i++)
         if (leg->stream[i].id && leg->stream[i].audio)
@@ -74,15 +74,21 @@ static struct leg_stream *speech_of(struct leg *leg)
     return NULL;
 }
 
-static void play_on(struct pbx *p, struct leg_stream *s, const struct sound_list *l)
+static void play_to(struct pbx *p, enum media_cmd_kind kind, media_id id,
+                    const struct sound_list *l)
 {
     struct media_cmd *cmd = &pbx_emit(p, PBX_OUT_MEDIA)->media;
-    *cmd = (struct media_cmd){.kind = MEDIA_PLAY, .id = s->id};
+    *cmd = (struct media_cmd){.kind = kind, .id = id};
     memcpy(cmd->play.item, l->item, sizeof(l->item));
     cmd->play.n_items = (uint8_t)l->n;
     cmd->play.loop = l->loop;
     cmd->play.append = l->append;
     cmd->play.token = l->token;
+}
+
+static void play_on(struct pbx *p, struct leg_stream *s, const struct sound_list *l)
+{
+    play_to(p, MEDIA_PLAY, s->id, l);
 }
 
 static void stop_on(struct pbx *p, struct leg_stream *s)
@@ -92,7 +98,7 @@ static void stop_on(struct pbx *p, struct leg_stream *s)
 
 void sound_play(struct pbx *p, struct leg *leg, const struct sound_list *l)
 {
-    struct leg_stream *s = speech_of(leg);
+    struct leg_stream *s = sound_stream(leg);
     if (!s)
         return;
     s->music = false;
@@ -101,18 +107,26 @@ void sound_play(struct pbx *p, struct leg *leg, const struct sound_list *l)
 
 void sound_stop(struct pbx *p, struct leg *leg)
 {
-    struct leg_stream *s = speech_of(leg);
+    struct leg_stream *s = sound_stream(leg);
     if (!s)
         return;
     s->music = false;
     stop_on(p, s);
 }
 
+void sound_listen(struct pbx *p, struct leg *leg)
+{
+    for (unsigned i = 0; i < leg->n_streams; i++)
+        if (leg->stream[i].id)
+            pbx_emit(p, PBX_OUT_MEDIA)->media =
+                (struct media_cmd){.kind = MEDIA_LISTEN, .id = leg->stream[i].id, .on = true};
+}
+
 void sound_follow_hold(struct pbx *p, struct leg *leg, unsigned stream)
 {
     struct leg_stream *s = &leg->stream[stream];
     bool music = s->id && s->audio && s->other_silent && leg->config->sounds.hold_music;
-    if (music == s->music)
+    if (music == s->music || leg->ringback)
         return;
     s->music = music;
     if (music) {
@@ -122,4 +136,51 @@ void sound_follow_hold(struct pbx *p, struct leg *leg, unsigned stream)
     } else if (s->id) {
         stop_on(p, s);
     }
+}
+
+/* ---- rooms ----------------------------------------------------------------------------------- */
+
+static void tell_room(struct pbx *p, enum media_cmd_kind kind, const struct leg_stream *s,
+                      uint64_t room, bool muted)
+{
+    struct media_cmd *cmd = &pbx_emit(p, PBX_OUT_MEDIA)->media;
+    *cmd = (struct media_cmd){.kind = kind, .id = s->id};
+    cmd->member.room = room;
+    cmd->member.muted = muted || s->silent;
+}
+
+media_id sound_join(struct pbx *p, struct leg *leg, uint64_t room, bool muted)
+{
+    struct leg_stream *s = sound_stream(leg);
+    if (!s || !s->mixes)
+        return 0;
+    sound_stop(p, leg);
+    sound_listen(p, leg);
+    tell_room(p, MEDIA_JOIN, s, room, muted);
+    return s->id;
+}
+
+void sound_member(struct pbx *p, struct leg *leg, uint64_t room, bool muted)
+{
+    struct leg_stream *s = sound_stream(leg);
+    if (s)
+        tell_room(p, MEDIA_MEMBER, s, room, muted);
+}
+
+void sound_leave(struct pbx *p, struct leg *leg, uint64_t room)
+{
+    struct leg_stream *s = sound_stream(leg);
+    if (s)
+        tell_room(p, MEDIA_LEAVE, s, room, false);
+}
+
+void sound_room(struct pbx *p, uint64_t room, const struct sound_list *l)
+{
+    play_to(p, MEDIA_ROOM_PLAY, room, l);
+}
+
+bool sound_is_held(struct leg *leg)
+{
+    const struct leg_stream *s = sound_stream(leg);
+    return s && s->silent;
 }

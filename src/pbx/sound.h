@@ -8,6 +8,7 @@
 
 struct pbx;
 struct leg;
+struct leg_stream;
 
 enum prompt {
 #define P(id, name, en, ko) PROMPT_##id,
@@ -49,9 +50,24 @@ void sound_clip(struct sound_list *l, uint32_t number);
 /* telephone-event, or its tones. */
 void sound_digit(struct sound_list *l, char digit, uint32_t ms);
 
-/* To the party of the leg, on its first audio stream. */
+/* The first stream of the leg that carries speech which we understand; NULL. */
+struct leg_stream *sound_stream(struct leg *leg);
+/* To the party of the leg, on that stream. */
 void sound_play(struct pbx *p, struct leg *leg, const struct sound_list *l);
 void sound_stop(struct pbx *p, struct leg *leg);
+/* Keys that its party sends as sound are wanted, where it cannot send telephone-event. */
+void sound_listen(struct pbx *p, struct leg *leg);
+/* Its first audio stream enters a room of the media plane; what it has heard so far ends. A party
+ * that holds is silent whatever `muted` says: nobody in the room hears its music. Returns the
+ * stream; 0: it has none that can be mixed. */
+media_id sound_join(struct pbx *p, struct leg *leg, uint64_t room, bool muted);
+/* How it takes part from now on. */
+void sound_member(struct pbx *p, struct leg *leg, uint64_t room, bool muted);
+void sound_leave(struct pbx *p, struct leg *leg, uint64_t room);
+/* To all who are in the room, besides each other. */
+void sound_room(struct pbx *p, uint64_t room, const struct sound_list *l);
+/* Does its party send nothing that is to be heard (hold)? */
+bool sound_is_held(struct leg *leg);
 /* Music on hold begins or ends for one stream, as its leg's state wants. */
 void sound_follow_hold(struct pbx *p, struct leg *leg, unsigned stream);
 

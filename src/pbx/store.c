@@ -27,6 +27,20 @@ const char *const pbx_store_schema[] = {
      * JSON with segments, attempts and events. */
     ("CREATE TABLE IF NOT EXISTS cdr_detail ("
      " id TEXT PRIMARY KEY, parent TEXT, detail TEXT NOT NULL) WITHOUT ROWID"),
+    /* How each stream of a leg was, `in` from its party and `out` to it. A leg may have had a
+     * stream twice, so there is no key. */
+    "CREATE TABLE IF NOT EXISTS call_quality ("
+    " record TEXT NOT NULL, leg INTEGER NOT NULL, stream INTEGER NOT NULL,"
+    " direction TEXT NOT NULL, codec TEXT, packets BIGINT NOT NULL, bytes BIGINT NOT NULL,"
+    " lost BIGINT, discarded BIGINT, jitter_us BIGINT, rtt_mean_us BIGINT, rtt_max_us BIGINT,"
+    " r_x10 INTEGER, mos_x100 INTEGER, late BIGINT, concealed BIGINT)",
+    "CREATE INDEX IF NOT EXISTS call_quality_record ON call_quality (record)",
+    /* Of mailboxes. The sound is the file whose name is the id; state: 0 new, 1 old, 2 the owner's
+     * greeting, 3 not to be kept: being recorded, and nothing has been said yet. */
+    ("CREATE TABLE IF NOT EXISTS message ("
+     " id TEXT PRIMARY KEY, mailbox TEXT NOT NULL, state INTEGER NOT NULL,"
+     " urgent INTEGER NOT NULL, caller TEXT, caller_name TEXT, at_ms BIGINT NOT NULL,"
+     " ms BIGINT NOT NULL) WITHOUT ROWID"),
 };
 const unsigned pbx_store_schema_n = ARRAY_LEN(pbx_store_schema);
 
@@ -36,6 +50,11 @@ const unsigned pbx_store_schema_n = ARRAY_LEN(pbx_store_schema);
     "id, scenario, caller, caller_name, dialled, callee, did, answered_by, trunk_in, trunk_out,"   \
     " start_ms, ring_ms, answer_ms, end_ms, talk_ms, disposition, ended_by, sip_cause,"            \
     " q850_cause, reason, codec, legs"
+#define QUALITY_COLUMNS                                                                            \
+    "leg, stream, direction, codec, packets, bytes, lost, discarded, jitter_us, rtt_mean_us,"      \
+    " rtt_max_us, r_x10, mos_x100, late, concealed"
+
+#define MESSAGE_COLUMNS "id, mailbox, state, urgent, caller, caller_name, at_ms, ms"
 
 const char *const pbx_store_statement[STORE_STATEMENTS] = {
     [STORE_BINDING_PUT] =
@@ -51,13 +70,24 @@ const char *const pbx_store_statement[STORE_STATEMENTS] = {
                            " ON CONFLICT (extension, name) DO UPDATE SET value=excluded.value"),
     [STORE_SETTING_DEL] = "DELETE FROM setting WHERE extension=?1 AND name=?2",
     [STORE_CDR_DETAIL_PUT] = "INSERT INTO cdr_detail (id, parent, detail) VALUES (?1,?2,?3)",
+    [STORE_QUALITY_PUT] = "INSERT INTO call_quality (record, " QUALITY_COLUMNS ") VALUES"
+                          " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)",
+    [STORE_MESSAGE_PUT] =
+        ("INSERT INTO message (" MESSAGE_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8)"
+         " ON CONFLICT (id) DO UPDATE SET state=excluded.state, ms=excluded.ms"),
+    [STORE_MESSAGE_DEL] = "DELETE FROM message WHERE id=?1",
 };
 
 const char *const pbx_store_restore[STORE_RESTORES] = {
     [STORE_RESTORE_BINDINGS] = "SELECT " BINDING_COLUMNS " FROM binding",
     [STORE_RESTORE_SETTINGS] = "SELECT extension, name, value FROM setting",
+    [STORE_RESTORE_MESSAGES] = "SELECT " MESSAGE_COLUMNS " FROM message ORDER BY id",
 };
 
 const char *const pbx_store_cdr_list =
     "SELECT " CDR_COLUMNS ", parent, detail FROM cdr LEFT JOIN cdr_detail USING (id)"
     " ORDER BY start_ms DESC LIMIT ?1";
+
+const char *const pbx_store_quality_list =
+    "SELECT " QUALITY_COLUMNS " FROM call_quality WHERE record=?1"
+    " ORDER BY leg, stream, direction LIMIT 1000";

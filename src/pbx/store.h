@@ -13,9 +13,17 @@ enum store_statement {
     STORE_CDR_DETAIL_PUT, /* id, parent, detail: of calls that were more than basic */
     STORE_SETTING_PUT,    /* extension, name, value */
     STORE_SETTING_DEL,    /* extension, name */
+    STORE_QUALITY_PUT,    /* see the columns in store.c */
+    STORE_MESSAGE_PUT,    /* see the columns in store.c */
+    STORE_MESSAGE_DEL,    /* id */
     STORE_STATEMENTS
 };
-enum store_restore { STORE_RESTORE_BINDINGS, STORE_RESTORE_SETTINGS, STORE_RESTORES };
+enum store_restore {
+    STORE_RESTORE_BINDINGS,
+    STORE_RESTORE_SETTINGS,
+    STORE_RESTORE_MESSAGES,
+    STORE_RESTORES
+};
 
 extern const char *const pbx_store_schema[];
 extern const unsigned pbx_store_schema_n;
@@ -25,5 +33,7 @@ extern const char *const pbx_store_restore[STORE_RESTORES];
 /* The newest CDRs; ?1 is how many. The columns are those of STORE_CDR_PUT, in its order,
  * then parent and detail. */
 extern const char *const pbx_store_cdr_list;
+/* How the media of record ?1 were; the columns of STORE_QUALITY_PUT but the first, in its order. */
+extern const char *const pbx_store_quality_list;
 
 #endif

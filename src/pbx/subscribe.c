@@ -1,4 +1,5 @@
 /* SUBSCRIBE requests: RFC 6665 section 4.2.1. What is refused has changed nothing. */
+#include "pbx/call_int.h"
 #include "pbx/gate.h"
 #include "pbx/subscription_int.h"
 
@@ -13,6 +14,7 @@ struct ask {
     const struct sip_msg *m;
     const struct event_package *package;
     const struct config_extension *who;
+    const struct leg *leg; /* it came in the dialog of this one; NULL: in one of its own */
     struct str event_id;
     uint32_t expires_s;
 };
@@ -22,7 +24,7 @@ static void refuse(const struct ask *a, unsigned status, enum sip_hdr_id id, str
     struct sip_field field = {.id = id, .value = value};
     struct sip_answer answer = {.status = (uint16_t)status,
                                 .content = {.field = &field, .n_fields = value.n > 0},
-                                .once = !a->who};
+                                .once = !a->who && !a->leg};
     (void)sip_respond(a->p->core, a->p->now, a->o->txn, &answer);
 }
 
@@ -183,10 +185,14 @@ static unsigned begin(const struct ask *a)
         t.event_id.n > EVENT_ID_MAX ||
         t.call_id.n + t.local.n + t.remote.n + t.target.n + t.route.n > SUBSCRIPTION_TEXT_MAX)
         return 400;
-    t.local_tag = sip_txn_local_tag(p->core, a->o->txn);
+    t.local_tag = a->leg ? m->to.tag : sip_txn_local_tag(p->core, a->o->txn);
     struct subscription *s = t.local_tag.n ? subscription_new(p, a->package, &t) : NULL;
     if (!s)
         return 503;
+    if (a->leg) {
+        s->leg = slot_handle(&p->calls->legs, a->leg);
+        p->subscriptions->inside++;
+    }
     note_flow(s, a);
     if (a->expires_s)
         trace_emit(&p->trace, TRACE_SUBSCRIBED, 0, TS(s->owner), TS(a->package->name),
@@ -253,7 +259,33 @@ static unsigned run(struct ask *a)
         return status;
     if (!accepts(a->m, a->package->type))
         return 406;
-    return a->m->to.tag.n ? again(a) : begin(a);
+    /* Inside a call it is a new one if it is not known (RFC 5057 section 3). */
+    return a->m->to.tag.n && (!a->leg || find(a)) ? again(a) : begin(a);
+}
+
+static void finish(const struct ask *a, unsigned status)
+{
+    struct pbx *p = a->p;
+    if (status == 423)
+        refuse_number(a, 423, SIP_H_MIN_EXPIRES, p->config->sip.timers.subscribe_min_ms / 1000);
+    else if (status == 503)
+        refuse_number(a, 503, SIP_H_RETRY_AFTER, RETRY_S);
+    else if (status == 406)
+        refuse(a, 406, SIP_H_ACCEPT, a->package->type);
+    else if (status)
+        refuse(a, status, SIP_H_OTHER, STR_NONE);
+}
+
+bool subscription_rx_inside(struct pbx *p, const struct leg *leg, const struct sip_out *o)
+{
+    struct ask a = {.p = p, .o = o, .m = o->msg, .leg = leg};
+    read_event(&a);
+    if (!a.package)
+        return false;
+    if (leg->extension)
+        a.who = config_find_extension(p->config, leg->extension->number);
+    finish(&a, a.who && !p->stopping ? run(&a) : 403);
+    return true;
 }
 
 void subscription_rx(struct pbx *p, const struct sip_out *o)
@@ -275,13 +307,5 @@ void subscription_rx(struct pbx *p, const struct sip_out *o)
     }
     if (!authenticate(&a))
         return;
-    unsigned status = run(&a);
-    if (status == 423)
-        refuse_number(&a, 423, SIP_H_MIN_EXPIRES, p->config->sip.timers.subscribe_min_ms / 1000);
-    else if (status == 503)
-        refuse_number(&a, 503, SIP_H_RETRY_AFTER, RETRY_S);
-    else if (status == 406)
-        refuse(&a, 406, SIP_H_ACCEPT, a.package->type);
-    else if (status)
-        refuse(&a, status, SIP_H_OTHER, STR_NONE);
+    finish(&a, run(&a));
 }

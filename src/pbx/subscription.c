@@ -2,13 +2,15 @@
 #include "pbx/subscription_int.h"
 
 #include "base/mem.h"
+#include "pbx/call_int.h"
+#include "pbx/feature/conference.h"
 #include "pbx/feature/mwi.h"
 
 #define FAREWELL    0xFFFFFFFFull /* user number of a last NOTIFY: no slot has it */
 #define NO_ROOM     (5 * USEC_S)  /* until a NOTIFY is tried again that found no transaction */
 #define RETRY_MAX_S 86400u
 
-static const struct event_package *const packages[] = {&mwi_package};
+static const struct event_package *const packages[] = {&mwi_package, &conference_package};
 
 const struct event_package *subscription_package(struct str name)
 {
@@ -108,6 +110,7 @@ void subscription_free(struct pbx *p, struct subscription *s)
     hash_remove(&all->by_owner, &s->by_owner);
     hash_remove(&all->by_resource, &s->by_resource);
     free_texts(p, s);
+    all->inside -= s->leg != 0;
     slot_put(&all->slots, s->self);
 }
 
@@ -175,12 +178,42 @@ static int write_body(struct pbx *p, const struct subscription *s, struct subscr
     return b.full ? -EMSGSIZE : 0;
 }
 
+static int send_notify(struct pbx *p, struct subscription *s, const struct sip_content *content)
+{
+    uint64_t user = pbx_user(PBX_USER_SUBSCRIPTION, s->ending ? FAREWELL : s->self);
+    const struct leg *leg = leg_find(p, s->leg);
+    handle_t h;
+    if (s->leg)
+        return !leg || !leg->session
+                   ? -ENOENT
+                   : sip_session_request(p->core, p->now, leg->session, SIP_NOTIFY, content, user);
+    struct sip_request_cmd cmd = {
+        .method = SIP_NOTIFY,
+        .in_dialog = true,
+        .to = s->flow,
+        .pinned = s->pinned,
+        .ruri = s->target,
+        .route = s->route,
+        .from = s->local,
+        .from_tag = s->local_tag,
+        .to_hdr = s->remote,
+        .call_id = s->call_id,
+        .cseq = s->local_cseq + 1,
+        .contact = STR(""), /* no user, our address */
+        .user = user,
+        .content = *content,
+    };
+    int err = sip_request(p->core, p->now, &cmd, &h);
+    if (!err)
+        s->local_cseq++;
+    return err;
+}
+
 static int notify(struct pbx *p, struct subscription *s)
 {
     char mem[64];
     struct buf state;
     struct str body;
-    handle_t h;
     struct subscription_view view = {.resource = s->resource,
                                      .subscriber = s->owner,
                                      .version = s->version + 1,
@@ -195,29 +228,13 @@ static int notify(struct pbx *p, struct subscription *s)
         {.id = SIP_H_EVENT, .value = event_of(p, s)},
         {.id = SIP_H_SUBSCRIPTION_STATE, .value = buf_str(&state)},
     };
-    struct sip_request_cmd cmd = {
-        .method = SIP_NOTIFY,
-        .in_dialog = true,
-        .to = s->flow,
-        .pinned = s->pinned,
-        .ruri = s->target,
-        .route = s->route,
-        .from = s->local,
-        .from_tag = s->local_tag,
-        .to_hdr = s->remote,
-        .call_id = s->call_id,
-        .cseq = s->local_cseq + 1,
-        .contact = STR(""), /* no user, our address */
-        .user = pbx_user(PBX_USER_SUBSCRIPTION, s->ending ? FAREWELL : s->self),
-        .content = {.field = field,
-                    .n_fields = ARRAY_LEN(field),
-                    .type = body.p ? s->package->type : STR_NONE,
-                    .body = body},
-    };
-    err = sip_request(p->core, p->now, &cmd, &h);
+    struct sip_content content = {.field = field,
+                                  .n_fields = ARRAY_LEN(field),
+                                  .type = body.p ? s->package->type : STR_NONE,
+                                  .body = body};
+    err = send_notify(p, s, &content);
     if (err)
         return err;
-    s->local_cseq++;
     s->version = view.version;
     s->mark = view.mark;
     s->full = s->changed = false;
@@ -380,13 +397,32 @@ void subscription_changed(struct pbx *p, const struct event_package *package, st
     }
 }
 
-void subscription_end_all(struct pbx *p, const struct event_package *package, struct str resource)
+void subscription_end_of(struct pbx *p, const struct event_package *package, struct str resource,
+                         struct str owner)
 {
     struct subscription *s = next_of(p, package, resource, NULL), *next;
     for (; s; s = next) {
         next = next_of(p, package, resource, s);
-        subscription_end(p, s, SUBSCRIPTION_NORESOURCE);
+        if (!owner.n || str_eq(s->owner, owner))
+            subscription_end(p, s, SUBSCRIPTION_NORESOURCE);
     }
+}
+
+void subscription_end_all(struct pbx *p, const struct event_package *package, struct str resource)
+{
+    subscription_end_of(p, package, resource, STR_NONE);
+}
+
+void subscription_leg_over(struct pbx *p, const struct leg *leg)
+{
+    uint32_t at = 0;
+    handle_t h, gone = slot_handle(&p->calls->legs, leg);
+    struct subscription *s;
+    while (p->subscriptions->inside && (s = slot_next(&p->subscriptions->slots, &at, &h)))
+        if (s->leg == gone) {
+            say_ended(p, s, STR("its call is over"));
+            subscription_free(p, s);
+        }
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */

@@ -9,6 +9,8 @@
 
 #include "pbx/pbx_int.h"
 
+struct leg;
+
 /* What a package is told when it writes a body. */
 struct subscription_view {
     struct str resource;   /* as its accept() named it */
@@ -54,6 +56,11 @@ bool subscription_is_idle(const struct pbx *p);
 /* A SUBSCRIBE outside the dialogs of calls (SIP_OUT_REQUEST). Authenticates through the gate, then
  * answers. */
 void subscription_rx(struct pbx *p, const struct sip_out *o);
+/* A SUBSCRIBE inside the dialog of a call: its NOTIFYs go in that dialog (RFC 5057), as long as the
+ * call lasts. false: it names no package of ours, and is not answered. */
+bool subscription_rx_inside(struct pbx *p, const struct leg *leg, const struct sip_out *o);
+/* The dialog of a leg is over, and with it the subscriptions inside. */
+void subscription_leg_over(struct pbx *p, const struct leg *leg);
 /* A response to a NOTIFY: user kind PBX_USER_SUBSCRIPTION. */
 void subscription_rx_response(struct pbx *p, const struct sip_out *o);
 
@@ -61,6 +68,9 @@ void subscription_rx_response(struct pbx *p, const struct sip_out *o);
 void subscription_changed(struct pbx *p, const struct event_package *package, struct str resource);
 /* A resource is no more: its subscriptions end with "noresource". */
 void subscription_end_all(struct pbx *p, const struct event_package *package, struct str resource);
+/* The same for the subscriptions of one extension. */
+void subscription_end_of(struct pbx *p, const struct event_package *package, struct str resource,
+                         struct str owner);
 /* The value of Allow-Events: every package served. Lives as long as p. */
 struct str subscription_events(const struct pbx *p);
 /* Subscriptions at this time. */

@@ -23,6 +23,7 @@ enum subscription_ending {
 struct subscription {
     handle_t self;
     const struct event_package *package;
+    handle_t leg; /* in whose dialog it is; 0: it has one of its own */
     struct hash_node by_tag, by_resource, by_owner;
     struct pbx_timer expiry;
     struct pbx_timer later; /* a NOTIFY that must not go yet */
@@ -44,6 +45,7 @@ struct subscription {
 struct subscriptions {
     struct slot_table slots;
     struct hash_table by_tag, by_resource, by_owner;
+    uint32_t inside;    /* in dialogs of calls */
     uint32_t farewells; /* last NOTIFYs that are not answered yet */
     char events[256];
 };

@@ -45,6 +45,11 @@ static bool is_plain_audio(const struct sdp_media *m)
     return m->kind == SDP_AUDIO && m->rtp && !m->secure && m->port != 0;
 }
 
+bool transcode_muxes(const struct sdp_media *m)
+{
+    return is_plain_audio(m) && m->rtcp_mux;
+}
+
 unsigned transcode_into(struct pbx *p, const struct leg *from, const struct leg *to,
                         const struct sdp *said, struct str names[CONF_CODEC_COUNT])
 {
@@ -179,19 +184,38 @@ static uint8_t formats_of(struct media_format out[MEDIA_MAX_FORMATS], const stru
     return used;
 }
 
+/* Is each of these known here, and one of them speech? */
+static bool can_read(const struct media_format *f, unsigned n)
+{
+    bool speech = false;
+    for (unsigned i = 0; i < n; i++) {
+        if (f[i].codec == CODEC_EVENT || f[i].codec == CODEC_CN)
+            continue;
+        if (!codec_known(f[i].codec))
+            return false;
+        speech = true;
+    }
+    return speech;
+}
+
 void transcode_formats(struct pbx *p, struct leg *leg, const struct sdp *ours,
                        const struct sdp *theirs)
 {
     for (unsigned i = 0; i < leg->n_streams && i < ours->n_media && i < theirs->n_media; i++) {
         const struct sdp_media *m = &theirs->media[i];
-        if (!leg->stream[i].id || !is_plain_audio(m) || ours->media[i].port == 0)
+        bool plain = is_plain_audio(m) && ours->media[i].port != 0;
+        if (!leg->stream[i].id || (!plain && !leg->stream[i].audio))
             continue;
         struct media_cmd *cmd = &pbx_emit(p, PBX_OUT_MEDIA)->media;
-        *cmd =
-            (struct media_cmd){.kind = MEDIA_FORMAT, .id = leg->stream[i].id, .mux = m->rtcp_mux};
+        *cmd = (struct media_cmd){.kind = MEDIA_FORMAT,
+                                  .id = leg->stream[i].id,
+                                  .mux = m->rtcp_mux && ours->media[i].rtcp_mux};
+        leg->stream[i].audio = plain;
+        if (!plain) /* it was, and is passed on untouched from now on */
+            continue;
         cmd->n_rx = formats_of(cmd->rx, &ours->media[i]);
         cmd->n_tx = formats_of(cmd->tx, m);
-        leg->stream[i].audio = true;
+        leg->stream[i].mixes = can_read(cmd->rx, cmd->n_rx);
         leg->wide = cmd->n_tx && codec_rate(&cmd->tx[0]) > 8000;
         cmd->ptime_ms = (uint8_t)(m->ptime_ms > 120 ? 120 : m->ptime_ms);
     }

@@ -4,19 +4,14 @@ import itertools
 import json
 import os
 
-from lab import Fail, Skip, case, check, equal
+from lab import Fail, case, check, equal
 from tone import EDGE_MS, PT, Bench, TonePhone, talk
 
 CODECS = tuple(PT)
 MOST_MS = 100  # a delay above this is wrong on any machine
-# What the exchange cannot do yet. A case that finds such a thing missing is skipped, and fails once the
-# name is no longer here.
-NOT_YET = {"conference", "voicemail", "mailbox"}
 
 
 def missing(feature, why):
-    if feature in NOT_YET:
-        raise Skip(f"{feature}: {why}")
     raise Fail(f"{feature}: {why}")
 
 
@@ -365,6 +360,31 @@ def tone_pickup_codecs_case(lab):
     pickup(lab, "PCMU/8000", "PCMU/8000", "opus/48000/2")
 
 
+# ---- a conference in the phone -----------------------------------------------------------------------
+
+@case("tone_phone_mixes", weight=4)
+def tone_phone_mixes_case(lab):
+    """S4: 1001 has two calls, neither held, and would mix them itself. The exchange does not: each leg
+    of 1001 brings one voice, once, and the two others hear 1001 alone."""
+    bench = exchange(lab, 3)
+    a, b, c = phones(bench, "PCMU/8000", "PCMU/8000", "PCMA/8000")
+    one, other = talk(a, b)
+    one.hears(b)
+    one.hold()
+    two, third = talk(a, c)
+    two.hears(c)
+    one.resume()
+    settle(bench, [(one, [b]), (two, [c]), (other, [a]), (third, [a])])
+    calls = lab.ctl("calls")
+    equal([call["conference"] and call["conference"]["kind"] for call in calls],
+          ["phone_mixed", "phone_mixed"], "what the exchange sees")
+    third.hang_up()
+    settle(bench, [(one, [b]), (other, [a])], [two])
+    equal(two.state, "ended", "the consultation")
+    one.hang_up()
+    all_closed(lab)
+
+
 # ---- before the answer -------------------------------------------------------------------------------
 
 @case("tone_early", weight=3)
@@ -387,6 +407,49 @@ def tone_early_case(lab):
         for call in (one, other):
             call.whole(jumps=1)
         one.hang_up()
+    all_closed(lab)
+
+
+def some_sound(call):
+    return call.heard(-300)["rms"] > 0.01
+
+
+@case("tone_announce", weight=2)
+def tone_announce_case(lab):
+    """A caller of a number that does not exist hears a tone before the 404."""
+    bench = exchange(lab, 1, sounds={"hold_music": False, "announce": "tone"})
+    call = TonePhone(bench, "1001", 500).dial("9999")
+    check(bench.settles(lambda: some_sound(call), 3000), "nothing is heard before the refusal")
+    equal((call.state, call.status), ("ringing", 183), "the call meanwhile")
+    call.wait("failed", 6)
+    equal(call.status, 404, "the refusal")
+    all_closed(lab)
+
+
+@case("tone_ringback", weight=3)
+def tone_ringback_case(lab):
+    """Who is transferred hears ringing until the target answers, and then the target alone."""
+    bench = exchange(lab, 3)
+    a, b, c = phones(bench, "PCMU/8000", "PCMU/8000", "PCMA/8000", first=1900, apart=300)
+    one, other = talk(a, b)
+    one.hears(b)
+    other.hold()
+    one.hears()
+    check(not some_sound(one), "who is held hears something though there is no music")
+    other.refer("1003")
+    third = c.arrival()
+    check(not some_sound(one), "there is ringing before the target rings")
+    third.ring()
+    check(bench.settles(lambda: some_sound(one), 3000), "no ringing is heard")
+    third.answer()
+    other.referred()
+    settle(bench, [(one, [c]), (third, [a])], [other])
+    since = bench.now()
+    bench.elapse(600)
+    one.heard_only(c, since=since)
+    other.hang_up()
+    one.hang_up()
+    lab.until(lambda: third.state == "ended", 5, "the target's call ends")
     all_closed(lab)
 
 
@@ -518,6 +581,24 @@ def tone_room3_case(lab):
     conference(lab, ["PCMU/8000", "PCMA/8000", "opus/48000/2"], 3)
 
 
+@case("tone_room_delay", weight=4)
+def tone_room_delay_case(lab):
+    """From mouth to ear through a room: the jitter buffer, the tick and nothing else."""
+    bench = exchange(lab, 3, conferences=[{"number": "3000"}])
+    calls = []
+    for phone in phones(bench, "PCMU/8000", "PCMA/8000", "PCMU/8000", burst=2500):
+        calls.append(phone.dial("3000"))
+        entered(calls[-1], "conference")
+    for call in calls[1:]:
+        bench.tell("mute", call.ear, 1)
+    delays = sorted(d for ear in calls[1:] for d in ear.delays(calls[0], n=6))
+    print(f"#   mixed: p50 {p50(delays):.1f} ms, max {delays[-1]:.1f}, meant to be at most 60")
+    check(p50(delays) < MOST_MS, f"delays {delays}")
+    for call in calls:
+        call.hang_up()
+    all_closed(lab)
+
+
 @case("tone_room10", weight=5, captured=False)
 def tone_room10_case(lab):
     """A conference of ten, five of whom speak at a time."""
@@ -540,13 +621,34 @@ def tone_voicemail_case(lab):
     fetches = b.dial("*97")
     entered(fetches, "mailbox")
     bench.tell("mute", fetches.ear, 1)
-    for _ in range(4):
-        bench.settles(lambda: told(fetches, a) or has_spoken(fetches), 15000)
-        if told(fetches, a):
-            break
-        fetches.keys("1")  # a menu, whose first item is to listen
-    check(told(fetches, a), "the message is not played")
+    lab.until(lambda: has_spoken(fetches), 30, "the menu is over")
+    fetches.keys("1")  # its first item is to listen
+    lab.until(lambda: told(fetches, a), 20, "the message is played")
+    waiting = {m["extension"]: m["new"] for m in lab.ctl("mailboxes")}
+    equal(waiting, {"1001": 0, "1002": 1}, "messages that wait")
     fetches.hang_up()
+    all_closed(lab)
+
+
+@case("tone_voicemail_ends", weight=4)
+def tone_voicemail_ends_case(lab):
+    """A caller that falls silent is thanked, and the call ends; one that says nothing leaves nothing."""
+    extensions = [{"number": n, "password": "secret-" + n, "voicemail": True}
+                  for n in ("1001", "1002")]
+    bench = exchange(lab, 2, extensions=extensions, voicemail={"silence": 2})
+    a = TonePhone(bench, "1001", 500)
+    for speaks, left in ((True, 1), (False, 1)):
+        call = a.dial("1002")
+        entered(call, "voicemail")
+        if not speaks:
+            bench.tell("mute", call.ear, 1)
+        lab.until(lambda c=call: has_spoken(c), 30, "the greeting is over")
+        if speaks:
+            bench.elapse(4000)
+            bench.tell("mute", call.ear, 1)
+        call.wait("ended", 20)
+        lab.until(lambda n=left: [m["new"] for m in lab.ctl("mailboxes")] == [0, n], 3,
+                  f"{left} message")
     all_closed(lab)
 
 

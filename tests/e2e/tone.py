@@ -93,6 +93,7 @@ class Description:
     def __init__(self, text):
         self.address = self.port = None
         self.direction, self.payloads, self.maps, self.ptime = "sendrecv", [], {}, None
+        self.mux = "a=rtcp-mux" in text.splitlines()
         for line in text.splitlines():
             value = line[2:]
             if line.startswith("c=IN IP4 "):
@@ -175,6 +176,8 @@ class Call:
         lines += [f"a=rtpmap:{pt} {name}" for name, pt in formats]
         for pt, clock in events:
             lines += [f"a=rtpmap:{pt} telephone-event/{clock}", f"a=fmtp:{pt} 0-15"]
+        if self.phone.mux:
+            lines.append("a=rtcp-mux")
         self.version += 1
         return "\r\n".join(lines + [f"a=ptime:{self.phone.ptime}", "a=" + self.direction, ""])
 
@@ -379,8 +382,11 @@ class Call:
         levels = {int(hz): t for hz, t in got["tones"].items()}
         found = [f"{hz} Hz is missing ({levels[hz]['median']:.3f})" for hz in sorted(wanted)
                  if levels[hz]["median"] < wanted[hz]]
+        # What limiters and Opus make of several voices at once is far below each of them.
+        faint = 0.025 if len(others) > 1 else 0
         found += [f"{hz} Hz is heard for {t['run_ms']} ms ({t['max']:.3f})"
-                  for hz, t in levels.items() if hz not in wanted and t["run_ms"] > EDGE_MS]
+                  for hz, t in levels.items() if hz not in wanted and t["run_ms"] > EDGE_MS
+                  and t["max"] > faint]
         if wanted and got["windows"] < 10:
             found.append(f"only {got['ms']} ms came")
         return found
@@ -421,6 +427,7 @@ class TonePhone:
         self.codecs, self.ptime, self.burst = codecs, ptime, burst
         self.level = level
         self.rude = False  # speaks although it was told that nobody listens
+        self.mux = False  # offers its RTCP on the RTP port
         self.ip = self.lab.ip(int(number) % 1000)
         self.contact = f"Contact: <sip:{number}@{self.ip}:5060>"
         self.calls = []

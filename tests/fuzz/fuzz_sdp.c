@@ -107,8 +107,7 @@ static void for_others(const struct sdp *s, const struct sdp *other, struct aren
         CHECK(r.n_media == s->n_media);
         struct sdp_pair pair = {.local = &r, .remote = s};
         struct sdp_fit_args fit = {.a = pair, .b = {.local = other, .remote = other}};
-        bool events;
-        (void)sdp_fit(&fit, &events);
+        (void)sdp_fit(&fit);
         (void)sdp_same_session(&pair, other);
     }
 }

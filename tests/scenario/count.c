@@ -104,6 +104,7 @@ static int of_world(struct play *p, struct str name, uint64_t *ret)
         {STR_INIT("bindings"), registrar_count(p->w.pbx)},
         {STR_INIT("stored"), p->w.n_bindings},
         {STR_INIT("cdrs"), p->w.n_cdrs},
+        {STR_INIT("messages"), p->w.n_messages},
         {STR_INIT("ports"), p->w.pbx->calls->ports.in_use},
         {STR_INIT("streams"), p->w.streams_open},
         {STR_INIT("bans"), bans(p)},

@@ -67,6 +67,18 @@ static void clean(struct play *p)
         number(p, str_z(names[i]), STR("="), STR("0"));
 }
 
+/* The latest in which it has described its media: a subscription is no call. */
+static struct ua_call *call_of(struct ua *ua)
+{
+    struct ua_call *best = ua->call;
+    for (struct list *n = ua->calls.prev; n != &ua->calls; n = n->prev) {
+        struct ua_call *c = container_of(n, struct ua_call, node);
+        if (!best->sdp.n && c->sdp.n)
+            best = c;
+    }
+    return best;
+}
+
 /* The stream of a party's latest call, or the one whose RTP goes to ADDRESS:PORT. */
 static struct world_stream *stream_of(struct play *p, struct str name)
 {
@@ -79,7 +91,7 @@ static struct world_stream *stream_of(struct play *p, struct str name)
         return NULL;
     }
     struct addr rtp = ua->host.addr;
-    rtp.port = ua->call->rtp_port;
+    rtp.port = call_of(ua)->rtp_port;
     return world_stream_to(&p->w, &rtp);
 }
 
@@ -103,6 +115,9 @@ static void none(struct play *p)
     if (str_eq(p->word[2], STR("cdr"))) {
         if (p->cdr_at->next != &p->w.cdrs)
             play_fail(p, &p->st->line, "there is another call record");
+    } else if (str_eq(p->word[2], STR("quality"))) {
+        if (p->quality_at->next != &p->w.qualities)
+            play_fail(p, &p->st->line, "there is another row of quality");
     } else if (str_eq(p->word[2], STR("media"))) {
         media(p, 3, false);
     } else {
@@ -110,22 +125,24 @@ static void none(struct play *p)
     }
 }
 
-/* expect stream NAME timeout|receiving|sending OP N */
+/* expect stream NAME timeout|receiving|sending|mux OP N */
 static void stream(struct play *p)
 {
     struct world_stream *s = p->n_words == 6 ? stream_of(p, p->word[2]) : NULL;
     if (!s) {
-        play_fail(p, &p->st->line, "expect stream NAME timeout|receiving|sending OP N");
+        play_fail(p, &p->st->line, "expect stream NAME timeout|receiving|sending|mux OP N");
         return;
     }
     struct str what = p->word[3];
     uint64_t got = str_eq(what, STR("timeout"))     ? s->timeout_ms
                    : str_eq(what, STR("receiving")) ? s->receiving
+                   : str_eq(what, STR("mux"))       ? s->mux
                                                     : s->sending;
     compare(p, what, got, p->word[4], p->word[5]);
 }
 
-/* expect hears NAME WHAT: what is played to the party, "nothing" for nothing. expect room NAME N:
+/* expect hears NAME WHAT: what is played to the party, "nothing" for nothing; expect heard
+ * NAME WHAT: played last to its room. expect room NAME N:
  * the room that its stream is in, 0: none; expect muted, deaf, recorded, paused NAME 0|1. */
 static void hears(struct play *p)
 {
@@ -135,8 +152,10 @@ static void hears(struct play *p)
         play_fail(p, &p->st->line, "expect " STR_FMT " NAME WHAT", STR_ARG(what));
         return;
     }
-    if (str_eq(what, STR("hears"))) {
-        struct str got = s->hears[0] ? str_z(s->hears) : STR("nothing");
+    bool heard = str_eq(what, STR("heard"));
+    if (str_eq(what, STR("hears")) || heard) {
+        const char *text = heard ? s->heard : s->hears;
+        struct str got = text[0] ? str_z(text) : STR("nothing");
         if (!str_eq(got, p->word[3]))
             play_fail(p, &p->st->line, STR_FMT " hears " STR_FMT, STR_ARG(p->word[2]),
                       STR_ARG(got));
@@ -213,14 +232,16 @@ void expect_statement(struct play *p)
         clean(p);
     else if (str_eq(what, STR("cdr")))
         cdr_statement(p);
+    else if (str_eq(what, STR("quality")))
+        quality_statement(p);
     else if (str_eq(what, STR("media")))
         media(p, 2, true);
     else if (str_eq(what, STR("stream")))
         stream(p);
     else if (str_eq(what, STR("file")))
         file(p);
-    else if (str_eq(what, STR("hears")) || str_eq(what, STR("room")) ||
-             str_eq(what, STR("muted")) || str_eq(what, STR("deaf")) ||
+    else if (str_eq(what, STR("hears")) || str_eq(what, STR("heard")) ||
+             str_eq(what, STR("room")) || str_eq(what, STR("muted")) || str_eq(what, STR("deaf")) ||
              str_eq(what, STR("recorded")) || str_eq(what, STR("paused")))
         hears(p);
     else if (str_eq(what, STR("api")) && p->n_words > 2)

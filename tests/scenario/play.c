@@ -1,3 +1,5 @@
+#include <errno.h>
+
 #include "play.h"
 
 #include <stdarg.h>
@@ -211,7 +213,7 @@ static void advance_statement(struct play *p)
         play_until(p, (to ? p->mark : p->w.now) + d);
 }
 
-/* media timeout NAME, media none */
+/* media timeout NAME, media stats NAME KEY=N ..., media none */
 static void media_statement(struct play *p)
 {
     struct ua *ua = p->n_words > 2 ? play_ua(p, p->word[2]) : NULL;
@@ -222,11 +224,17 @@ static void media_statement(struct play *p)
     struct addr rtp = ua ? ua->host.addr : (struct addr){0};
     rtp.port = ua && ua->call ? ua->call->rtp_port : 1;
     struct world_stream *s = world_stream_to(&p->w, &rtp);
-    if (!str_eq(p->word[1], STR("timeout")) || !s) {
-        play_fail(p, &p->st->line, "media timeout NAME, media none");
+    if (str_eq(p->word[1], STR("stats")) && s) {
+        stats_statement(p, s);
         return;
     }
-    struct media_ev ev = {.kind = MEDIA_EV_TIMEOUT, .id = s->id};
+    bool first = str_eq(p->word[1], STR("first"));
+    if ((!first && !str_eq(p->word[1], STR("timeout"))) || !s) {
+        play_fail(p, &p->st->line,
+                  "media timeout|first NAME, media stats NAME KEY=N ..., media none");
+        return;
+    }
+    struct media_ev ev = {.kind = first ? MEDIA_EV_FIRST : MEDIA_EV_TIMEOUT, .id = s->id};
     world_media_ev(&p->w, &ev);
     play_until(p, p->w.now);
 }
@@ -258,6 +266,18 @@ static void restart_statement(struct play *p)
     if (world_restart(&p->w))
         play_fail(p, &p->st->line, "%s", p->w.failure);
     complain(p);
+}
+
+/* disk full, disk works; disk loses: all files are gone. */
+static void disk_statement(struct play *p)
+{
+    struct str what = p->word[1];
+    if (str_eq(what, STR("full")) || str_eq(what, STR("works")))
+        p->w.disk_err = str_eq(what, STR("full")) ? -ENOSPC : 0;
+    else if (str_eq(what, STR("loses")))
+        memset(p->w.file, 0, sizeof(p->w.file));
+    else
+        play_fail(p, &p->st->line, "disk full|works|loses");
 }
 
 static void shutdown_statement(struct play *p)
@@ -311,6 +331,7 @@ static const struct {
     {STR_INIT("reload"), reload_statement, 1},     {STR_INIT("restart"), restart_statement, 1},
     {STR_INIT("shutdown"), shutdown_statement, 1}, {STR_INIT("let"), let_statement, 4},
     {STR_INIT("expect"), expect_statement, 2},     {STR_INIT("api"), api_statement, 2},
+    {STR_INIT("disk"), disk_statement, 2},
 };
 
 static void start(struct play *p)
@@ -331,6 +352,7 @@ static void start(struct play *p)
     p->w.dump = p->verbose;
     p->mark = p->w.now;
     p->cdr_at = &p->w.cdrs;
+    p->quality_at = &p->w.qualities;
 }
 
 static void fixture_phones(struct play *p)

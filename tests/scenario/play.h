@@ -20,9 +20,10 @@ struct play {
     } var[PLAY_VARS];
     unsigned n_vars;
     usec_t mark;
-    struct list *cdr_at;    /* the record last compared */
-    uint64_t idle_timers;   /* of the PBX at rest */
-    struct str section[64]; /* the configuration, one entry a line or block */
+    struct list *cdr_at;     /* the record last compared */
+    struct list *quality_at; /* likewise */
+    uint64_t idle_timers;    /* of the PBX at rest */
+    struct str section[64];  /* the configuration, one entry a line or block */
     unsigned n_sections;
     struct pcap pcap;
     const struct statement *st;
@@ -73,5 +74,8 @@ void expect_sound(struct play *p);
 MUST_CHECK int count_get(struct play *p, struct str name, uint64_t *ret);
 /* cdr.c */
 void cdr_statement(struct play *p);
+void quality_statement(struct play *p);
+/* media stats NAME KEY=N ...: what is measured of its stream from now on. */
+void stats_statement(struct play *p, struct world_stream *s);
 
 #endif

@@ -68,6 +68,8 @@ static bool words(struct play *p, struct ua *ua, struct ua_spec *s)
             s->in_dialog = known = true;
         } else if (str_eq(w, STR("sdp.same"))) {
             s->same_sdp = known = true;
+        } else if (str_eq(w, STR("sdp.mux"))) {
+            s->sdp_mux = known = true;
         } else if (key.p && str_chr(key, ':') < 0) {
             known = option(p, ua, s, key, str_from(w, (size_t)eq + 1));
         } else if (s->method.n && !s->target.n) {

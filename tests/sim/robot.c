@@ -308,12 +308,15 @@ static void subscribe(struct robot *r)
 {
     struct ua_spec s;
     ua_spec_init(&s);
+    bool room = r->conf.tricks && chance(r, 40);
     s.method = STR("SUBSCRIBE");
-    s.target = r->ua.user;
+    s.target = room ? STR("3000") : r->ua.user;
     s.expires = chance(r, 20) ? 0 : (int64_t)(60 + robot_dice(r, 180));
     s.auth = STR("yes");
     s.edit[s.n_edits++] =
-        (struct ua_edit){.op = '+', .name = STR("Event"), .value = STR("message-summary")};
+        (struct ua_edit){.op = '+',
+                         .name = STR("Event"),
+                         .value = room ? STR("conference") : STR("message-summary")};
     rtxn_request(r, NULL, &s);
 }
 

@@ -10,6 +10,8 @@
 #include "base/num.h"
 #include "engine/sip/sip_int.h"
 #include "pbx/call_int.h"
+#include "pbx/feature/conference_int.h"
+#include "pbx/feature/voicemail_int.h"
 #include "pbx/subscription.h"
 #include "robot.h"
 
@@ -29,13 +31,15 @@ struct sim {
     bool verbose;
     usec_t silent_since[WORLD_STREAMS];
     media_id silent_id[WORLD_STREAMS];
-    uint64_t calls_killed, calls_before;       /* of PBXs that were killed */
-    uint64_t restarts, links, music, recorded; /* the last two: streams, each second */
+    uint64_t calls_killed, calls_before; /* of PBXs that were killed */
+    uint64_t restarts, links, messages;
+    uint64_t music, recorded; /* streams, each second */
 };
 
 static const char config_tail[] = "trunk: {options_interval: 60}\n"
-                                  "features: {record: \"*1\"}\n"
+                                  "features: {record: \"*1\", conference_factory: \"3999\"}\n"
                                   "log: {level: error}\n"
+                                  "voicemail: {max_messages: 8, max_length: 30, silence: 5}\n"
                                   "trunks:\n  - {name: kt, uri: \"sip:127.0.0.77:5080\"}\n"
                                   "routes:\n"
                                   "  - {match: \"^0[0-9]+$\", to: \"trunk:kt\"}\n"
@@ -55,6 +59,14 @@ static void put_groups(struct buf *b, struct rand *r, unsigned phones)
             buf_printf(b, "%s\"10%02u\"", i ? ", " : "", i);
         buf_lit(b, "]}\n");
     }
+}
+
+static void put_rooms(struct buf *b)
+{
+    buf_lit(b, "conferences:\n"
+               "  - {number: \"3000\", did: [\"07000003000\"], max_members: 5}\n"
+               "  - {number: \"3001\", pin: \"12\", moderator_pin: \"34\","
+               " wait_for_moderator: true, announce: none}\n");
 }
 
 /* Some worlds have short tempers, few ports or little room. */
@@ -82,12 +94,16 @@ static struct str config_of(struct sim *s, struct rand *r, unsigned phones)
                "limits: {requests_per_second: %u, calls: %u, transactions: %u, dialogs: 1000,"
                " registrations: 100, call_histories: 20}\n",
                rand_below(r, 6) ? 0 : 5, calls, rand_below(r, 8) ? 4000 : 64);
+    buf_printf(&b, "sounds: {announce: %s, language: %s}\n",
+               (const char *const[]){"none", "tone", "speech"}[rand_below(r, 3)],
+               rand_below(r, 2) ? "en" : "ko");
     buf_z(&b, config_tail);
     for (unsigned i = 0; i < phones; i++) {
-        buf_printf(&b,
-                   "  - {number: \"10%02u\", password: \"pw-%u\", did: [\"070000010%02u\"],"
-                   " pickup_group: office, voicemail: true, mwi_unsolicited: %s",
-                   i, i, i, rand_below(r, 4) ? "false" : "true");
+        buf_printf(
+            &b,
+            "  - {number: \"10%02u\", password: \"pw-%u\", did: [\"070000010%02u\"],"
+            " pickup_group: office, voicemail: true, voicemail_pin: \"%.*s\", mwi_unsolicited: %s",
+            i, i, i, (int)rand_below(r, 2), "1", rand_below(r, 4) ? "false" : "true");
         if (s->tricks && rand_below(r, 3) == 0)
             buf_printf(&b, ", forward: {%s: \"10%02u\", timeout: %u}",
                        rand_below(r, 2) ? "no_answer" : "busy", (unsigned)rand_below(r, phones),
@@ -97,6 +113,7 @@ static struct str config_of(struct sim *s, struct rand *r, unsigned phones)
         buf_lit(&b, "}\n");
     }
     put_groups(&b, r, phones);
+    put_rooms(&b);
     BUG_ON(b.full);
     return buf_str(&b);
 }
@@ -164,7 +181,8 @@ static void check_stream(struct sim *s, const struct world_stream *st)
         world_fail(w, "media: stream %llu %s music", id, music ? "hears" : "does not hear");
     if (music && !own->other_silent)
         world_fail(w, "media: stream %llu hears music, and nobody holds", id);
-    if (st->record && (leg->recorded != st->id || leg->record != call->record))
+    /* Rooms and messages have recordings of their own. */
+    if (st->record && !call->service && (leg->recorded != st->id || leg->record != call->record))
         world_fail(w, "media: stream %llu is in a recording that is not its call's", id);
     if (leg->recorded == st->id && !st->record)
         world_fail(w, "media: stream %llu should be recorded", id);
@@ -174,6 +192,36 @@ static bool heard(struct sim *s, const struct world_stream *st)
 {
     struct rcall *c = st->set ? party_of(s, st) : NULL;
     return c && rcall_talks(c) && !c->held;
+}
+
+static void press(struct world *w, media_id id, char digit)
+{
+    struct media_ev ev = {.kind = MEDIA_EV_DIGIT, .id = id, .digit = digit};
+    world_media_ev(w, &ev);
+    ev.over = true;
+    world_media_ev(w, &ev);
+}
+
+/* Who is recorded speaks and stops; who hears a prompt presses keys. */
+static void use_service(struct sim *s, const struct world_stream *st)
+{
+    static const char keys[] = "1111223456677789900##*";
+    struct rand *r = &s->w.rand;
+    struct media_ev ev = {.kind = MEDIA_EV_TALK, .id = st->id};
+    bool prompted = str_ifind(str_z(st->hears), STR("prompt:")) >= 0;
+    if (st->id && rand_below(r, 10) == 0) {
+        struct media_ev first = {.kind = MEDIA_EV_FIRST, .id = st->id};
+        world_media_ev(&s->w, &first);
+    }
+    if (!st->id || (!st->record && !prompted && !str_starts(str_z(st->hears), STR("clip:"))))
+        return;
+    if (st->record && rand_below(r, 2)) {
+        ev.talks = rand_below(r, 4) != 0;
+        world_media_ev(&s->w, &ev);
+    }
+    for (uint64_t n = rand_below(r, st->record ? 2 : 4); n > 0; n--)
+        if (!st->record || rand_below(r, 8) == 0)
+            press(&s->w, st->id, keys[rand_below(r, sizeof(keys) - 1)]);
 }
 
 /* Once a second: has a stream and its peer been silent for too long? */
@@ -196,6 +244,8 @@ static void listen(void *arg, uint64_t n)
             s->silent_since[i] = w->now + 1000000 * USEC_S; /* once */
         }
     }
+    for (unsigned i = 0; i < w->streams_peak; i++)
+        use_service(s, &w->stream[i]);
     world_wake(w, USEC_S, listen, s, 0);
 }
 
@@ -293,6 +343,29 @@ static void check_records(struct sim *s, uint64_t calls)
     }
 }
 
+/* Nothing of a mailbox is left but its messages, each with a row and a file. */
+static void check_mailboxes(struct sim *s)
+{
+    struct voicemail *v = s->w.pbx->voicemail;
+    uint32_t messages = 0, files = 0, clips = 0;
+    none(s, "calls with a mailbox", v->sessions.used);
+    none(s, "messages being written", v->takes.used);
+    for (unsigned i = 0; i < VM_CLIPS; i++)
+        clips += v->clip[i].used;
+    none(s, "sounds lent", clips);
+    list_each(node, &v->boxes)
+    {
+        const struct vm_box *b = container_of(node, struct vm_box, node);
+        none(s, "messages to come", b->coming);
+        messages += b->n[VM_NEW] + b->n[VM_OLD] + b->n[VM_GREETING];
+    }
+    for (unsigned i = 0; i < WORLD_FILES; i++)
+        files += s->w.file[i].there && s->w.file[i].place == PBX_MESSAGES;
+    if (messages != s->w.n_messages || messages != files)
+        world_fail(&s->w, "%u messages, %u rows, %u files", messages, s->w.n_messages, files);
+    s->messages += messages;
+}
+
 static void check(struct sim *s)
 {
     struct pbx *p = s->w.pbx;
@@ -307,6 +380,8 @@ static void check(struct sim *s)
     none(s, "searches", p->calls->dials.used);
     none(s, "transfers", p->calls->transfers.used);
     none(s, "subscriptions", subscription_count(p));
+    none(s, "conferences", p->conferences->rooms.used);
+    none(s, "members of conferences", p->conferences->members.used);
     none(s, "port pairs", p->calls->ports.in_use);
     none(s, "media streams", s->w.streams_open);
     none(s, "recordings", p->calls->recordings.used);
@@ -315,6 +390,7 @@ static void check(struct sim *s)
     none(s, "blobs of the engine", p->core->pool.live);
     none(s, "offers or answers out of turn", p->calls->out_of_turn);
     none(s, "callers in queues", !list_empty(&p->calls->waiting));
+    check_mailboxes(s);
     none(s, "objects that the audit had to reap", st.reaped + p->calls->reaped);
     check_records(s, s->calls_before + p->calls->total - p->calls->dissolved - s->calls_killed);
     for (unsigned i = 0; s->faithful && !s->restarts && i < s->n; i++)
@@ -359,6 +435,26 @@ static void settle(struct sim *s)
     }
 }
 
+/* An operator gives an order to a room. */
+static void order(struct sim *s)
+{
+    static const char *const actions[] = {"invite", "invite", "invite", "kick",
+                                          "mute",   "lock",   "unlock", "end"};
+    struct world *w = &s->w;
+    char mem[2048];
+    struct buf reply;
+    buf_init(&reply, mem, sizeof(mem));
+    unsigned action = (unsigned)rand_below(&w->rand, ARRAY_LEN(actions));
+    bool invite = action < 3;
+    world_api(w,
+              ua_text(w,
+                      "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"conference\",\"params\":"
+                      "{\"action\":\"%s\",\"room\":\"3000\",\"number\":\"%s%u\"}}",
+                      actions[action], invite ? "100" : "",
+                      (unsigned)rand_below(&w->rand, s->n + 1)),
+              &reply);
+}
+
 /* Somebody at the control socket records a call, or no longer; it need not exist. */
 static void operator(struct sim *s)
 {
@@ -385,6 +481,8 @@ static void pass(struct sim *s, usec_t until)
     while (!w->failed && w->now < until) {
         usec_t next = w->now + rand_below(&w->rand, 20 * USEC_S) + 1;
         world_run(w, next < until ? next : until);
+        if (s->tricks && rand_below(&w->rand, 3) == 0)
+            order(s);
         char mem[1024];
         struct buf reply;
         buf_init(&reply, mem, sizeof(mem));
@@ -437,13 +535,13 @@ static void print_counts(const struct sim *s)
     }
     fprintf(stderr,
             "seed %llu%s: %u calls, %u taken, %u refused, %u cancelled, %u deaths, %llu restarts, "
-            "%u records, %llu messages, %llu lost, %llu links, "
+            "%u records, %llu messages, %llu lost, %llu links, %llu kept, "
             "%llu s of music, %llu s recorded\n",
             (unsigned long long)s->seed, s->faithful ? " (faithful)" : "", made, taken, refused,
             cancelled, died, (unsigned long long)s->restarts, s->w.n_cdrs,
             (unsigned long long)s->w.sent, (unsigned long long)s->w.lost,
-            (unsigned long long)s->links, (unsigned long long)s->music,
-            (unsigned long long)s->recorded);
+            (unsigned long long)s->links, (unsigned long long)s->messages,
+            (unsigned long long)s->music, (unsigned long long)s->recorded);
 }
 
 /* One seed, now and then twice: the same seed must give the same bytes at the same times. */

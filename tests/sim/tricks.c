@@ -20,8 +20,12 @@ static struct str some_number(struct robot *r)
 struct str trick_target(struct robot *r)
 {
     static const struct str numbers[] = {
-        STR_INIT("2000"), STR_INIT("2001"), STR_INIT("2002"), STR_INIT("*8"),  STR_INIT("%2A8"),
-        STR_INIT("*78"),  STR_INIT("*79"),  STR_INIT("*73"),  STR_INIT("*91"), STR_INIT("*43")};
+        STR_INIT("2000"), STR_INIT("2001"), STR_INIT("2002"), STR_INIT("*8"),   STR_INIT("%2A8"),
+        STR_INIT("*78"),  STR_INIT("*79"),  STR_INIT("*73"),  STR_INIT("*91"),  STR_INIT("*97"),
+        STR_INIT("*97"),  STR_INIT("*98"),  STR_INIT("3000"), STR_INIT("3000"), STR_INIT("3001"),
+        STR_INIT("3999"), STR_INIT("*3"),   STR_INIT("*3"),   STR_INIT("*43")};
+    if (r->conf.trunk && chance(r, 10))
+        return STR("07000003000");
     if (r->conf.trunk)
         return chance(r, 30) ? ua_text(world_of(r), "0700000%u", 2000 + (unsigned)robot_dice(r, 3))
                              : STR_NONE;
@@ -34,8 +38,30 @@ struct str trick_target(struct robot *r)
     return ua_text(world_of(r), "%s" STR_FMT, code, STR_ARG(some_number(r)));
 }
 
+static struct str tag_of(struct str nameaddr)
+{
+    ptrdiff_t at = str_ifind(nameaddr, STR(";tag="));
+    return at < 0 ? STR_NONE : str_from(nameaddr, (size_t)at + 5);
+}
+
+/* One of its own calls is to become a room, or is one (RFC 3911). */
+static void join(struct robot *r, struct ua_spec *spec)
+{
+    struct list *last = r->calls.prev;
+    const struct rcall *c = last == &r->calls ? NULL : container_of(last, struct rcall, node);
+    struct str remote = c ? tag_of(c->ua->remote) : STR_NONE;
+    if (!remote.n || spec->n_edits == UA_EDITS)
+        return;
+    spec->edit[spec->n_edits++] = (struct ua_edit){
+        '=', STR("Join"),
+        ua_text(world_of(r), STR_FMT ";to-tag=" STR_FMT ";from-tag=" STR_FMT,
+                STR_ARG(c->ua->call_id), STR_ARG(remote), STR_ARG(c->ua->local_tag))};
+}
+
 void trick_supported(struct robot *r, struct ua_spec *spec)
 {
+    if (chance(r, 6))
+        join(r, spec);
     if (chance(r, 50) || spec->n_edits == UA_EDITS)
         return;
     spec->edit[spec->n_edits++] =
@@ -49,12 +75,6 @@ static void in_dialog(struct ua_spec *s, struct rcall *c, struct str method)
     s->method = method;
     s->call = c->ua;
     s->in_dialog = true;
-}
-
-static struct str tag_of(struct str nameaddr)
-{
-    ptrdiff_t at = str_ifind(nameaddr, STR(";tag="));
-    return at < 0 ? STR_NONE : str_from(nameaddr, (size_t)at + 5);
 }
 
 /* Another call of the robot that could be the other half of a transfer; NULL. */
@@ -88,11 +108,13 @@ static void refer(struct rcall *c)
     struct rcall *o = chance(r, 60) ? other_call(c) : NULL;
     struct str to = o ? with_replaces(c, o) : STR_NONE;
     if (!to.n)
-        to = ua_text(world_of(r), "<sip:" STR_FMT "@pbx.test>",
-                     STR_ARG(chance(r, 20) ? STR("2001")
+        to = ua_text(world_of(r), "<sip:" STR_FMT "@pbx.test%s>",
+                     STR_ARG(chance(r, 20)   ? STR("2001")
+                             : chance(r, 15) ? STR("3000")
                              : chance(r, 10)
                                  ? ua_text(world_of(r), "0108%06u", (unsigned)robot_dice(r, 999999))
-                                 : some_number(r)));
+                                 : some_number(r)),
+                     chance(r, 10) ? ";method=BYE" : "");
     in_dialog(&s, c, STR("REFER"));
     s.edit[s.n_edits++] = (struct ua_edit){'=', STR("Refer-To"), to};
     if (chance(r, 20))
@@ -113,10 +135,38 @@ static void update(struct rcall *c)
     rtxn_request(c->r, c, &s);
 }
 
+/* Keys, which a room may understand. */
+static void press(struct rcall *c)
+{
+    static const char *const keys[] = {"*1", "*2", "*3", "*4", "*0", "12#", "34#", "#", "7"};
+    const char *key = keys[robot_dice(c->r, ARRAY_LEN(keys))];
+    for (; *key; key++) {
+        struct ua_spec s;
+        in_dialog(&s, c, STR("INFO"));
+        s.body = ua_text(world_of(c->r), "Signal=%c\r\nDuration=100\r\n", *key);
+        s.type = STR("application/dtmf-relay");
+        rtxn_request(c->r, c, &s);
+    }
+}
+
+static void watch(struct rcall *c)
+{
+    struct ua_spec s;
+    in_dialog(&s, c, STR("SUBSCRIBE"));
+    s.expires = chance(c->r, 20) ? 0 : 60;
+    s.edit[s.n_edits++] = (struct ua_edit){'=', STR("Event"), STR("conference")};
+    rtxn_request(c->r, c, &s);
+}
+
 bool trick_while_up(struct rcall *c)
 {
-    if (chance(c->r, 70))
+    uint64_t dice = robot_dice(c->r, 100);
+    if (dice < 45)
         refer(c);
+    else if (dice < 70)
+        press(c);
+    else if (dice < 80)
+        watch(c);
     else
         update(c);
     return true;

@@ -116,9 +116,12 @@ void world_file_rx(struct world *w, const struct pbx_file *f)
     }
 }
 
-/* What was being written is cut off; the numbers begin anew. */
-void world_disk_restart(struct world *w)
+void world_disk_reset(struct world *w)
 {
-    for (unsigned i = 0; i < WORLD_FILES; i++)
-        w->file[i].number = 0;
+    for (unsigned i = 0; i < WORLD_FILES; i++) {
+        struct world_file *f = &w->file[i];
+        if (f->there && f->number)
+            f->ms = (uint32_t)((w->now - f->began) / USEC_MS);
+        f->number = 0;
+    }
 }

@@ -114,10 +114,17 @@ static void set(struct world *w, struct world_stream *s, const struct media_cmd 
         w->on_link(w, s, peer);
 }
 
+static void set_format(struct world_stream *s, const struct media_cmd *cmd)
+{
+    s->formats = cmd->n_rx && cmd->n_tx;
+    s->mux = cmd->mux;
+}
+
 static void close_stream(struct world *w, struct world_stream *s)
 {
     struct media_ev ev = {
         .kind = MEDIA_EV_CLOSED, .id = s->id, .count = 1, .port = {s->port}, .family = ADDR_V4};
+    ev.stats = s->stats;
     unlink_stream(w, s);
     *s = (struct world_stream){0};
     w->streams_open--;
@@ -216,7 +223,7 @@ static void track(struct world *w, struct world_stream *s, const struct media_cm
 
 static void sound(struct world *w, struct world_stream *s, const struct media_cmd *cmd)
 {
-    if (!s->formats)
+    if (!s->formats && cmd->kind != MEDIA_LISTEN)
         world_fail(w, "media: order %d for stream %llu, which has no formats", cmd->kind,
                    (unsigned long long)s->id);
     if (cmd->kind == MEDIA_PLAY)
@@ -226,6 +233,10 @@ static void sound(struct world *w, struct world_stream *s, const struct media_cm
     else if (cmd->kind == MEDIA_JOIN)
         unlink_stream(w, s);
     if (cmd->kind == MEDIA_JOIN || cmd->kind == MEDIA_MEMBER) {
+        if (cmd->kind == MEDIA_JOIN)
+            s->heard[0] = 0;
+        else if (s->room != cmd->member.room)
+            world_fail(w, "media: stream %llu is not in that room", (unsigned long long)s->id);
         s->room = cmd->member.room;
         s->muted = cmd->member.muted;
         s->deaf = cmd->member.deaf;
@@ -236,6 +247,25 @@ static void sound(struct world *w, struct world_stream *s, const struct media_cm
     } else if (cmd->kind == MEDIA_RECORD) {
         track(w, s, cmd);
     }
+}
+
+/* What a room hears besides its members, each of them keeps. */
+static void room_play(struct world *w, const struct media_cmd *cmd)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < w->streams_peak; i++) {
+        struct world_stream *s = &w->stream[i];
+        struct buf b;
+        if (!s->id || s->room != cmd->id)
+            continue;
+        buf_init(&b, s->heard, sizeof(s->heard) - 1);
+        for (unsigned k = 0; k < cmd->play.n_items; k++)
+            (void)item_put(&b, &cmd->play.item[k]);
+        s->heard[b.n] = 0;
+        n++;
+    }
+    if (!n)
+        world_fail(w, "media: nobody is in room %llu", (unsigned long long)cmd->id);
 }
 
 /* Orders for a recording, which no stream is named in. */
@@ -275,8 +305,10 @@ void world_media_rx(struct world *w, const struct media_cmd *cmd)
         mem_free(cmd->play.clip);
         return;
     }
-    if (cmd->kind == MEDIA_ROOM_PLAY)
+    if (cmd->kind == MEDIA_ROOM_PLAY) {
+        room_play(w, cmd);
         return;
+    }
     if (cmd->kind == MEDIA_RECORD_STOP || cmd->kind == MEDIA_RECORD_PAUSE) {
         record(w, cmd);
         return;
@@ -296,7 +328,7 @@ void world_media_rx(struct world *w, const struct media_cmd *cmd)
     else if (cmd->kind == MEDIA_CLOSE)
         close_stream(w, s);
     else if (cmd->kind == MEDIA_FORMAT)
-        s->formats = cmd->n_rx && cmd->n_tx;
+        set_format(s, cmd);
     else
         sound(w, s, cmd);
 }

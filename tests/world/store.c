@@ -25,6 +25,22 @@ static struct world_row *row_find(struct list *list, struct str aor, struct str 
     return NULL;
 }
 
+/* The key is the first column. */
+static void message(struct world *w, const struct row_op *op)
+{
+    list_each(node, &w->messages)
+    {
+        if (str_eq(container_of(node, struct world_row, node)->op.v[0].s, op->v[0].s)) {
+            list_remove(node);
+            w->n_messages--;
+        }
+    }
+    if (op->statement == STORE_MESSAGE_PUT) {
+        keep(w, &w->messages, op);
+        w->n_messages++;
+    }
+}
+
 /* What it says goes behind the columns of the record that it belongs to. */
 static void add_detail(struct world *w, const struct row_op *op)
 {
@@ -46,7 +62,8 @@ void world_store_rx(struct world *w, const struct row_op *op)
 {
     static const uint16_t columns[STORE_STATEMENTS] = {
         [STORE_BINDING_PUT] = 11,   [STORE_BINDING_DEL] = 2, [STORE_CDR_PUT] = 22,
-        [STORE_CDR_DETAIL_PUT] = 3, [STORE_SETTING_PUT] = 3, [STORE_SETTING_DEL] = 2};
+        [STORE_CDR_DETAIL_PUT] = 3, [STORE_SETTING_PUT] = 3, [STORE_SETTING_DEL] = 2,
+        [STORE_QUALITY_PUT] = 16,   [STORE_MESSAGE_PUT] = 8, [STORE_MESSAGE_DEL] = 1};
     if (op->statement >= STORE_STATEMENTS || op->n != columns[op->statement]) {
         world_fail(w, "store: statement %u with %u values", op->statement, op->n);
         return;
@@ -56,6 +73,10 @@ void world_store_rx(struct world *w, const struct row_op *op)
         w->n_cdrs++;
         if (w->on_cdr)
             w->on_cdr(w, op);
+        return;
+    }
+    if (op->statement == STORE_QUALITY_PUT) {
+        keep(w, &w->qualities, op);
         return;
     }
     if (op->statement == STORE_CDR_DETAIL_PUT) {
@@ -68,6 +89,10 @@ void world_store_rx(struct world *w, const struct row_op *op)
             list_remove(&before->node);
         if (op->statement == STORE_SETTING_PUT)
             keep(w, &w->settings, op);
+        return;
+    }
+    if (op->statement == STORE_MESSAGE_PUT || op->statement == STORE_MESSAGE_DEL) {
+        message(w, op);
         return;
     }
     struct world_row *old = row_find(&w->bindings, op->v[0].s, op->v[1].s);
@@ -92,5 +117,10 @@ void world_store_restore(struct world *w)
     {
         struct world_row *row = container_of(node, struct world_row, node);
         pbx_restore(w->pbx, w->now, STORE_RESTORE_SETTINGS, row->op.v, row->op.n);
+    }
+    list_each(node, &w->messages)
+    {
+        struct world_row *row = container_of(node, struct world_row, node);
+        pbx_restore(w->pbx, w->now, STORE_RESTORE_MESSAGES, row->op.v, row->op.n);
     }
 }

@@ -86,6 +86,7 @@ struct ua_spec {
     struct str dir, sdp_host;
     int64_t sdp_port; /* -1: its own */
     bool same_sdp;    /* the version stays */
+    bool sdp_mux;     /* a=rtcp-mux */
     struct str body, type;
     struct ua_edit edit[UA_EDITS];
     unsigned n_edits;

@@ -66,6 +66,8 @@ struct str ua_sdp(struct ua *ua, struct ua_call *call, const struct ua_spec *spe
         if (codec->fmtp)
             buf_printf(&b, "a=fmtp:%u %s\r\n", codec->pt, codec->fmtp);
     }
+    if (spec->sdp_mux)
+        buf_lit(&b, "a=rtcp-mux\r\n");
     if (spec->dir.n)
         buf_printf(&b, "a=" STR_FMT "\r\n", STR_ARG(spec->dir));
     return buf_str(&b);

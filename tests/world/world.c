@@ -97,7 +97,9 @@ int world_init(struct world *w, const struct world_conf *conf)
     list_init(&w->free_events);
     list_init(&w->bindings);
     list_init(&w->cdrs);
+    list_init(&w->qualities);
     list_init(&w->settings);
+    list_init(&w->messages);
     int err = load(w, conf->config, &w->config);
     if (err)
         return err;
@@ -299,7 +301,7 @@ int world_restart(struct world *w)
     w->pbx = NULL;
     world_net_reset(w);
     world_media_reset(w);
-    world_disk_restart(w);
+    world_disk_reset(w);
     w->n_bans = 0;
     return start(w);
 }

@@ -62,7 +62,9 @@ struct world_stream {
     struct addr rtp;
     uint32_t timeout_ms;
     bool formats;    /* it was told what the party speaks */
-    char hears[256]; /* what is played: "prompt:goodbye+tone:busy"; "": nothing */
+    bool mux;        /* and that its RTCP comes on the RTP port */
+    char hears[400]; /* what is played: "prompt:goodbye+tone:busy"; "": nothing */
+    char heard[128]; /* what was last played to its room */
     bool loop;
     uint32_t play_seq; /* of the last order to play */
     uint32_t token;
@@ -71,6 +73,7 @@ struct world_stream {
     uint64_t record; /* 0: none */
     uint8_t track;
     bool paused;
+    struct media_stats stats; /* what its figures will be when it is closed */
 };
 
 /* A recording or a message on the disk. */
@@ -132,7 +135,8 @@ struct world {
     uint8_t port_known[65536 / 2 / 8];
     struct world_file file[WORLD_FILES];
     int disk_err; /* what writing fails with; 0: it does not */
-    struct list bindings, cdrs, settings;
+    struct list bindings, cdrs, settings, qualities, messages;
+    unsigned n_messages;
     uint32_t n_bindings, n_cdrs;
     struct world_name names[WORLD_NAMES];
     unsigned n_names;
@@ -181,10 +185,11 @@ void world_drain(struct world *w);
 
 /* disk.c */
 void world_file_rx(struct world *w, const struct pbx_file *f);
+/* What a killed process has left half written is finished. */
+void world_disk_reset(struct world *w);
 struct world_file *world_file_find(struct world *w, struct str name);
 /* The one that is being written under this number; NULL. */
 struct world_file *world_file_written(struct world *w, uint64_t number);
-void world_disk_restart(struct world *w);
 
 /* media.c */
 void world_media_rx(struct world *w, const struct media_cmd *cmd);

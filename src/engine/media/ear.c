@@ -49,9 +49,8 @@ struct ear {
     uint64_t mean_us; /* scaled by 256 */
     struct pace pace;
     struct ear_stats stats;
-    struct tape tape;
     struct jbuf jbuf;
-    uint8_t payload[JBUF_MAX_PAYLOAD];
+    struct tape tape;
 };
 
 struct ear *ear_new(unsigned limit_ms)
@@ -230,10 +229,11 @@ static uint32_t noise_of(uint8_t level)
 
 static void take_passive(struct ear *e)
 {
+    uint8_t payload[JBUF_MAX_PAYLOAD];
     e->stats.lost += jbuf_missing(&e->jbuf);
-    struct jbuf_packet p = jbuf_take(&e->jbuf, e->payload);
+    struct jbuf_packet p = jbuf_take(&e->jbuf, payload);
     if (p.kind == KIND_CN)
-        e->tape.noise = noise_of(e->payload[0]);
+        e->tape.noise = noise_of(payload[0]);
     e->quiet = e->quiet || p.kind == KIND_CN || p.kind == KIND_EVENT;
 }
 
@@ -275,12 +275,13 @@ static void renew(struct ear *e, usec_t now, struct format *f)
 static void take_audio(struct ear *e, usec_t now, struct format *f, bool needed)
 {
     const struct jbuf_packet *h = jbuf_head(&e->jbuf);
+    uint8_t payload[JBUF_MAX_PAYLOAD]; /* here, since the stack is always in the cache */
     renew(e, now, f);
     bool join = follow(e, h, f);
     e->stats.lost += jbuf_missing(&e->jbuf);
-    struct jbuf_packet p = jbuf_take(&e->jbuf, e->payload);
+    struct jbuf_packet p = jbuf_take(&e->jbuf, payload);
     int16_t *room = tape_room(&e->tape);
-    int n = f->decoder ? f->codec->decode(f->decoder, e->payload, p.n, room) : -1;
+    int n = f->decoder ? f->codec->decode(f->decoder, payload, p.n, room) : -1;
     if (n <= 0 || n > CODEC_MAX_SAMPLES) {
         e->stats.broken++;
         return;
@@ -328,9 +329,10 @@ static bool repair(struct ear *e, struct format *f, const struct jbuf_packet *h)
     if (!f->codec->recover || e->current != e->by_pt[h->pt] || !jbuf_missing(&e->jbuf) ||
         play > e->tape.rate / 1000 * 60 || !gap_of(e, h, &gap) || gap - e->tape.made != play)
         return false;
-    size_t n = jbuf_peek(&e->jbuf, e->payload);
+    uint8_t payload[JBUF_MAX_PAYLOAD];
+    size_t n = jbuf_peek(&e->jbuf, payload);
     int16_t *room = tape_room(&e->tape);
-    if (f->codec->recover(f->decoder, e->payload, n, (unsigned)play, room) != play)
+    if (f->codec->recover(f->decoder, payload, n, (unsigned)play, room) != play)
         return false;
     if (tape_silent(&e->tape))
         tape_join(&e->tape, (unsigned)play);
@@ -379,8 +381,9 @@ static void drop_excess(struct ear *e)
 {
     if (waiting_us(e) <= e->pace.limit + EXCESS)
         return;
+    uint8_t payload[JBUF_MAX_PAYLOAD];
     while (e->jbuf.n > 1 && waiting_us(e) > REMAIN) {
-        jbuf_take(&e->jbuf, e->payload);
+        jbuf_take(&e->jbuf, payload);
         e->stats.dropped++;
         e->anew = e->begun;
     }

@@ -138,10 +138,12 @@ enum media_ev_kind {
 
 struct media_stats {
     uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, dropped;
-    uint32_t lost;        /* by sequence numbers, RFC 3550 A.3; never below 0 */
-    uint32_t jitter_us;   /* RFC 3550 A.8, at an 8000 Hz clock unless known */
-    uint8_t codec;        /* enum codec_id of what came last; CODEC_NONE: not known */
-    uint8_t payload_type; /* the last one received */
+    uint32_t lost;           /* by sequence numbers, RFC 3550 A.3; never below 0 */
+    uint32_t jitter_us;      /* RFC 3550 A.8, at an 8000 Hz clock unless known */
+    uint8_t codec;           /* enum codec_id of the speech that came last; CODEC_NONE: not known */
+    uint8_t tx_codec;        /* the same of what went last */
+    uint8_t payload_type;    /* the last one received */
+    uint8_t tx_payload_type; /* the last one sent */
     struct report_quality quality;
     uint32_t late, concealed; /* frames that came too late, and frames made up in their place */
 };

@@ -106,6 +106,7 @@ void plane_out_put(struct plane *r, usec_t now, struct stream *s, const uint8_t 
         return;
     s->stats.tx_packets++;
     s->stats.tx_bytes += n;
+    s->stats.tx_payload_type = bytes[1] & 0x7F;
     report_sent(&s->report, now, be32_get(bytes + 4), n - RTP_HEADER_BYTES);
 }
 

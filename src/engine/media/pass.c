@@ -355,6 +355,7 @@ static int rx_stream(struct plane *r, struct stream *s, const struct plane_packe
         struct stream *to = plane_at(r, s->peer);
         to->stats.tx_packets++;
         to->stats.tx_bytes += in->n;
+        to->stats.tx_payload_type = in->bytes[1] & 0x7F;
         report_sent(&to->report, from->now, be32_get(in->bytes + 4), in->n - shape.header);
     }
     return out;

@@ -51,6 +51,7 @@ int plane_init(struct plane *r, const struct plane_limits *limits, usec_t now)
     list_init(&r->ticking);
     list_init(&r->rooms);
     list_init(&r->recs);
+    list_init(&r->full);
     r->tick_due = USEC_NEVER;
     return 0;
 }

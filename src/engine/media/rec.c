@@ -18,7 +18,7 @@ struct track {
 };
 
 struct rec {
-    struct list in_plane;
+    struct list in_plane, full; /* the latter in plane.full */
     uint64_t number, at;
     uint32_t rate_hz;
     unsigned n, ticks;
@@ -47,6 +47,7 @@ static void rec_free(struct rec *rec)
     }
     mem_free(rec->mix);
     list_remove(&rec->in_plane);
+    list_remove(&rec->full);
     mem_free(rec);
 }
 
@@ -114,6 +115,8 @@ int rec_join(struct plane *r, usec_t now, struct stream *s, const struct media_c
     if (rec && rec->stopping)
         return -ESHUTDOWN;
     rec = rec ? rec : rec_new(r, cmd);
+    if (rec && rec->stopping)
+        return -EBUSY;
     struct track *t = rec ? track_take(rec, cmd->record.track) : NULL;
     if (!t)
         return -ENOMEM;
@@ -177,15 +180,26 @@ static int16_t clip(int32_t v)
     return (int16_t)(v > INT16_MAX ? INT16_MAX : v < INT16_MIN ? INT16_MIN : v);
 }
 
+/* Where this tick is in a track. Of one that is only mixed nothing else is needed, and memory that
+ * is used again and again is still in the cache. */
+static unsigned at_in_track(const struct rec *rec, unsigned from)
+{
+    return rec->tracks ? from : 0;
+}
+
 static void mix_tick(struct rec *rec, unsigned from)
 {
-    unsigned want = rec->rate_hz / 50;
-    for (unsigned k = from; k < from + want; k++) {
-        int32_t sum = 0;
-        for (unsigned i = 0; i < rec->n; i++)
-            sum += rec->track[i].pcm[k];
-        rec->mix[k] = clip(sum);
+    unsigned want = rec->rate_hz / 50, in = at_in_track(rec, from);
+    int32_t sum[SAMPLES_MAX / TICKS_A_BLOCK];
+    memset(sum, 0, want * sizeof(sum[0]));
+    for (unsigned i = 0; i < rec->n; i++) {
+        const int16_t *pcm = rec->track[i].pcm + in;
+        for (unsigned k = 0; k < want; k++)
+            sum[k] += pcm[k];
     }
+    int16_t *mix = rec->mix + from;
+    for (unsigned k = 0; k < want; k++)
+        mix[k] = clip(sum[k]);
 }
 
 static void block_make(struct rec *rec)
@@ -221,13 +235,15 @@ void recs_tick(struct plane *r, usec_t now)
                 rec->track[i].heard = false;
         if (!rec->stopping) {
             for (unsigned i = 0; i < rec->n; i++)
-                track_tick(r, rec, &rec->track[i], from);
+                track_tick(r, rec, &rec->track[i], at_in_track(rec, from));
             if (rec->mixed)
                 mix_tick(rec, from);
             rec->ticks++;
         }
         if (rec->ticks == TICKS_A_BLOCK || (rec->stopping && rec->ticks))
             block_make(rec);
+        if ((rec->out.samples || rec->stopping) && !rec->full.next)
+            list_append(&r->full, &rec->full);
     }
 }
 
@@ -240,9 +256,11 @@ bool recs_wait(const struct plane *r)
 
 bool plane_block(struct plane *r, struct plane_block *ret)
 {
-    list_each(node, &r->recs)
+    list_each(node, &r->full)
     {
-        struct rec *rec = container_of(node, struct rec, in_plane);
+        struct rec *rec = container_of(node, struct rec, full);
+        if (!rec->stopping)
+            list_remove(&rec->full);
         if (rec->out.samples) {
             *ret = rec->out;
             rec->out.samples = 0;

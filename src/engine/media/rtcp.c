@@ -2,14 +2,27 @@
  * session, not a wire (RFC 3550 section 7.1), and measures both directions. */
 #include "engine/media/plane_int.h"
 
+/* What is spoken under this number; between keys and silence, what else would be. */
+static uint8_t codec_under(const struct media_format *f, unsigned n, uint8_t pt)
+{
+    uint8_t speech = CODEC_NONE;
+    for (unsigned i = 0; i < n; i++) {
+        if (f[i].pt == pt && f[i].codec != CODEC_EVENT && f[i].codec != CODEC_CN)
+            return f[i].codec;
+        if (speech == CODEC_NONE && codec_known(f[i].codec))
+            speech = f[i].codec;
+    }
+    return speech;
+}
+
 void plane_stats_of(const struct stream *s, struct media_stats *ret)
 {
     *ret = s->stats;
     ret->lost = report_lost(&s->report);
     ret->jitter_us = report_jitter_us(&s->report);
-    for (unsigned i = 0; i < s->n_rx; i++)
-        if (s->rx[i].pt == s->stats.payload_type)
-            ret->codec = s->rx[i].codec;
+    ret->codec = s->stats.rx_packets ? codec_under(s->rx, s->n_rx, ret->payload_type) : CODEC_NONE;
+    ret->tx_codec =
+        s->stats.tx_packets ? codec_under(s->tx, s->n_tx, ret->tx_payload_type) : CODEC_NONE;
     report_quality(&s->report, &ret->quality);
 }
 

@@ -7,6 +7,8 @@
 #define MIN_LAG   5
 #define MAX_LAG   15
 #define WINDOW    10 /* ms that are compared, and blended */
+#define HISTORY   45 /* ms that are looked back at, at most */
+#define KEPT      80 /* ms beyond that before they are thrown away */
 #define JOIN      5
 #define HUSH      10
 #define FADE_FROM 20
@@ -32,8 +34,10 @@ void tape_start(struct tape *t, uint32_t rate)
 
 int16_t *tape_room(struct tape *t)
 {
-    if (t->w + CODEC_MAX_SAMPLES > TAPE_CAPACITY) {
-        unsigned from = t->r > TAPE_HISTORY ? t->r - TAPE_HISTORY : 0;
+    /* What was heard is not kept longer than that: the tape of a narrow codec would else pass
+     * through memory that is no longer in the cache. */
+    unsigned keep = MS(t, HISTORY), from = t->r > keep ? t->r - keep : 0;
+    if (from > MS(t, KEPT) || (from && t->w + CODEC_MAX_SAMPLES > TAPE_CAPACITY)) {
         memmove(t->s, t->s + from, (t->w - from) * sizeof(t->s[0]));
         t->r -= from;
         t->w -= from;

@@ -171,6 +171,7 @@ struct sip_invite_cmd {
     uint64_t user;
     handle_t tag;   /* history of the call */
     uint8_t leg;    /* its number in the history */
+    bool focus;     /* the Contact is that of a conference: sip_session_set_focus() */
     bool no_100rel; /* leave 100rel out of Supported: provisionals cannot be acknowledged in time */
     struct sip_content content;
 };
@@ -185,6 +186,11 @@ int sip_retry(struct sip_core *c, usec_t now, handle_t txn, const struct sip_fie
 /* The user's number for everything that follows, and the history. */
 void sip_session_set_user(struct sip_core *c, handle_t session, uint64_t user, handle_t tag,
                           uint8_t leg);
+
+/* We are the focus of a conference in this session: the Contact of what we send from now on is the
+ * URI of the room, sip:user@..., with the parameter isfocus (RFC 4579 section 5.1, RFC 3840). An
+ * empty user stays what it was. -ENOENT, -ENOMEM. */
+int sip_session_set_focus(struct sip_core *c, usec_t now, handle_t session, struct str user);
 
 /* UAS: 101-199 (with or without a body), 2xx, 300-699 to the INVITE or re-INVITE of the session. */
 int sip_progress(struct sip_core *c, usec_t now, handle_t session, const struct sip_answer *a);

@@ -116,6 +116,19 @@ void session_contact(struct sip_core *c, const struct sip_session *s, const stru
                      struct buf *b)
 {
     request_contact(c, b, s->contact_user, flow);
+    if (s->focus)
+        buf_lit(b, ";isfocus");
+}
+
+int sip_session_set_focus(struct sip_core *c, usec_t now, handle_t session, struct str user)
+{
+    core_enter_cmd(c, now);
+    struct sip_session *s = session_find(c, session);
+    if (!s)
+        return -ENOENT;
+    int err = user.n ? core_keep(c, &s->contact_user, user) : 0;
+    s->focus = !err;
+    return err;
 }
 
 /* ---- hanging up: RFC 3261 section 15 --------------------------------------------------------- */

@@ -45,6 +45,7 @@ static int send_invite(struct sip_core *c, handle_t h, struct sip_dialog *d,
                         .timed = s,
                         .initial = true,
                         .no_100rel = cmd->no_100rel,
+                        .focus = s->focus,
                         .content = &cmd->content};
     int err = request_build(c, &r, &to, &branch, &b);
     if (err)
@@ -80,6 +81,7 @@ int sip_invite(struct sip_core *c, usec_t now, const struct sip_invite_cmd *cmd,
     s->user = cmd->user;
     s->tag = cmd->tag;
     s->leg = cmd->leg;
+    s->focus = cmd->focus;
     int err = fill_dialog(c, d, cmd);
     if (!err)
         err = core_keep(c, &s->contact_user, cmd->contact_user);

@@ -121,6 +121,8 @@ static int write_request(struct sip_core *c, const struct sip_req *r, const stru
     } else if (r->contact.p) { /* a user part: the address depends on the transport chosen */
         buf_init(&contact, mem, sizeof(mem));
         request_contact(c, &contact, r->contact, to);
+        if (r->focus)
+            buf_lit(&contact, ";isfocus");
         sip_build_hdr(&w, SIP_H_CONTACT, buf_str(&contact));
     }
     if (r->advertise) {
@@ -417,6 +419,7 @@ int dialog_request(struct sip_core *c, struct sip_dialog *d, enum sip_method met
     r.no_100rel = method == SIP_INVITE; /* a re-INVITE is answered at once or not at all */
     if (target_refresh)
         r.contact = s->contact_user.p ? s->contact_user : STR("");
+    r.focus = s->focus;
     dialog_address(c, d, &r, &to);
     enum proto wanted = (enum proto)to.proto;
     int err = request_build(c, &r, &to, &branch, &b);

@@ -254,7 +254,8 @@ int sip_respond(struct sip_core *c, usec_t now, handle_t txn, const struct sip_a
     buf_init(&contact, mem, sizeof(mem));
     /* A 2xx inside a dialog refreshes the target at the peer (RFC 3261 12.2.2). */
     bool refresh =
-        s && (t->method == SIP_UPDATE || t->method == SIP_SUBSCRIBE || t->method == SIP_REFER);
+        s && (t->method == SIP_UPDATE || t->method == SIP_SUBSCRIBE || t->method == SIP_REFER ||
+              (t->method == SIP_OPTIONS && s->focus)); /* RFC 4579 section 4.3 */
     bool makes_dialog = !s && (t->method == SIP_SUBSCRIBE || t->method == SIP_REFER);
     if (refresh && a->status < 300)
         session_contact(c, s, &t->flow, &contact);

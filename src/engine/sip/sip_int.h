@@ -66,6 +66,7 @@ struct sip_session {
     bool bye_wanted;    /* BYE as soon as the ACK of our 2xx is here */
     bool ack_due;       /* UAC: a 2xx waits for sip_ack() */
     bool auth_sent;     /* the INVITE carried credentials: so does the ACK (RFC 3261 22.1) */
+    bool focus;         /* its Contact says isfocus: RFC 4579 section 5.1 */
     uint8_t n_dialogs;
     /* What the peer can do. */
     bool peer_timer, peer_rel, peer_rel_required, peer_replaces, peer_from_change, peer_norefersub;
@@ -163,7 +164,7 @@ struct sip_req {
     int max_forwards;
     bool advertise;                  /* Allow and Supported */
     const struct sip_session *timed; /* whose session timer is asked for; NULL: none */
-    bool initial, no_100rel;
+    bool initial, no_100rel, focus;
     const struct sip_content *content;
 };
 struct req_branch {

@@ -1,9 +1,11 @@
 #include "pbx/feature/code.h"
 
+#include "pbx/feature/conference.h"
 #include "pbx/feature/dial.h"
 #include "pbx/feature/pickup.h"
 #include "pbx/feature/service.h"
 #include "pbx/feature/setting.h"
+#include "pbx/feature/voicemail.h"
 
 static struct plan feature(enum plan_feature f, struct str number)
 {
@@ -24,6 +26,24 @@ static bool directed(const struct config *c, struct str number, struct plan *ret
         if (!config_find_extension(c, rest))
             continue;
         *ret = feature(FEATURE_PICKUP_DIRECTED, rest);
+        return true;
+    }
+    return false;
+}
+
+/* ---- mailboxes ------------------------------------------------------------------------------- */
+
+/* "*97", "*98", "*981427". */
+static bool mailbox_code(const struct config *c, struct str number, struct plan *ret)
+{
+    const struct str codes[] = {c->features.voicemail, c->features.voicemail_other};
+    for (unsigned i = 0; i < ARRAY_LEN(codes); i++) {
+        if (!codes[i].n || !str_starts(number, codes[i]))
+            continue;
+        struct str rest = str_from(number, codes[i].n);
+        if (rest.n && !config_find_extension(c, rest))
+            continue;
+        *ret = feature(FEATURE_VOICEMAIL, rest.n || i ? rest : STR_NONE);
         return true;
     }
     return false;
@@ -78,7 +98,15 @@ bool code_find(const struct config *c, struct str number, struct plan *ret)
         *ret = feature(FEATURE_ECHO, STR_NONE);
         return true;
     }
-    return directed(c, number, ret) || setting_code(c, number, ret);
+    if (c->features.conference.n && str_eq(number, c->features.conference)) {
+        *ret = feature(FEATURE_CONFERENCE, STR_NONE);
+        return true;
+    }
+    if (c->features.conference_factory.n && str_eq(number, c->features.conference_factory)) {
+        *ret = feature(FEATURE_FACTORY, STR_NONE);
+        return true;
+    }
+    return directed(c, number, ret) || mailbox_code(c, number, ret) || setting_code(c, number, ret);
 }
 
 /* 200, and BYE as soon as it is acknowledged: the phone's owner sees that it was done. */
@@ -139,7 +167,16 @@ void code_dialled(struct pbx *p, struct call *call, const struct plan *plan)
         set(p, call, plan);
         break;
     case FEATURE_ECHO:
-        service_answer(p, call, SERVICE_ECHO);
+        (void)service_answer(p, call, SERVICE_ECHO);
+        break;
+    case FEATURE_VOICEMAIL:
+        voicemail_listen(p, call, plan->number);
+        break;
+    case FEATURE_CONFERENCE:
+        conference_of_calls(p, call);
+        break;
+    case FEATURE_FACTORY:
+        conference_open(p, call);
         break;
     }
 }

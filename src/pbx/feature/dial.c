@@ -2,7 +2,9 @@
  * section 13, RFC 7092 (B2BUA). */
 #include "pbx/feature/dial.h"
 
+#include "pbx/feature/announce.h"
 #include "pbx/feature/code.h"
+#include "pbx/feature/conference.h"
 #include "pbx/feature/pickup.h"
 #include "pbx/gate.h"
 #include "pbx/hangup.h"
@@ -53,6 +55,8 @@ void dial_refuse(struct pbx *p, struct call *call, unsigned status)
     struct buf b;
     struct sip_field reason = {.id = SIP_H_REASON};
     struct sip_content content = {.field = &reason, .n_fields = 1};
+    if (announce_begin(p, call, status))
+        return; /* and comes back when the caller has heard it */
     if (status == 488) {
         refuse_media(p, call);
         return;
@@ -130,9 +134,10 @@ static void note_caller(struct pbx *p, struct call *call, const struct sip_msg *
 static void note_callee(struct pbx *p, struct call *call, const struct plan *plan)
 {
     struct cdr *r = &call->cdr;
-    struct str number = plan->extension ? plan->extension->number
-                        : plan->group   ? plan->group->number
-                                        : plan->number;
+    struct str number = plan->extension    ? plan->extension->number
+                        : plan->group      ? plan->group->number
+                        : plan->conference ? plan->conference->number
+                                           : plan->number;
     cdr_keep(p, call, &r->callee, number);
     if (plan->by_did)
         cdr_keep(p, call, &r->did, plan->number);
@@ -171,6 +176,10 @@ static void route(struct pbx *p, struct call *call, const struct sip_msg *m,
         return;
     }
     note_callee(p, call, &plan);
+    if (plan.kind == PLAN_CONFERENCE) {
+        conference_dialled(p, call, &plan);
+        return;
+    }
     struct dial *d = dial_new(p, call, DIAL_CALL, 1);
     if (!d) {
         dial_refuse(p, call, 503);
@@ -289,9 +298,9 @@ static void begin(struct pbx *p, const struct sip_out *o, struct call *call,
         (void)leg_rx_offer(p, caller, sip_body_find(m, STR("application/sdp")));
     if (busy || full)
         dial_refuse(p, call, 503);
-    else if (sip_msg_has(m, SIP_H_REPLACES))
+    else if (sip_msg_has(m, SIP_H_REPLACES) && !sip_msg_has(m, SIP_H_JOIN))
         pickup_replaces(p, call, m);
-    else
+    else if (!sip_msg_has(m, SIP_H_JOIN) || !conference_join(p, call, m))
         route(p, call, m, offer);
 }
 

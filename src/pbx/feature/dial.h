@@ -15,7 +15,8 @@ enum target_kind {
     TARGET_EXTENSION, /* its contacts, best q first */
     TARGET_MEMBERS,   /* of a group, from `member` on */
     TARGET_TRUNK,
-    TARGET_CONTACT /* a URI reached through a trunk: where a gateway has redirected us */
+    TARGET_MAILBOX, /* of an extension: the exchange answers */
+    TARGET_CONTACT  /* a URI reached through a trunk: where a gateway has redirected us */
 };
 /* One who may be called. Targets with the same batch ring at the same time. */
 struct target {
@@ -33,6 +34,7 @@ struct target {
 
 enum dial_purpose {
     DIAL_CALL,    /* for a caller whose INVITE waits */
+    DIAL_ROOM,    /* for a conference, in whose name a leg without a session stands */
     DIAL_TRANSFER /* for a party that is up, in place of the one who transfers it */
 };
 

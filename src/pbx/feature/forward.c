@@ -2,6 +2,7 @@
  * reads in Diversion (RFC 5806) and History-Info (RFC 7044) whose call it was. */
 #include "pbx/feature/dial.h"
 #include "pbx/feature/setting.h"
+#include "pbx/feature/voicemail.h"
 #include "pbx/location.h"
 
 /* Has the call been at this extension before? */
@@ -58,7 +59,7 @@ struct step {
 static unsigned go_on(struct pbx *p, struct dial *d, const struct step *s)
 {
     struct plan_from from = {.config = d->config, .extension = s->e};
-    struct plan plan = plan_number(p, &from, s->number);
+    struct plan plan = plan_forward(p, &from, s->number);
     struct diversion v = {.reason = (uint8_t)s->reason, .status = (uint16_t)s->status};
     if (d->hops >= d->config->limits.forwards)
         return 482;
@@ -106,6 +107,8 @@ unsigned forward_failed(struct pbx *p, struct dial *d, unsigned status)
         s.number = setting_get(p, e, SETTING_FORWARD_UNREGISTERED);
         s.reason = DIVERSION_UNAVAILABLE;
     }
+    if (!s.number.n && s.reason && e->voicemail)
+        s.number = STR(VOICEMAIL_WORD);
     if (!s.number.n)
         return status;
     unsigned err = go_on(p, d, &s);

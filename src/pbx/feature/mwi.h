@@ -1,7 +1,7 @@
 /* Message waiting: how many messages each mailbox holds, and telling the phones (RFC 3842). Those
  * that have subscribed to "message-summary" are told in their subscription, those of extensions
  * with mwi_unsolicited outside of any dialog: on every change and when they have registered. The
- * counts live as long as the exchange runs. */
+ * counts live as long as the exchange runs; the mailboxes here say theirs anew when it starts. */
 #ifndef PBX_FEATURE_MWI_H
 #define PBX_FEATURE_MWI_H
 

@@ -1,5 +1,6 @@
 /* The INVITE to one target: who calls it, what it is offered, what is carried on. */
 #include "pbx/feature/dial.h"
+#include "pbx/subscription.h"
 #include "pbx/trunk.h"
 
 /* ---- who calls ------------------------------------------------------------------------------- */
@@ -127,6 +128,8 @@ static unsigned invite_fields(struct pbx *p, struct dial *d, const struct leg *t
         n = add_identity(p, owner, to->trunk, asserted, field);
     if (!to->trunk || to->trunk->session_id) /* monitors tie the legs together by it */
         field[n++] = (struct sip_field){.name = STR("X-CID"), .value = owner->call_id};
+    if (d->purpose == DIAL_ROOM)
+        n = add_field(field, n, SIP_H_ALLOW_EVENTS, subscription_events(p));
     if (d->referred_by.n) /* RFC 3892 section 2.1 */
         n = add_field(field, n, SIP_H_REFERRED_BY, d->referred_by);
     if (d->replaces.n)
@@ -169,12 +172,15 @@ static int send_invite(struct pbx *p, struct dial *d, struct leg *leg, struct st
         .from =
             owner->anonymous ? STR("\"Anonymous\" <sip:anonymous@anonymous.invalid>") : asserted,
         .to_hdr = bracketed(p, ruri),
-        .contact_user = owner->anonymous ? STR("anonymous") : number,
+        .contact_user = d->purpose == DIAL_ROOM ? owner->party
+                        : owner->anonymous      ? STR("anonymous")
+                                                : number,
         .route = route,
         .max_forwards = hops < 0 ? 70 : hops - 1,
         .user = leg_user(p, leg),
         .tag = call->tag,
         .leg = leg->number,
+        .focus = d->purpose == DIAL_ROOM,
         .no_100rel = !body.n && !caller_knows_100rel(p, owner),
         .content = {
             .field = field, .type = body.n ? STR("application/sdp") : STR_NONE, .body = body}};
@@ -215,11 +221,24 @@ static unsigned offer_of_party(struct pbx *p, struct leg *owner, struct leg *leg
     return 0;
 }
 
+/* For a room: whatever can be mixed. */
+static unsigned offer_of_room(struct pbx *p, struct leg *leg)
+{
+    struct str body;
+    int err = leg_offer_own(p, leg, &body);
+    if (err)
+        return err == -EAGAIN ? 503 : err == -ENOENT ? 488 : 500;
+    leg_tx_offer(p, leg, body);
+    return 0;
+}
+
 static unsigned make_offer(struct pbx *p, struct dial *d, struct leg *leg)
 {
     struct leg *owner = leg_find(p, d->owner);
     if (d->purpose == DIAL_TRANSFER)
         return offer_of_party(p, owner, leg);
+    if (d->purpose == DIAL_ROOM)
+        return offer_of_room(p, leg);
     return leg_latest(owner).n ? offer_of_caller(p, d, owner, leg) : 0;
 }
 

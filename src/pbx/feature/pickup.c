@@ -2,6 +2,7 @@
  * one who picks up have made an offer; each gets an answer that fits the other's. */
 #include "pbx/feature/pickup.h"
 
+#include "pbx/feature/conference.h"
 #include "pbx/feature/dial.h"
 #include "pbx/feature/refer.h"
 #include "pbx/feature/transfer.h"
@@ -162,6 +163,10 @@ static void pick_up(struct pbx *p, struct leg *picker, struct leg *ringing)
     dial_drop(p, d, NULL, STR(ELSEWHERE));
     dial_stop(p, call);
     dial_note_answer(p, call, picker, leg_sdp_kept(p, leg_latest(picker)));
+    if (d->purpose == DIAL_ROOM) {
+        conference_answered(p, call, picker);
+        return;
+    }
     if (!waits) {
         transfer_answered(p, transfer, picker);
         join_legs(p, owner, picker);
@@ -209,8 +214,7 @@ static void replace(struct pbx *p, struct leg *comes, struct leg *goes)
     join_legs(p, stays, comes);
 }
 
-/* Who may replace this leg: who could pick up its calls, or who is the same user. */
-static bool may_replace(const struct leg *comes, const struct leg *goes)
+bool pickup_may_replace(const struct leg *comes, const struct leg *goes)
 {
     const struct config_extension *e = comes->extension, *theirs = goes->extension;
     return e && theirs && (str_eq(theirs->number, e->number) || may_pick_up(e, theirs));
@@ -225,7 +229,7 @@ static unsigned replaces_refusal(struct pbx *p, const struct leg *comes, struct 
     struct call *call = call_find(p, goes->call);
     if (found->ended || call->state == CALL_ENDING)
         return 603;
-    if (!may_replace(comes, goes))
+    if (!pickup_may_replace(comes, goes))
         return 403;
     if (found->early) /* only one that we have begun: a caller cannot be replaced before it talks */
         return found->uac && leg_is_calling(goes) && dial_of(p, call) ? 0 : 481;

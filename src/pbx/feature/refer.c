@@ -44,13 +44,15 @@ unsigned refer_parse(struct pbx *p, const struct sip_msg *m, struct refer *ret)
         return 400; /* exactly one: RFC 3515 section 2.4.2 */
     if (sip_nameaddr_parse(&to, value))
         return 400;
-    if (to.uri.method_param.n && !str_ieq(to.uri.method_param, STR("INVITE")))
+    bool bye = str_ieq(to.uri.method_param, STR("BYE"));
+    if (to.uri.method_param.n && !bye && !str_ieq(to.uri.method_param, STR("INVITE")))
         return 501;
     if (to.uri.scheme != SIP_SCHEME_SIP && to.uri.scheme != SIP_SCHEME_SIPS &&
         to.uri.scheme != SIP_SCHEME_TEL)
         return 416;
     *ret =
         (struct refer){.target = to.uri,
+                       .bye = bye,
                        .replaces = replaces_of(p, &to),
                        .referred_by = sip_msg_get(m, SIP_H_REFERRED_BY),
                        .no_subscription = str_ieq(sip_msg_get(m, SIP_H_REFER_SUB), STR("false"))};

@@ -9,6 +9,7 @@ struct refer {
     struct sip_uri target;  /* who is to be called */
     struct str replaces;    /* the Replaces value, unescaped; none */
     struct str referred_by; /* none if the REFER has none */
+    bool bye;               /* who is named is to be hung up: method=BYE */
     bool no_subscription;   /* Refer-Sub: false (RFC 4488) */
 };
 /* 0, or the status that answers the REFER. Texts are the message's or in p->turn. Tolerated, since

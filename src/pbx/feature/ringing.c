@@ -1,6 +1,8 @@
 /* What the targets of a search say: they ring, answer, and one of them is kept. */
-#include "pbx/feature/dial.h"
+#include "pbx/feature/conference.h"
+#include "pbx/feature/ringback.h"
 #include "pbx/feature/transfer.h"
+#include "pbx/sound.h"
 #include "wire/sip/multipart.h"
 
 #define ELSEWHERE "SIP;cause=200;text=\"Call completed elsewhere\""
@@ -62,11 +64,27 @@ static void settle(struct pbx *p, struct leg *leg, const struct sip_out *o)
     leg->dialog = o->dialog;
 }
 
+/* An early session of its own (RFC 3959) is refused in the PRACK: what the callee lets be heard
+ * before the answer goes the way of the session. */
+static void refuse_early(struct pbx *p, struct leg *leg, const struct sip_msg *m,
+                         struct sip_content *content)
+{
+    static const struct sip_field disposition = {.id = SIP_H_CONTENT_DISPOSITION,
+                                                 .value = STR_INIT("early-session")};
+    struct str text = sip_body_early(m, STR("application/sdp"));
+    const struct sdp *offer = leg_sdp_kept(p, text);
+    if (!offer || leg_refuse_early(p, leg, offer, &content->body))
+        return;
+    content->type = STR("application/sdp");
+    content->field = &disposition;
+    content->n_fields = 1;
+}
+
 /* A reliable provisional is acknowledged at once, unless it holds an offer: the caller's PRACK will
  * answer that. */
 static void acknowledge(struct pbx *p, struct call *call, struct leg *leg, const struct sip_out *o)
 {
-    static const struct sip_content nothing;
+    struct sip_content content = {.n_fields = 0};
     bool body = sip_body_find(o->msg, STR("application/sdp")).n != 0;
     if (body && !leg->settled && !call->late_offer)
         settle(p, leg, o);
@@ -75,7 +93,8 @@ static void acknowledge(struct pbx *p, struct call *call, struct leg *leg, const
         leg->prack_dialog = o->dialog;
         return;
     }
-    if (sip_prack(p->core, p->now, leg->session, o->dialog, &nothing))
+    refuse_early(p, leg, o->msg, &content);
+    if (sip_prack(p->core, p->now, leg->session, o->dialog, &content))
         call_trace(p, call, TRACE_CALL_MEMORY, STR("PRACK"));
 }
 
@@ -168,6 +187,7 @@ void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o)
     struct sip_answer a = {.status = o->status, .content = {.field = field}};
     if (!d || !leg_is_calling(leg))
         return;
+    bool early = sound_stream(leg_find(p, d->owner)) != NULL;
     leg->status = o->status;
     if (d->trunk) { /* the gateway is there: now the callee has the time */
         d->trunk = NULL;
@@ -180,11 +200,19 @@ void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o)
     if (o->status == 180)
         note_ringing(p, call, leg);
     if (d->purpose == DIAL_TRANSFER) {
+        if (o->status == 180)
+            ringback_begin(p, d, leg, early);
         transfer_progress(p, d, o->status);
+        return;
+    }
+    if (d->purpose == DIAL_ROOM) {
+        conference_progress(p, call, o->status);
         return;
     }
     a.reliable = o->reliable;
     a.content.body = call->late_offer ? early_offer(p, d, leg) : early_media(p, d, leg, o);
+    if (o->status == 180)
+        ringback_begin(p, d, leg, early);
     if (a.content.body.n)
         a.content.type = STR("application/sdp");
     else if (o->status == 180 && call->rang)
@@ -233,7 +261,10 @@ static void give_up(struct pbx *p, struct dial *d, struct leg *leg, unsigned sta
         return;
     }
     call_set_party(p, call_find(p, d->call), d->side, leg);
-    dial_refuse(p, call_find(p, d->call), status);
+    if (d->purpose == DIAL_ROOM)
+        conference_failed(p, call_find(p, d->call), status);
+    else
+        dial_refuse(p, call_find(p, d->call), status);
 }
 
 /* The caller has agreed with another phone already: this one's offer is answered for it. */
@@ -309,6 +340,19 @@ static void connect_party(struct pbx *p, struct dial *d, struct leg *leg, const 
     join_legs(p, owner, leg);
 }
 
+/* The room has one more. */
+static void connect_room(struct pbx *p, struct dial *d, struct leg *leg, const struct sdp *sdp)
+{
+    static const struct sip_content nothing;
+    struct call *call = call_find(p, leg->call);
+    sip_ack(p->core, p->now, leg->session, &nothing);
+    leg_set_remote(p, leg, sdp);
+    dial_note_answer(p, call, leg, sdp);
+    call_set_party(p, call, d->side, leg);
+    dial_stop(p, call);
+    conference_answered(p, call, leg);
+}
+
 void dial_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
@@ -335,6 +379,8 @@ void dial_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
         (void)leg_rx_answer(p, leg, body);
     if (d->purpose == DIAL_TRANSFER)
         connect_party(p, d, leg, sdp);
+    else if (d->purpose == DIAL_ROOM)
+        connect_room(p, d, leg, sdp);
     else
         connect_caller(p, d, leg, o, sdp);
 }

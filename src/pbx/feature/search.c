@@ -1,5 +1,7 @@
 /* The target set and its batches: who rings next, and when nobody is left. */
+#include "pbx/feature/conference.h"
 #include "pbx/feature/queue.h"
+#include "pbx/feature/ringback.h"
 #include "pbx/feature/transfer.h"
 #include "pbx/hangup.h"
 #include "pbx/trunk.h"
@@ -58,6 +60,7 @@ void dial_stop(struct pbx *p, struct call *call)
     if (!d)
         return;
     struct str *texts[] = {&d->invite, &d->referred_by, &d->replaces};
+    ringback_end(p, d);
     stop_timer(p, d);
     queue_leave(p, d);
     for (struct leg *leg = NULL; (leg = call_next(call, leg));)
@@ -126,6 +129,10 @@ unsigned dial_add(struct pbx *p, struct dial *d, const struct plan *plan)
         return add_trunk(p, d, plan);
     case PLAN_EXTENSION:
         t.kind = TARGET_EXTENSION;
+        t.extension = plan->extension;
+        break;
+    case PLAN_MAILBOX:
+        t.kind = TARGET_MAILBOX;
         t.extension = plan->extension;
         break;
     case PLAN_GROUP:
@@ -247,6 +254,8 @@ static void fail(struct pbx *p, struct dial *d, unsigned status)
     struct call *call = call_find(p, d->call);
     if (d->purpose == DIAL_TRANSFER)
         transfer_failed(p, d, status);
+    else if (d->purpose == DIAL_ROOM)
+        conference_failed(p, call, status);
     else
         dial_refuse(p, call, status);
 }
@@ -264,6 +273,7 @@ void dial_run(struct pbx *p, struct dial *d)
 {
     handle_t self = d->self;
     while (!dial_rings(p, d)) {
+        ringback_end(p, d);
         stop_timer(p, d);
         if (queue_waits(d)) {
             d->ring = 0;

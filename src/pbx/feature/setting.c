@@ -194,7 +194,7 @@ unsigned setting_refused(struct pbx *p, const struct config_extension *e, enum s
         return 0;
     if (value.n > NUMBER_MAX)
         return 404;
-    struct plan plan = plan_number(p, &from, value);
+    struct plan plan = plan_forward(p, &from, value);
     if (plan.kind == PLAN_NONE || plan.kind == PLAN_REJECT)
         return plan.status;
     return plan.kind == PLAN_EXTENSION && str_eq(plan.extension->number, e->number) ? 403 : 0;

@@ -1,5 +1,6 @@
 /* From a target to legs: the contacts of an extension, the members of a group, a gateway. */
 #include "pbx/feature/queue.h"
+#include "pbx/feature/voicemail.h"
 
 #include "pbx/location.h"
 #include "pbx/registrar.h"
@@ -191,6 +192,9 @@ void target_start(struct pbx *p, struct dial *d, const struct target *t)
     case TARGET_TRUNK:
     case TARGET_CONTACT:
         start_trunk(p, d, t);
+        break;
+    case TARGET_MAILBOX:
+        voicemail_leave(p, d, t);
         break;
     case TARGET_NONE:
         break;

@@ -3,8 +3,10 @@
  * found among our own dialogs and joined (attended, blond). RFC 5589. */
 #include "pbx/feature/transfer.h"
 
+#include "pbx/feature/conference.h"
 #include "pbx/feature/queue.h"
 #include "pbx/feature/refer.h"
+#include "pbx/feature/service.h"
 #include "pbx/gate.h"
 #include "pbx/hangup.h"
 #include "wire/sip/multipart.h"
@@ -267,9 +269,39 @@ static struct str default_referred_by(struct pbx *p, const struct leg *leg)
     return buf_str(&b);
 }
 
+/* The target is a room: the party that stays is its member, and nobody need answer. */
+static bool into_room(struct pbx *p, struct transfer *t, struct leg *leg, const struct refer *r)
+{
+    struct call *call = call_find(p, leg->call);
+    struct plan_from from = {.config = p->config};
+    if (leg->extension)
+        from.extension = config_find_extension(p->config, leg->extension->number);
+    if (leg->trunk)
+        from.trunk = config_find_trunk(p->config, leg->trunk->name);
+    struct plan plan = plan_find(p, &from, &r->target);
+    if (plan.kind != PLAN_CONFERENCE)
+        return false;
+    struct leg *stays = call_other(p, call, leg);
+    handle_t self = t->self;
+    leg_keep(p, leg, &t->target, plan.number);
+    unsigned status = leg_has_agreed(stays) ? conference_take(p, call, stays, &plan) : 491;
+    if (!slot_find(&p->calls->transfers, self))
+        return true; /* the room has sent it away at once */
+    finish(p, t, call, status ? status : 200);
+    if (status) {
+        transfer_free(p, t);
+    } else {
+        call->scenario = SCENARIO_CONFERENCE;
+        await_leaving(p, t);
+    }
+    return true;
+}
+
 static void blind(struct pbx *p, struct transfer *t, struct leg *leg, const struct refer *r)
 {
     struct call *call = call_find(p, leg->call);
+    if (!r->replaces.n && into_room(p, t, leg, r))
+        return;
     struct dial *d = search(p, call, leg);
     unsigned status = 503;
     if (d) {
@@ -354,6 +386,27 @@ static unsigned adopt(struct pbx *p, struct transfer *t, struct leg *leg, struct
     return 0;
 }
 
+/* The transferor is in a conference with its other call: the party that stays comes in its place.
+ */
+static unsigned place_in_room(struct pbx *p, struct transfer *t, struct leg *leg,
+                              struct leg *replaced)
+{
+    struct call *call = call_find(p, leg->call);
+    struct leg *stays = call_other(p, call, leg);
+    struct str room = pbx_turn_dup(p, call_find(p, replaced->call)->cdr.callee);
+    if (!leg_has_agreed(stays))
+        return 491;
+    handle_t self = t->self;
+    unsigned status = conference_take_place(p, call, stays, replaced);
+    if (status || !slot_find(&p->calls->transfers, self))
+        return status;
+    leg_keep(p, leg, &t->target, room);
+    finish(p, t, call, 200);
+    call->scenario = SCENARIO_CONFERENCE;
+    await_leaving(p, t);
+    return 0;
+}
+
 /* true: the Replaces names a dialog of ours, and all is done. */
 static bool attended(struct pbx *p, struct transfer *t, struct leg *leg, const struct refer *r)
 {
@@ -368,10 +421,11 @@ static bool attended(struct pbx *p, struct transfer *t, struct leg *leg, const s
     if (replaced && replaced != leg && !found.ended && replaced->call != leg->call) {
         struct call *other = call_find(p, replaced->call);
         bool up = other->state == CALL_UP || other->state == CALL_ANSWERING;
-        status = dial_of(p, call)                ? 491
-                 : up && !dial_of(p, other)      ? join(p, t, leg, replaced)
-                 : other->state < CALL_ANSWERING ? adopt(p, t, leg, replaced)
-                                                 : 480;
+        status = dial_of(p, call)                 ? 491
+                 : other->service != SERVICE_NONE ? place_in_room(p, t, leg, replaced)
+                 : up && !dial_of(p, other)       ? join(p, t, leg, replaced)
+                 : other->state < CALL_ANSWERING  ? adopt(p, t, leg, replaced)
+                                                  : 480;
     }
     if (status) {
         finish(p, t, call, status);
@@ -411,24 +465,6 @@ static unsigned refusal(struct pbx *p, struct leg *leg)
     return call->transfer || leg->transfer || call->dial ? 491 : 0;
 }
 
-void transfer_refer(struct pbx *p, struct leg *leg, const struct sip_out *o)
-{
-    struct refer r;
-    unsigned status = refer_parse(p, o->msg, &r);
-    status = status ? status : refusal(p, leg);
-    struct transfer *t = status ? NULL : transfer_new(p, leg, o);
-    if (!t) {
-        pbx_respond(p, o->txn, status ? status : 503);
-        return;
-    }
-    t->with_id = leg->n_refers++ > 0;
-    t->notifies = !r.no_subscription;
-    accept(p, t, o->txn);
-    carry_out(p, t, leg, &r);
-}
-
-/* ---- outside of the dialog (RFC 4538) -------------------------------------------------------- */
-
 /* The dialog that the REFER makes, for its NOTIFYs. */
 static int keep_dialog(struct pbx *p, struct transfer *t, const struct sip_out *o)
 {
@@ -441,6 +477,48 @@ static int keep_dialog(struct pbx *p, struct transfer *t, const struct sip_out *
     err |= pbx_keep(p, &t->contact, m->contact.uri.whole);
     return err || !t->contact.n || !t->local_tag.n ? -ENOMEM : 0;
 }
+
+struct transfer *transfer_begin(struct pbx *p, struct leg *leg, const struct sip_out *o,
+                                const struct refer *r, bool outside)
+{
+    struct transfer *t = transfer_new(p, leg, o);
+    if (t && outside && keep_dialog(p, t, o)) {
+        transfer_free(p, t);
+        t = NULL;
+    }
+    if (!t) {
+        pbx_respond(p, o->txn, outside && !o->msg->contact.uri.whole.n ? 400 : 503);
+        return NULL;
+    }
+    t->with_id = !outside && leg->n_refers++ > 0;
+    t->notifies = !r->no_subscription;
+    accept(p, t, o->txn);
+    return t;
+}
+
+void transfer_over(struct pbx *p, struct transfer *t, unsigned status)
+{
+    transfer_notify(p, t, status, "noresource");
+    transfer_free(p, t);
+}
+
+void transfer_refer(struct pbx *p, struct leg *leg, const struct sip_out *o)
+{
+    struct refer r;
+    if (call_find(p, leg->call)->service == SERVICE_CONFERENCE) {
+        conference_refer(p, leg, o);
+        return;
+    }
+    unsigned status = refer_parse(p, o->msg, &r);
+    status = status ? status : r.bye ? 501 : refusal(p, leg);
+    struct transfer *t = status ? NULL : transfer_begin(p, leg, o, &r, false);
+    if (status)
+        pbx_respond(p, o->txn, status);
+    else if (t)
+        carry_out(p, t, leg, &r);
+}
+
+/* ---- outside of the dialog (RFC 4538) -------------------------------------------------------- */
 
 /* The leg of the phone that names one of its dialogs; NULL and a status. */
 static struct leg *named_leg(struct pbx *p, const struct sip_out *o, unsigned *status)
@@ -469,6 +547,8 @@ void transfer_refer_outside(struct pbx *p, const struct sip_out *o)
 {
     struct refer r;
     unsigned status;
+    if (conference_refer_outside(p, o))
+        return;
     struct leg *leg = named_leg(p, o, &status);
     if (!leg) {
         if (status)
@@ -476,18 +556,10 @@ void transfer_refer_outside(struct pbx *p, const struct sip_out *o)
         return;
     }
     status = refer_parse(p, o->msg, &r);
-    status = status ? status : refusal(p, leg);
-    struct transfer *t = status ? NULL : transfer_new(p, leg, o);
-    if (t && keep_dialog(p, t, o)) {
-        transfer_free(p, t);
-        t = NULL;
-        status = o->msg->contact.uri.whole.n ? 503 : 400;
-    }
-    if (!t) {
-        pbx_respond(p, o->txn, status ? status : 503);
-        return;
-    }
-    t->notifies = !r.no_subscription;
-    accept(p, t, o->txn);
-    carry_out(p, t, leg, &r);
+    status = status ? status : r.bye ? 501 : refusal(p, leg);
+    struct transfer *t = status ? NULL : transfer_begin(p, leg, o, &r, true);
+    if (status)
+        pbx_respond(p, o->txn, status);
+    else if (t)
+        carry_out(p, t, leg, &r);
 }

@@ -5,6 +5,7 @@
 
 #include "pbx/call_int.h"
 #include "pbx/feature/dial.h"
+#include "pbx/feature/refer.h"
 
 /* One REFER, until its subscription has ended and who sent it has left. */
 struct transfer {
@@ -27,6 +28,12 @@ struct transfer {
 
 /* A REFER inside the dialog of a leg. */
 void transfer_refer(struct pbx *p, struct leg *leg, const struct sip_out *o);
+/* The REFER is accepted with 202 and its subscription begins, in a dialog of its own if it came
+ * `outside`: for whoever follows it otherwise than by a transfer. NULL: it was refused. */
+struct transfer *transfer_begin(struct pbx *p, struct leg *leg, const struct sip_out *o,
+                                const struct refer *r, bool outside);
+/* The last NOTIFY of such a one. */
+void transfer_over(struct pbx *p, struct transfer *t, unsigned status);
 /* A REFER outside dialogs, authenticated already. */
 void transfer_refer_outside(struct pbx *p, const struct sip_out *o);
 /* A SUBSCRIBE inside the dialog: the transferor prolongs or ends what its REFER has begun (RFC 3515

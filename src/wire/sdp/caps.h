@@ -42,6 +42,7 @@ enum sdp_keep { SDP_KEEP_ICE = 1, SDP_KEEP_KEYS = 2, SDP_KEEP_MUX = 4 };
 struct sdp_stream {
     struct addr rtp;    /* where we receive; port 0 refuses the media */
     uint16_t rtcp_port; /* 0, or rtp.port + 1: not written */
+    bool mux;           /* write a=rtcp-mux (RFC 5761): in answers to one who has offered it */
     bool set_dir;       /* write `dir`; else what the author wants passes */
     enum sdp_dir dir;
 };

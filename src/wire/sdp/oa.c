@@ -100,11 +100,7 @@ static void put_stream(struct buf *b, const struct stream_text *s)
         buf_u64(b, s->ptime_ms);
         buf_lit(b, "\r\n");
     }
-    if (s->stream->rtcp_port && s->stream->rtcp_port != s->stream->rtp.port + 1) {
-        buf_lit(b, "a=rtcp:");
-        buf_u64(b, s->stream->rtcp_port);
-        buf_lit(b, "\r\n");
-    }
+    sdp_write_rtcp(b, s->stream);
     sdp_write_dir(b, s->dir);
 }
 

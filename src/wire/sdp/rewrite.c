@@ -231,9 +231,12 @@ static bool media_line_stays(const struct sdp_media *m, const struct sdp_line *l
     return line_stays(l, keep);
 }
 
-/* a=rtcp only where a receiver would guess wrong (RFC 3605 section 2.1). */
-static void put_rtcp(struct buf *b, const struct sdp_stream *st)
+void sdp_write_rtcp(struct buf *b, const struct sdp_stream *st)
 {
+    if (st->mux) {
+        buf_lit(b, "a=rtcp-mux\r\n");
+        return;
+    }
     if (st->rtcp_port == 0 || st->rtcp_port == st->rtp.port + 1)
         return;
     buf_lit(b, "a=rtcp:");
@@ -268,7 +271,7 @@ static void put_media_attrs(struct buf *b, const struct media_job *j, bool conn_
     }
     if (!conn_done)
         sdp_write_conn(b, &j->stream->rtp);
-    put_rtcp(b, j->stream);
+    sdp_write_rtcp(b, j->stream);
     if (!same_dir)
         sdp_write_dir(b, dir);
 }

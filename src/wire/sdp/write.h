@@ -10,6 +10,10 @@ void sdp_write_origin(struct buf *b, const struct sdp_local *local);
 void sdp_write_conn(struct buf *b, const struct addr *a);
 void sdp_write_dir(struct buf *b, enum sdp_dir dir);
 
+/* a=rtcp-mux (RFC 5761 section 5.1.1) or, where a receiver would guess wrong, a=rtcp (RFC 3605
+ * section 2.1); nothing else. */
+void sdp_write_rtcp(struct buf *b, const struct sdp_stream *st);
+
 /* rtpmap and fmtp of a format. */
 void sdp_write_codec(struct buf *b, const struct sdp_codec *c);
 

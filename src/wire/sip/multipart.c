@@ -132,22 +132,46 @@ bool sip_multipart_next(struct sip_multipart *it, struct sip_part *ret)
     return true;
 }
 
-static struct str find_type(struct str content_type, struct str body, struct str type,
-                            unsigned depth)
+/* RFC 3959 section 4: a description of an early session stands beside that of the session, and is
+ * never taken for it. */
+static bool is_early(struct str disposition)
 {
-    if (sip_content_is(content_type, type))
-        return body;
+    return sip_content_is(disposition, STR("early-session"));
+}
+
+struct wanted {
+    struct str type;
+    bool early;
+};
+
+static struct str find_part(const struct sip_part *in, const struct wanted *w, unsigned depth)
+{
+    if (sip_content_is(in->content_type, w->type))
+        return is_early(in->content_disposition) == w->early ? in->body : STR_NONE;
     struct sip_multipart it;
     struct sip_part part;
     struct str found = STR_NONE;
-    if (depth == 0 || sip_multipart_init(&it, content_type, body))
+    if (depth == 0 || sip_multipart_init(&it, in->content_type, in->body))
         return STR_NONE;
     while (!found.p && sip_multipart_next(&it, &part))
-        found = find_type(part.content_type, part.body, type, depth - 1);
+        found = find_part(&part, w, depth - 1);
     return found;
+}
+
+static struct str find(const struct sip_msg *m, const struct wanted *w)
+{
+    struct sip_part whole = {.content_type = sip_msg_get(m, SIP_H_CONTENT_TYPE),
+                             .content_disposition = sip_msg_get(m, SIP_H_CONTENT_DISPOSITION),
+                             .body = m->body};
+    return find_part(&whole, w, DEPTH_MAX);
 }
 
 struct str sip_body_find(const struct sip_msg *m, struct str type)
 {
-    return find_type(sip_msg_get(m, SIP_H_CONTENT_TYPE), m->body, type, DEPTH_MAX);
+    return find(m, &(struct wanted){.type = type});
+}
+
+struct str sip_body_early(const struct sip_msg *m, struct str type)
+{
+    return find(m, &(struct wanted){.type = type, .early = true});
 }

@@ -20,7 +20,9 @@ MUST_CHECK int sip_multipart_init(struct sip_multipart *it, struct str content_t
 bool sip_multipart_next(struct sip_multipart *it, struct sip_part *ret);
 /* Does a Content-Type value name this type, whatever its parameters and case? */
 bool sip_content_is(struct str content_type, struct str type);
-/* The body of this type: the message's own, or the first such part of a multipart. */
+/* The body of this type: the message's own, or the first such part of a multipart. One whose
+ * Content-Disposition is early-session (RFC 3959) is found by the second only. */
 struct str sip_body_find(const struct sip_msg *m, struct str type);
+struct str sip_body_early(const struct sip_msg *m, struct str type);
 
 #endif

@@ -61,6 +61,18 @@ static void json_text_is_escaped_and_valid_utf8(void **state)
                                 "\\ufffd.")));
 }
 
+static void xml_text_is_escaped_and_valid(void **state)
+{
+    char mem[200];
+    struct buf b;
+    (void)state;
+    buf_init(&b, mem, sizeof(mem));
+    buf_xml(&b, STR("<a&b>\"'\n\xED\x95\x9C\xFF\xEF\xBF\xBF."));
+    assert_true(
+        str_eq(buf_str(&b),
+               STR("&lt;a&amp;b&gt;&quot;'\xEF\xBF\xBD\xED\x95\x9C\xEF\xBF\xBD\xEF\xBF\xBD.")));
+}
+
 static void check_addr(const char *text, bool good, const char *back)
 {
     struct addr a;
@@ -210,6 +222,7 @@ int main(void)
         cmocka_unit_test(numbers_are_strict),
         cmocka_unit_test(a_full_buffer_says_so_and_keeps_what_fits),
         cmocka_unit_test(json_text_is_escaped_and_valid_utf8),
+        cmocka_unit_test(xml_text_is_escaped_and_valid),
         cmocka_unit_test(addresses),
         cmocka_unit_test(the_address_a_peer_sees),
         cmocka_unit_test(randomness_is_chacha20),

@@ -112,6 +112,13 @@ static void test_event_beside_transcoding(void **state)
     assert_int_equal(b->s[B].events, 5);
     assert_int_equal(b->s[B].breaks, 0);
     assert_int_equal(b->s[B].duration, 800);
+    struct media_stats st; /* they name what is spoken, not the keys */
+    assert_int_equal(plane_stats(&b->r, A + 1, &st), 0);
+    assert_int_equal(st.codec, CODEC_PCMU);
+    assert_int_equal(st.tx_codec, st.tx_packets ? CODEC_PCMU : CODEC_NONE);
+    assert_int_equal(plane_stats(&b->r, B + 1, &st), 0);
+    assert_int_equal(st.tx_payload_type, EVENTS);
+    assert_int_equal(st.tx_codec, CODEC_OPUS);
 }
 
 /* The numbers of what B hears go on, whoever is linked to it. */

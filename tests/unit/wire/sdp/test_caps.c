@@ -159,6 +159,12 @@ static void flags_let_lines_pass(void **state)
     rw.keep = SDP_KEEP_ICE | SDP_KEEP_MUX;
     assert_text(rewrite(&s, rw), HEAD7 "a=ice-lite\r\nm=audio 20000 RTP/SAVP 0\r\na=rtcp-mux\r\n"
                                        "a=candidate:1\r\n" MRCP);
+    rw.keep = 0;
+    st[0].mux = true;
+    st[0].rtcp_port = 20009; /* RFC 5761 section 5.1.1: the RTP port it is */
+    assert_text(rewrite(&s, rw), HEAD7 "m=audio 20000 RTP/SAVP 0\r\na=rtcp-mux\r\n" MRCP);
+    st[0].mux = false;
+    assert_text(rewrite(&s, rw), HEAD7 "m=audio 20000 RTP/SAVP 0\r\na=rtcp:20009\r\n" MRCP);
 }
 
 static void rewrite_reports_a_small_buffer(void **state)

@@ -55,6 +55,32 @@ static void test_edges(void **state)
     assert_int_equal(count(TYPE, "--b1\r\n--b1--"), 1);
 }
 
+/* RFC 3959 section 7, figure 3. */
+static void test_early(void **state)
+{
+    struct sip_msg m;
+    static const char two[] =
+        "SIP/2.0 183 Session Progress\r\n"
+        "Via: SIP/2.0/UDP a;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\n"
+        "To: <sip:b@b>;tag=2\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n"
+        "Content-Type: multipart/mixed;boundary=b1\r\n\r\n"
+        "--b1\r\nContent-Type: application/sdp\r\n"
+        "Content-Disposition: Early-Session;handling=optional\r\n\r\nearly\r\n"
+        "--b1\r\nContent-Type: application/sdp\r\n"
+        "Content-Disposition: session\r\n\r\nv=0\r\n--b1--\r\n";
+    static const char one[] = "SIP/2.0 183 Session Progress\r\n"
+                              "Via: SIP/2.0/UDP a;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\n"
+                              "To: <sip:b@b>;tag=2\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n"
+                              "Content-Type: application/sdp\r\n"
+                              "Content-Disposition: early-session\r\n\r\nearly";
+    assert_int_equal(sip_msg_parse(&m, two, strlen(two), false), SIP_OK);
+    assert_str(sip_body_find(&m, STR("application/sdp")), "v=0");
+    assert_str(sip_body_early(&m, STR("application/sdp")), "early");
+    assert_int_equal(sip_msg_parse(&m, one, strlen(one), false), SIP_OK);
+    assert_none(sip_body_find(&m, STR("application/sdp")));
+    assert_str(sip_body_early(&m, STR("application/sdp")), "early");
+}
+
 static void test_find(void **state)
 {
     struct sip_msg m = {0};
@@ -78,6 +104,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_early),
         cmocka_unit_test(test_find),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

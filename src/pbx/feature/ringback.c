@@ -1,0 +1,41 @@
+#include "pbx/feature/ringback.h"
+
+#include "pbx/sound.h"
+
+void ringback_begin(struct pbx *p, struct dial *d, const struct leg *leg, bool early)
+{
+    struct leg *owner = leg_find(p, d->owner);
+    struct sound_list l = {.n = 0};
+    if (!early || owner->ringback || (leg->heard && d->purpose == DIAL_CALL))
+        return;
+    owner->ringback = true;
+    sound_tone(p, &l, TONE_RINGBACK, 0);
+    sound_play(p, owner, &l);
+}
+
+/* What it would hear else: music, if it is held. */
+static void stop(struct pbx *p, struct leg *leg)
+{
+    if (!leg->ringback)
+        return;
+    leg->ringback = false;
+    sound_stop(p, leg);
+    for (unsigned i = 0; i < leg->n_streams; i++)
+        sound_follow_hold(p, leg, i);
+}
+
+void ringback_end(struct pbx *p, struct dial *d)
+{
+    struct leg *owner = leg_find(p, d->owner);
+    if (owner)
+        stop(p, owner);
+}
+
+void ringback_rx_first(struct pbx *p, struct leg *leg)
+{
+    struct call *call = call_find(p, leg->call);
+    struct leg *other = leg->outgoing ? call_other(p, call, leg) : NULL;
+    leg->heard = true;
+    if (other) /* only who is joined with it hears it */
+        stop(p, other);
+}
