@@ -190,6 +190,12 @@ static int pass_on(struct plane *r, usec_t now, struct stream *s, struct stream 
         r->count.unagreed++;
         return DROPPED;
     }
+    /* RFC 3550 section 8.2: what comes back from who sends back all it hears, or from an address of
+     * ours in its SDP, would go round for ever. */
+    if (peer == s && h->ssrc == s->egress.ssrc) {
+        r->count.loops++;
+        return DROPPED;
+    }
     const struct media_format *f = &s->rx[i], *out = &peer->tx[s->pass[i].out];
     uint8_t *payload = in->bytes + h->header;
     size_t n = payload_end(in, h) - h->header;

@@ -31,6 +31,7 @@ struct plane_count {
     uint64_t no_way;    /* no peer, or no known address to send to */
     uint64_t flood;     /* above max_pps */
     uint64_t unagreed;  /* of a payload type that SDP does not know, or that the peer cannot have */
+    uint64_t loops;     /* of our own, sent back to an echo */
     uint64_t out_lost;  /* packets made here that nobody took in time */
     uint64_t no_memory; /* what could not be done for want of memory */
     uint64_t events_lost; /* MEDIA_EV_FIRST, _LATCHED and _STRANGER with no room in the ring */

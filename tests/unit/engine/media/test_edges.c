@@ -347,6 +347,25 @@ static void test_end_of_a_key_lost(void **state)
     assert_false(event(b, MEDIA_EV_DIGIT, &ev));
 }
 
+/* The echo does not answer its own echo. */
+static void test_echo_of_an_echo(void **state)
+{
+    struct bed *b = *state;
+    struct side *s = &b->s[A];
+    uint8_t p[172] = {0x80, 0};
+    side_open(b, A, &formats[0], 500);
+    cmd(b, (struct media_cmd){.kind = MEDIA_LINK, .id = 1, .peer = 1});
+    run(b, 200);
+    assert_int_equal(s->packets, 10);
+    assert_hears(s, 100, 500, 1300);
+    be16_put(p + 2, s->seq);
+    be32_put(p + 4, s->ts);
+    be32_put(p + 8, s->ssrc);
+    send_packet(b, A, p, sizeof(p));
+    assert_int_equal(s->packets, 10);
+    assert_int_equal(b->r.count.loops, 1);
+}
+
 /* Reports of a party that is alone with us are read too. */
 static void test_rtcp_of_the_lonely(void **state)
 {
@@ -392,12 +411,19 @@ static void test_jitter_of_the_second_codec(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_record_keeps_its_end),       T(test_record_when_late),
-        T(test_record_track_taken),         T(test_no_numbers_on_hold),
-        T(test_late_behind_another_source), T(test_event_cut_off),
-        T(test_key_once_over_formats),      T(test_key_in_the_clock_of_the_audio),
-        T(test_end_of_a_key_lost),          T(test_rtcp_of_the_lonely),
-        T(test_jitter_of_the_second_codec), cmocka_unit_test(test_out_of_memory),
+        T(test_record_keeps_its_end),
+        T(test_record_when_late),
+        T(test_record_track_taken),
+        T(test_no_numbers_on_hold),
+        T(test_late_behind_another_source),
+        T(test_event_cut_off),
+        T(test_key_once_over_formats),
+        T(test_key_in_the_clock_of_the_audio),
+        T(test_end_of_a_key_lost),
+        T(test_echo_of_an_echo),
+        T(test_rtcp_of_the_lonely),
+        T(test_jitter_of_the_second_codec),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
