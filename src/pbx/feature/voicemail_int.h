@@ -4,15 +4,15 @@
 
 #include "base/hash.h"
 #include "base/list.h"
+#include "pbx/feature/pin.h"
 #include "pbx/feature/service.h"
 #include "pbx/feature/voicemail.h"
 
 #define VM_TAKES   500 /* recordings at a time */
 #define VM_CLIPS   256 /* messages that are listened to at a time */
 #define VM_TYPED   63
-#define VM_TRIES   3              /* wrong PINs in one call */
-#define VM_LOCK    (300 * USEC_S) /* so long no other phone may try again */
-#define VM_WAIT    (5 * USEC_S)   /* for a key */
+#define VM_TRIES   3 /* wrong PINs: of one call, and of other phones before the mailbox is locked */
+#define VM_WAIT    (5 * USEC_S) /* for a key */
 #define VM_REPEATS 3
 
 /* As stored. VM_COMING is in the database only: of a recording that a kill makes worthless. */
@@ -34,8 +34,8 @@ struct vm_box {
     struct str number;    /* owned */
     struct list messages; /* by id, greetings too */
     uint32_t n[VM_STATES], urgent[VM_STATES];
-    uint32_t coming; /* recordings under way */
-    usec_t locked_until;
+    uint32_t coming;       /* recordings under way */
+    struct pin_guard pins; /* typed at other phones than the owner's */
 };
 
 /* A recording under way. It outlives the call: the last samples and the file come later. */

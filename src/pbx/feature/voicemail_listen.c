@@ -66,19 +66,20 @@ static bool pin_is_right(struct pbx *p, const struct vm_session *s)
 {
     struct str pin = pin_of(p, s);
     const struct vm_box *b = pin.n ? vm_box_of(p, s) : NULL;
-    return b && (s->own || p->now >= b->locked_until) && str_eq(pin, str_of(s->typed, s->n_typed));
+    bool open = b && (s->own || !pin_is_locked(&b->pins, p->now));
+    return open && str_eq(pin, str_of(s->typed, s->n_typed));
 }
 
 static void wrong(struct pbx *p, struct vm_session *s)
 {
     struct vm_say say = {.n = 0};
+    struct vm_box *b = !s->own && pin_of(p, s).n ? vm_box_of(p, s) : NULL;
+    if (b) /* in whatever call: who hangs up after two has not got two more */
+        pin_wrong(&b->pins, p->now, VM_TRIES);
     if (++s->tries < VM_TRIES) {
         ask(p, s, LISTEN_PIN, PROMPT_VM_WRONG);
         return;
     }
-    struct vm_box *b = !s->own && pin_of(p, s).n ? vm_box_of(p, s) : NULL;
-    if (b)
-        b->locked_until = p->now + VM_LOCK;
     s->state = LISTEN_BYE;
     say_prompt(p, &say, PROMPT_VM_WRONG);
     say_prompt(p, &say, PROMPT_GOODBYE);
