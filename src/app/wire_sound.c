@@ -8,6 +8,7 @@
 #include "pbx/sound.h"
 
 #define MUSIC_RATE_HZ 16000
+#define LONGEST_S     3660                /* of a sound: more than voicemail.max_length allows */
 #define LOADED        ((uint64_t)1 << 32) /* in a token: the PBX has asked for it */
 
 /* ---- sounds ---------------------------------------------------------------------------------- */
@@ -90,6 +91,7 @@ int wire_open_sounds(struct wire *w)
                                 .text = text,
                                 .text_n = PROMPTS,
                                 .max_queue = 2 * PROMPTS + 256,
+                                .limits = {.max_s = LONGEST_S},
                                 .done = on_sound,
                                 .trouble = on_trouble,
                                 .ctx = w};

@@ -325,7 +325,7 @@ static void uncount_leg(struct pbx *p, struct leg *leg)
     queue_wake(p);
 }
 
-/* How long each has been idle is not forgotten. */
+/* How long each has been idle is not forgotten, nor what it has guessed at. */
 static void keep_idle(struct pbx *p, struct extension_use *use, const struct config *before)
 {
     const struct calls *c = p->calls;
@@ -337,6 +337,7 @@ static void keep_idle(struct pbx *p, struct extension_use *use, const struct con
             continue;
         use[i].idle_since = c->per_extension[old].idle_since;
         use[i].rests_until = c->per_extension[old].rests_until;
+        use[i].pins = c->per_extension[old].pins;
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include "pbx/call.h"
 #include "engine/media/digits.h"
+#include "pbx/feature/pin.h"
 #include "pbx/port.h"
 #include "pbx/quality.h"
 #include "wire/sdp/caps.h"
@@ -170,9 +171,10 @@ struct call {
 
 /* What an extension is doing. */
 struct extension_use {
-    uint32_t legs;      /* live ones */
-    usec_t idle_since;  /* the end of its last call, or when it was last tried by a queue */
-    usec_t rests_until; /* it has refused a queue's call, and is not asked again so soon */
+    uint32_t legs;         /* live ones */
+    usec_t idle_since;     /* the end of its last call, or when it was last tried by a queue */
+    usec_t rests_until;    /* it has refused a queue's call, and is not asked again so soon */
+    struct pin_guard pins; /* of rooms, that it has typed */
 };
 
 struct calls {

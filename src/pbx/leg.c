@@ -404,6 +404,15 @@ static int own_streams(struct pbx *p, struct leg *leg, const struct sdp *offer,
     return 0;
 }
 
+/* No pair is held for what our answer refuses, and no silence on it counts. */
+static void close_refused(struct pbx *p, struct leg *leg, struct str answer)
+{
+    const struct sdp *ours = leg_sdp_kept(p, answer);
+    for (unsigned i = 0; ours && i < leg->n_streams && i < ours->n_media; i++)
+        if (ours->media[i].port == 0)
+            close_stream(p, leg, i);
+}
+
 int leg_answer_with(struct pbx *p, struct leg *leg, const struct sdp *offer,
                     const struct sdp *other, const struct sdp_policy *policy, struct str *ret)
 {
@@ -422,7 +431,10 @@ int leg_answer_with(struct pbx *p, struct leg *leg, const struct sdp *offer,
     struct author author = {.build = build_answer,
                             .ctx = &args,
                             .local = {.session_id = leg->sdp_id, .addr = media_addr(p, leg)}};
-    return write_versioned(p, leg, &author, ret);
+    err = write_versioned(p, leg, &author, ret);
+    if (!err)
+        close_refused(p, leg, *ret);
+    return err;
 }
 
 int leg_answer_cross(struct pbx *p, struct leg *leg, const struct sdp *offer,

@@ -268,16 +268,17 @@ static void restart_statement(struct play *p)
     complain(p);
 }
 
-/* disk full, disk works; disk loses: all files are gone. */
+/* disk full, disk busy, disk works; disk loses: all files are gone. */
 static void disk_statement(struct play *p)
 {
     struct str what = p->word[1];
-    if (str_eq(what, STR("full")) || str_eq(what, STR("works")))
+    if (str_eq(what, STR("full")) || str_eq(what, STR("busy")) || str_eq(what, STR("works"))) {
         p->w.disk_err = str_eq(what, STR("full")) ? -ENOSPC : 0;
-    else if (str_eq(what, STR("loses")))
+        p->w.load_err = str_eq(what, STR("busy")) ? -EBUSY : 0;
+    } else if (str_eq(what, STR("loses")))
         memset(p->w.file, 0, sizeof(p->w.file));
     else
-        play_fail(p, &p->st->line, "disk full|works|loses");
+        play_fail(p, &p->st->line, "disk full|busy|works|loses");
 }
 
 static void shutdown_statement(struct play *p)

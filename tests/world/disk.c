@@ -79,7 +79,8 @@ static void load(struct world *w, const struct pbx_file *f)
     struct world_file *file = world_file_find(w, str_z(name));
     struct world_event *e = world_event_new(w, WORLD_EV_LOADED, w->now + WRITE_US);
     e->token = f->clip;
-    e->recorded = (struct pbx_recorded){.err = file ? 0 : -ENOENT, .ms = file ? file->ms : 0};
+    e->recorded =
+        (struct pbx_recorded){.err = !file ? -ENOENT : w->load_err, .ms = file ? file->ms : 0};
 }
 
 void world_file_rx(struct world *w, const struct pbx_file *f)

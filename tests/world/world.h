@@ -136,6 +136,7 @@ struct world {
     uint8_t port_known[65536 / 2 / 8];
     struct world_file file[WORLD_FILES];
     int disk_err; /* what writing fails with; 0: it does not */
+    int load_err; /* likewise reading */
     struct list bindings, cdrs, settings, qualities, messages;
     unsigned n_messages;
     uint32_t n_bindings, n_cdrs;

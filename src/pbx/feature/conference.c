@@ -3,8 +3,10 @@
 
 #define FIRST_DIGIT (12 * USEC_S) /* for the first digit of a PIN, the prompt included */
 #define NEXT_DIGIT  (5 * USEC_S)
-#define PIN_TRIES   3
-#define STAR        (3 * USEC_S) /* "*" and the digit behind it belong together */
+#define PIN_TRIES   3 /* in one call */
+#define PIN_GUESSES                                                                                \
+    10 /* of one extension, or of all trunks for one room, before they are locked out */
+#define STAR (3 * USEC_S) /* "*" and the digit behind it belong together */
 
 /* ---- the door -------------------------------------------------------------------------------- */
 
@@ -78,14 +80,34 @@ static bool same_digits(struct str pin, struct str said)
     return pin.n && !differ;
 }
 
-static void check(struct pbx *p, struct member *m)
+/* An extension answers for what it types itself; numbers of callers from outside prove nothing. */
+static struct pin_guard *guard_of(struct pbx *p, const struct member *m)
+{
+    const struct leg *leg = leg_find(p, m->leg);
+    struct extension_use *use = leg->extension ? extension_use(p, leg->extension) : NULL;
+    return use ? &use->pins : room_outside(p, member_room(p, m));
+}
+
+/* What was typed lets in, perhaps as the moderator. */
+static bool is_right(struct pbx *p, struct member *m)
 {
     const struct config_conference *conf = member_room(p, m)->conf;
     struct str said = str_of(m->digits, m->n_digits);
-    m->moderator = conf && same_digits(conf->moderator_pin, said);
-    /* Where only the moderator has a PIN, the others give none. */
-    bool right = !conf || m->moderator || same_digits(conf->pin, said) || (!conf->pin.n && !said.n);
-    if (right)
+    struct pin_guard *guard = guard_of(p, m);
+    bool locked = pin_is_locked(guard, p->now);
+    bool moderator = conf && same_digits(conf->moderator_pin, said);
+    bool member = conf && same_digits(conf->pin, said);
+    m->moderator = moderator && !locked;
+    if (!conf || (!conf->pin.n && !said.n)) /* where only the moderator has a PIN */
+        return true;
+    if (!moderator && !member && said.n)
+        pin_wrong(guard, p->now, PIN_GUESSES);
+    return !locked && (moderator || member);
+}
+
+static void check(struct pbx *p, struct member *m)
+{
+    if (is_right(p, m))
         let_in(p, m);
     else if (++m->tries >= PIN_TRIES)
         member_send_off(p, m, PROMPT_CONF_PIN_WRONG);

@@ -65,6 +65,9 @@ struct room {
 
 struct conferences {
     struct slot_table rooms, members;
+    struct pin_guard *outside; /* by index in the present configuration: of callers from trunks */
+    uint32_t n_outside;
+    struct pin_guard elsewhere; /* likewise, of rooms that it does not have any more */
     uint64_t last_room, changes;
 };
 
@@ -80,6 +83,8 @@ void room_put(struct pbx *p, struct room *room);
 struct str room_name(const struct room *room);
 uint32_t room_max(const struct room *room);
 bool room_has_moderator(const struct room *room);
+/* Where the wrong PINs of callers from outside are counted; rooms come and go, this does not. */
+struct pin_guard *room_outside(struct pbx *p, const struct room *room);
 /* Is there a place for one more? */
 bool room_has_place(const struct room *room);
 /* Walks its members in the order in which they came; NULL at first and at the end. */

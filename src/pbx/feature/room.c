@@ -15,7 +15,9 @@ int conference_init(struct pbx *p)
     if (!c)
         return -ENOMEM;
     p->conferences = c;
-    return slot_init(&c->rooms, sizeof(struct room), n) ||
+    c->n_outside = p->config->n_conferences;
+    c->outside = mem_zero((c->n_outside + 1) * sizeof(*c->outside));
+    return !c->outside || slot_init(&c->rooms, sizeof(struct room), n) ||
                    slot_init(&c->members, sizeof(struct member), n)
                ? -ENOMEM
                : 0;
@@ -50,12 +52,40 @@ void conference_done(struct pbx *p)
         slot_done(&c->rooms);
     if (c->members.mem)
         slot_done(&c->members);
+    mem_free(c->outside);
     mem_free(c);
     p->conferences = NULL;
 }
 
+/* What was guessed at is not forgotten. */
+static void keep_guards(struct pbx *p, const struct config *before)
+{
+    struct conferences *c = p->conferences;
+    uint32_t n = p->config->n_conferences;
+    struct pin_guard *outside = mem_zero((n + 1) * sizeof(*outside));
+    for (uint32_t i = 0; outside && i < n; i++) {
+        const struct config_conference *old =
+            config_find_conference(before, p->config->conferences[i].number);
+        uint32_t at = old ? (uint32_t)(old - before->conferences) : UINT32_MAX;
+        if (at < c->n_outside)
+            outside[i] = c->outside[at];
+    }
+    mem_free(c->outside);
+    c->outside = outside;
+    c->n_outside = outside ? n : 0;
+}
+
+struct pin_guard *room_outside(struct pbx *p, const struct room *room)
+{
+    struct conferences *c = p->conferences;
+    const struct config_conference *conf = config_find_conference(p->config, room->number);
+    uint32_t at = conf ? (uint32_t)(conf - p->config->conferences) : UINT32_MAX;
+    return at < c->n_outside ? &c->outside[at] : &c->elsewhere;
+}
+
 void conference_reload(struct pbx *p, const struct config *before)
 {
+    keep_guards(p, before);
     uint32_t at = 0;
     handle_t h;
     struct room *room;

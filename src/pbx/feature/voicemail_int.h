@@ -2,17 +2,19 @@
 #ifndef PBX_FEATURE_VOICEMAIL_INT_H
 #define PBX_FEATURE_VOICEMAIL_INT_H
 
+#include <errno.h>
+
 #include "base/hash.h"
 #include "base/list.h"
+#include "pbx/feature/pin.h"
 #include "pbx/feature/service.h"
 #include "pbx/feature/voicemail.h"
 
 #define VM_TAKES   500 /* recordings at a time */
 #define VM_CLIPS   256 /* messages that are listened to at a time */
 #define VM_TYPED   63
-#define VM_TRIES   3              /* wrong PINs in one call */
-#define VM_LOCK    (300 * USEC_S) /* so long no other phone may try again */
-#define VM_WAIT    (5 * USEC_S)   /* for a key */
+#define VM_TRIES   3 /* wrong PINs: of one call, and of other phones before the mailbox is locked */
+#define VM_WAIT    (5 * USEC_S) /* for a key */
 #define VM_REPEATS 3
 
 /* As stored. VM_COMING is in the database only: of a recording that a kill makes worthless. */
@@ -34,8 +36,8 @@ struct vm_box {
     struct str number;    /* owned */
     struct list messages; /* by id, greetings too */
     uint32_t n[VM_STATES], urgent[VM_STATES];
-    uint32_t coming; /* recordings under way */
-    usec_t locked_until;
+    uint32_t coming;       /* recordings under way */
+    struct pin_guard pins; /* typed at other phones than the owner's */
 };
 
 /* A recording under way. It outlives the call: the last samples and the file come later. */
@@ -93,7 +95,8 @@ struct vm_does {
     void (*key)(struct pbx *p, struct vm_session *s, char digit);
     void (*said)(struct pbx *p, struct vm_session *s); /* all was heard */
     void (*late)(struct pbx *p, struct vm_session *s); /* the timer */
-    void (*loaded)(struct pbx *p, struct vm_session *s, bool there);
+    /* err: why there is no sound. What cannot be loaded now is not lost; vm_is_gone() is. */
+    void (*loaded)(struct pbx *p, struct vm_session *s, int err);
     void (*broken)(struct pbx *p, struct vm_session *s); /* its recording was stopped */
     void (*over)(struct pbx *p, struct vm_session *s);
 };
@@ -132,6 +135,11 @@ MUST_CHECK int vm_take_begin(struct pbx *p, struct vm_session *s, enum vm_state 
 bool vm_take_end(struct pbx *p, struct vm_session *s, bool drop);
 /* The party speaks, or stops: the session's timer ends the recording. */
 void vm_take_talks(struct pbx *p, struct vm_session *s, bool talks);
+/* Is there nothing on the disk any more that could be heard? */
+static inline bool vm_is_gone(int err)
+{
+    return err == -ENOENT || err == -ENODATA;
+}
 /* Loads the sound of a message; the answer is `loaded`. false: too many. */
 bool vm_clip_load(struct pbx *p, struct vm_session *s, uint64_t id);
 void vm_clip_drop(struct pbx *p, struct vm_session *s);

@@ -42,22 +42,25 @@ static void up(struct pbx *p, struct vm_session *s)
         greet(p, s, false);
 }
 
-static void loaded(struct pbx *p, struct vm_session *s, bool there)
+static void loaded(struct pbx *p, struct vm_session *s, int err)
 {
     struct vm_box *b = vm_box_of(p, s);
     struct vm_message *own = b ? vm_greeting(b) : NULL;
     if (s->state != LEAVE_GREETING)
         return;
-    if (!there && own)
+    if (own && vm_is_gone(err))
         vm_message_remove(p, b, own);
-    greet(p, s, there);
+    greet(p, s, !err);
 }
 
 static void record(struct pbx *p, struct vm_session *s)
 {
+    const struct vm_box *b = vm_box_of(p, s);
     s->state = LEAVE_RECORDING;
     vm_clip_drop(p, s);
-    if (vm_take_begin(p, s, VM_NEW))
+    if (b && vm_box_is_full(p, b)) /* by others who have heard the greeting at the same time */
+        bye(p, s, PROMPT_VM_FULL);
+    else if (vm_take_begin(p, s, VM_NEW))
         bye(p, s, PROMPT_NOT_AVAILABLE);
 }
 

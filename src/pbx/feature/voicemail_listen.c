@@ -66,19 +66,20 @@ static bool pin_is_right(struct pbx *p, const struct vm_session *s)
 {
     struct str pin = pin_of(p, s);
     const struct vm_box *b = pin.n ? vm_box_of(p, s) : NULL;
-    return b && (s->own || p->now >= b->locked_until) && str_eq(pin, str_of(s->typed, s->n_typed));
+    bool open = b && (s->own || !pin_is_locked(&b->pins, p->now));
+    return open && str_eq(pin, str_of(s->typed, s->n_typed));
 }
 
 static void wrong(struct pbx *p, struct vm_session *s)
 {
     struct vm_say say = {.n = 0};
+    struct vm_box *b = !s->own && pin_of(p, s).n ? vm_box_of(p, s) : NULL;
+    if (b) /* in whatever call: who hangs up after two has not got two more */
+        pin_wrong(&b->pins, p->now, VM_TRIES);
     if (++s->tries < VM_TRIES) {
         ask(p, s, LISTEN_PIN, PROMPT_VM_WRONG);
         return;
     }
-    struct vm_box *b = !s->own && pin_of(p, s).n ? vm_box_of(p, s) : NULL;
-    if (b)
-        b->locked_until = p->now + VM_LOCK;
     s->state = LISTEN_BYE;
     say_prompt(p, &say, PROMPT_VM_WRONG);
     say_prompt(p, &say, PROMPT_GOODBYE);
@@ -151,8 +152,10 @@ static void show(struct pbx *p, struct vm_session *s)
     vm_hush(p, s);
     pbx_timer_stop(p, &s->timer);
     s->state = LISTEN_MESSAGE;
-    if (!current(p, s) || !vm_clip_load(p, s, s->list[s->at].id))
+    if (!current(p, s))
         ask(p, s, LISTEN_KEYS, PROMPT_VM_LOST);
+    else if (!vm_clip_load(p, s, s->list[s->at].id))
+        ask(p, s, LISTEN_KEYS, PROMPT_VM_LATER);
 }
 
 static void begin(struct pbx *p, struct vm_session *s)
@@ -177,21 +180,22 @@ static void step(struct pbx *p, struct vm_session *s, bool forward)
     show(p, s);
 }
 
-static void loaded(struct pbx *p, struct vm_session *s, bool there)
+static void loaded(struct pbx *p, struct vm_session *s, int err)
 {
     struct vm_say say = {.n = 0};
     struct vm_box *b = vm_box_of(p, s);
     struct vm_message *m = s->state == LISTEN_PLAYBACK ? vm_greeting(b) : current(p, s);
     if (s->state != LISTEN_MESSAGE && s->state != LISTEN_PLAYBACK)
         return;
-    if (there) {
+    if (!err) {
         say_clip(&say, s->clip);
         vm_say(p, s, &say);
         return;
     }
-    if (m)
+    if (m && vm_is_gone(err))
         vm_message_remove(p, b, m);
-    ask(p, s, s->state == LISTEN_PLAYBACK ? LISTEN_GREETING : LISTEN_KEYS, PROMPT_VM_LOST);
+    ask(p, s, s->state == LISTEN_PLAYBACK ? LISTEN_GREETING : LISTEN_KEYS,
+        vm_is_gone(err) ? PROMPT_VM_LOST : PROMPT_VM_LATER);
 }
 
 static void envelope(struct pbx *p, struct vm_session *s)
@@ -225,6 +229,7 @@ static void message_key(struct pbx *p, struct vm_session *s, char digit)
         ask(p, s, LISTEN_KEYS, s->list[s->at].gone ? PROMPT_VM_DELETED : PROMPT_VM_RESTORED);
         break;
     case '9':
+        s->list[s->at].gone = false;
         if (m)
             vm_message_mark(p, vm_box_of(p, s), m, VM_OLD);
         ask(p, s, LISTEN_KEYS, m ? PROMPT_VM_KEPT : PROMPT_VM_LOST);
@@ -270,7 +275,7 @@ static void playback(struct pbx *p, struct vm_session *s)
     pbx_timer_stop(p, &s->timer);
     s->state = LISTEN_PLAYBACK;
     if (!m || !vm_clip_load(p, s, m->id))
-        ask(p, s, LISTEN_GREETING, PROMPT_VM_GREETING_NONE);
+        ask(p, s, LISTEN_GREETING, m ? PROMPT_VM_LATER : PROMPT_VM_GREETING_NONE);
 }
 
 static void greeting_key(struct pbx *p, struct vm_session *s, char digit)

@@ -221,11 +221,12 @@ void voicemail_loaded(struct pbx *p, uint32_t number, int err, uint32_t ms)
         return;
     struct vm_session *s = vm_session_find(p, p->voicemail->clip[i].session);
     p->voicemail->clip[i].loading = false;
+    err = !err && !ms ? -ENODATA : err;
     if (!s) {
         clip_free(p, i);
         return;
     }
     if (err)
         vm_clip_drop(p, s);
-    (s->kind == VM_LEAVE ? &vm_leave_does : &vm_listen_does)->loaded(p, s, err == 0 && ms > 0);
+    (s->kind == VM_LEAVE ? &vm_leave_does : &vm_listen_does)->loaded(p, s, err);
 }

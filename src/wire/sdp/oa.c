@@ -116,6 +116,14 @@ static bool in_policy(const struct sdp_policy *p, const struct sdp_codec *c)
     return false;
 }
 
+/* Is there anybody for media of this kind: the other party, or who answers by itself? */
+static bool is_wanted(const struct sdp_answer_args *a, const struct sdp_media *m)
+{
+    if (a->other || !a->policy || m->kind == SDP_AUDIO)
+        return true;
+    return m->kind == SDP_VIDEO ? a->policy->keep_video : a->policy->keep_other;
+}
+
 /* The formats of the answer; their order is the offer's. Without a codec that is no helper there
  * are none. */
 static void common(struct codecs *out, const struct sdp_answer_args *a, unsigned i)
@@ -146,7 +154,7 @@ int sdp_answer_build(struct buf *b, const struct sdp_answer_args *a)
         const struct sdp_media *m = &a->offer->media[i];
         const struct sdp_media *theirs = media_like(a->other, a->offer, i);
         struct codecs codecs = {.n = 0};
-        if (is_live(a->offer, i) && i < a->n_streams && a->stream[i].rtp.port)
+        if (is_live(a->offer, i) && i < a->n_streams && a->stream[i].rtp.port && is_wanted(a, m))
             common(&codecs, a, i);
         if (!codecs.n) {
             put_refused(b, m);

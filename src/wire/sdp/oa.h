@@ -7,7 +7,8 @@
 
 /* An answer to `offer`. With `other`, the description of the party at the far end, the formats are
  * those which both have, under the numbers that the far end uses (RFC 3264 section 6.1 allows other
- * numbers than the offer's); without it, those of the policy. Refused media keep their places. */
+ * numbers than the offer's); without it, those of the policy, and what is no audio only if the
+ * policy keeps it. Refused media keep their places. */
 struct sdp_answer_args {
     const struct sdp *offer, *other;
     struct sdp_local local;
