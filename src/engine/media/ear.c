@@ -103,7 +103,7 @@ void ear_formats(struct ear *e, const struct media_format *f, unsigned n)
         *to = (struct format){.f = f[i], .codec = codec_of(f[i].codec)};
         bool passive = f[i].codec == CODEC_CN || f[i].codec == CODEC_EVENT;
         if (f[i].pt >= 128 || f[i].clock_hz == 0 || f[i].clock_hz > MAX_CLOCK_HZ ||
-            (!to->codec && !passive))
+            (!passive && codec_rate(&f[i]) == 0))
             continue;
         for (unsigned k = 0; to->codec && k < n_old; k++)
             if (old[k].decoder && same_decoder(&old[k], to)) {

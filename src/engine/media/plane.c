@@ -335,8 +335,12 @@ static uint8_t formats_take(struct media_format out[MEDIA_MAX_FORMATS],
     uint8_t kept = 0;
     memset(out, 0, MEDIA_MAX_FORMATS * sizeof(*out));
     for (unsigned i = 0; i < n; i++)
-        if (in[i].pt < 128 && in[i].clock_hz && in[i].clock_hz <= MAX_CLOCK_HZ)
-            out[kept++] = in[i];
+        if (in[i].pt < 128 && in[i].clock_hz && in[i].clock_hz <= MAX_CLOCK_HZ) {
+            out[kept] = in[i];
+            if (codec_known(in[i].codec) && codec_rate(&in[i]) == 0)
+                out[kept].codec = CODEC_NONE; /* not at this clock */
+            kept++;
+        }
     return kept;
 }
 
