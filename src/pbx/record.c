@@ -193,6 +193,19 @@ static const struct leg_stream *speech_of(const struct leg *leg)
     return NULL;
 }
 
+/* For one more: a new one, or when there is none any more that of who was the first to leave. NULL:
+ * they are all here. */
+static struct record_track *track_for(struct recording *rec)
+{
+    struct record_track *left = NULL;
+    if (rec->n_tracks < ARRAY_LEN(rec->track))
+        return &rec->track[rec->n_tracks++];
+    for (unsigned i = 0; i < rec->n_tracks; i++)
+        if (!rec->track[i].there && (!left || rec->track[i].to_ms < left->to_ms))
+            left = &rec->track[i];
+    return left;
+}
+
 void recording_add(struct pbx *p, handle_t recording, struct leg *leg)
 {
     struct recording *rec = find(p, recording);
@@ -200,14 +213,14 @@ void recording_add(struct pbx *p, handle_t recording, struct leg *leg)
     if (!rec || !s || rec->stopping || (leg->record == recording && leg->recorded == s->id))
         return;
     bool again = leg->record == recording && leg->track; /* its stream was opened anew */
-    if (!again && rec->n_tracks == ARRAY_LEN(rec->track))
-        return;
     if (!again) {
-        struct record_track *t = &rec->track[rec->n_tracks++];
+        struct record_track *t = track_for(rec);
+        if (!t)
+            return;
         *t = (struct record_track){.leg = leg->number, .from_ms = ms_of(p, rec), .there = true};
         str_copy_z(t->party, sizeof(t->party), leg->party);
         str_copy_z(t->name, sizeof(t->name), leg->name);
-        leg->track = rec->n_tracks;
+        leg->track = (uint8_t)(t - rec->track + 1);
     }
     leg->record = recording;
     leg->recorded = s->id;

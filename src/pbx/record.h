@@ -27,7 +27,7 @@ struct recording {
     handle_t self;
     usec_t began;
     uint8_t mode;     /* enum config_record_mode: mixed, tracks or both */
-    uint8_t n_tracks; /* at most RECORD_MAX_TRACKS; later parties are in the mix of nobody */
+    uint8_t n_tracks; /* then who comes gets that of one who has left, if there is one */
     bool wide, paused, stopping, failed;
     struct str folder, base, about; /* owned; about: JSON members of what is recorded */
     struct record_talk *talk;
