@@ -381,6 +381,7 @@ void bridge_own_answered(struct pbx *p, struct leg *leg, struct leg *other, cons
     }
     (void)leg_rx_answer(p, leg, sip_body_find(m, SDP_TYPE));
     leg_set_remote(p, leg, answer);
+    service_changed(p, call_find(p, leg->call)); /* it may hold now */
     if (other && leg_has_agreed(other) && other->joined)
         join_legs(p, other, leg);
 }

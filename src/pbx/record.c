@@ -193,16 +193,29 @@ static const struct leg_stream *speech_of(const struct leg *leg)
     return NULL;
 }
 
-/* The next track, for this leg. 0: there are enough. */
+/* For one more: a new one, or when there is none any more that of who was the first to leave. NULL:
+ * they are all here. */
+static struct record_track *track_for(struct recording *rec)
+{
+    struct record_track *left = NULL;
+    if (rec->n_tracks < ARRAY_LEN(rec->track))
+        return &rec->track[rec->n_tracks++];
+    for (unsigned i = 0; i < rec->n_tracks; i++)
+        if (!rec->track[i].there && (!left || rec->track[i].to_ms < left->to_ms))
+            left = &rec->track[i];
+    return left;
+}
+
+/* A track for this leg. 0: there is none. */
 static uint8_t track_new(struct pbx *p, struct recording *rec, const struct leg *leg)
 {
-    if (rec->n_tracks == ARRAY_LEN(rec->track))
+    struct record_track *t = track_for(rec);
+    if (!t)
         return 0;
-    struct record_track *t = &rec->track[rec->n_tracks++];
     *t = (struct record_track){.leg = leg->number, .from_ms = ms_of(p, rec), .there = true};
     str_copy_z(t->party, sizeof(t->party), leg->party);
     str_copy_z(t->name, sizeof(t->name), leg->name);
-    return rec->n_tracks;
+    return (uint8_t)(t - rec->track + 1);
 }
 
 static struct media_cmd *order(struct pbx *p, const struct recording *rec, media_id id,

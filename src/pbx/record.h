@@ -27,7 +27,7 @@ struct recording {
     handle_t self;
     usec_t began;
     uint8_t mode;     /* enum config_record_mode: mixed, tracks or both */
-    uint8_t n_tracks; /* at most RECORD_MAX_TRACKS; later parties are in the mix of nobody */
+    uint8_t n_tracks; /* then who comes gets that of one who has left, if there is one */
     bool wide, paused, stopping, failed;
     struct str folder, base, about; /* owned; about: JSON members of what is recorded */
     struct record_talk *talk;
@@ -38,7 +38,8 @@ struct recording {
 /* Calls of people: begins when configuration says so, follows the parties, ends with the call. */
 void recording_follow(struct pbx *p, struct call *call);
 void recording_call_over(struct pbx *p, struct call *call);
-/* 0; -EALREADY: it is being recorded, or is not; -ENOMEM, -ENOTCONN: nobody talks in it. */
+/* 0; -EALREADY: it is being recorded, as part of a room or as a message too, or is not; -ENOMEM;
+ * -ENOTCONN: nobody talks in it. */
 MUST_CHECK int recording_start(struct pbx *p, struct call *call, enum config_record mode);
 MUST_CHECK int recording_stop(struct pbx *p, struct call *call);
 MUST_CHECK int recording_pause(struct pbx *p, struct call *call, bool on);

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "pbx/feature/service.h"
+
 #define KEY_PAUSE (3 * USEC_S) /* keys of one code come within it */
 
 static enum config_record mode_of(const struct leg *leg)
@@ -65,9 +67,12 @@ static struct str base_of(struct pbx *p, const struct call *call)
 int recording_start(struct pbx *p, struct call *call, enum config_record mode)
 {
     bool wide = false, any = false;
-    if (call->record)
+    bool message = call->service == SERVICE_VOICEMAIL; /* which its stream is part of, or will be */
+    if (call->record || message)
         return -EALREADY;
     for (struct leg *leg = NULL; (leg = call_next(call, leg));) {
+        if (leg->record) /* that of its room: a stream is in one recording */
+            return -EALREADY;
         any |= is_talking(p, call, leg);
         wide |= leg->wide;
     }

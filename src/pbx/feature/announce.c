@@ -108,6 +108,8 @@ bool announce_begin(struct pbx *p, struct call *call, unsigned status)
     struct dial *d = dial_of(p, call);
     if (p->config->sounds.announce == CONF_ANNOUNCE_NONE || !a || call->announced || p->stopping)
         return false;
+    if (call->service != SERVICE_NONE) /* a room or a mailbox that could not answer */
+        return false;
     if (!caller || call->late_offer || call->state >= CALL_ANSWERING || heard_already(call) ||
         !has_room(p) || open_early(p, caller))
         return false;

@@ -36,9 +36,9 @@ bool conference_join(struct pbx *p, struct call *call, const struct sip_msg *m);
 MUST_CHECK unsigned conference_take(struct pbx *p, struct call *call, struct leg *stays,
                                     const struct plan *plan);
 
-/* The party that stays in the call comes into a room in place of a member, whose call ends: an
- * attended transfer. 0 or a status. */
-MUST_CHECK unsigned conference_take_place(struct pbx *p, struct call *call, struct leg *stays,
+/* The party that stays in the call of who asks comes into a room in place of a member, whose call
+ * ends: an attended transfer. 0 or a status; 403: the member is another user's. */
+MUST_CHECK unsigned conference_take_place(struct pbx *p, struct leg *asks, struct leg *stays,
                                           struct leg *replaced);
 
 /* ---- the focus ------------------------------------------------------------------------------- */

@@ -72,13 +72,24 @@ unsigned merge_other(struct pbx *p, struct leg *leg, struct room *room)
     return status;
 }
 
-unsigned conference_take_place(struct pbx *p, struct call *call, struct leg *stays,
+/* A place in a room opens it without a PIN: one gives one's own. */
+static bool may_give_place(const struct leg *asks, const struct leg *replaced)
+{
+    bool same_trunk =
+        asks->trunk && replaced->trunk && str_eq(asks->trunk->name, replaced->trunk->name);
+    return same_trunk || pickup_may_replace(asks, replaced);
+}
+
+unsigned conference_take_place(struct pbx *p, struct leg *asks, struct leg *stays,
                                struct leg *replaced)
 {
+    struct call *call = call_find(p, asks->call);
     struct call *theirs = call_find(p, replaced->call);
     struct member *m = member_of_call(p, theirs);
     if (!m || m->state != MEMBER_INSIDE || leg_find(p, m->leg) != replaced)
         return 480;
+    if (!may_give_place(asks, replaced))
+        return 403;
     struct room *room = member_room(p, m);
     room->n_counted--; /* it goes as soon as the other one is there */
     m->counted = false;

@@ -126,7 +126,8 @@ static unsigned invite_fields(struct pbx *p, struct dial *d, const struct leg *t
     unsigned n = 0;
     if (asserted.n)
         n = add_identity(p, owner, to->trunk, asserted, field);
-    if (!to->trunk || to->trunk->session_id) /* monitors tie the legs together by it */
+    bool told = !to->trunk || to->trunk->session_id;
+    if (told && owner->call_id.n) /* monitors tie the legs together by it */
         field[n++] = (struct sip_field){.name = STR("X-CID"), .value = owner->call_id};
     if (d->purpose == DIAL_ROOM)
         n = add_field(field, n, SIP_H_ALLOW_EVENTS, subscription_events(p));

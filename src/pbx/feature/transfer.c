@@ -397,7 +397,7 @@ static unsigned place_in_room(struct pbx *p, struct transfer *t, struct leg *leg
     if (!leg_has_agreed(stays))
         return 491;
     handle_t self = t->self;
-    unsigned status = conference_take_place(p, call, stays, replaced);
+    unsigned status = conference_take_place(p, leg, stays, replaced);
     if (status || !slot_find(&p->calls->transfers, self))
         return status;
     leg_keep(p, leg, &t->target, room);

@@ -188,6 +188,14 @@ static void talks(struct pbx *p, struct call *call, bool on)
         vm_take_talks(p, s, on);
 }
 
+/* A party that has given up its audio can neither hear nor say anything. */
+static void changed(struct pbx *p, struct call *call)
+{
+    struct vm_session *s = session_of(p, call);
+    if (s && call->state == CALL_UP && !sound_stream(vm_leg(p, s)))
+        service_hang_up(p, call);
+}
+
 static void session_free(struct pbx *p, struct vm_session *s)
 {
     pbx_timer_stop(p, &s->timer);
@@ -222,4 +230,4 @@ static void over(struct pbx *p, struct call *call)
 }
 
 const struct service service_voicemail = {
-    .up = up, .key = key, .played = played, .talks = talks, .over = over};
+    .up = up, .key = key, .played = played, .talks = talks, .changed = changed, .over = over};
