@@ -47,8 +47,10 @@ int wire_reload(struct wire *w, struct buf *why)
         trace_emit(wire_trace(w), TRACE_RELOAD_FAILED, 0, TS(buf_str(why)));
         return err;
     }
-    config_unref(w->config);
+    struct config *before = w->config;
     w->config = config;
+    wire_reload_sounds(w, before);
+    config_unref(before);
     trace_emit(wire_trace(w), TRACE_RELOAD_OK, 0, TS(str_z(w->file_name)));
     wire_drain(w);
     return 0;

@@ -70,14 +70,30 @@ static char *path_z(struct str s)
 }
 
 /* All prompts in the language of the exchange; those that nobody has spoken yet take a while. */
-static int ask_for_sounds(struct wire *w)
+static int ask_for_prompts(struct wire *w)
 {
     enum speech_lang lang = (enum speech_lang)w->config->sounds.language;
-    int err = sounds_get(w->sounds, STR("music"), lang, SOUND_MUSIC);
+    int err = 0;
     for (unsigned i = 0; !err && i < PROMPTS; i++)
         err = sounds_get(w->sounds, str_z(prompt_texts[i].name), lang,
                          sound_of_prompt((enum prompt)i, lang));
     return err;
+}
+
+static int ask_for_sounds(struct wire *w)
+{
+    enum speech_lang lang = (enum speech_lang)w->config->sounds.language;
+    int err = sounds_get(w->sounds, STR("music"), lang, SOUND_MUSIC);
+    return err ? err : ask_for_prompts(w);
+}
+
+void wire_reload_sounds(struct wire *w, const struct config *before)
+{
+    if (w->config->sounds.language == before->sounds.language)
+        return;
+    int err = ask_for_prompts(w);
+    if (err)
+        on_trouble(w, uv_strerror(err));
 }
 
 int wire_open_sounds(struct wire *w)

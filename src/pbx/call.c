@@ -11,6 +11,7 @@
 #include "pbx/feature/voicemail.h"
 #include "pbx/hangup.h"
 #include "pbx/record.h"
+#include "pbx/sound.h"
 #include "pbx/subscription.h"
 #include "pbx/trunk.h"
 
@@ -595,9 +596,13 @@ void call_rx(struct pbx *p, const struct sip_out *o)
 
 /* ---- media ----------------------------------------------------------------------------------- */
 
-static void rtp_timeout(struct pbx *p, struct leg *leg)
+/* Speech tells whether anybody is there: a camera may be off for as long as it likes. */
+static void rtp_timeout(struct pbx *p, struct leg *leg, media_id stream)
 {
     struct call *call = call_find(p, leg->call);
+    const struct leg_stream *speech = sound_stream(leg);
+    if (speech && speech->id != stream)
+        return;
     if ((call->state != CALL_UP && call->state != CALL_ANSWERING) || !call_is_party(p, call, leg))
         return;
     char mem[24];
@@ -638,7 +643,7 @@ void call_rx_media(struct pbx *p, const struct media_ev *ev)
     if (ev->kind != MEDIA_EV_TIMEOUT && ev->kind != MEDIA_EV_STRANGER)
         return;
     if (ev->kind == MEDIA_EV_TIMEOUT) {
-        rtp_timeout(p, leg);
+        rtp_timeout(p, leg, ev->id);
         return;
     }
     char mem[80];

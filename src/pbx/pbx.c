@@ -496,11 +496,21 @@ static bool same_listen(const struct config *a, const struct config *b)
     return true;
 }
 
+/* What is in them would not be found any more, and what is not found is forgotten. */
+static bool same_dirs(const struct config *a, const struct config *b)
+{
+    return str_eq(a->recording.dir, b->recording.dir) &&
+           str_eq(a->voicemail.dir, b->voicemail.dir) && str_eq(a->sounds.dir, b->sounds.dir) &&
+           str_eq(a->sounds.cache, b->sounds.cache);
+}
+
 int pbx_reload(struct pbx *p, usec_t now, struct config *config, struct str *why)
 {
     enter(p, now);
     const struct config *old = p->config;
-    if (!same_listen(old, config))
+    if (!same_dirs(old, config))
+        *why = STR("folders of recordings, messages and sounds cannot change while running");
+    else if (!same_listen(old, config))
         *why = STR("sip.listen cannot change while running");
     else if (!str_eq(old->store.url, config->store.url))
         *why = STR("store.url cannot change while running");

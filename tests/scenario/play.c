@@ -213,7 +213,7 @@ static void advance_statement(struct play *p)
         play_until(p, (to ? p->mark : p->w.now) + d);
 }
 
-/* media timeout NAME, media stats NAME KEY=N ..., media none */
+/* media timeout NAME|ADDRESS:PORT, media stats NAME KEY=N ..., media none */
 static void media_statement(struct play *p)
 {
     struct ua *ua = p->n_words > 2 ? play_ua(p, p->word[2]) : NULL;
@@ -222,7 +222,8 @@ static void media_statement(struct play *p)
         return;
     }
     struct addr rtp = ua ? ua->host.addr : (struct addr){0};
-    rtp.port = ua && ua->call ? ua->call->rtp_port : 1;
+    if (ua || p->n_words < 3 || addr_parse_port(&rtp, p->word[2]))
+        rtp.port = ua && ua->call ? ua->call->rtp_port : 1;
     struct world_stream *s = world_stream_to(&p->w, &rtp);
     if (str_eq(p->word[1], STR("stats")) && s) {
         stats_statement(p, s);

@@ -2,6 +2,7 @@
  * section 2.4, RFC 6665. */
 #include "pbx/feature/transfer.h"
 #include "pbx/hangup.h"
+#include "pbx/subscription.h"
 
 #define SIPFRAG    "message/sipfrag;version=2.0"
 #define LIFETIME_S 60
@@ -96,7 +97,7 @@ void transfer_subscribe(struct pbx *p, struct leg *leg, const struct sip_out *o)
     struct str value = sip_msg_get(o->msg, SIP_H_EXPIRES);
     uint32_t expires_s = LIFETIME_S;
     if (!str_starts(package, STR("refer"))) {
-        struct sip_field field = {.id = SIP_H_ALLOW_EVENTS, .value = STR("refer")};
+        struct sip_field field = {.id = SIP_H_ALLOW_EVENTS, .value = subscription_events(p)};
         struct sip_answer a = {.status = 489, .content = {.field = &field, .n_fields = 1}};
         sip_respond(p->core, p->now, o->txn, &a);
         return;
