@@ -8,7 +8,8 @@
  *       formats  both parties speak PCMA: renumbered, RTCP of our own [as in calls]
  *       law      one of them speaks PCMU: transcoded
  *       record   formats, and each call is recorded, mixed, into FILE.d
- *       room     CALLS is one room: so many parties, all of whom hear all */
+ *       room     CALLS is one room: so many parties, all of whom hear all
+ *       roomrec  the same, and the room is recorded, mixed, into FILE.d */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +23,8 @@
 #define FIRST_PARTY_PORT 10000u
 #define MOST_CALLS       1000u
 
-enum mode { PLAIN, FORMATS, LAW, RECORD, ROOM, MODES };
-static const char *const modes[MODES] = {"plain", "formats", "law", "record", "room"};
+enum mode { PLAIN, FORMATS, LAW, RECORD, ROOM, ROOM_RECORD, MODES };
+static const char *const modes[MODES] = {"plain", "formats", "law", "record", "room", "roomrec"};
 
 struct bench {
     struct media_thread *media;
@@ -102,22 +103,23 @@ static void stream_open(struct bench *b, unsigned i)
     fprintf(b->legs, "%u %u %u\n", (unsigned)party, (unsigned)b->port[i], (unsigned)f.pt);
 }
 
-static void call_record(struct bench *b, unsigned call)
+/* So many streams from `first` on become one recording. */
+static void record(struct bench *b, unsigned number, unsigned first, unsigned n)
 {
     char base[32];
-    struct record_begin begin = {.number = 1 + call,
+    struct record_begin begin = {.number = 1 + number,
                                  .folder = "",
                                  .base = base,
                                  .format = SOUND_WAV,
                                  .files = RECORD_FILE_MIX};
-    snprintf(base, sizeof(base), "call%u", call);
+    snprintf(base, sizeof(base), "call%u", number);
     if (recorder_begin(b->recorder, &begin))
         die("a recording does not begin");
-    for (unsigned side = 0; side < 2; side++) {
-        struct media_cmd cmd = {.kind = MEDIA_RECORD, .id = 1 + 2 * call + side};
-        cmd.record.number = 1 + call;
+    for (unsigned i = 0; i < n; i++) {
+        struct media_cmd cmd = {.kind = MEDIA_RECORD, .id = 1 + first + i};
+        cmd.record.number = 1 + number;
         cmd.record.rate_hz = 8000;
-        cmd.record.track = (uint8_t)side;
+        cmd.record.track = (uint8_t)i;
         cmd.record.mixed = true;
         send_all(b, &cmd, 1);
     }
@@ -127,16 +129,19 @@ static void calls_open(struct bench *b)
 {
     for (unsigned i = 0; i < b->streams; i++)
         stream_open(b, i);
-    for (unsigned i = 0; b->mode == ROOM && i < b->streams; i++) {
+    bool room = b->mode == ROOM || b->mode == ROOM_RECORD;
+    for (unsigned i = 0; room && i < b->streams; i++) {
         struct media_cmd join = {.kind = MEDIA_JOIN, .id = 1 + i};
         join.member.room = 1;
         send_all(b, &join, 1);
     }
-    for (unsigned i = 0; b->mode != ROOM && i < b->calls; i++) {
+    if (b->mode == ROOM_RECORD)
+        record(b, 0, 0, b->streams);
+    for (unsigned i = 0; !room && i < b->calls; i++) {
         struct media_cmd link = {.kind = MEDIA_LINK, .id = 1 + 2 * i, .peer = 2 + 2 * i};
         send_all(b, &link, 1);
         if (b->mode == RECORD)
-            call_record(b, i);
+            record(b, i, 2 * i, 2);
     }
 }
 
@@ -211,7 +216,7 @@ static enum mode mode_of(const char *word)
     for (unsigned i = 0; i < MODES; i++)
         if (strcmp(word, modes[i]) == 0)
             return (enum mode)i;
-    die("MODE is plain, formats, law, record or room");
+    die("MODE is plain, formats, law, record, room or roomrec");
     return PLAIN;
 }
 
@@ -221,8 +226,8 @@ int main(int argc, char **argv)
     if (argc < 3 || (b.calls = (unsigned)strtoul(argv[1], NULL, 10)) == 0 || b.calls > MOST_CALLS)
         die("usage: bench_relay CALLS FILE [MODE [COALESCE_US]]");
     b.mode = argc > 3 ? mode_of(argv[3]) : PLAIN;
-    b.streams = b.mode == ROOM ? b.calls : 2 * b.calls;
-    if (b.mode == RECORD)
+    b.streams = b.mode == ROOM || b.mode == ROOM_RECORD ? b.calls : 2 * b.calls;
+    if (b.mode == RECORD || b.mode == ROOM_RECORD)
         recorder_start(&b, argv[2]);
     struct media_conf conf = {.bind_v4 = {.family = ADDR_V4, .ip = {127, 0, 0, 1}},
                               .port_first = 20000,

@@ -167,6 +167,8 @@ def contenders(args):
     """Who is measured: ours first, then who it is compared with."""
     if args.mode == "room":
         return [Ringdown]
+    if args.mode == "roomrec":
+        return [Ringdown, lambda a, tmp: Ringdown(a, tmp, "room", "unrecorded")]
     if args.mode == "record":
         return [Ringdown, lambda a, tmp: Ringdown(a, tmp, "formats", "unrecorded")]
     return [Ringdown, Rtpengine]
@@ -197,7 +199,7 @@ def run(args):
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--build", default="build")
-    p.add_argument("--mode", default="formats", choices=["plain", "formats", "law", "record", "room"])
+    p.add_argument("--mode", default="formats", choices=["plain", "formats", "law", "record", "room", "roomrec"])
     p.add_argument("--calls", type=int, default=300)
     p.add_argument("--seconds", type=int, default=6)
     p.add_argument("--runs", type=int, default=5)
