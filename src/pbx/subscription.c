@@ -160,7 +160,8 @@ static struct str event_of(struct pbx *p, const struct subscription *s)
     return buf_str(&b);
 }
 
-/* Who has lost the resource or the right to it learns no more about it. -EMSGSIZE, -ENOMEM. */
+/* Who has lost the resource or the right to it learns no more about it. It holds until the next
+ * one: one turn may write to thousands of watchers. -EMSGSIZE. */
 static int write_body(struct pbx *p, const struct subscription *s, struct subscription_view *view,
                       struct str *ret)
 {
@@ -168,10 +169,8 @@ static int write_body(struct pbx *p, const struct subscription *s, struct subscr
     *ret = STR_NONE;
     if (s->ending > SUBSCRIPTION_TIMEOUT)
         return 0;
-    char *mem = arena_take(&p->turn, s->package->body_max);
-    if (!mem)
-        return -ENOMEM;
-    buf_init(&b, mem, s->package->body_max);
+    size_t cap = p->subscriptions->body_max;
+    buf_init(&b, p->subscriptions->body, s->package->body_max < cap ? s->package->body_max : cap);
     s->package->body(p, view, &b);
     if (b.n)
         *ret = buf_str(&b);
@@ -447,7 +446,11 @@ int subscription_init(struct pbx *p)
     p->subscriptions = all;
     cap = cap ? cap : 1; /* with a limit of 0 none is made */
     list_events(all);
-    if (slot_init(&all->slots, sizeof(struct subscription), cap) ||
+    for (unsigned i = 0; i < ARRAY_LEN(packages); i++)
+        if (packages[i]->body_max > all->body_max)
+            all->body_max = packages[i]->body_max;
+    all->body = mem_alloc(all->body_max);
+    if (!all->body || slot_init(&all->slots, sizeof(struct subscription), cap) ||
         hash_init(&all->by_tag, cap, rand_u64(&p->rand)) ||
         hash_init(&all->by_resource, cap, rand_u64(&p->rand)) ||
         hash_init(&all->by_owner, cap, rand_u64(&p->rand)))
@@ -473,6 +476,7 @@ void subscription_done(struct pbx *p)
         hash_done(&all->by_tag);
     if (all->slots.mem)
         slot_done(&all->slots);
+    mem_free(all->body);
     mem_free(all);
     p->subscriptions = NULL;
 }

@@ -47,6 +47,8 @@ struct subscriptions {
     struct hash_table by_tag, by_resource, by_owner;
     uint32_t inside;    /* in dialogs of calls */
     uint32_t farewells; /* last NOTIFYs that are not answered yet */
+    char *body;         /* of the NOTIFY that is being written */
+    size_t body_max;
     char events[256];
 };
 

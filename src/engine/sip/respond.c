@@ -264,8 +264,9 @@ int sip_respond(struct sip_core *c, usec_t now, handle_t txn, const struct sip_a
     if (a->status >= 200)
         t->wants_answer = false;
     t->answer_delay = a->delay;
-    /* With little room left, what belongs to nothing is not remembered either. */
-    bool bound = s || t->method == SIP_REGISTER || (makes_dialog && a->status / 100 == 2);
+    /* With little room left, what belongs to nothing is not remembered either; a session may be
+     * over before its last request is answered. */
+    bool bound = t->session || t->method == SIP_REGISTER || (makes_dialog && a->status / 100 == 2);
     bool once = a->once || (!bound && c->txns.used > c->txns.cap / 2);
     bool refreshed =
         s && s->state >= SES_ANSWERED && t->method == SIP_UPDATE && a->status / 100 == 2;

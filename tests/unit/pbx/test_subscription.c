@@ -165,6 +165,31 @@ static void a_body_that_does_not_fit_ends_it(void **state)
     answer("200 OK");
 }
 
+#define WATCHERS 1500
+
+/* More than the memory of one turn would hold at once, if each kept its body. */
+static void one_change_is_told_to_thousands(void **state)
+{
+    static const struct event_package large = {.name = STR_INIT("large"),
+                                               .type = STR_INIT("text/test"),
+                                               .default_s = 100,
+                                               .body_max = 60 * 1024,
+                                               .interval = 5 * USEC_S,
+                                               .accept = accept,
+                                               .body = body};
+    rig_free(r);
+    r = rig_new("sip: {domain: pbx.test}\nlimits: {subscriptions: 2000}\n"
+                "extensions: [{number: \"1001\", password: x}]\n");
+    for (unsigned i = 0; i < WATCHERS; i++) {
+        struct subscription *s = subscription_new(r->pbx, &large, &texts);
+        assert_non_null(s);
+        s->flow = rig_udp("192.0.2.55:5060");
+        subscription_live(r->pbx, s, 100);
+    }
+    subscription_changed(r->pbx, &large, STR("room"));
+    assert_int_equal(subscription_count(r->pbx), WATCHERS);
+}
+
 static void a_package_may_have_nothing_to_say(void **state)
 {
     struct subscription *s = subscribe();
@@ -218,6 +243,7 @@ int main(void)
         T(each_body_has_its_version_and_what_was_told_before),
         T(what_may_not_have_arrived_is_told_whole),
         T(a_body_that_does_not_fit_ends_it),
+        T(one_change_is_told_to_thousands),
         T(a_package_may_have_nothing_to_say),
         T(there_is_room_for_so_many),
         T(the_last_word_waits_for_the_answer),
