@@ -146,6 +146,13 @@ static int format_of(const struct stream *s, uint8_t payload_type)
     return -1;
 }
 
+/* What we offered first need not be what the party speaks. */
+static uint32_t clock_of(const struct stream *s, uint8_t payload_type)
+{
+    int i = format_of(s, payload_type);
+    return i >= 0 ? s->rx[i].clock_hz : s->n_rx ? s->rx[0].clock_hz : CLOCK_HZ;
+}
+
 /* The packet becomes one of the stream that we send to the peer; false: it comes too late for it.
  */
 static bool renumber(usec_t now, const struct stream *s, struct stream *peer, const struct shape *h,
@@ -323,7 +330,7 @@ static int rx_stream(struct plane *r, struct stream *s, const struct plane_packe
         s->stats.rx_bytes += in->n;
         s->stats.payload_type = shape.payload_type;
         report_rtp(&s->report, from->now, shape.ssrc, shape.seq, shape.ts,
-                   s->n_rx ? s->rx[0].clock_hz : CLOCK_HZ);
+                   clock_of(s, shape.payload_type));
     }
     /* With formats a leg is an RTP session of its own, and so is its RTCP. */
     const struct stream *peer = plane_peer(r, s);
