@@ -49,7 +49,7 @@ struct plane {
     struct plane_ring *out;
     struct media_clip **clip; /* [MEDIA_MAX_CLIPS], NULL: none */
     struct list rooms, recs;
-    struct list full; /* recordings that have a block to be taken, or end */
+    struct list full;    /* recordings that have a block to be taken, or end */
     struct list ticking; /* streams that want the tick */
     usec_t tick_due;
 };
