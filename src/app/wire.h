@@ -77,6 +77,8 @@ void wire_to_media(struct wire *w, const struct media_cmd *cmd);
 /* Recorders first: the media thread writes to them. */
 MUST_CHECK int wire_open_recorders(struct wire *w);
 MUST_CHECK int wire_open_sounds(struct wire *w);
+/* The language is another now. */
+void wire_ask_for_sounds(struct wire *w);
 void wire_close_sounds(struct wire *w);
 void wire_close_recorders(struct wire *w);
 void wire_file(struct wire *w, const struct pbx_file *f);

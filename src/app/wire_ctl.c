@@ -47,8 +47,11 @@ int wire_reload(struct wire *w, struct buf *why)
         trace_emit(wire_trace(w), TRACE_RELOAD_FAILED, 0, TS(buf_str(why)));
         return err;
     }
+    bool other_language = w->config->sounds.language != config->sounds.language;
     config_unref(w->config);
     w->config = config;
+    if (other_language)
+        wire_ask_for_sounds(w);
     trace_emit(wire_trace(w), TRACE_RELOAD_OK, 0, TS(str_z(w->file_name)));
     wire_drain(w);
     return 0;

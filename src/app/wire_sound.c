@@ -108,6 +108,13 @@ void wire_close_sounds(struct wire *w)
     w->sounds = NULL;
 }
 
+void wire_ask_for_sounds(struct wire *w)
+{
+    int err = ask_for_sounds(w);
+    if (err)
+        on_trouble(w, uv_strerror(err));
+}
+
 /* ---- recordings ------------------------------------------------------------------------------ */
 
 static void on_record(void *ctx, const struct record_event *e)
