@@ -53,6 +53,14 @@ static const struct {
       {"old", "OLD"},
       {"urgent_new", "URGENT NEW"},
       {"urgent_old", "URGENT OLD"}}},
+    {"messages",
+     {{"id", "MESSAGE"},
+      {"state", "STATE"},
+      {"urgent", "URGENT"},
+      {"caller", "FROM"},
+      {"name", "NAME"},
+      {"at_ms", "WHEN"},
+      {"ms", "LENGTH ms"}}},
     /* the list within each of `ctl conferences` */
     {"members",
      {{"number", "MEMBER"},
@@ -110,7 +118,8 @@ static const struct {
 
 static bool is_time(const char *key)
 {
-    return strcmp(key, "start_ms") == 0 || strcmp(key, "since_ms") == 0;
+    return strcmp(key, "start_ms") == 0 || strcmp(key, "since_ms") == 0 ||
+           strcmp(key, "at_ms") == 0;
 }
 
 static void text_of(const char *key, const json_t *v, char *out, size_t cap)

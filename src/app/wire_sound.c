@@ -145,8 +145,10 @@ static int open_recorder(struct wire *w, enum pbx_place place, struct str dir, b
 {
     const struct config_recording *c = &w->config->recording;
     char *path = path_z(dir);
+    /* A recorder that is told nothing has a bound of its own. */
+    uint64_t min_free = c->min_free_mib ? (uint64_t)c->min_free_mib << 20 : 1;
     struct recorder_config cfg = {.dir = path,
-                                  .min_free_bytes = (uint64_t)c->min_free_mib << 20,
+                                  .min_free_bytes = min_free,
                                   .keep_days = keep_all ? 0 : c->keep_days,
                                   .keep_bytes = keep_all ? 0 : (uint64_t)c->keep_mib << 20,
                                   .event = on_record,

@@ -116,7 +116,10 @@ static int user_file(struct sounds *s, struct job *j)
             continue;
         struct buf b;
         char why[96];
-        uv_strerror_r(err, why, sizeof(why));
+        if (err == -EBADMSG) /* libuv has no words for it */
+            snprintf(why, sizeof(why), "not a sound file that can be read");
+        else
+            uv_strerror_r(err, why, sizeof(why));
         buf_init(&b, j->trouble, sizeof(j->trouble) - 1);
         buf_printf(&b, "%s cannot be used: %s", path, why);
         j->trouble[b.n] = '\0';

@@ -66,6 +66,8 @@ static const char *error_text(enum api_error e)
         return "out of memory";
     case API_NOT_FOUND:
         return "not found";
+    case API_NOT_NOW:
+        return "not possible now";
     }
     return "error";
 }

@@ -44,7 +44,8 @@ enum api_error {
     API_NO_METHOD = -32601,
     API_INVALID_PARAMS = -32602,
     API_INTERNAL = -32603,
-    API_NOT_FOUND = 1
+    API_NOT_FOUND = 1,
+    API_NOT_NOW = 2
 };
 
 /* A method: its result, or NULL with *error set. params is an object or NULL. */

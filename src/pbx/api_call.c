@@ -236,7 +236,7 @@ json_t *api_record(struct pbx *p, const json_t *params, enum api_error *error)
     struct str before = recording_name(p, call->record);
     int err = record_do(p, call, action);
     if (err) {
-        *error = err == -EINVAL ? API_INVALID_PARAMS : API_NOT_FOUND;
+        *error = err == -EINVAL ? API_INVALID_PARAMS : API_NOT_NOW;
         return NULL;
     }
     struct str name = call->record ? recording_name(p, call->record) : before;

@@ -496,31 +496,40 @@ static bool same_listen(const struct config *a, const struct config *b)
     return true;
 }
 
-/* What is in them would not be found any more, and what is not found is forgotten. */
-static bool same_dirs(const struct config *a, const struct config *b)
+static bool same_files(const struct config *a, const struct config *b)
 {
     return str_eq(a->recording.dir, b->recording.dir) &&
-           str_eq(a->voicemail.dir, b->voicemail.dir) && str_eq(a->sounds.dir, b->sounds.dir) &&
-           str_eq(a->sounds.cache, b->sounds.cache);
+           a->recording.keep_days == b->recording.keep_days &&
+           a->recording.keep_mib == b->recording.keep_mib &&
+           a->recording.min_free_mib == b->recording.min_free_mib &&
+           str_eq(a->voicemail.dir, b->voicemail.dir);
+}
+
+/* What was opened at the start, and stays as it is. */
+static struct str unchangeable(const struct config *old, const struct config *config)
+{
+    if (!same_listen(old, config))
+        return STR("sip.listen cannot change while running");
+    if (!str_eq(old->store.url, config->store.url))
+        return STR("store.url cannot change while running");
+    if (!str_eq(old->sip.domain, config->sip.domain))
+        return STR("sip.domain cannot change while running");
+    if (memcmp(&old->media.ports, &config->media.ports, sizeof(old->media.ports)) != 0 ||
+        !addr_eq(&old->media.address, &config->media.address))
+        return STR("media.address and media.ports cannot change while running");
+    if (!same_files(old, config))
+        return STR("recording.dir, keep_days, keep_size, min_free and voicemail.dir cannot "
+                   "change while running");
+    if (!str_eq(old->sounds.dir, config->sounds.dir) ||
+        !str_eq(old->sounds.cache, config->sounds.cache))
+        return STR("sounds.dir and sounds.cache cannot change while running");
+    return STR_NONE;
 }
 
 int pbx_reload(struct pbx *p, usec_t now, struct config *config, struct str *why)
 {
     enter(p, now);
-    const struct config *old = p->config;
-    if (!same_dirs(old, config))
-        *why = STR("folders of recordings, messages and sounds cannot change while running");
-    else if (!same_listen(old, config))
-        *why = STR("sip.listen cannot change while running");
-    else if (!str_eq(old->store.url, config->store.url))
-        *why = STR("store.url cannot change while running");
-    else if (!str_eq(old->sip.domain, config->sip.domain))
-        *why = STR("sip.domain cannot change while running");
-    else if (memcmp(&old->media.ports, &config->media.ports, sizeof(old->media.ports)) != 0 ||
-             !addr_eq(&old->media.address, &config->media.address))
-        *why = STR("media.address and media.ports cannot change while running");
-    else
-        *why = STR_NONE;
+    *why = unchangeable(p->config, config);
     if (why->p)
         return -EINVAL;
     struct config *before = p->config;

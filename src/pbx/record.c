@@ -246,6 +246,7 @@ void recording_add(struct pbx *p, handle_t recording, struct leg *leg)
     leg->record = recording;
     leg->recorded = s->id;
     (void)order(p, rec, s->id, track);
+    write_meta(p, rec); /* who it is must be known after a kill, too */
 }
 
 static void guest_leaves(struct pbx *p, struct leg *leg)

@@ -359,9 +359,10 @@ static int cmd_format(struct plane *r, usec_t now, const struct media_cmd *cmd)
     const struct media_format *after = plane_speech(s);
     if (before && after && !media_format_same(&said, after))
         egress_pause(&s->egress); /* the clock of the timestamps may be another */
-    if (s->n_rx)                  /* what is heard, and the clock of what is said */
-        report_codec_set(&s->report, codec_name(s->rx[0].codec),
-                         after ? after->clock_hz : s->rx[0].clock_hz, DELAY_MS);
+    /* What is agreed, and so is sent; the first of those that we take may be but our offer. */
+    const struct media_format *agreed = after ? after : s->n_rx ? &s->rx[0] : NULL;
+    if (agreed)
+        report_codec_set(&s->report, codec_name(agreed->codec), agreed->clock_hz, DELAY_MS);
     s->mux = cmd->mux;
     plane_rtcp_arm(r, s);
     pass_forget(r, s);
