@@ -109,6 +109,22 @@ bool code_find(const struct config *c, struct str number, struct plan *ret)
     return directed(c, number, ret) || mailbox_code(c, number, ret) || setting_code(c, number, ret);
 }
 
+void code_refuse(struct pbx *p, struct call *call, struct str text)
+{
+    struct sip_field warning = {.id = SIP_H_WARNING};
+    struct sip_content content = {.field = &warning, .n_fields = 1};
+    char mem[320];
+    struct buf b;
+    buf_init(&b, mem, sizeof(mem));
+    buf_lit(&b, "399 ");
+    buf_str_put(&b, p->domain);
+    buf_lit(&b, " \"");
+    buf_str_put(&b, text);
+    buf_ch(&b, '"');
+    warning.value = buf_str(&b);
+    call_refuse(p, call, 404, &content);
+}
+
 /* 200, and BYE as soon as it is acknowledged: the phone's owner sees that it was done. */
 static void confirm(struct pbx *p, struct call *call)
 {

@@ -2,6 +2,7 @@
  * of two that they are in and hear no click: nobody is sent a re-INVITE. */
 #include "pbx/feature/conference_int.h"
 
+#include "pbx/feature/code.h"
 #include "pbx/feature/pickup.h"
 #include "pbx/record.h"
 
@@ -134,20 +135,6 @@ static void gather(struct pbx *p, const struct leg *of, struct gathered *g)
     }
 }
 
-static void refuse_nobody(struct pbx *p, struct call *call)
-{
-    struct sip_field warning = {.id = SIP_H_WARNING};
-    struct sip_content content = {.field = &warning, .n_fields = 1};
-    char mem[320];
-    struct buf b;
-    buf_init(&b, mem, sizeof(mem));
-    buf_lit(&b, "399 ");
-    buf_str_put(&b, p->domain);
-    buf_lit(&b, " \"No call to make a conference of\"");
-    warning.value = buf_str(&b);
-    call_refuse(p, call, 404, &content);
-}
-
 /* The other party of each call goes into the room; the legs of who has asked are hung up. A room of
  * its own that it was in goes on. */
 static void take_all(struct pbx *p, const struct gathered *g, struct room *room)
@@ -171,7 +158,7 @@ void conference_of_calls(struct pbx *p, struct call *call)
     struct gathered g = {0};
     gather(p, leg, &g);
     if (!g.n) {
-        refuse_nobody(p, call);
+        code_refuse(p, call, STR("No call to make a conference of"));
         return;
     }
     struct room *room = g.room ? g.room : room_new(p);

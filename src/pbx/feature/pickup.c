@@ -2,6 +2,7 @@
  * one who picks up have made an offer; each gets an answer that fits the other's. */
 #include "pbx/feature/pickup.h"
 
+#include "pbx/feature/code.h"
 #include "pbx/feature/conference.h"
 #include "pbx/feature/dial.h"
 #include "pbx/feature/refer.h"
@@ -9,20 +10,6 @@
 #include "wire/sip/multipart.h"
 
 #define ELSEWHERE "SIP;cause=200;text=\"Call completed elsewhere\""
-
-static void refuse_nothing(struct pbx *p, struct call *call)
-{
-    struct sip_field warning = {.id = SIP_H_WARNING};
-    struct sip_content content = {.field = &warning, .n_fields = 1};
-    char mem[320];
-    struct buf b;
-    buf_init(&b, mem, sizeof(mem));
-    buf_lit(&b, "399 ");
-    buf_str_put(&b, p->domain);
-    buf_lit(&b, " \"No call to pick up\"");
-    warning.value = buf_str(&b);
-    call_refuse(p, call, 404, &content);
-}
 
 /* ---- what rings ------------------------------------------------------------------------------ */
 
@@ -190,7 +177,7 @@ void pickup_dialled(struct pbx *p, struct call *call, struct str number)
     else if (w.forbidden || (!number.n && !picker->extension->pickup_group.n))
         dial_refuse(p, call, 403);
     else
-        refuse_nothing(p, call);
+        code_refuse(p, call, STR("No call to pick up"));
 }
 
 /* ---- Replaces (RFC 3891) --------------------------------------------------------------------- */
