@@ -28,10 +28,21 @@ static void begin(struct plane *r, struct stream *s)
     s->listen = l;
 }
 
+void listen_stats(const struct stream *s, struct media_stats *ret)
+{
+    struct ear_stats e;
+    if (!s->listen)
+        return;
+    ear_stats_get(s->listen->ear, &e);
+    ret->late += e.late;
+    ret->concealed += e.concealed_frames;
+}
+
 void listen_free(struct stream *s)
 {
     if (!s->listen)
         return;
+    listen_stats(s, &s->stats); /* of the next ear they are no part */
     ear_free(s->listen->ear);
     hear_free(s->listen->hear);
     mem_free(s->listen);

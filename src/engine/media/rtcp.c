@@ -23,6 +23,7 @@ void plane_stats_of(const struct stream *s, struct media_stats *ret)
     ret->codec = s->stats.rx_packets ? codec_under(s->rx, s->n_rx, ret->payload_type) : CODEC_NONE;
     ret->tx_codec =
         s->stats.tx_packets ? codec_under(s->tx, s->n_tx, ret->tx_payload_type) : CODEC_NONE;
+    listen_stats(s, ret);
     report_quality(&s->report, &ret->quality);
 }
 

@@ -111,6 +111,24 @@ static void test_call_becomes_room(void **state)
     assert_int_equal(b->r.tick_due, USEC_NEVER);
 }
 
+/* What the ear of a room makes up is in the figures of the stream, also when it is there no more.
+ */
+static void test_made_up_is_counted(void **state)
+{
+    struct bed *b = *state;
+    struct media_stats st[2];
+    enter(b, 0, &formats[0]);
+    enter(b, 1, &formats[0]);
+    run(b, 1000);
+    b->lose = 2;
+    run(b, 1000);
+    assert_int_equal(plane_stats(&b->r, 1, &st[0]), 0);
+    assert_in_range(st[0].concealed, 1, 4);
+    cmd(b, (struct media_cmd){.kind = MEDIA_LEAVE, .id = 1});
+    assert_int_equal(plane_stats(&b->r, 1, &st[1]), 0);
+    assert_int_equal(st[1].concealed, st[0].concealed);
+}
+
 static void test_who_talks(void **state)
 {
     struct bed *b = *state;
@@ -347,6 +365,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ten, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mute_and_deaf, setup, teardown),
         cmocka_unit_test_setup_teardown(test_call_becomes_room, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_made_up_is_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_talks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_room_play, setup, teardown),
         cmocka_unit_test_setup_teardown(test_key_heard, setup, teardown),
