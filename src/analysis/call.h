@@ -1,6 +1,6 @@
-/* A call: legs of one conversation, tied by what they have in common, and what it was. A B2BUA gives
- * each side a Call-ID of its own, so the ties are found, not read: every one of them says by which
- * evidence and how sure it is. */
+/* A call: legs of one conversation, tied by what they have in common, and what it was. A B2BUA
+ * gives each side a Call-ID of its own, so the ties are found, not read: every one of them says by
+ * which evidence and how sure it is. */
 #ifndef ANALYSIS_CALL_H
 #define ANALYSIS_CALL_H
 
@@ -56,12 +56,12 @@ struct an_trait {
     uint8_t scenario;   /* enum an_scenario */
     uint8_t confidence; /* percent */
     uint8_t n_frames;
-    const char *form;   /* "blind", "attended", "group", "directed", "replaces", "phone_mixed",
-                           "server_mixed", or "" */
+    const char *form;        /* "blind", "attended", "group", "directed", "replaces", "phone_mixed",
+                                "server_mixed", or "" */
     uint64_t from_ns, to_ns; /* to AN_NEVER: to the end */
     uint32_t leg, other;     /* the legs that show it; AN_NONE */
-    uint32_t who, target;    /* legs whose party did it, and to whom: transferor and target, picker and
-                                picked, ...; AN_NONE */
+    uint32_t who, target; /* legs whose party did it, and to whom: transferor and target, picker and
+                             picked, ...; AN_NONE */
     uint64_t frame[AN_TRAIT_MAX_FRAMES];
 };
 
@@ -73,15 +73,15 @@ struct an_attempt {
 };
 
 enum an_outcome { /* the disposition of call records */
-    AN_ANSWERED,
-    AN_BUSY,
-    AN_NO_ANSWER,
-    AN_UNAVAILABLE,
-    AN_CANCELLED,
-    AN_FAILED,
-    AN_REDIRECTED,
-    AN_UNFINISHED, /* the capture ends before */
-    AN_OUTCOMES
+                  AN_ANSWERED,
+                  AN_BUSY,
+                  AN_NO_ANSWER,
+                  AN_UNAVAILABLE,
+                  AN_CANCELLED,
+                  AN_FAILED,
+                  AN_REDIRECTED,
+                  AN_UNFINISHED, /* the capture ends before */
+                  AN_OUTCOMES
 };
 
 struct an_call {

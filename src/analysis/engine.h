@@ -10,18 +10,18 @@
 #include "analysis/rtp.h"
 
 struct an_engine_args {
-    uint32_t max_legs;      /* default 1 000 000 */
-    uint32_t max_streams;   /* default 1 000 000 */
+    uint32_t max_legs;          /* default 1 000 000 */
+    uint32_t max_streams;       /* default 1 000 000 */
     const struct an_keep *keep; /* NULL: no message bytes are kept */
-    uint64_t seed;          /* of hash tables */
+    uint64_t seed;              /* of hash tables */
 };
 
 struct an_engine_stats {
     uint64_t messages, bad_messages, retransmissions, hops;
     uint64_t legs_refused, messages_refused; /* a limit or memory */
     uint64_t by_transport[AN_TRANSPORTS];
-    uint64_t by_method[SIP_METHOD_COUNT];    /* requests, repeats not counted */
-    uint64_t by_status[700];                 /* responses, likewise */
+    uint64_t by_method[SIP_METHOD_COUNT]; /* requests, repeats not counted */
+    uint64_t by_status[700];              /* responses, likewise */
 };
 
 struct an_engine;

@@ -11,14 +11,14 @@
 #include "wire/sdp/sdp.h"
 #include "wire/sip/msg.h"
 
-#define AN_LEG_MAX_MSGS    4000 /* kept one by one; more are counted */
-#define AN_LEG_MAX_HOSTS   64
-#define AN_LEG_MAX_SDPS    200
-#define AN_LEG_MAX_REFERS  16
-#define AN_SDP_MAX_MEDIA   4
-#define AN_SDP_MAX_CODECS  8
-#define AN_NONE            UINT32_MAX /* no index */
-#define AN_NEVER           UINT64_MAX /* no time */
+#define AN_LEG_MAX_MSGS   4000 /* kept one by one; more are counted */
+#define AN_LEG_MAX_HOSTS  64
+#define AN_LEG_MAX_SDPS   200
+#define AN_LEG_MAX_REFERS 16
+#define AN_SDP_MAX_MEDIA  4
+#define AN_SDP_MAX_CODECS 8
+#define AN_NONE           UINT32_MAX /* no index */
+#define AN_NEVER          UINT64_MAX /* no time */
 
 enum an_leg_kind {
     AN_LEG_CALL, /* begun by an INVITE, or by what only a call has */
@@ -35,28 +35,31 @@ enum an_leg_kind {
 enum an_side { AN_CALLER, AN_CALLEE };
 
 enum {
-    AN_MSG_RETRANS = 1,   /* the same bytes, from and to the same, were seen before */
-    AN_MSG_HOP = 2,       /* the same message at another hop, behind a proxy */
-    AN_MSG_SDP = 4,       /* it carries a session description */
-    AN_MSG_EARLY_SDP = 8, /* of the disposition early-session (RFC 3959) */
-    AN_MSG_BAD = 16,      /* the parser refused it; `what` says why */
-    AN_MSG_CUT = 32,      /* the capture kept less of it than was sent */
-    AN_MSG_IN_DIALOG = 64 /* a request with a To tag */
+    AN_MSG_RETRANS = 1,    /* it was sent before, from and to the same */
+    AN_MSG_HOP = 2,        /* the same message at another hop, behind a proxy */
+    AN_MSG_SDP = 4,        /* it carries a session description */
+    AN_MSG_EARLY_SDP = 8,  /* of the disposition early-session (RFC 3959) */
+    AN_MSG_BAD = 16,       /* the parser refused it; `what` says why */
+    AN_MSG_CUT = 32,       /* the capture kept less of it than was sent */
+    AN_MSG_IN_DIALOG = 64, /* a request with a To tag */
+    AN_MSG_COPY = 128      /* the same packet, captured twice on its way */
 };
 
 struct an_msg {
     uint64_t at_ns;
     uint64_t frame; /* in which it was complete */
     uint64_t kept;  /* where its bytes are (keep.h) */
+    uint64_t same;  /* hash of what makes it this message and no other, at any hop */
+    uint64_t path;  /* hash of its bytes, of its source and its destination */
     uint32_t bytes_n;
     uint32_t cseq;
-    uint32_t txn; /* index in leg->txn, or AN_NONE */
+    uint32_t txn;    /* index in leg->txn, or AN_NONE */
     uint16_t status; /* 0: a request */
     uint16_t flags;
-    uint16_t src, dst; /* indices in leg->host */
-    uint8_t method;    /* enum sip_method, of a response that of its CSeq */
-    uint8_t transport; /* enum an_transport */
-    uint8_t side;      /* enum an_side: who says it */
+    uint16_t src, dst;  /* indices in leg->host */
+    uint8_t method;     /* enum sip_method, of a response that of its CSeq */
+    uint8_t transport;  /* enum an_transport */
+    uint8_t side;       /* enum an_side: who says it */
     struct an_ref what; /* reason phrase; the name of an unknown method */
 };
 
@@ -96,7 +99,8 @@ struct an_sdp {
     bool answer; /* it closes an offer of the other side */
     bool early;
     uint8_t n_media;
-    uint64_t origin; /* hash of the o= line without its version: the same author, the same session */
+    uint64_t
+        origin; /* hash of the o= line without its version: the same author, the same session */
     uint64_t formats; /* hash of formats and attributes: an author's hand */
     struct an_media media[AN_SDP_MAX_MEDIA];
 };
@@ -115,7 +119,8 @@ struct an_refer {
     uint16_t status;   /* of the REFER itself; 0: none seen */
     uint16_t progress; /* the last status in a NOTIFY's sipfrag; 0: none seen */
     uint32_t progress_msg;
-    struct an_ref target;   /* Refer-To URI */
+    struct an_ref user;     /* of the Refer-To URI */
+    struct an_ref target;   /* all of it */
     struct an_ref method;   /* of the Refer-To; empty: INVITE */
     struct an_ref replaces; /* Call-ID of the Replaces in it */
     struct an_ref by;       /* Referred-By */
@@ -150,33 +155,35 @@ struct an_leg {
 
     struct an_party from, to; /* of the first request */
     struct an_ref ruri_user, ruri_host;
-    struct an_ref asserted;         /* P-Asserted-Identity of the request: the number */
+    struct an_ref asserted; /* P-Asserted-Identity of the request: the number */
     struct an_ref asserted_display;
-    struct an_ref connected;        /* and of an answer: who has answered */
-    struct an_ref agent[2];         /* User-Agent or Server, by side */
-    struct an_ref replaces, join;   /* the Call-ID in the header of the first INVITE */
+    struct an_ref connected;      /* and of an answer: who has answered */
+    struct an_ref agent[2];       /* User-Agent or Server, by side */
+    struct an_ref replaces, join; /* the Call-ID in the header of the first INVITE */
     struct an_ref replaces_to_tag, replaces_from_tag;
     struct an_ref x_cid, session_id[2], icid; /* what ties by name: X-CID, RFC 7989, RFC 7315 */
     struct an_ref diversion, history, referred_by;
-    struct an_ref reason;           /* the last Reason header of CANCEL, BYE or a final response */
+    struct an_ref reason; /* the last Reason header of CANCEL, BYE or a final response */
     struct an_ref contact[2];
-    bool xfer_pressed;              /* X-xfer-pressed: True */
-    bool focus[2];                  /* ;isfocus in the Contact of a side */
-    bool elsewhere;                 /* "completed elsewhere": Reason SIP;cause=200 */
+    bool xfer_pressed; /* X-xfer-pressed: True */
+    bool focus[2];     /* ;isfocus in the Contact of a side */
+    bool elsewhere;    /* "completed elsewhere": Reason SIP;cause=200 */
     bool has_replaces_early_only;
 
     /* Times of a call, AN_NEVER if it was not seen. */
-    uint64_t first_ns, last_ns;     /* of any message */
-    uint64_t invite_ns;             /* the INVITE that was not turned away for want of credentials */
+    uint64_t first_ns, last_ns; /* of any message */
+    uint64_t invite_ns;         /* the INVITE that was not turned away for want of credentials */
     uint64_t trying_ns, ringing_ns, progress_ns; /* the first 100; 180 or 182; 183 */
-    uint64_t answer_ns, ack_ns;     /* the first 2xx and its ACK */
-    uint64_t cancel_ns, bye_ns, end_ns; /* end: the final failure, or the end of the BYE */
+    uint64_t answer_ns, ack_ns;                  /* the first 2xx and its ACK */
+    uint64_t cancel_ns, bye_ns, end_ns;          /* end: the final failure, or the end of the BYE */
     uint32_t invite_msg, answer_msg, cancel_msg, bye_msg, final_msg;
-    uint16_t final;                 /* status that ended the INVITE; 0: none */
+    uint16_t final; /* status that ended the INVITE; 0: none */
     uint8_t bye_side;
-    uint16_t challenges;            /* 401 and 407 */
-    uint16_t retrans;               /* requests and responses repeated */
+    uint16_t challenges; /* 401 and 407 */
+    uint16_t retrans;    /* requests and responses repeated */
 
+    uint8_t offer; /* 1 + the side whose offer is not answered yet; 0: none */
+    bool held[2];  /* a side does not listen now */
     uint32_t call; /* index of the call that it belongs to, or AN_NONE */
 };
 

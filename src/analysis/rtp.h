@@ -4,12 +4,13 @@
 #ifndef ANALYSIS_RTP_H
 #define ANALYSIS_RTP_H
 
+#include "analysis/input.h"
 #include "analysis/leg.h"
 #include "wire/rtp/rtp.h"
 #include "wire/rtp/seq.h"
 
-#define AN_RTP_SAMPLES    24 /* payload fingerprints kept of a stream */
-#define AN_RTP_MAX_DIGITS 64
+#define AN_RTP_SAMPLES     24 /* payload fingerprints kept of a stream */
+#define AN_RTP_MAX_DIGITS  64
 #define AN_RTP_MAX_FORMATS 4
 
 struct an_digit {
@@ -23,9 +24,9 @@ struct an_stream {
     struct hash_node node;
     struct addr src, dst;
     uint32_t ssrc;
-    uint32_t leg;   /* index, or AN_NONE: nobody signalled it */
-    uint8_t side;   /* enum an_side: who sends it */
-    uint8_t media;  /* index of the media in the description */
+    uint32_t leg;                                  /* index, or AN_NONE: nobody signalled it */
+    uint8_t side;                                  /* enum an_side: who sends it */
+    uint8_t media;                                 /* index of the media in the description */
     uint8_t n_formats, format[AN_RTP_MAX_FORMATS]; /* payload types seen, audio first */
     struct an_codec codec; /* its name in the text of the leg, or see an_stream_codec() */
     bool secure;           /* SRTP by its description */
