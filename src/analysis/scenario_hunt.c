@@ -2,7 +2,7 @@
  * calls elsewhere. */
 #include "analysis/scenario.h"
 
-#define OVERLAP_NS (300 * MS)
+#define OVERLAP_NS 300000000ull
 
 static bool says_diverted(const struct an_leg *leg)
 {
@@ -10,9 +10,21 @@ static bool says_diverted(const struct an_leg *leg)
     return leg->diversion.n || str_ifind(history, STR("cause")) >= 0;
 }
 
+static uint64_t frame_of(const struct an_leg *leg, uint32_t msg)
+{
+    return msg < leg->n_msgs ? leg->msg[msg].frame : AN_NEVER;
+}
+
+/* The next one was called while this one still could answer. By the order of the frames; a moment
+ * of both, when an exchange calls the next before it cancels the last, does not count. */
 static bool overlap(const struct fact *a, const struct fact *b)
 {
-    return b->start_ns + OVERLAP_NS < a->end_ns;
+    uint64_t cancel = frame_of(a->leg, a->leg->cancel_msg),
+             end = frame_of(a->leg, a->leg->final_msg);
+    uint64_t stop_ns = a->leg->cancel_ns < a->end_ns ? a->leg->cancel_ns : a->end_ns;
+    if (tie_frame(b->leg, AN_NONE) >= (cancel < end ? cancel : end))
+        return false;
+    return stop_ns <= b->start_ns || stop_ns - b->start_ns > OVERLAP_NS;
 }
 
 struct attempts {

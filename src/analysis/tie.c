@@ -8,9 +8,24 @@
 
 #include "base/mem.h"
 
+#define CROSSED_NS  (2000 * MS)
 #define MARGIN_SURE 40 /* points before the next candidate that leave no doubt */
 
 /* ---- facts ----------------------------------------------------------------------------------- */
+
+/* A 2xx that crosses the CANCEL is taken back with a BYE: nobody was answered (RFC 3261 9.1). */
+static bool crossed(const struct an_leg *leg)
+{
+    return leg->cancel_ns != AN_NEVER && leg->answer_ns != AN_NEVER && leg->bye_ns != AN_NEVER &&
+           leg->bye_ns - leg->answer_ns < CROSSED_NS && leg->bye_side == AN_CALLER;
+}
+
+static uint32_t end_msg(const struct an_leg *leg)
+{
+    return leg->bye_msg != AN_NONE                        ? leg->bye_msg
+           : leg->final >= 300 && leg->end_ns != AN_NEVER ? leg->final_msg
+                                                          : leg->n_msgs - 1;
+}
 
 static void fact_fill(struct fact *f, const struct an_leg *leg)
 {
@@ -19,8 +34,10 @@ static void fact_fill(struct fact *f, const struct an_leg *leg)
                        .caller = an_number_of(an_leg_caller(leg)),
                        .callee = an_number_of(an_leg_callee(leg)),
                        .start_ns = leg->first_ns,
-                       .answer_ns = leg->answer_ns,
+                       .answer_ns = crossed(leg) ? AN_NEVER : leg->answer_ns,
                        .end_ns = leg->end_ns == AN_NEVER ? leg->last_ns : leg->end_ns,
+                       .first_frame = tie_frame(leg, 0),
+                       .end_frame = tie_frame(leg, end_msg(leg)),
                        .parent = AN_NONE,
                        .child_failed_ns = AN_NEVER,
                        .busy_from_ns = AN_NEVER};
@@ -247,6 +264,8 @@ int an_engine_settle(struct an_engine *e)
     struct tie t = {.e = e};
     engine_calls_free(e);
     int err = facts_make(&t);
+    if (!err)
+        err = tie_hosts(&t);
     if (!err)
         err = tie_flow_find(&t);
     if (!err) {

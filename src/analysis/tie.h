@@ -15,10 +15,13 @@ struct fact {
     uint32_t index; /* of the leg */
     struct an_number caller, callee;
     uint64_t start_ns, answer_ns, end_ns; /* end: of what was seen, never AN_NEVER */
-    uint32_t parent;                      /* the fact it was dialed for, or AN_NONE */
-    uint64_t child_failed_ns;             /* when the last attempt made for it failed */
-    uint64_t busy_from_ns, busy_to_ns;    /* an answered child holds it for so long */
-    int rival_points; /* of the second best leg that it may have been dialed for */
+    uint64_t first_frame, end_frame;
+    uint32_t parent;                   /* the fact it was dialed for, or AN_NONE */
+    uint64_t child_failed_ns;          /* when the last attempt made for it failed */
+    uint64_t busy_from_ns, busy_to_ns; /* an answered child holds it for so long */
+    int rival_points;                  /* of the second best leg that it may have been dialed for */
+    bool to_exchange; /* it went to a host that registers phones or asks for passwords */
+    bool from_phone;  /* it came from a host that does so itself */
     bool server_side; /* dialed for another, or the other way round */
 };
 
@@ -57,6 +60,9 @@ struct tie {
     uint32_t *group; /* of a fact: the first of its call, by union and find */
     bool failed;     /* memory is out */
 };
+
+/* tie_host.c: which hosts are exchanges; sets to_exchange and from_phone. 0 or -ENOMEM. */
+int tie_hosts(struct tie *t);
 
 /* tie.c */
 /* Adds an edge and makes one call of both. Confidence in percent. */

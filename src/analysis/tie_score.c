@@ -67,19 +67,54 @@ static bool siblings(const struct an_leg *a, const struct an_leg *b)
     return addr_ip_eq(&a->host[0], &b->host[0]);
 }
 
+static bool named(const struct an_leg *leg)
+{
+    return leg->x_cid.n || leg->session_id[0].n || leg->icid.n || leg->diversion.n ||
+           leg->history.n;
+}
+
+static bool alike(const struct an_number *a, const struct an_number *b)
+{
+    enum an_likeness like = an_number_like(a, b);
+    return like == AN_EQUAL || like == AN_ENDS;
+}
+
+/* A phone calls on its own account; one that has not registered here shows its number, not the
+ * caller's. An exchange
+ * that shows its own number for a call that it forwards is known as one. */
+static bool own_call(const struct fact *a, const struct fact *b)
+{
+    return b->from_phone ||
+           (!a->to_exchange && alike(&a->callee, &b->caller) && !alike(&a->caller, &b->caller));
+}
+
+/* Neither who sends it nor the caller fits. */
+static bool strangers(const struct fact *a, const struct fact *b)
+{
+    return has_hosts(a->leg) && has_hosts(b->leg) &&
+           !addr_ip_eq(&a->leg->host[1], &b->leg->host[0]) && !alike(&a->caller, &b->caller);
+}
+
+/* Nobody is called for one whose call has ended. Frames tell where clocks do not. */
+static bool over(const struct fact *a, const struct fact *b)
+{
+    return a->end_ns < b->start_ns || (a->end_ns == b->start_ns && a->end_frame < b->first_frame);
+}
+
 bool tie_possible(const struct fact *a, const struct fact *b)
 {
-    if (a->start_ns > b->start_ns || a->end_ns + TOGETHER_NS < b->start_ns)
+    if (a->start_ns > b->start_ns || over(a, b))
         return false;
     if (siblings(a->leg, b->leg))
+        return false;
+    if (!named(b->leg) && (own_call(a, b) || strangers(a, b)))
         return false;
     /* Somebody who has been answered long ago is connected anew only by a feature, which leaves
      * a better trace than numbers: here the caller must be the same. */
     bool long_ago = a->answer_ns != AN_NEVER && a->answer_ns + LATE_NS < b->start_ns;
     if (!long_ago)
         return true;
-    enum an_likeness like = an_number_like(&a->caller, &b->caller);
-    return like == AN_EQUAL || like == AN_ENDS || b->leg->x_cid.n || b->leg->session_id[0].n;
+    return alike(&a->caller, &b->caller) || b->leg->x_cid.n || b->leg->session_id[0].n;
 }
 
 static bool ref_eq(const struct an_leg *a, struct an_ref x, const struct an_leg *b, struct an_ref y)
@@ -230,7 +265,8 @@ static void score_sdp(const struct an_leg *a, const struct an_leg *b, struct sco
 void tie_score(const struct tie *t, const struct fact *a, const struct fact *b, struct score *s)
 {
     *s = (struct score){0};
-    score_names(a->leg, b->leg, s);
+    if (!t->e->args.without_names)
+        score_names(a->leg, b->leg, s);
     score_host(a->leg, b->leg, s);
     score_numbers(a, b, s);
     score_diversion(a, b, s);
