@@ -148,9 +148,7 @@ static bool is_answer(const struct track *t, enum an_side side)
 static void expect(struct track *t, const struct an_sdp *s)
 {
     for (uint8_t i = 0; i < s->n_media; i++)
-        if (s->media[i].rtp.family != ADDR_NONE && s->media[i].rtp.port)
-            an_rtp_expect(t->e->rtp, &s->media[i].rtp, engine_leg_index(t->leg), s->side, s, i,
-                          t->d->at_ns);
+        an_rtp_expect(t->e->rtp, t->leg, s, i);
 }
 
 /* ---- one description ------------------------------------------------------------------------- */
