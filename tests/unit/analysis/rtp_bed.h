@@ -97,11 +97,9 @@ static inline struct sender sender(const char *src, const char *dst, uint32_t ss
 static inline void send_at(const struct sender *s, uint64_t at_ns)
 {
     uint8_t p[1600];
-    rtp_header_build(p, &(struct rtp_header){.pt = s->pt,
-                                             .marker = s->marker,
-                                             .seq = s->seq,
-                                             .ts = s->ts,
-                                             .ssrc = s->ssrc});
+    rtp_header_build(
+        p, &(struct rtp_header){
+               .pt = s->pt, .marker = s->marker, .seq = s->seq, .ts = s->ts, .ssrc = s->ssrc});
     memcpy(p + RTP_HEADER_BYTES, s->payload, s->payload_n);
     struct an_datum d = {.at_ns = at_ns,
                          .frame = ++frame_number,
