@@ -13,6 +13,7 @@ struct an_engine_args {
     uint32_t max_legs;          /* default 1 000 000 */
     uint32_t max_streams;       /* default 1 000 000 */
     const struct an_keep *keep; /* NULL: no message bytes are kept */
+    bool without_names;         /* X-CID, Session-ID and charging identity tie nothing */
     uint64_t seed;              /* of hash tables */
 };
 

@@ -55,6 +55,8 @@ void track_refer(struct track *t);
 void track_refer_answer(struct track *t);
 void track_notify(struct track *t);
 
+/* track.c: the index of the leg with this Call-ID, or AN_NONE. */
+uint32_t engine_leg_find(const struct an_engine *e, struct str call_id);
 /* engine.c: no call is left. */
 void engine_calls_free(struct an_engine *e);
 

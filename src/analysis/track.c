@@ -7,7 +7,7 @@
 #define MAX_CALL_ID 256
 #define MAX_REASON  64
 
-static struct an_leg *leg_find(struct an_engine *e, struct str call_id, uint64_t hash)
+static struct an_leg *leg_find(const struct an_engine *e, struct str call_id, uint64_t hash)
 {
     hash_each(node, &e->by_call_id, hash)
     {
@@ -16,6 +16,13 @@ static struct an_leg *leg_find(struct an_engine *e, struct str call_id, uint64_t
             return leg;
     }
     return NULL;
+}
+
+uint32_t engine_leg_find(const struct an_engine *e, struct str call_id)
+{
+    struct str id = str_sub(call_id, 0, MAX_CALL_ID);
+    struct an_leg *leg = id.n ? leg_find(e, id, hash_str(&e->by_call_id, call_id)) : NULL;
+    return leg ? engine_leg_index(leg) : AN_NONE;
 }
 
 static enum an_leg_kind kind_of(const struct sip_msg *m)
