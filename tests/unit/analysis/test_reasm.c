@@ -282,6 +282,22 @@ static void a_port_is_used_again(void **state)
     flow_close(f);
 }
 
+static void what_lies_behind_the_end_is_dropped(void **state)
+{
+    struct flow *f = flow_open(4);
+    (void)state;
+    say(f, 0, (struct tcp){99, 0, SYN}, STR(""));
+    say(f, 1, (struct tcp){499, 0, SYN | ACK}, STR(""));
+    say(f, 0, D(150), STR("behind"));
+    say(f, 0, (struct tcp){100, 0, FIN}, STR("a"));
+    say(f, 1, (struct tcp){500, 0, FIN}, STR("b"));
+    assert_int_equal(f->ends, 1);
+    assert_int_equal(f->r.bytes, 0);
+    say(f, 0, D(7000), STR("c"));
+    heard(f, 0, "ac");
+    flow_close(f);
+}
+
 static void a_jump_is_no_gap_to_wait_for(void **state)
 {
     struct flow *f = flow_open(4);
@@ -400,6 +416,7 @@ int main(void)
         cmocka_unit_test(too_much_behind_a_gap_is_not_kept),
         cmocka_unit_test(begun_before_the_capture),
         cmocka_unit_test(a_port_is_used_again),
+        cmocka_unit_test(what_lies_behind_the_end_is_dropped),
         cmocka_unit_test(a_jump_is_no_gap_to_wait_for),
         cmocka_unit_test(cut_segments),
         cmocka_unit_test(connections_are_bounded_and_idle_ones_go),

@@ -100,6 +100,8 @@ static void the_older_versions(void **state)
     assert_int_equal(h.node, 0x65);
     assert_true(str_eq(h.payload, STR("hello")));
     assert_int_equal(hep_parse(&h, v2, 27), -EBADMSG);
+    /* The time is in version 2 alone. */
+    assert_int_equal(hep_parse(&h, (const uint8_t *)"\1\x1A\2\x11............", 16), -EBADMSG);
     assert_int_equal(hep_parse(&h, (const uint8_t *)"\1\x10\7\x11............", 16), -EBADMSG);
 }
 

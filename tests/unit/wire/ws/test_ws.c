@@ -50,6 +50,14 @@ static void the_examples_of_the_rfc(void **state)
     assert_int_equal(i.kind, WS_MESSAGE);
 }
 
+static void an_empty_message(void **state)
+{
+    (void)state;
+    struct ws_reader r = {.opcode = 0}; /* asks for no memory */
+    assert_int_equal(ws_next(&r, FRAME("\x81\x80\1\2\3\4")).kind, WS_MESSAGE);
+    assert_int_equal(r.msg.n, 0);
+}
+
 static void a_frame_is_waited_for(void **state)
 {
     (void)state;
@@ -115,9 +123,9 @@ static void compressed_messages_are_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_examples_of_the_rfc),      cmocka_unit_test(a_frame_is_waited_for),
-        cmocka_unit_test(what_may_not_be_is_bad),       cmocka_unit_test(room_is_asked_for),
-        cmocka_unit_test(compressed_messages_are_told),
+        cmocka_unit_test(the_examples_of_the_rfc), cmocka_unit_test(a_frame_is_waited_for),
+        cmocka_unit_test(an_empty_message),        cmocka_unit_test(what_may_not_be_is_bad),
+        cmocka_unit_test(room_is_asked_for),       cmocka_unit_test(compressed_messages_are_told),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
