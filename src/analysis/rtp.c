@@ -186,6 +186,7 @@ static void stream_rx(struct an_rtp *r, struct an_stream *s, const struct rtp_in
     if (__builtin_expect(s->n_formats == 0 || s->format[s->current].pt != in->pt, 0))
         format_change(r, s, in->pt);
     struct an_format *f = &s->format[s->current];
+    r->stats.rtp++;
     s->bytes += in->n;
     if (!rtp_quality_rx(s, in)) {
         s->repeated++;
@@ -225,12 +226,15 @@ static struct an_stream *begin(struct an_rtp *r, const struct an_datum *d, const
                                uint64_t hash)
 {
     struct rtp_candidate c = {0};
-    if (rtp_expected(r, d))
+    if (rtp_expected(r, d)) {
         (void)rtp_probe_take(r, d, in, hash, &c);
-    else if (!rtp_probe(r, d, in, hash, &c))
+    } else if (!rtp_probe(r, d, in, hash, &c)) {
+        r->stats.other++;
         return NULL;
-    else
+    } else {
         r->stats.unexpected++;
+    }
+    r->stats.other -= c.n;
     struct an_stream *s = stream_new(r, d, in->ssrc, hash);
     if (!s)
         r->stats.refused++;
@@ -315,12 +319,8 @@ void an_rtp_rx(struct an_rtp *r, const struct an_datum *d)
         s = begin(r, d, &in, hash);
     else if (__builtin_expect(s->split, 0) && rtp_tie_again(r, s, in.at_ns))
         s = begin_again(r, s, d);
-    if (!s) {
-        r->stats.other++;
-        return;
-    }
-    r->stats.rtp++;
-    stream_rx(r, s, &in);
+    if (s)
+        stream_rx(r, s, &in);
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */

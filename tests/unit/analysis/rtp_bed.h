@@ -5,14 +5,16 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
 #include "analysis/rtp.h"
 #include "base/mem.h"
 #include "base/rand.h"
-#include "wire/rtp/be.h"
+#include "base/be.h"
 
 #define MS     1000000ull
 #define SECOND (1000 * MS)
@@ -97,11 +99,9 @@ static inline struct sender sender(const char *src, const char *dst, uint32_t ss
 static inline void send_at(const struct sender *s, uint64_t at_ns)
 {
     uint8_t p[1600];
-    rtp_header_build(p, &(struct rtp_header){.pt = s->pt,
-                                             .marker = s->marker,
-                                             .seq = s->seq,
-                                             .ts = s->ts,
-                                             .ssrc = s->ssrc});
+    rtp_header_build(
+        p, &(struct rtp_header){
+               .pt = s->pt, .marker = s->marker, .seq = s->seq, .ts = s->ts, .ssrc = s->ssrc});
     memcpy(p + RTP_HEADER_BYTES, s->payload, s->payload_n);
     struct an_datum d = {.at_ns = at_ns,
                          .frame = ++frame_number,
@@ -122,7 +122,7 @@ static inline void step(struct sender *s)
 static inline void noise(struct sender *s, struct rand *rnd)
 {
     for (uint32_t i = 0; i < s->payload_n; i++)
-        s->payload[i] = (uint8_t)rand_u32(rnd);
+        s->payload[i] = (uint8_t)rand_below(rnd, 256);
 }
 
 static inline void send_n(struct sender *s, unsigned n)
