@@ -1,4 +1,6 @@
 /* Packets into streams: which leg they belong to, what counts and what does not. */
+#include <stdlib.h>
+
 #include "rtp_bed.h"
 
 static const char phone[] = "10.0.0.5:4000", pbx[] = "10.0.0.1:20000";
@@ -412,6 +414,94 @@ static void test_opinion(void **state)
     assert_true(mos[2] < mos[1]);
 }
 
+/* One arrival: what was sent as number n. */
+struct arrival {
+    uint64_t at_ns;
+    uint32_t n;
+};
+
+static int by_time(const void *x, const void *y)
+{
+    const struct arrival *a = x, *b = y;
+    return (a->at_ns > b->at_ns) - (a->at_ns < b->at_ns);
+}
+
+/* Chance loses, delays and repeats; a slow count of the arrivals says the same. */
+static void test_like_a_slow_count(void **state)
+{
+    enum { SENT = 3000 };
+    static struct arrival in[2 * SENT];
+    static bool seen[SENT];
+    struct rand rnd;
+    rand_seed(&rnd, 11);
+    call(0, 0);
+    for (unsigned round = 0; round < 60; round++) {
+        struct sender s = sender(phone, pbx, 100 + round);
+        unsigned n = 0, loss = (unsigned)rand_below(&rnd, 30);
+        uint16_t first = (uint16_t)rand_u64(&rnd);
+        for (uint32_t i = 0; i < SENT; i++) {
+            if (rand_below(&rnd, 100) < loss)
+                continue;
+            unsigned times = 1 + (rand_below(&rnd, 100) < 5);
+            for (; times; times--)
+                in[n++] = (struct arrival){
+                    SECOND + i * 20 * MS + rand_below(&rnd, (round % 3) * 500 + 1) * MS, i};
+        }
+        qsort(in, n, sizeof(*in), by_time);
+        memset(seen, 0, sizeof(seen));
+        uint32_t least = SENT, most = 0, distinct = 0, late = 0, repeated = 0;
+        for (unsigned i = 0; i < n; i++) {
+            if (seen[in[i].n]) {
+                repeated++;
+            } else {
+                seen[in[i].n] = true;
+                distinct++;
+                late += distinct > 1 && in[i].n < most;
+                least = in[i].n < least ? in[i].n : least;
+                most = in[i].n > most ? in[i].n : most;
+            }
+            s.seq = (uint16_t)(first + in[i].n);
+            s.ts = in[i].n * 160;
+            send_at(&s, in[i].at_ns);
+        }
+        assert_int_equal(an_rtp_settle(rtp), 0);
+        const struct an_stream *t = an_rtp_stream(rtp, an_rtp_streams(rtp) - 1);
+        assert_int_equal(t->packets, distinct);
+        assert_int_equal(t->repeated, repeated);
+        assert_int_equal(t->late, late);
+        assert_int_equal(t->expected, most - least + 1);
+        assert_int_equal(t->lost, most - least + 1 - distinct);
+        struct burst b = t->burst;
+        assert_true(b.lost <= t->lost);
+        assert_int_equal(b.expected + t->seq.window_n, t->expected);
+    }
+}
+
+static void test_begins_anew(void **state)
+{
+    call(0, 0);
+    struct sender s = sender(phone, pbx, 1);
+    s.seq = 100;
+    send_n(&s, 100);
+    s.seq = 30000;
+    send_n(&s, 1); /* a stray */
+    s.seq = 200;
+    send_n(&s, 50);
+    assert_int_equal(only()->strays, 1);
+    assert_int_equal(only()->restarts, 0);
+    assert_int_equal(only()->lost, 0);
+    s.seq = 50000;
+    s.ts += 90000000;
+    send_n(&s, 50);
+    s.seq += 5;
+    send_n(&s, 45);
+    assert_int_equal(only()->restarts, 1);
+    assert_int_equal(only()->strays, 1);
+    assert_int_equal(only()->packets, 246);
+    assert_int_equal(only()->lost, 5);
+    assert_int_equal(only()->expected, 250);
+}
+
 static void test_limits(void **state)
 {
     bed_down();
@@ -514,7 +604,7 @@ int main(void)
         TEST(test_gap),
         TEST(test_drift),
         TEST(test_opinion),
-        TEST(test_limits),
+        TEST(test_like_a_slow_count), TEST(test_begins_anew),TEST(test_limits),
         TEST(test_release),
         TEST(test_cut),
         TEST(test_memory),
