@@ -116,16 +116,11 @@ static void test_rtcp(void **state)
     struct sender s = sender(phone, pbx, 77);
     send_n(&s, 50);
     buf_init(&b, mem, sizeof(mem));
-    rtcp_sr_build(&b,
-                  &(struct rtcp_sender){.ssrc = 77, .ntp = 0x1234567890ABCDEF, .packets = 50},
+    rtcp_sr_build(&b, &(struct rtcp_sender){.ssrc = 77, .ntp = 0x1234567890ABCDEF, .packets = 50},
                   NULL, 0);
     rtcp("10.0.0.5:4001", "10.0.0.1:20001", s.now_ns, &b);
-    struct rtcp_report about = {.ssrc = 77,
-                                .fraction = 26,
-                                .lost = 5,
-                                .jitter = 80,
-                                .lsr = 0x567890AB,
-                                .dlsr = 65536 / 4};
+    struct rtcp_report about = {
+        .ssrc = 77, .fraction = 26, .lost = 5, .jitter = 80, .lsr = 0x567890AB, .dlsr = 65536 / 4};
     buf_init(&b, mem, sizeof(mem));
     rtcp_rr_build(&b, 99, &about, 1);
     rtcp("10.0.0.1:20001", "10.0.0.5:4001", s.now_ns + 300 * MS, &b);
@@ -162,7 +157,7 @@ static void test_rtcp_of_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_keys), TEST(test_many), TEST(test_unexpected),
+        TEST(test_keys), TEST(test_many),           TEST(test_unexpected),
         TEST(test_rtcp), TEST(test_rtcp_of_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
