@@ -100,6 +100,6 @@ bool an_input_next(struct an_input *in, struct an_datum *d);
 void an_input_end(struct an_input *in);
 /* The oldest warning not yet taken. */
 bool an_input_warning(struct an_input *in, struct an_warning *w);
-const struct an_input_stats *an_input_stats(const struct an_input *in);
+const struct an_input_stats *an_input_stats(struct an_input *in);
 
 #endif

@@ -167,6 +167,7 @@ struct an_leg {
     struct an_ref contact[2];
     bool xfer_pressed; /* X-xfer-pressed: True */
     bool focus[2];     /* ;isfocus in the Contact of a side */
+    bool instance[2];  /* +sip.instance there: it is a phone (RFC 5626) */
     bool elsewhere;    /* "completed elsewhere": Reason SIP;cause=200 */
     bool has_replaces_early_only;
 

@@ -22,13 +22,35 @@ static void phone_look(struct look *l, const struct an_edge *e)
     trait_edge(trait, e);
 }
 
+/* A phone that mixes may say that it is a focus as well: it does so as the caller or the called one
+ * of every leg, under its own name. */
+static bool focus_is_phone(const struct look *l)
+{
+    for (uint32_t i = 0; i < l->n_facts; i++) {
+        const struct fact *f = l->fact[i];
+        unsigned side = f->leg->focus[AN_CALLER] ? AN_CALLER : AN_CALLEE;
+        struct sip_uri uri;
+        if (!f->leg->focus[side])
+            continue;
+        struct str own =
+            an_leg_text(f->leg, side == AN_CALLER ? f->leg->from.user : f->leg->ruri_user);
+        if (sip_uri_parse(&uri, an_leg_text(f->leg, f->leg->contact[side])) ||
+            !str_eq(uri.user, own) ||
+            !(f->leg->instance[side] || (side == AN_CALLER && f->from_phone)))
+            return false;
+    }
+    return true;
+}
+
 static void server_look(struct look *l)
 {
     uint32_t seats = 0;
     const struct an_edge *first = look_edge(l, AN_EDGE_JOINED, AN_NONE);
     struct fact *f = first ? look_fact(l, first->b) : NULL;
     struct an_trait *trait =
-        f ? look_trait(l, AN_WAS_CONFERENCE, "server_mixed", first->confidence) : NULL;
+        f ? look_trait(l, AN_WAS_CONFERENCE, focus_is_phone(l) ? "phone_mixed" : "server_mixed",
+                       first->confidence)
+          : NULL;
     if (!trait)
         return;
     trait->leg = first->a;

@@ -37,6 +37,18 @@ static void rx_invite(struct track *t)
     leg->offer = 0;
 }
 
+/* Only of the INVITE that began the call: one of a re-INVITE ends nothing. */
+static void rx_cancel(struct track *t)
+{
+    struct an_leg *leg = t->leg;
+    bool first = leg->invite_msg == AN_NONE || leg->msg[leg->invite_msg].cseq == t->m->cseq.number;
+    if (!first || leg->cancel_ns != AN_NEVER)
+        return;
+    leg->cancel_ns = t->d->at_ns;
+    leg->cancel_msg = t->index;
+    reason_note(t);
+}
+
 static void rx_request(struct track *t)
 {
     struct an_leg *leg = t->leg;
@@ -49,9 +61,7 @@ static void rx_request(struct track *t)
             first_time(&leg->ack_ns, t->d->at_ns);
         break;
     case SIP_CANCEL:
-        first_time(&leg->cancel_ns, t->d->at_ns);
-        leg->cancel_msg = t->index;
-        reason_note(t);
+        rx_cancel(t);
         break;
     case SIP_BYE:
         if (leg->bye_ns == AN_NEVER) {

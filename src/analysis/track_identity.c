@@ -109,6 +109,7 @@ static void agent_set(struct track *t, enum an_side side)
     if (t->m->contact.uri.user.n || t->m->contact.uri.host.n)
         t->leg->contact[side] = put(t, t->m->contact.uri.whole, MAX_ID);
     t->leg->focus[side] |= focus_is(&t->m->contact);
+    t->leg->instance[side] |= sip_param_get(t->m->contact.params, STR("+sip.instance")).p != NULL;
 }
 
 void track_identity(struct track *t)

@@ -70,8 +70,21 @@ static const struct an_media *audio_of(const struct an_sdp *s)
     return NULL;
 }
 
+/* Who never listened does not hold now. */
+static bool listened(const struct an_leg *leg, enum an_side side)
+{
+    for (uint32_t i = 0; i < leg->n_sdps; i++) {
+        const struct an_media *m = leg->sdp[i].side == side ? audio_of(&leg->sdp[i]) : NULL;
+        if (m && !m->held)
+            return true;
+    }
+    return false;
+}
+
 static void hold_begin(struct track *t, enum an_side side)
 {
+    if (!listened(t->leg, side))
+        return;
     struct an_hold *h = t->leg->held[side] ? NULL : an_leg_hold_add(t->leg);
     t->leg->held[side] = true;
     if (h)
