@@ -58,9 +58,9 @@ struct an_seq {
 
 /* Of the arrival times; media time is the timestamp in nanoseconds, from the first packet on. */
 struct an_timing {
-    uint32_t ts;      /* of the last packet in order */
-    bool known;       /* there is a transit */
-    int64_t media_ns; /* of ts */
+    uint32_t ts, base_ts; /* of the last packet in order; where media time begins */
+    bool known;           /* there is a transit */
+    int64_t media_ns;     /* of ts */
     int64_t transit_ns;
     int64_t jitter_ns16; /* scaled by 16 */
     uint64_t jitter_sum_us, jitter_n;
