@@ -51,11 +51,8 @@ static void add_leg(struct an_ladder *l, uint32_t index)
             l->more++;
             continue;
         }
-        l->rung[l->n_rungs++] = (struct an_rung){.at_ns = m->at_ns,
-                                                 .frame = m->frame,
-                                                 .leg = index,
-                                                 .msg = i,
-                                                 .stream = AN_NONE};
+        l->rung[l->n_rungs++] = (struct an_rung){
+            .at_ns = m->at_ns, .frame = m->frame, .leg = index, .msg = i, .stream = AN_NONE};
     }
     l->more += leg->more_msgs;
 }

@@ -9,7 +9,7 @@
 
 struct an_file {
     struct str name;
-    struct str format; /* "pcap", "pcapng" */
+    struct str format;   /* "pcap", "pcapng" */
     uint64_t frame_base; /* frames of the files before it */
     uint64_t frames, bytes;
     uint64_t first_ns, last_ns; /* AN_NEVER: no frame */
@@ -42,14 +42,15 @@ struct an_report {
     uint32_t n_notes;
     uint64_t more_notes; /* not kept */
     struct an_style style;
-    /* Further members of a call's object, further lines about a call: what explains it. NULL: none. */
+    /* Further members of a call's object, further lines about a call: what explains it. NULL: none.
+     */
     void (*explain)(const struct an_report *r, uint32_t call, void *to);
 
     /* Made by an_report_init(). */
-    uint64_t zero_ns;       /* the first frame's time */
-    uint32_t *stream_at;    /* [calls + 1]: where a call's streams begin in stream[] */
-    uint32_t *stream;       /* indices */
-    struct an_host *host;   /* sorted by address */
+    uint64_t zero_ns;     /* the first frame's time */
+    uint32_t *stream_at;  /* [calls + 1]: where a call's streams begin in stream[] */
+    uint32_t *stream;     /* indices */
+    struct an_host *host; /* sorted by address */
     uint32_t n_hosts;
 };
 
@@ -69,7 +70,8 @@ void an_report_json_to(const struct an_report *r, uint32_t call, struct json *j)
 /* One line a call, the first with names. RFC 4180. */
 void an_report_csv(const struct an_report *r, struct an_sink *out);
 
-/* ---- what several reports say ------------------------------------------------------------------ */
+/* ---- what several reports say ------------------------------------------------------------------
+ */
 
 /* Spans of a call in nanoseconds, AN_NEVER where there is none. */
 struct an_spans {

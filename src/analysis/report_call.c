@@ -78,7 +78,8 @@ static void put_course(const struct an_report *r, uint32_t index, struct an_sink
     const struct {
         enum an_word name;
         uint64_t ns;
-    } spans[] = {{AN_W_LENGTH, s.whole}, {AN_W_PDD, s.pdd}, {AN_W_RING, s.ring}, {AN_W_TALK, s.talk}};
+    } spans[] = {
+        {AN_W_LENGTH, s.whole}, {AN_W_PDD, s.pdd}, {AN_W_RING, s.ring}, {AN_W_TALK, s.talk}};
     char mem[256];
     struct buf b;
     buf_init(&b, mem, sizeof(mem));
@@ -212,8 +213,7 @@ static void put_traits(const struct an_report *r, const struct an_call *call, st
     }
 }
 
-static void put_attempts(const struct an_report *r, const struct an_call *call,
-                         struct an_sink *out)
+static void put_attempts(const struct an_report *r, const struct an_call *call, struct an_sink *out)
 {
     if (call->n_attempts < 2)
         return;
@@ -226,8 +226,7 @@ static void put_attempts(const struct an_report *r, const struct an_call *call,
         put_offset(&b, call, a->at_ns);
         an_cell_put(out, buf_str(&b), 11, true);
         buf_init(&b, mem, sizeof(mem));
-        buf_printf(&b, "  " STR_FMT "  ",
-                   STR_ARG(an_leg_callee(an_engine_leg(r->engine, a->leg))));
+        buf_printf(&b, "  " STR_FMT "  ", STR_ARG(an_leg_callee(an_engine_leg(r->engine, a->leg))));
         if (a->status)
             buf_printf(&b, "%u " STR_FMT, a->status, STR_ARG(sip_status_reason(a->status)));
         else
@@ -279,10 +278,11 @@ static void put_holds(const struct an_report *r, const struct an_call *call, str
 /* ---- media ----------------------------------------------------------------------------------- */
 
 static const struct an_col stream_cols[] = {
-    {AN_W_LEG, 4, 4, 0, true},       {AN_W_START, 10, 10, 4, true},  {AN_W_SENDS, 22, 15, 0, false},
-    {AN_W_RECEIVES, 22, 15, 0, false}, {AN_W_CODEC, 10, 6, 1, false}, {AN_W_PACKETS, 8, 7, 2, true},
-    {AN_W_LOST, 8, 7, 0, true},      {AN_W_JITTER, 9, 8, 3, true},   {AN_W_MOS, 4, 4, 0, true},
-    {AN_W_DIGITS, 10, 6, 5, false},
+    {AN_W_LEG, 4, 4, 0, true},      {AN_W_START, 10, 10, 4, true},
+    {AN_W_SENDS, 22, 15, 0, false}, {AN_W_RECEIVES, 22, 15, 0, false},
+    {AN_W_CODEC, 10, 6, 1, false},  {AN_W_PACKETS, 8, 7, 2, true},
+    {AN_W_LOST, 8, 7, 0, true},     {AN_W_JITTER, 9, 8, 3, true},
+    {AN_W_MOS, 4, 4, 0, true},      {AN_W_DIGITS, 10, 6, 5, false},
 };
 
 static void cell_addr(struct an_table *t, const struct addr *a)
