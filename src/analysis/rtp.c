@@ -128,6 +128,12 @@ const struct an_format *an_stream_format(const struct an_stream *s)
     return best;
 }
 
+struct str an_stream_codec(const struct an_rtp *r, const struct an_stream *s)
+{
+    const struct an_format *f = an_stream_format(s);
+    return f ? an_rtp_format_name(r, f) : STR("");
+}
+
 /* A payload type other than that of the packet before. Of those beyond the table nothing is known;
  * they count as the last one there is. */
 static void format_change(struct an_rtp *r, struct an_stream *s, uint8_t pt)

@@ -192,6 +192,8 @@ const struct an_rtp_stats *an_rtp_stats(const struct an_rtp *r);
 struct str an_rtp_format_name(const struct an_rtp *r, const struct an_format *f);
 /* The format that carries most of it, events and comfort noise aside; NULL before any came. */
 const struct an_format *an_stream_format(const struct an_stream *s);
+/* Its name; "" if nothing says it. */
+struct str an_stream_codec(const struct an_rtp *r, const struct an_stream *s);
 /* Gives a stream back: nobody asks for it any more. */
 void an_rtp_release(struct an_rtp *r, uint32_t i);
 
