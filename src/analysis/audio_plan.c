@@ -133,6 +133,17 @@ static bool is_passed_on(const struct planner *p, const uint32_t *list, uint32_t
     return false;
 }
 
+/* When its first packet should have come, had it been as fast as others. */
+static uint64_t begin_of(const struct an_stream *s)
+{
+    const struct an_timing *t = &s->time;
+    int64_t least = t->windows ? t->first_least_ns : t->least_ns;
+    bool known = t->known && !s->jumps && !s->restarts && least > 0;
+    return known && (uint64_t)least < s->first_ns && (uint64_t)least + AN_AUDIO_DEPTH_MS * MS > s->first_ns
+               ? (uint64_t)least
+               : s->first_ns;
+}
+
 static uint32_t rate_of(const struct an_stream *s)
 {
     const struct an_format *f = an_stream_format(s);
@@ -148,8 +159,9 @@ static bool source_add(struct an_plan *plan, const struct an_source *source,
         plan->left_out++;
         return false;
     }
-    if (!plan->n_sources || s->first_ns < plan->from_ns)
-        plan->from_ns = s->first_ns;
+    uint64_t first_ns = begin_of(s);
+    if (!plan->n_sources || first_ns < plan->from_ns)
+        plan->from_ns = first_ns;
     if (!plan->n_sources || s->last_ns > plan->to_ns)
         plan->to_ns = s->last_ns;
     uint32_t rate = rate_of(s);

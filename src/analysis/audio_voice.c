@@ -234,12 +234,21 @@ static void extend(struct an_audio *a, struct voice *v, int64_t n)
     v->tailed = tape_silent(t);
 }
 
+/* Where on the output what comes next begins. */
+static void out_set(struct an_audio *a, struct voice *v)
+{
+    uint32_t rate = v->room->tape.rate;
+    v->out = v->pos * a->rate_hz / rate;
+    if (resample_set(&v->room->resample, rate, a->rate_hz) == 0)
+        v->out -= resample_lag(&v->room->resample);
+}
+
 static void go_to(struct an_audio *a, struct voice *v, int64_t pos)
 {
     if (pos == v->pos)
         return;
     v->pos = pos;
-    v->out = pos * a->rate_hz / v->room->tape.rate;
+    out_set(a, v);
 }
 
 /* By the decoder's own means, if it has any; what remains, by the tape's. */
@@ -380,7 +389,7 @@ static void rate_set(struct an_audio *a, struct voice *v, uint32_t rate)
     int64_t at_ns = audio_ns(v->pos, t->rate);
     tape_start(t, rate);
     v->pos = audio_samples((uint64_t)at_ns, rate);
-    v->out = v->pos * a->rate_hz / rate;
+    out_set(a, v);
     v->clock_hz = 0; /* the anchor is void */
 }
 
