@@ -383,11 +383,10 @@ static void put_stream(const struct doc *d, uint32_t index)
     json_addr(d->j, "from", &s->src);
     json_addr(d->j, "to", &s->dst);
     json_u64(d->j, "ssrc", s->ssrc);
-    if (s->leg != AN_NONE)
-        json_str_if(d->j, "codec", an_leg_text(an_engine_leg(d->r->engine, s->leg), s->codec.name));
+    json_str_if(d->j, "codec", an_stream_codec(an_engine_rtp(d->r->engine), s));
     json_array(d->j, "payload_types");
     for (unsigned i = 0; i < s->n_formats; i++)
-        json_u64(d->j, NULL, s->format[i]);
+        json_u64(d->j, NULL, s->format[i].pt);
     json_end(d->j);
     json_bool(d->j, "encrypted", s->secure);
     put_since(d, "first_s", s->first_ns);
