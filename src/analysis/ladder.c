@@ -51,11 +51,8 @@ static void add_leg(struct an_ladder *l, uint32_t index)
             l->more++;
             continue;
         }
-        l->rung[l->n_rungs++] = (struct an_rung){.at_ns = m->at_ns,
-                                                 .frame = m->frame,
-                                                 .leg = index,
-                                                 .msg = i,
-                                                 .stream = AN_NONE};
+        l->rung[l->n_rungs++] = (struct an_rung){
+            .at_ns = m->at_ns, .frame = m->frame, .leg = index, .msg = i, .stream = AN_NONE};
     }
     l->more += leg->more_msgs;
 }
@@ -135,10 +132,13 @@ void an_ladder_done(struct an_ladder *l)
 
 /* ---- labels ---------------------------------------------------------------------------------- */
 
+/* What is seen again is described once, where it was first seen. */
 static const struct an_sdp *sdp_of(const struct an_leg *leg, uint32_t msg)
 {
+    bool again = leg->msg[msg].flags & (AN_MSG_RETRANS | AN_MSG_HOP);
     for (uint32_t i = 0; i < leg->n_sdps; i++)
-        if (leg->sdp[i].msg == msg)
+        if (leg->sdp[i].msg == msg ||
+            (again && leg->msg[leg->sdp[i].msg].same == leg->msg[msg].same))
             return &leg->sdp[i];
     return NULL;
 }

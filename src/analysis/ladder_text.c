@@ -82,9 +82,11 @@ static void heads(const struct pen *p)
             put_addr(&b, &l->col[i]);
             struct str text = row ? name_of(l, i) : buf_str(&b);
             an_color(p->out, p->style, row ? AN_DIM : AN_BOLD);
-            an_cell_put(p->out, text, i + 1 < l->n_cols ? p->gap - 1 : LAST_COLS, false);
+            bool last = i + 1 == l->n_cols;
+            unsigned room = last ? LAST_COLS : p->gap - 1, width = an_cell_width(text);
+            an_cell_put(p->out, text, last && width < room ? width : room, false);
             an_color(p->out, p->style, AN_PLAIN);
-            an_sink_z(p->out, i + 1 < l->n_cols ? " " : "\n");
+            an_sink_z(p->out, last ? "\n" : " ");
         }
     }
 }

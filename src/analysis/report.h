@@ -9,7 +9,7 @@
 
 struct an_file {
     struct str name;
-    struct str format; /* "pcap", "pcapng" */
+    struct str format;   /* "pcap", "pcapng" */
     uint64_t frame_base; /* frames of the files before it */
     uint64_t frames, bytes;
     uint64_t first_ns, last_ns; /* AN_NEVER: no frame */
@@ -28,7 +28,6 @@ struct an_style {
     uint8_t lang;          /* enum an_lang */
     int32_t zone_s;        /* local time - UTC */
     bool with_messages;    /* JSON: the text of every message too */
-    bool with_ladder;      /* text: the ladder of a call */
     uint64_t max_messages; /* bytes of message texts in one report; more are left out */
 };
 
@@ -42,14 +41,15 @@ struct an_report {
     uint32_t n_notes;
     uint64_t more_notes; /* not kept */
     struct an_style style;
-    /* Further members of a call's object, further lines about a call: what explains it. NULL: none. */
+    /* Further members of a call's object, further lines about a call: what explains it. NULL: none.
+     */
     void (*explain)(const struct an_report *r, uint32_t call, void *to);
 
     /* Made by an_report_init(). */
-    uint64_t zero_ns;       /* the first frame's time */
-    uint32_t *stream_at;    /* [calls + 1]: where a call's streams begin in stream[] */
-    uint32_t *stream;       /* indices */
-    struct an_host *host;   /* sorted by address */
+    uint64_t zero_ns;     /* the first frame's time */
+    uint32_t *stream_at;  /* [calls + 1]: where a call's streams begin in stream[] */
+    uint32_t *stream;     /* indices */
+    struct an_host *host; /* sorted by address */
     uint32_t n_hosts;
 };
 
@@ -61,6 +61,8 @@ void an_report_done(struct an_report *r);
 void an_report_text(const struct an_report *r, struct an_sink *out);
 /* Everything about one call, by its index. */
 void an_report_call(const struct an_report *r, uint32_t call, struct an_sink *out);
+/* Only its messages. */
+void an_report_ladder(const struct an_report *r, uint32_t call, struct an_sink *out);
 /* docs/analyze-json.md; only one call if `call` is not AN_NONE. */
 void an_report_json(const struct an_report *r, uint32_t call, struct an_sink *out);
 /* The same, by a writer that the caller has begun. */
@@ -69,7 +71,8 @@ void an_report_json_to(const struct an_report *r, uint32_t call, struct json *j)
 /* One line a call, the first with names. RFC 4180. */
 void an_report_csv(const struct an_report *r, struct an_sink *out);
 
-/* ---- what several reports say ------------------------------------------------------------------ */
+/* ---- what several reports say ------------------------------------------------------------------
+ */
 
 /* Spans of a call in nanoseconds, AN_NEVER where there is none. */
 struct an_spans {

@@ -78,7 +78,8 @@ static void put_course(const struct an_report *r, uint32_t index, struct an_sink
     const struct {
         enum an_word name;
         uint64_t ns;
-    } spans[] = {{AN_W_LENGTH, s.whole}, {AN_W_PDD, s.pdd}, {AN_W_RING, s.ring}, {AN_W_TALK, s.talk}};
+    } spans[] = {
+        {AN_W_LENGTH, s.whole}, {AN_W_PDD, s.pdd}, {AN_W_RING, s.ring}, {AN_W_TALK, s.talk}};
     char mem[256];
     struct buf b;
     buf_init(&b, mem, sizeof(mem));
@@ -212,8 +213,7 @@ static void put_traits(const struct an_report *r, const struct an_call *call, st
     }
 }
 
-static void put_attempts(const struct an_report *r, const struct an_call *call,
-                         struct an_sink *out)
+static void put_attempts(const struct an_report *r, const struct an_call *call, struct an_sink *out)
 {
     if (call->n_attempts < 2)
         return;
@@ -226,8 +226,7 @@ static void put_attempts(const struct an_report *r, const struct an_call *call,
         put_offset(&b, call, a->at_ns);
         an_cell_put(out, buf_str(&b), 11, true);
         buf_init(&b, mem, sizeof(mem));
-        buf_printf(&b, "  " STR_FMT "  ",
-                   STR_ARG(an_leg_callee(an_engine_leg(r->engine, a->leg))));
+        buf_printf(&b, "  " STR_FMT "  ", STR_ARG(an_leg_callee(an_engine_leg(r->engine, a->leg))));
         if (a->status)
             buf_printf(&b, "%u " STR_FMT, a->status, STR_ARG(sip_status_reason(a->status)));
         else
@@ -279,10 +278,11 @@ static void put_holds(const struct an_report *r, const struct an_call *call, str
 /* ---- media ----------------------------------------------------------------------------------- */
 
 static const struct an_col stream_cols[] = {
-    {AN_W_LEG, 4, 4, 0, true},       {AN_W_START, 10, 10, 4, true},  {AN_W_SENDS, 22, 15, 0, false},
-    {AN_W_RECEIVES, 22, 15, 0, false}, {AN_W_CODEC, 10, 6, 1, false}, {AN_W_PACKETS, 8, 7, 2, true},
-    {AN_W_LOST, 8, 7, 0, true},      {AN_W_JITTER, 9, 8, 3, true},   {AN_W_MOS, 4, 4, 0, true},
-    {AN_W_DIGITS, 10, 6, 5, false},
+    {AN_W_LEG, 4, 4, 0, true},      {AN_W_START, 10, 10, 4, true},
+    {AN_W_SENDS, 22, 15, 0, false}, {AN_W_RECEIVES, 22, 15, 0, false},
+    {AN_W_CODEC, 10, 6, 1, false},  {AN_W_PACKETS, 8, 7, 2, true},
+    {AN_W_LOST, 8, 7, 0, true},     {AN_W_JITTER, 9, 8, 3, true},
+    {AN_W_MOS, 4, 4, 0, true},      {AN_W_DIGITS, 10, 6, 5, false},
 };
 
 static void cell_addr(struct an_table *t, const struct addr *a)
@@ -353,21 +353,31 @@ static void put_ladder(const struct an_report *r, uint32_t index, struct an_sink
 {
     const struct an_call *call = an_engine_call(r->engine, index);
     struct an_ladder l;
-    an_heading(out, &r->style, word(r, AN_W_LADDER));
     if (an_ladder_make(&l, r, index, call->leg, call->n_legs) == 0)
         an_ladder_text(&l, out);
     an_ladder_done(&l);
 }
 
-void an_report_call(const struct an_report *r, uint32_t index, struct an_sink *out)
+static void put_title(const struct an_report *r, const struct an_call *call, struct an_sink *out)
 {
-    const struct an_call *call = an_engine_call(r->engine, index);
     char mem[64];
     struct buf b;
     buf_init(&b, mem, sizeof(mem));
     buf_printf(&b, "%s %u", word(r, AN_W_CALL), call->number);
     buf_ch(&b, 0);
     an_heading(out, &r->style, mem);
+}
+
+void an_report_ladder(const struct an_report *r, uint32_t index, struct an_sink *out)
+{
+    put_title(r, an_engine_call(r->engine, index), out);
+    put_ladder(r, index, out);
+}
+
+void an_report_call(const struct an_report *r, uint32_t index, struct an_sink *out)
+{
+    const struct an_call *call = an_engine_call(r->engine, index);
+    put_title(r, call, out);
     put_parties(r, call, out);
     put_course(r, index, out);
     an_heading(out, &r->style, word(r, AN_W_LEGS));
@@ -379,7 +389,7 @@ void an_report_call(const struct an_report *r, uint32_t index, struct an_sink *o
     put_holds(r, call, out);
     if (r->explain)
         r->explain(r, index, out);
-    if (r->style.with_ladder)
-        put_ladder(r, index, out);
+    an_heading(out, &r->style, word(r, AN_W_LADDER));
+    put_ladder(r, index, out);
     put_media(r, index, out);
 }

@@ -3,18 +3,19 @@
 #include "analysis/ladder.h"
 #include "base/mem.h"
 
-#define SCHEMA       "ringdown.analyze/1"
-#define LONGEST_MSG  65536
-#define NS_DIGITS    9
+#define SCHEMA      "ringdown.analyze/1"
+#define LONGEST_MSG 65536
+#define NS_DIGITS   9
 
 struct doc {
     const struct an_report *r;
     struct json *j;
-    char *text;      /* of one message, if texts are wanted */
-    uint64_t left;   /* bytes of texts that may still be written */
+    char *text;    /* of one message, if texts are wanted */
+    uint64_t left; /* bytes of texts that may still be written */
 };
 
-static const char *const transport_names[AN_TRANSPORTS] = {"UDP", "TCP", "TLS", "WS", "WSS", "SCTP"};
+static const char *const transport_names[AN_TRANSPORTS] = {"UDP", "TCP", "TLS",
+                                                           "WS",  "WSS", "SCTP"};
 static const char *const leg_kinds[AN_LEG_KINDS] = {"call",    "register", "subscribe", "publish",
                                                     "message", "options",  "other"};
 static const char *const sides[] = {"caller", "callee"};
@@ -146,9 +147,7 @@ static void put_text(struct doc *d, const struct an_msg *m)
 {
     if (!d->text || !m->bytes_n)
         return;
-    size_t n = m->bytes_n <= d->left
-                   ? an_engine_bytes(d->r->engine, m, d->text, LONGEST_MSG)
-                   : 0;
+    size_t n = m->bytes_n <= d->left ? an_engine_bytes(d->r->engine, m, d->text, LONGEST_MSG) : 0;
     d->left -= n;
     if (n)
         json_str(d->j, "text", str_of(d->text, n));
@@ -249,10 +248,10 @@ static void put_times(const struct doc *d, const struct an_leg *leg)
         const char *name;
         uint64_t at_ns;
     } times[] = {
-        {"invite_s", leg->invite_ns},     {"trying_s", leg->trying_ns},
-        {"ringing_s", leg->ringing_ns},   {"progress_s", leg->progress_ns},
-        {"answer_s", leg->answer_ns},     {"ack_s", leg->ack_ns},
-        {"cancel_s", leg->cancel_ns},     {"bye_s", leg->bye_ns},
+        {"invite_s", leg->invite_ns},   {"trying_s", leg->trying_ns},
+        {"ringing_s", leg->ringing_ns}, {"progress_s", leg->progress_ns},
+        {"answer_s", leg->answer_ns},   {"ack_s", leg->ack_ns},
+        {"cancel_s", leg->cancel_ns},   {"bye_s", leg->bye_ns},
         {"end_s", leg->end_ns},
     };
     put_since(d, "first_s", leg->first_ns);
@@ -385,8 +384,7 @@ static void put_stream(const struct doc *d, uint32_t index)
     json_addr(d->j, "to", &s->dst);
     json_u64(d->j, "ssrc", s->ssrc);
     if (s->leg != AN_NONE)
-        json_str_if(d->j, "codec",
-                    an_leg_text(an_engine_leg(d->r->engine, s->leg), s->codec.name));
+        json_str_if(d->j, "codec", an_leg_text(an_engine_leg(d->r->engine, s->leg), s->codec.name));
     json_array(d->j, "payload_types");
     for (unsigned i = 0; i < s->n_formats; i++)
         json_u64(d->j, NULL, s->format[i]);

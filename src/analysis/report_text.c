@@ -48,7 +48,8 @@ static void put_file(const struct an_report *r, struct an_sink *out, const struc
     put_count(r, out, AN_W_DROPPED, f->dropped);
 }
 
-static const char *const transport_names[AN_TRANSPORTS] = {"UDP", "TCP", "TLS", "WS", "WSS", "SCTP"};
+static const char *const transport_names[AN_TRANSPORTS] = {"UDP", "TCP", "TLS",
+                                                           "WS",  "WSS", "SCTP"};
 
 static void put_transports(const struct an_report *r, struct an_sink *out)
 {
@@ -152,12 +153,12 @@ static void put_summary(const struct an_report *r, struct an_sink *out)
 /* ---- calls ----------------------------------------------------------------------------------- */
 
 static const struct an_col call_cols[] = {
-    {AN_W_CALL, 5, 4, 0, true},      {AN_W_START, 12, 12, 3, false},
-    {AN_W_CALLER, 18, 11, 0, false}, {AN_W_CALLEE, 18, 9, 0, false},
+    {AN_W_CALL, 5, 4, 0, true},        {AN_W_START, 12, 12, 3, false},
+    {AN_W_CALLER, 18, 11, 0, false},   {AN_W_CALLEE, 18, 9, 0, false},
     {AN_W_SCENARIO, 22, 12, 0, false}, {AN_W_SURE, 5, 5, 5, true},
-    {AN_W_OUTCOME, 12, 8, 0, false}, {AN_W_LENGTH, 8, 7, 1, true},
-    {AN_W_PDD, 7, 7, 8, true},       {AN_W_RING, 7, 7, 7, true},
-    {AN_W_TALK, 8, 7, 6, true},      {AN_W_MOS, 4, 4, 4, true},
+    {AN_W_OUTCOME, 12, 8, 0, false},   {AN_W_LENGTH, 8, 7, 1, true},
+    {AN_W_PDD, 7, 7, 8, true},         {AN_W_RING, 7, 7, 7, true},
+    {AN_W_TALK, 8, 7, 6, true},        {AN_W_MOS, 4, 4, 4, true},
 };
 
 static void cell_span(struct an_table *t, uint64_t ns)

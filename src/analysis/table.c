@@ -83,8 +83,7 @@ static unsigned least(const struct an_table *t)
 {
     unsigned found = t->n;
     for (unsigned i = 0; i < t->n; i++)
-        if (t->width[i] && t->col[i].rank &&
-            (found == t->n || t->col[i].rank > t->col[found].rank))
+        if (t->width[i] && t->col[i].rank && (found == t->n || t->col[i].rank > t->col[found].rank))
             found = i;
     return found;
 }

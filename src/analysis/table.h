@@ -29,7 +29,8 @@ void an_table_begin(struct an_table *t, const struct an_col *col, unsigned n,
 /* The next cell of the row; the last one ends the line. color: of an_color, 0 none. */
 void an_table_cell(struct an_table *t, struct str text, unsigned color);
 
-/* ---- terminals --------------------------------------------------------------------------------- */
+/* ---- terminals ---------------------------------------------------------------------------------
+ */
 
 enum an_color { /* as in ISO 6429 */
                 AN_PLAIN = 0,
