@@ -53,6 +53,8 @@ void an_engine_free(struct an_engine *e)
 
 void an_engine_rx(struct an_engine *e, const struct an_datum *d)
 {
+    if (d->at_ns > e->last_ns)
+        e->last_ns = d->at_ns;
     if (d->kind == AN_SIP)
         track_rx(e, d);
     else if (d->kind == AN_UDP_DATA)

@@ -13,6 +13,7 @@ struct an_engine {
     struct slot_table legs; /* in the order of their appearance, none is given back */
     struct hash_table by_call_id;
     struct an_rtp *rtp;
+    uint64_t last_ns; /* the latest time seen */
     struct an_call *call;
     uint32_t n_calls, cap_calls;
     struct arena scratch; /* of one message, or of one settling */

@@ -263,7 +263,9 @@ int an_engine_settle(struct an_engine *e)
 {
     struct tie t = {.e = e};
     engine_calls_free(e);
-    int err = facts_make(&t);
+    int err = an_rtp_settle(e->rtp);
+    if (!err)
+        err = facts_make(&t);
     if (!err)
         err = tie_hosts(&t);
     if (!err)
