@@ -28,10 +28,13 @@ struct an_style {
     uint8_t lang;          /* enum an_lang */
     int32_t zone_s;        /* local time - UTC */
     bool with_messages;    /* JSON: the text of every message too */
+    bool in_page;          /* JSON: for the page, with what it draws */
     uint64_t max_messages; /* bytes of message texts in one report; more are left out */
 };
 
 struct an_host; /* names.c */
+struct an_report;
+struct json;
 
 struct an_report {
     const struct an_engine *engine;
@@ -41,9 +44,9 @@ struct an_report {
     uint32_t n_notes;
     uint64_t more_notes; /* not kept */
     struct an_style style;
-    /* Further members of a call's object, further lines about a call: what explains it. NULL: none.
-     */
-    void (*explain)(const struct an_report *r, uint32_t call, void *to);
+    /* Further members of a call's object: its sound. NULL: none. */
+    void (*sound)(const struct an_report *r, uint32_t call, struct json *j);
+    void *sound_user;
 
     /* Made by an_report_init(). */
     uint64_t zero_ns;     /* the first frame's time */
@@ -61,13 +64,18 @@ void an_report_done(struct an_report *r);
 void an_report_text(const struct an_report *r, struct an_sink *out);
 /* Everything about one call, by its index. */
 void an_report_call(const struct an_report *r, uint32_t call, struct an_sink *out);
+/* "call 3" as a heading. */
+void an_report_title(const struct an_report *r, uint32_t call, struct an_sink *out);
+/* What explains it (explain.h). */
+void an_report_findings(const struct an_report *r, uint32_t call, struct an_sink *out);
 /* Only its messages. */
 void an_report_ladder(const struct an_report *r, uint32_t call, struct an_sink *out);
 /* docs/analyze-json.md; only one call if `call` is not AN_NONE. */
 void an_report_json(const struct an_report *r, uint32_t call, struct an_sink *out);
 /* The same, by a writer that the caller has begun. */
-struct json;
 void an_report_json_to(const struct an_report *r, uint32_t call, struct json *j);
+/* One page for a browser. The style must want messages. */
+void an_report_html(const struct an_report *r, uint32_t call, struct an_sink *out);
 /* One line a call, the first with names. RFC 4180. */
 void an_report_csv(const struct an_report *r, struct an_sink *out);
 
@@ -82,6 +90,8 @@ struct an_spans {
     uint64_t whole; /* from the first message to the end, or to the last message */
 };
 struct an_spans an_call_spans(const struct an_report *r, const struct an_call *call);
+/* "PCMU", "" if nothing says it. */
+struct str an_stream_codec(const struct an_report *r, const struct an_stream *s);
 /* The lowest of its audio streams, times 100; 0 if there is none. */
 uint16_t an_call_mos(const struct an_report *r, uint32_t call);
 /* "01077141436", "unknown (*8)" */
@@ -92,6 +102,9 @@ static inline struct str an_call_text(const struct an_call *call, struct an_ref 
 {
     return an_text_get(&call->text, ref);
 }
+/* The number of whom an exchange reaches by this leg: of its end that has registered, or of the one
+ * who is called. */
+struct str an_leg_party(const struct an_report *r, const struct an_leg *leg);
 /* "attended transfer": form and scenario, in the language of the report. */
 void an_put_scenario(struct buf *b, const struct an_report *r, const struct an_call *call);
 /* The file of a frame and its number there; NULL if there is only one file. */

@@ -13,7 +13,7 @@ enum analyze_format { ANALYZE_TEXT, ANALYZE_JSON, ANALYZE_CSV };
 struct analyze_options {
     enum analyze_format format;
     uint32_t call; /* its number; 0: none chosen */
-    bool ladder, explain;
+    bool ladder, explain, lang_given;
     struct an_style style;
     const char *keylog, *html, *pcap, *wav;
     bool anonymize, keep_audio;

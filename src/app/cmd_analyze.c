@@ -17,6 +17,8 @@
 
 #define PIPE_COLUMNS 140 /* of what is no terminal */
 #define MIN_COLUMNS  60
+/* Texts of messages in a page; a browser has to hold them all. */
+#define MAX_PAGE_BYTES ((uint64_t)64 << 20)
 
 static const char help[] =
     "usage: ringdown analyze [OPTION...] FILE...\n\n"
@@ -25,8 +27,10 @@ static const char help[] =
     "  -c, --call N         one call whole: parties, legs and what ties them, what happened,\n"
     "                       messages, media\n"
     "      --ladder         only its messages; of all calls without --call\n"
+    "      --explain        why it went as it did; of all calls without --call\n"
     "  -j, --json           everything for programs (docs/analyze-json.md)\n"
     "      --csv            one line a call\n"
+    "      --html FILE      one page for a browser, with everything in it\n"
     "      --keylog FILE    TLS keys, as programs write them that are given SSLKEYLOGFILE\n"
     "      --lang LANGUAGE  en or ko; else as the locale says\n"
     "      --color WHEN     auto, always or never; NO_COLOR counts too\n"
@@ -120,22 +124,42 @@ static void write_ladders(const struct an_report *r, uint32_t call, struct an_si
             an_report_ladder(r, i, out);
 }
 
+static void write_findings(const struct an_report *r, uint32_t call, struct an_sink *out)
+{
+    for (uint32_t i = 0; i < an_engine_calls(r->engine); i++) {
+        if (call != AN_NONE && call != i)
+            continue;
+        an_report_title(r, i, out);
+        an_report_findings(r, i, out);
+    }
+}
+
 static void write_csv(const struct an_report *r, uint32_t call, struct an_sink *out)
 {
     (void)call;
     an_report_csv(r, out);
 }
 
-static int outputs(struct analyze *a, const struct an_report *r)
+/* Others have asked for a file, and then nothing else is wanted at the terminal. */
+static int outputs(struct analyze *a, struct an_report *r)
 {
     const struct analyze_options *o = &a->opt;
+    if (o->html) {
+        r->style.with_messages = r->style.in_page = true;
+        r->style.max_messages = MAX_PAGE_BYTES;
+        return analyze_write(a, o->html, an_report_html, r);
+    }
     switch (o->format) {
     case ANALYZE_JSON:
         return analyze_write(a, NULL, an_report_json, r);
     case ANALYZE_CSV:
         return analyze_write(a, NULL, write_csv, r);
     default:
-        return analyze_write(a, NULL, o->ladder ? write_ladders : write_text, r);
+        return analyze_write(a, NULL,
+                             o->ladder    ? write_ladders
+                             : o->explain ? write_findings
+                                          : write_text,
+                             r);
     }
 }
 
@@ -166,16 +190,27 @@ static int report(struct analyze *a)
 
 /* ---- options --------------------------------------------------------------------------------- */
 
-enum { OPT_LADDER = 256, OPT_CSV, OPT_KEYLOG, OPT_LANG, OPT_COLOR, OPT_WIDTH };
+enum {
+    OPT_LADDER = 256,
+    OPT_CSV,
+    OPT_KEYLOG,
+    OPT_LANG,
+    OPT_COLOR,
+    OPT_WIDTH,
+    OPT_HTML,
+    OPT_EXPLAIN
+};
 
 static const struct option options[] = {{"call", required_argument, NULL, 'c'},
                                         {"ladder", no_argument, NULL, OPT_LADDER},
+                                        {"explain", no_argument, NULL, OPT_EXPLAIN},
                                         {"json", no_argument, NULL, 'j'},
                                         {"csv", no_argument, NULL, OPT_CSV},
                                         {"keylog", required_argument, NULL, OPT_KEYLOG},
                                         {"lang", required_argument, NULL, OPT_LANG},
                                         {"color", required_argument, NULL, OPT_COLOR},
                                         {"width", required_argument, NULL, OPT_WIDTH},
+                                        {"html", required_argument, NULL, OPT_HTML},
                                         {"help", no_argument, NULL, 'h'},
                                         {0}};
 
@@ -222,6 +257,13 @@ static const char *option_set(struct analyze_options *o, int c)
         if (an_lang_parse(&lang, str_z(optarg)))
             return "--lang takes en or ko";
         o->style.lang = (uint8_t)lang;
+        o->lang_given = true;
+        return NULL;
+    case OPT_EXPLAIN:
+        o->explain = true;
+        return NULL;
+    case OPT_HTML:
+        o->html = optarg;
         return NULL;
     case OPT_COLOR:
         return color_set(&o->style, optarg);
@@ -251,6 +293,9 @@ int cmd_analyze(int argc, char **argv)
     }
     if (optind == argc)
         return cmd_usage("analyze", "a file is needed");
+    /* What programs read does not change with the locale. */
+    if (a.opt.format != ANALYZE_TEXT && !a.opt.lang_given)
+        a.opt.style.lang = AN_ENGLISH;
     if (analyze_sources(&a, argv + optind, argc - optind) == 0 && analyze_read(&a) == 0 &&
         report(&a))
         a.failed = true;

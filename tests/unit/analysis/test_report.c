@@ -229,6 +229,27 @@ static void csv_has_a_line_a_call_and_no_formulas(void **state)
     assert_true(bed_says(b, ",\"ANSWERED\",200,12.025,0.105,1.910,10.010,,\"T1 L1\"\r\n"));
 }
 
+/* The page has one script and one style, whose hashes its policy names, and data that cannot end
+ * its element. */
+static void a_page_holds_its_data_and_its_policy(void **state)
+{
+    struct bed *b = *state;
+    bed_call(b, "\"</script><b>\" ");
+    b->report.style.with_messages = b->report.style.in_page = true;
+    b->report.style.max_messages = 100000;
+    bed_settle(b);
+    an_report_html(&b->report, AN_NONE, &b->sink);
+    assert_true(
+        bed_says(b, "default-src 'none'; img-src data:; media-src data:; style-src 'sha256-"));
+    assert_true(bed_says(b, "=='; script-src 'sha256-") || bed_says(b, "='; script-src 'sha256-"));
+    assert_true(bed_says(b, "\\u003c/script>\\u003cb>"));
+    unsigned ends = 0;
+    for (const char *p = b->out; (p = strstr(p, "</script>")); p++)
+        ends++;
+    assert_int_equal(ends, 2);
+    assert_null(strstr(b->out, "<b>"));
+}
+
 /* Everything fails once, nothing is left behind. */
 static void without_memory_nothing_leaks(void **state)
 {
@@ -266,6 +287,7 @@ int main(void)
         T(escapes_of_a_peer_do_not_reach_the_terminal),
         T(json_tells_everything),
         T(csv_has_a_line_a_call_and_no_formulas),
+        T(a_page_holds_its_data_and_its_policy),
         T(without_memory_nothing_leaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
