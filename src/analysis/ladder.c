@@ -130,12 +130,39 @@ void an_ladder_done(struct an_ladder *l)
     l->rung = NULL;
 }
 
+void an_ladder_put_col(struct buf *b, const struct an_ladder *l, unsigned col)
+{
+    if (l->col[col].port)
+        addr_put(b, &l->col[col]);
+    else
+        addr_put_ip(b, &l->col[col]);
+}
+
+/* By any of the ports that it has been seen with. */
+struct str an_ladder_name(const struct an_ladder *l, unsigned col)
+{
+    for (uint32_t i = 0; i < l->n_rungs; i++) {
+        const struct an_rung *g = &l->rung[i];
+        const struct an_msg *m = an_rung_msg(l, g);
+        if (!m || (g->from != col && g->to != col))
+            continue;
+        const struct an_leg *leg = an_engine_leg(l->r->engine, g->leg);
+        struct str name = an_host_name(l->r, &leg->host[g->from == col ? m->src : m->dst]);
+        if (name.n)
+            return name;
+    }
+    return STR_NONE;
+}
+
 /* ---- labels ---------------------------------------------------------------------------------- */
 
+/* What is seen again is described once, where it was first seen. */
 static const struct an_sdp *sdp_of(const struct an_leg *leg, uint32_t msg)
 {
+    bool again = leg->msg[msg].flags & (AN_MSG_RETRANS | AN_MSG_HOP);
     for (uint32_t i = 0; i < leg->n_sdps; i++)
-        if (leg->sdp[i].msg == msg)
+        if (leg->sdp[i].msg == msg ||
+            (again && leg->msg[leg->sdp[i].msg].same == leg->msg[msg].same))
             return &leg->sdp[i];
     return NULL;
 }

@@ -31,6 +31,9 @@ struct an_ladder {
 MUST_CHECK int an_ladder_make(struct an_ladder *l, const struct an_report *r, uint32_t call,
                               const uint32_t *leg, uint32_t n_legs);
 void an_ladder_done(struct an_ladder *l);
+/* The address of a column, and what is there; STR_NONE if nothing says it. */
+void an_ladder_put_col(struct buf *b, const struct an_ladder *l, unsigned col);
+struct str an_ladder_name(const struct an_ladder *l, unsigned col);
 /* "INVITE (PCMU PCMA, sendonly)", "200 OK", "RTP PCMU" */
 void an_rung_label(struct buf *b, const struct an_ladder *l, const struct an_rung *rung);
 /* What a message says about media, in few words; nothing if it has no description. */

@@ -46,30 +46,6 @@ static unsigned gap_for(const struct an_ladder *l)
     return gap < LEAST_GAP ? 0 : gap > MOST_GAP ? MOST_GAP : gap;
 }
 
-static void put_addr(struct buf *b, const struct addr *a)
-{
-    if (a->port)
-        addr_put(b, a);
-    else
-        addr_put_ip(b, a);
-}
-
-/* By any of the ports that it has been seen with. */
-static struct str name_of(const struct an_ladder *l, unsigned col)
-{
-    for (uint32_t i = 0; i < l->n_rungs; i++) {
-        const struct an_rung *g = &l->rung[i];
-        const struct an_msg *m = an_rung_msg(l, g);
-        if (!m || (g->from != col && g->to != col))
-            continue;
-        const struct an_leg *leg = an_engine_leg(l->r->engine, g->leg);
-        struct str name = an_host_name(l->r, &leg->host[g->from == col ? m->src : m->dst]);
-        if (name.n)
-            return name;
-    }
-    return STR_NONE;
-}
-
 static void heads(const struct pen *p)
 {
     const struct an_ladder *l = p->l;
@@ -79,12 +55,14 @@ static void heads(const struct pen *p)
             char mem[64];
             struct buf b;
             buf_init(&b, mem, sizeof(mem));
-            put_addr(&b, &l->col[i]);
-            struct str text = row ? name_of(l, i) : buf_str(&b);
+            an_ladder_put_col(&b, l, i);
+            struct str text = row ? an_ladder_name(l, i) : buf_str(&b);
             an_color(p->out, p->style, row ? AN_DIM : AN_BOLD);
-            an_cell_put(p->out, text, i + 1 < l->n_cols ? p->gap - 1 : LAST_COLS, false);
+            bool last = i + 1 == l->n_cols;
+            unsigned room = last ? LAST_COLS : p->gap - 1, width = an_cell_width(text);
+            an_cell_put(p->out, text, last && width < room ? width : room, false);
             an_color(p->out, p->style, AN_PLAIN);
-            an_sink_z(p->out, i + 1 < l->n_cols ? " " : "\n");
+            an_sink_z(p->out, last ? "\n" : " ");
         }
     }
 }
@@ -161,9 +139,9 @@ static void put_row(const struct pen *p, const struct an_rung *g, struct str lab
     char mem[160];
     struct buf b;
     buf_init(&b, mem, sizeof(mem));
-    put_addr(&b, &p->l->col[g->from]);
+    an_ladder_put_col(&b, p->l, g->from);
     buf_lit(&b, " > ");
-    put_addr(&b, &p->l->col[g->to]);
+    an_ladder_put_col(&b, p->l, g->to);
     put_time(p, g);
     an_color(p->out, p->style, color_of(p->l, g));
     an_cell_text(p->out, buf_str(&b));

@@ -121,3 +121,15 @@ struct str an_host_name(const struct an_report *r, const struct addr *a)
     const struct an_host *h = bsearch(&key, r->host, r->n_hosts, sizeof(key), compare);
     return h && !h->shared ? h->name : STR_NONE;
 }
+
+struct str an_leg_party(const struct an_report *r, const struct an_leg *leg)
+{
+    struct an_host key = {0};
+    const struct an_host *h = NULL;
+    if (leg->n_hosts && r->n_hosts) {
+        key.at = leg->host[0];
+        h = bsearch(&key, r->host, r->n_hosts, sizeof(key), compare);
+    }
+    bool from_phone = (h && h->registered && !h->shared) || leg->instance[AN_CALLER];
+    return from_phone ? an_leg_text(leg, leg->from.user) : an_leg_callee(leg);
+}

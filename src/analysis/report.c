@@ -2,6 +2,9 @@
 
 #include <errno.h>
 
+#include "analysis/cell.h"
+#include "analysis/report_int.h"
+#include "analysis/table.h"
 #include "base/mem.h"
 
 static uint32_t call_of(const struct an_report *r, uint32_t stream)
@@ -111,6 +114,12 @@ void an_put_caller(struct buf *b, const struct an_report *r, const struct an_cal
         buf_str_put(b, caller);
         return;
     }
+    /* A caller without a number has a host at least. */
+    if (!call->caller_unknown && call->n_legs) {
+        const struct an_leg *leg = an_engine_leg(r->engine, call->leg[0]);
+        buf_str_put(b, an_leg_text(leg, leg->from.host));
+        return;
+    }
     buf_z(b, an_word((enum an_lang)r->style.lang, AN_W_UNKNOWN));
     if (call->caller_unknown && call->dialled.n)
         buf_printf(b, " (" STR_FMT ")", STR_ARG(an_call_text(call, call->dialled)));
@@ -148,4 +157,28 @@ uint16_t an_leg_result(const struct an_leg *leg, enum sip_method method)
         if (leg->txn[i].method == method && leg->txn[i].status)
             return leg->txn[i].status;
     return 0;
+}
+
+void an_put_offset(struct buf *b, const struct an_call *call, uint64_t at_ns)
+{
+    if (at_ns == AN_NEVER)
+        return;
+    uint64_t ms = at_ns > call->start_ns ? (at_ns - call->start_ns) / 1000000u : 0;
+    buf_lit(b, "+");
+    an_put_fixed(b, ms, 3);
+}
+
+void an_put_frames(struct an_sink *out, const struct an_report *r, const uint64_t *frame,
+                   unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t number;
+        const struct an_file *f = an_frame_file(r, frame[i], &number);
+        an_sink_z(out, i ? ", " : "");
+        if (f) {
+            an_cell_text(out, f->name);
+            an_sink_ch(out, ':');
+        }
+        an_sink_fmt(out, "%llu", (unsigned long long)number);
+    }
 }

@@ -28,11 +28,13 @@ struct an_style {
     uint8_t lang;          /* enum an_lang */
     int32_t zone_s;        /* local time - UTC */
     bool with_messages;    /* JSON: the text of every message too */
-    bool with_ladder;      /* text: the ladder of a call */
+    bool in_page;          /* JSON: for the page, with what it draws */
     uint64_t max_messages; /* bytes of message texts in one report; more are left out */
 };
 
 struct an_host; /* names.c */
+struct an_report;
+struct json;
 
 struct an_report {
     const struct an_engine *engine;
@@ -42,9 +44,9 @@ struct an_report {
     uint32_t n_notes;
     uint64_t more_notes; /* not kept */
     struct an_style style;
-    /* Further members of a call's object, further lines about a call: what explains it. NULL: none.
-     */
-    void (*explain)(const struct an_report *r, uint32_t call, void *to);
+    /* Further members of a call's object: its sound. NULL: none. */
+    void (*sound)(const struct an_report *r, uint32_t call, struct json *j);
+    void *sound_user;
 
     /* Made by an_report_init(). */
     uint64_t zero_ns;     /* the first frame's time */
@@ -62,11 +64,18 @@ void an_report_done(struct an_report *r);
 void an_report_text(const struct an_report *r, struct an_sink *out);
 /* Everything about one call, by its index. */
 void an_report_call(const struct an_report *r, uint32_t call, struct an_sink *out);
+/* "call 3" as a heading. */
+void an_report_title(const struct an_report *r, uint32_t call, struct an_sink *out);
+/* What explains it (explain.h). */
+void an_report_findings(const struct an_report *r, uint32_t call, struct an_sink *out);
+/* Only its messages. */
+void an_report_ladder(const struct an_report *r, uint32_t call, struct an_sink *out);
 /* docs/analyze-json.md; only one call if `call` is not AN_NONE. */
 void an_report_json(const struct an_report *r, uint32_t call, struct an_sink *out);
 /* The same, by a writer that the caller has begun. */
-struct json;
 void an_report_json_to(const struct an_report *r, uint32_t call, struct json *j);
+/* One page for a browser. The style must want messages. */
+void an_report_html(const struct an_report *r, uint32_t call, struct an_sink *out);
 /* One line a call, the first with names. RFC 4180. */
 void an_report_csv(const struct an_report *r, struct an_sink *out);
 
@@ -91,6 +100,9 @@ static inline struct str an_call_text(const struct an_call *call, struct an_ref 
 {
     return an_text_get(&call->text, ref);
 }
+/* The number of whom an exchange reaches by this leg: of its end that has registered, or of the one
+ * who is called. */
+struct str an_leg_party(const struct an_report *r, const struct an_leg *leg);
 /* "attended transfer": form and scenario, in the language of the report. */
 void an_put_scenario(struct buf *b, const struct an_report *r, const struct an_call *call);
 /* The file of a frame and its number there; NULL if there is only one file. */

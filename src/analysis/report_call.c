@@ -1,6 +1,7 @@
 /* One call whole, at a terminal. */
 #include "analysis/cell.h"
 #include "analysis/ladder.h"
+#include "analysis/report_int.h"
 #include "analysis/table.h"
 
 static enum an_lang lang(const struct an_report *r)
@@ -24,31 +25,6 @@ static void line(const struct an_report *r, struct an_sink *out, enum an_word w,
     an_sink_ch(out, ' ');
     an_cell_text(out, text);
     an_sink_ch(out, '\n');
-}
-
-/* A time of the call, from its beginning. */
-static void put_offset(struct buf *b, const struct an_call *call, uint64_t at_ns)
-{
-    if (at_ns == AN_NEVER)
-        return;
-    uint64_t ms = at_ns > call->start_ns ? (at_ns - call->start_ns) / 1000000u : 0;
-    buf_lit(b, "+");
-    an_put_fixed(b, ms, 3);
-}
-
-static void put_frames(struct an_sink *out, const struct an_report *r, const uint64_t *frame,
-                       unsigned n)
-{
-    for (unsigned i = 0; i < n; i++) {
-        uint64_t number;
-        const struct an_file *f = an_frame_file(r, frame[i], &number);
-        an_sink_z(out, i ? ", " : "");
-        if (f) {
-            an_cell_text(out, f->name);
-            an_sink_ch(out, ':');
-        }
-        an_sink_fmt(out, "%llu", (unsigned long long)number);
-    }
 }
 
 /* ---- who ------------------------------------------------------------------------------------- */
@@ -112,7 +88,7 @@ static void put_leg(const struct an_report *r, const struct an_call *call, uint3
     struct buf b;
     buf_init(&b, mem, sizeof(mem));
     buf_printf(&b, "%3u  ", leg->number);
-    put_offset(&b, call, leg->first_ns);
+    an_put_offset(&b, call, leg->first_ns);
     buf_printf(&b, "  " STR_FMT " > " STR_FMT, STR_ARG(an_leg_caller(leg)),
                STR_ARG(an_leg_callee(leg)));
     if (leg->n_hosts >= 2) {
@@ -150,7 +126,7 @@ static void put_proofs(const struct an_report *r, const struct an_edge *edge, st
         an_sink_str(out, proof_text(r, (enum an_evidence)p->what));
         if (p->frame) {
             an_sink_fmt(out, " (%s ", word(r, AN_W_FRAME));
-            put_frames(out, r, &p->frame, 1);
+            an_put_frames(out, r, &p->frame, 1);
             an_sink_ch(out, ')');
         }
     }
@@ -178,7 +154,7 @@ static void put_party(struct buf *b, const struct an_report *r, enum an_word w, 
     if (index == AN_NONE)
         return;
     const struct an_leg *leg = an_engine_leg(r->engine, index);
-    buf_printf(b, ", %s " STR_FMT " (%s %u)", word(r, w), STR_ARG(an_leg_callee(leg)),
+    buf_printf(b, ", %s " STR_FMT " (%s %u)", word(r, w), STR_ARG(an_leg_party(r, leg)),
                word(r, AN_W_LEG), leg->number);
 }
 
@@ -191,7 +167,7 @@ static void put_traits(const struct an_report *r, const struct an_call *call, st
         char mem[512];
         struct buf b;
         buf_init(&b, mem, sizeof(mem));
-        put_offset(&b, call, t->from_ns);
+        an_put_offset(&b, call, t->from_ns);
         an_cell_put(out, buf_str(&b), 11, true);
         buf_init(&b, mem, sizeof(mem));
         if (t->form && t->form[0]) {
@@ -207,7 +183,7 @@ static void put_traits(const struct an_report *r, const struct an_call *call, st
         an_cell_text(out, buf_str(&b));
         if (t->n_frames) {
             an_sink_fmt(out, "; %s ", word(r, AN_W_SHOWN_BY));
-            put_frames(out, r, t->frame, t->n_frames);
+            an_put_frames(out, r, t->frame, t->n_frames);
         }
         an_sink_ch(out, '\n');
     }
@@ -223,7 +199,7 @@ static void put_attempts(const struct an_report *r, const struct an_call *call, 
         char mem[300];
         struct buf b;
         buf_init(&b, mem, sizeof(mem));
-        put_offset(&b, call, a->at_ns);
+        an_put_offset(&b, call, a->at_ns);
         an_cell_put(out, buf_str(&b), 11, true);
         buf_init(&b, mem, sizeof(mem));
         buf_printf(&b, "  " STR_FMT "  ", STR_ARG(an_leg_callee(an_engine_leg(r->engine, a->leg))));
@@ -247,14 +223,14 @@ static void put_hold(const struct an_report *r, const struct an_call *call,
     struct buf b;
     struct str who = h->side == AN_CALLER ? an_leg_caller(leg) : an_leg_callee(leg);
     buf_init(&b, mem, sizeof(mem));
-    put_offset(&b, call, h->from_ns);
+    an_put_offset(&b, call, h->from_ns);
     an_cell_put(out, buf_str(&b), 11, true);
     buf_init(&b, mem, sizeof(mem));
     buf_lit(&b, " - ");
     if (h->to_ns == AN_NEVER)
         buf_z(&b, word(r, AN_W_TO_THE_END));
     else
-        put_offset(&b, call, h->to_ns);
+        an_put_offset(&b, call, h->to_ns);
     buf_printf(&b, "  %s " STR_FMT " (%s %u)", word(r, AN_W_WHO), STR_ARG(who), word(r, AN_W_LEG),
                leg->number);
     an_cell_text(out, buf_str(&b));
@@ -311,7 +287,7 @@ static void put_quality(struct an_table *t, const struct an_stream *s)
         an_put_fixed(&b, s->mos_x100, 2);
     an_table_cell(t, buf_str(&b), s->mos_x100 && s->mos_x100 < 350 ? AN_RED : 0);
     buf_init(&b, mem, sizeof(mem));
-    for (uint32_t i = 0; i < s->n_digits && i < AN_RTP_MAX_DIGITS; i++)
+    for (uint32_t i = 0; i < s->n_digits; i++)
         buf_ch(&b, s->digit[i].digit);
     an_table_cell(t, buf_str(&b), 0);
 }
@@ -326,7 +302,7 @@ static void put_stream(const struct an_report *r, const struct an_call *call, st
     buf_u64(&b, leg->number);
     an_table_cell(t, buf_str(&b), 0);
     buf_init(&b, mem, sizeof(mem));
-    put_offset(&b, call, s->first_ns);
+    an_put_offset(&b, call, s->first_ns);
     an_table_cell(t, buf_str(&b), 0);
     cell_addr(t, &s->src);
     cell_addr(t, &s->dst);
@@ -353,13 +329,12 @@ static void put_ladder(const struct an_report *r, uint32_t index, struct an_sink
 {
     const struct an_call *call = an_engine_call(r->engine, index);
     struct an_ladder l;
-    an_heading(out, &r->style, word(r, AN_W_LADDER));
     if (an_ladder_make(&l, r, index, call->leg, call->n_legs) == 0)
         an_ladder_text(&l, out);
     an_ladder_done(&l);
 }
 
-void an_report_call(const struct an_report *r, uint32_t index, struct an_sink *out)
+void an_report_title(const struct an_report *r, uint32_t index, struct an_sink *out)
 {
     const struct an_call *call = an_engine_call(r->engine, index);
     char mem[64];
@@ -368,6 +343,18 @@ void an_report_call(const struct an_report *r, uint32_t index, struct an_sink *o
     buf_printf(&b, "%s %u", word(r, AN_W_CALL), call->number);
     buf_ch(&b, 0);
     an_heading(out, &r->style, mem);
+}
+
+void an_report_ladder(const struct an_report *r, uint32_t index, struct an_sink *out)
+{
+    an_report_title(r, index, out);
+    put_ladder(r, index, out);
+}
+
+void an_report_call(const struct an_report *r, uint32_t index, struct an_sink *out)
+{
+    const struct an_call *call = an_engine_call(r->engine, index);
+    an_report_title(r, index, out);
     put_parties(r, call, out);
     put_course(r, index, out);
     an_heading(out, &r->style, word(r, AN_W_LEGS));
@@ -377,9 +364,8 @@ void an_report_call(const struct an_report *r, uint32_t index, struct an_sink *o
     put_traits(r, call, out);
     put_attempts(r, call, out);
     put_holds(r, call, out);
-    if (r->explain)
-        r->explain(r, index, out);
-    if (r->style.with_ladder)
-        put_ladder(r, index, out);
+    an_report_findings(r, index, out);
+    an_heading(out, &r->style, word(r, AN_W_LADDER));
+    put_ladder(r, index, out);
     put_media(r, index, out);
 }

@@ -1,6 +1,8 @@
 /* Everything, for programs. docs/analyze-json.md describes it; what is there keeps its name. */
 #include "analysis/json.h"
 #include "analysis/ladder.h"
+#include "analysis/page.h"
+#include "analysis/report_int.h"
 #include "base/mem.h"
 
 #define SCHEMA      "ringdown.analyze/1"
@@ -52,6 +54,13 @@ static void put_leg_number(const struct doc *d, const char *name, uint32_t leg)
         json_null(d->j, name);
     else
         json_u64(d->j, name, an_engine_leg(d->r->engine, leg)->number);
+}
+
+/* Whose leg it is. */
+static void put_number(const struct doc *d, const char *name, uint32_t leg)
+{
+    if (leg != AN_NONE)
+        json_str(d->j, name, an_leg_party(d->r, an_engine_leg(d->r->engine, leg)));
 }
 
 /* ---- input ----------------------------------------------------------------------------------- */
@@ -370,13 +379,62 @@ static void put_leg(struct doc *d, uint32_t index)
 
 /* ---- streams --------------------------------------------------------------------------------- */
 
+static void put_quality(const struct doc *d, const struct an_stream *s)
+{
+    json_u64(d->j, "lost", s->lost);
+    json_fixed(d->j, "loss_percent", s->loss_e4, 2);
+    json_u64(d->j, "out_of_order", s->late);
+    json_u64(d->j, "too_late", s->overdue);
+    json_u64(d->j, "repeated", s->repeated);
+    json_bool(d->j, "captured_twice", s->mirrored);
+    json_fixed(d->j, "jitter_ms", s->jitter_us, 3);
+    json_fixed(d->j, "max_jitter_ms", s->most_jitter_us, 3);
+    json_u64(d->j, "gaps", s->gaps);
+    json_u64(d->j, "max_gap_ms", s->most_gap_ms);
+    json_u64(d->j, "sound_ms", s->sound_ms);
+    json_u64(d->j, "silent_ms", s->silent_ms);
+    if (s->drift_ppm == INT32_MAX)
+        json_null(d->j, "clock_drift_ppm");
+    else
+        json_i64(d->j, "clock_drift_ppm", s->drift_ppm);
+    if (s->mos_x100 == AN_RTP_NO_MOS) {
+        json_null(d->j, "mos");
+        return;
+    }
+    json_fixed(d->j, "mos", s->mos_x100, 2);
+    json_fixed(d->j, "r_factor", s->r_x10, 1);
+}
+
+/* What its receiver said of it by RTCP. */
+static void put_remote(const struct doc *d, const struct an_stream *s)
+{
+    if (!s->rtcp.reports)
+        return;
+    json_object(d->j, "receiver");
+    json_u64(d->j, "reports", s->rtcp.reports);
+    json_i64(d->j, "lost", s->rtcp.lost);
+    json_fixed(d->j, "jitter_ms", s->rtcp.jitter_us, 3);
+    if (s->rtcp.rtt_n)
+        json_fixed(d->j, "round_trip_ms", s->rtcp.rtt_us, 3);
+    if (s->rtcp.mos_x10)
+        json_fixed(d->j, "mos", s->rtcp.mos_x10, 1);
+    json_end(d->j);
+}
+
+static void put_digits(const struct doc *d, const struct an_stream *s)
+{
+    char digits[AN_RTP_MAX_DIGITS];
+    size_t n = 0;
+    for (uint32_t i = 0; i < s->n_digits && i < AN_RTP_MAX_DIGITS; i++)
+        digits[n++] = s->digit[i].digit;
+    json_str(d->j, "digits", str_of(digits, n));
+}
+
 static void put_stream(const struct doc *d, uint32_t index)
 {
     const struct an_stream *s = an_rtp_stream(an_engine_rtp(d->r->engine), index);
-    char digits[AN_RTP_MAX_DIGITS];
-    size_t n = 0;
     json_object(d->j, NULL);
-    json_u64(d->j, "number", (uint64_t)index + 1);
+    json_u64(d->j, "number", s->number);
     put_leg_number(d, "leg", s->leg);
     if (s->leg != AN_NONE)
         put_side(d, "by", s->side);
@@ -395,21 +453,9 @@ static void put_stream(const struct doc *d, uint32_t index)
     json_u64(d->j, "last_frame", s->last_frame);
     json_u64(d->j, "packets", s->packets);
     json_u64(d->j, "bytes", s->bytes);
-    json_u64(d->j, "lost", s->lost);
-    json_u64(d->j, "late", s->late);
-    json_u64(d->j, "repeated", s->repeated);
-    json_fixed(d->j, "loss_percent", s->loss_e4, 2);
-    json_fixed(d->j, "jitter_ms", s->jitter_us, 3);
-    json_fixed(d->j, "max_jitter_ms", s->most_jitter_us, 3);
-    json_u64(d->j, "max_gap_ms", s->most_gap_ms);
-    json_u64(d->j, "silent_ms", s->silent_ms);
-    if (s->mos_x100)
-        json_fixed(d->j, "mos", s->mos_x100, 2);
-    else
-        json_null(d->j, "mos");
-    for (uint32_t i = 0; i < s->n_digits && i < AN_RTP_MAX_DIGITS; i++)
-        digits[n++] = s->digit[i].digit;
-    json_str(d->j, "digits", str_of(digits, n));
+    put_quality(d, s);
+    put_remote(d, s);
+    put_digits(d, s);
     json_end(d->j);
 }
 
@@ -455,7 +501,9 @@ static void put_traits(const struct doc *d, const struct an_call *call)
         put_leg_number(d, "leg", t->leg);
         put_leg_number(d, "other_leg", t->other);
         put_leg_number(d, "who_leg", t->who);
+        put_number(d, "who", t->who);
         put_leg_number(d, "target_leg", t->target);
+        put_number(d, "target", t->target);
         json_array(d->j, "frames");
         for (unsigned k = 0; k < t->n_frames; k++)
             json_u64(d->j, NULL, t->frame[k]);
@@ -534,8 +582,9 @@ static void put_call(struct doc *d, uint32_t index)
     put_attempts(d, call);
     put_traits(d, call);
     put_edges(d, call);
-    if (r->explain)
-        r->explain(r, index, d->j);
+    an_json_findings(r, index, d->j);
+    if (r->style.in_page)
+        an_page_call(r, index, d->j);
     json_array(d->j, "streams");
     for (uint32_t i = r->stream_at[index]; i < r->stream_at[index + 1]; i++)
         put_stream(d, r->stream[i]);
@@ -560,6 +609,8 @@ static void put_rest(struct doc *d)
     json_array(d->j, "other_streams");
     for (uint32_t i = 0; i < an_rtp_streams(an_engine_rtp(r->engine)); i++) {
         const struct an_stream *s = an_rtp_stream(an_engine_rtp(r->engine), i);
+        if (!s->packets)
+            continue; /* given back */
         if (s->leg >= legs || an_engine_leg(r->engine, s->leg)->call >= calls)
             put_stream(d, i);
     }
@@ -581,6 +632,8 @@ void an_report_json_to(const struct an_report *r, uint32_t call, struct json *j)
     json_object(j, NULL);
     json_str(j, "schema", STR(SCHEMA));
     json_str(j, "program", STR("ringdown " RD_VERSION));
+    if (r->style.in_page)
+        an_page_words(r, j);
     put_input(&d);
     json_array(j, "calls");
     for (uint32_t i = 0; i < an_engine_calls(r->engine); i++)

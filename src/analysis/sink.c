@@ -3,9 +3,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void an_sink_init(struct an_sink *s, int (*put)(void *, const char *, size_t), void *user)
+void an_sink_init(struct an_sink *s, an_sink_fn *take, void *user)
 {
-    s->put = put;
+    s->take = take;
     s->user = user;
     s->err = 0;
     s->bytes = 0;
@@ -15,7 +15,7 @@ void an_sink_init(struct an_sink *s, int (*put)(void *, const char *, size_t), v
 static void pass_on(struct an_sink *s, const char *p, size_t n)
 {
     if (!s->err && n)
-        s->err = s->put(s->user, p, n);
+        s->err = s->take(s->user, p, n);
 }
 
 int an_sink_flush(struct an_sink *s)

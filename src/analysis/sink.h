@@ -8,9 +8,11 @@
 
 #define AN_SINK_BYTES 16384
 
+/* Takes n bytes; 0 or negative errno. */
+typedef int an_sink_fn(void *user, const char *p, size_t n);
+
 struct an_sink {
-    /* Takes n bytes; 0 or negative errno. */
-    int (*put)(void *user, const char *p, size_t n);
+    an_sink_fn *take;
     void *user;
     int err;
     uint64_t bytes; /* written so far */
@@ -18,7 +20,7 @@ struct an_sink {
     char mem[AN_SINK_BYTES];
 };
 
-void an_sink_init(struct an_sink *s, int (*put)(void *, const char *, size_t), void *user);
+void an_sink_init(struct an_sink *s, an_sink_fn *take, void *user);
 /* Hands on what is still held. The first error there was, or 0. */
 MUST_CHECK int an_sink_flush(struct an_sink *s);
 

@@ -47,3 +47,14 @@ struct str an_word_of(enum an_lang lang, char group, struct str word)
             return str_z(kinds[i].text[lang]);
     return word;
 }
+
+bool an_word_kind(unsigned i, char *group, struct str *word, const char *text[AN_LANGS])
+{
+    if (i >= ARRAY_LEN(kinds))
+        return false;
+    *group = kinds[i].group;
+    *word = kinds[i].word;
+    for (unsigned k = 0; k < AN_LANGS; k++)
+        text[k] = kinds[i].text[k];
+    return true;
+}

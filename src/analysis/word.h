@@ -21,4 +21,7 @@ MUST_CHECK int an_lang_parse(enum an_lang *ret, struct str s);
  * language has no other. */
 struct str an_word_of(enum an_lang lang, char group, struct str word);
 
+/* The entries of kind.def, in their order; false behind the last. */
+bool an_word_kind(unsigned i, char *group, struct str *word, const char *text[AN_LANGS]);
+
 #endif
