@@ -7,6 +7,7 @@
 
 #define TIE_LEAST 30 /* points that a tie needs */
 #define TIE_BEST  3  /* candidates kept for each leg */
+#define TIE_SAME_NS (50 * MS) /* clocks, and frames that overtake each other */
 #define MS        1000000ull
 
 /* A leg as the ties see it. */
@@ -17,7 +18,9 @@ struct fact {
     uint64_t start_ns, answer_ns, end_ns; /* end: of what was seen, never AN_NEVER */
     uint64_t first_frame, end_frame;
     uint32_t parent;                   /* the fact it was dialed for, or AN_NONE */
-    uint64_t child_failed_ns;          /* when the last attempt made for it failed */
+    uint32_t guess;                    /* what it was most likely dialed for, or AN_NONE */
+    uint64_t stop_ns;                  /* it was given up, or failed; AN_NEVER: it was not */
+    uint64_t child_stop_ns;            /* when the last attempt made for it stopped, of the past */
     uint64_t busy_from_ns, busy_to_ns; /* an answered child holds it for so long */
     int rival_points;                  /* of the second best leg that it may have been dialed for */
     bool to_exchange; /* it went to a host that registers phones or asks for passwords */
