@@ -20,6 +20,7 @@ struct truth {
     const struct play *play;
     uint32_t group; /* of calls that are one: an index of a record */
     uint32_t root;  /* leg of the analyser; NOBODY: not seen */
+    uint32_t n_legs; /* seen */
 };
 
 struct court {
@@ -79,6 +80,7 @@ static void legs_take(struct court *c, uint32_t cdr, struct str json)
         if (leg == NOBODY)
             continue;
         c->cdr_of[leg] = cdr;
+        c->cdr[cdr].n_legs++;
         if (c->cdr[cdr].root == NOBODY)
             c->cdr[cdr].root = leg;
     }
@@ -184,7 +186,20 @@ static void legs_judge(struct court *c)
 
 /* ---- what it was ----------------------------------------------------------------------------- */
 
-static enum an_scenario scenario_of(const struct truth *t)
+/* Of one attempt nobody can tell that there would have been others. */
+static bool is_hunt(enum an_scenario s)
+{
+    return s == AN_WAS_SEQUENTIAL || s == AN_WAS_PARALLEL;
+}
+
+/* The leg that somebody held is of this record. */
+static bool call_holds(const struct court *c, const struct truth *t, const struct line *held)
+{
+    uint32_t leg = leg_find(c, held->ua->call_id);
+    return leg != NOBODY && c->cdr_of[leg] == (uint32_t)(t - c->cdr);
+}
+
+static enum an_scenario scenario_of(const struct court *c, const struct truth *t)
 {
     static const struct {
         struct str word;
@@ -196,23 +211,26 @@ static enum an_scenario scenario_of(const struct truth *t)
     if (mixed(t))
         return AN_WAS_CONFERENCE;
     for (unsigned i = 0; i < ARRAY_LEN(words); i++)
-        if (str_eq(t->scenario, words[i].word))
+        if (str_eq(t->scenario, words[i].word) && (!is_hunt(words[i].was) || t->n_legs > 2))
             return words[i].was;
     if (str_eq(t->disposition, STR("CANCELLED")))
         return AN_WAS_CANCELLED;
     if (!str_eq(t->disposition, STR("ANSWERED")))
         return AN_WAS_FAILED;
-    return t->play && t->play->held ? AN_WAS_HOLD : AN_WAS_BASIC;
+    const struct line *held = t->play && t->play->held ? t->play->held_line : NULL;
+    return held && t->root != NOBODY && call_holds(c, t, held) ? AN_WAS_HOLD : AN_WAS_BASIC;
 }
 
-/* The strongest of all records of a call; the caller's own is the first. */
+/* The strongest of all records of a call. A consultation is a part of another one. */
 static enum an_scenario group_scenario(struct court *c, uint32_t g)
 {
-    enum an_scenario was = scenario_of(&c->cdr[g]);
-    for (uint32_t i = 0; i < c->n_cdrs; i++)
-        if (root_of(c, i) == g && scenario_of(&c->cdr[i]) < was)
-            was = scenario_of(&c->cdr[i]);
-    return was;
+    enum an_scenario was = AN_SCENARIOS;
+    for (uint32_t i = 0; i < c->n_cdrs; i++) {
+        bool consult = str_eq(c->cdr[i].scenario, STR("consult"));
+        if (root_of(c, i) == g && !consult && scenario_of(c, &c->cdr[i]) < was)
+            was = scenario_of(c, &c->cdr[i]);
+    }
+    return was == AN_SCENARIOS ? AN_WAS_CONSULT : was;
 }
 
 static void calls_judge(struct court *c)
@@ -242,6 +260,27 @@ static bool is_code(const struct an_leg *l)
     return to.n && to.p[0] == '*' && l->answer_ns != AN_NEVER;
 }
 
+static const struct an_edge *edge_of(const struct an_call *call, uint32_t leg, enum an_edge_kind kind)
+{
+    for (uint32_t i = 0; i < call->n_edges; i++)
+        if (call->edge[i].kind == kind && (kind == AN_EDGE_PICKED ? call->edge[i].a == leg || call->edge[i].b == leg : call->edge[i].b == leg))
+            return &call->edge[i];
+    return NULL;
+}
+
+/* Who called what this leg has picked up: of a call that was several, not always its caller. */
+static struct str caller_behind(const struct court *c, const struct an_call *call, uint32_t leg)
+{
+    const struct an_edge *picked = edge_of(call, leg, AN_EDGE_PICKED);
+    if (!picked)
+        return an_text_get(&call->text, call->caller);
+    uint32_t rang = picked->a == leg ? picked->b : picked->a;
+    const struct an_edge *dialed = edge_of(call, rang, AN_EDGE_DIALED);
+    struct str user = an_leg_caller(an_engine_leg(c->e, dialed ? dialed->a : rang));
+    ptrdiff_t q = str_chr(user, 'Q');
+    return q < 0 ? user : str_from(user, (size_t)q + 1);
+}
+
 static void codes_judge(struct court *c)
 {
     for (uint32_t i = 0; i < c->n_legs; i++) {
@@ -250,7 +289,7 @@ static void codes_judge(struct court *c)
         if (c->cdr_of[i] == NOBODY || !is_code(l) || !call)
             continue;
         const struct truth *t = &c->cdr[c->cdr_of[i]];
-        struct str caller = an_text_get(&call->text, call->caller);
+        struct str caller = caller_behind(c, call, i);
         bool with_root = t->root != NOBODY && call_of(c, t->root) == call;
         bool right = str_eq(caller, t->caller) && with_root;
         c->tally->codes++;

@@ -25,9 +25,17 @@ static bool is_plain(const struct phone *p)
     return !p->forward_always && !p->forward_busy && !p->forward_no_answer && !p->voicemail;
 }
 
+/* Its hands are free, and no other story counts on it. */
 static bool is_free(const struct phone *p)
 {
-    return is_plain(p) && !phone_busy(p, NULL);
+    bool wanted = p->wanted && !p->wanted->over;
+    return is_plain(p) && !wanted && !phone_busy(p, NULL);
+}
+
+/* Now and then somebody is called who talks. */
+static bool is_there(const struct phone *p)
+{
+    return mix_chance(p->mix, 8) ? is_plain(p) : is_free(p);
 }
 
 static bool sends_on(const struct phone *p)
@@ -63,6 +71,7 @@ static struct str caller_number(struct play *p)
 static void plan(struct play *p, const struct phone *who, enum deed deed, uint32_t ms)
 {
     p->plan[p->n_plans++] = (struct plan){.who = who, .deed = deed, .status = 486, .ms = ms};
+    p->mix->phone[who->index].wanted = p;
 }
 
 static struct step *step(struct play *p, enum when when, enum role of, uint32_t ms, enum verb verb)
@@ -92,6 +101,7 @@ static uint32_t moment(struct play *p)
 static void calls(struct play *p, struct phone *a, struct str number)
 {
     p->phone[ROLE_A] = a;
+    a->wanted = p;
     p->from = caller_number(p);
     step(p, WHEN_NOW, ROLE_A, 0, DO_CALL)->number = number;
 }
@@ -109,7 +119,7 @@ static bool calls_phone(struct play *p, struct phone *b, bool inside)
 
 static bool somebody_calls(struct play *p)
 {
-    return calls_phone(p, some_phone(p->mix, is_free, NULL), mix_chance(p->mix, 35));
+    return calls_phone(p, some_phone(p->mix, is_there, NULL), mix_chance(p->mix, 35));
 }
 
 /* A talks with who has answered, until one of them hangs up. */
@@ -343,6 +353,7 @@ static bool server_mixes(struct play *p)
         if (!who)
             return false;
         p->phone[ROLE_M + i] = taken = who;
+        who->wanted = p;
         struct step *s = step(p, WHEN_NOW, ROLE_M + i, i ? moment(p) : 0, DO_CALL);
         s->number = ua_text(&m->w, trunk ? "070800300%u" : "300%u", room);
     }

@@ -60,6 +60,7 @@ struct phone {
     struct str number; /* of an extension */
     struct str did;
     unsigned group; /* pickup group */
+    const struct play *wanted; /* the story that counts on it, until that is over */
     /* What the exchange does with its calls. */
     struct phone *forward_always, *forward_busy, *forward_no_answer;
     bool voicemail;
@@ -135,9 +136,11 @@ struct play {
     struct step step[PLAY_STEPS];
     unsigned n_steps, at;
     bool waits, over;
+    unsigned tries; /* to cast it */
     bool xfer_key;
     /* What has happened, as the people in it know. */
     bool held, consulted, mixed, room;
+    const struct line *held_line;
 };
 
 /* Something has happened to a line. */

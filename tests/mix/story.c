@@ -2,6 +2,7 @@
  * human while has passed. A story that cannot go on ends: everybody in it hangs up. */
 #include "mix.h"
 
+#define TRIES       6
 #define PATIENCE_MS 55000 /* nobody waits longer for anything */
 
 static void proceed(struct play *p);
@@ -136,7 +137,10 @@ static bool act(struct play *p, const struct step *s)
     case DO_RESUME:
         if (!line_live(l) || l->reinviting)
             return false;
-        p->held |= s->verb == DO_HOLD;
+        if (s->verb == DO_HOLD) {
+            p->held = true;
+            p->held_line = l;
+        }
         p->mixed |= s->verb == DO_RESUME && line_live(p->line[ROLE_C]);
         line_hold(l, s->verb == DO_HOLD);
         return true;
@@ -231,7 +235,12 @@ static void begin(void *arg, uint64_t n)
 {
     struct play *p = arg;
     if (!kind_cast(p)) {
-        p->over = true;
+        p->n_steps = p->n_plans = 0;
+        p->room = false;
+        if (++p->tries < TRIES)
+            world_wake(world_of(p), mix_ms(p->mix, 2000, 9000) * USEC_MS, begin, p, 0);
+        else
+            p->over = true;
         return;
     }
     proceed(p);
