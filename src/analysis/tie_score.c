@@ -88,11 +88,16 @@ static bool own_call(const struct fact *a, const struct fact *b)
            (!a->to_exchange && alike(&a->callee, &b->caller) && !alike(&a->caller, &b->caller));
 }
 
-/* Neither who sends it nor the caller fits. */
+/* Who has received one did not send the other. If both have passed one exchange all the same, they
+ * came to it from outside, or it has sent one and received the other: two calls. Else the caller must
+ * be the same. */
 static bool strangers(const struct fact *a, const struct fact *b)
 {
-    return has_hosts(a->leg) && has_hosts(b->leg) &&
-           !addr_ip_eq(&a->leg->host[1], &b->leg->host[0]) && !alike(&a->caller, &b->caller);
+    const struct an_leg *x = a->leg, *y = b->leg;
+    if (!has_hosts(x) || !has_hosts(y) || addr_ip_eq(&x->host[1], &y->host[0]))
+        return false;
+    return addr_ip_eq(&x->host[1], &y->host[1]) || addr_ip_eq(&x->host[0], &y->host[1]) ||
+           !alike(&a->caller, &b->caller);
 }
 
 /* Nobody is called for one whose call has ended. Frames tell where clocks do not. */
