@@ -48,6 +48,7 @@ static void fact_fill(struct fact *f, const struct an_leg *leg)
                        .end_frame = tie_frame(leg, end_msg(leg)),
                        .parent = AN_NONE,
                        .guess = AN_NONE,
+                       .referred_by = AN_NONE,
                        .stop_ns = stop_of(leg),
                        .child_stop_ns = AN_NEVER,
                        .busy_from_ns = AN_NEVER};
@@ -228,11 +229,21 @@ static bool descends(const struct tie *t, uint32_t f, uint32_t from)
     return f != AN_NONE;
 }
 
+/* Who is called because of a REFER is not called for another call, which would make both one. */
+static bool is_referred_elsewhere(struct tie *t, const struct candidate *c)
+{
+    const struct fact *b = &t->fact[c->b];
+    return b->referred_by != AN_NONE && b->referred_points > c->points &&
+           t->fact[c->a].start_ns < b->referred->at_ns &&
+           tie_root(t, c->a) != tie_root(t, b->referred_by);
+}
+
 static void dialed_take(struct tie *t, const struct candidate *c)
 {
     struct fact *a = &t->fact[c->a], *b = &t->fact[c->b];
     struct score s;
-    if (b->parent != AN_NONE || !free_for(a, b) || descends(t, c->a, c->b))
+    if (b->parent != AN_NONE || !free_for(a, b) || descends(t, c->a, c->b) ||
+        is_referred_elsewhere(t, c))
         return;
     tie_score(t, a, b, &s);
     b->parent = c->a;
@@ -286,6 +297,7 @@ int an_engine_settle(struct an_engine *e)
         err = tie_flow_find(&t);
     if (!err) {
         tie_names(&t);
+        tie_transfers_find(&t);
         dialed_find(&t);
         tie_transfers(&t);
         tie_pickups(&t);

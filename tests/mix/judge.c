@@ -210,6 +210,9 @@ static enum an_scenario scenario_of(const struct court *c, const struct truth *t
                  {STR_INIT("forward"), AN_WAS_FORWARD}};
     if (mixed(t))
         return AN_WAS_CONFERENCE;
+    /* The record keeps the last word for a call that was several. */
+    if (str_ifind(t->detail, STR("\"event\":\"pickup\"")) >= 0)
+        return AN_WAS_PICKUP;
     for (unsigned i = 0; i < ARRAY_LEN(words); i++)
         if (str_eq(t->scenario, words[i].word) && (!is_hunt(words[i].was) || t->n_legs > 2))
             return words[i].was;
@@ -289,9 +292,10 @@ static void codes_judge(struct court *c)
         if (c->cdr_of[i] == NOBODY || !is_code(l) || !call)
             continue;
         const struct truth *t = &c->cdr[c->cdr_of[i]];
-        struct str caller = caller_behind(c, call, i);
+        struct str caller = an_text_get(&call->text, call->caller);
         bool with_root = t->root != NOBODY && call_of(c, t->root) == call;
-        bool right = str_eq(caller, t->caller) && with_root;
+        bool right = with_root && (str_eq(caller, t->caller) ||
+                                   str_eq(caller_behind(c, call, i), t->caller));
         c->tally->codes++;
         if (call->caller_unknown)
             c->tally->codes_unknown++;
