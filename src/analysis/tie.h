@@ -27,6 +27,7 @@ struct fact {
     int referred_points;
     uint8_t referred_confidence;
     int rival_points;                  /* of the second best leg that it may have been dialed for */
+    bool replaced; /* another leg has taken its place, or it has taken another one's */
     bool to_exchange; /* it went to a host that registers phones or asks for passwords */
     bool from_phone;  /* it came from a host that does so itself */
     bool server_side; /* dialed for another, or the other way round */

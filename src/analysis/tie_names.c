@@ -12,6 +12,8 @@ static void tie_named(struct tie *t, enum an_edge_kind kind, uint32_t x, uint32_
     if (x == AN_NONE || y == AN_NONE || x == y)
         return;
     score_add(&s, what, frame);
+    t->fact[x].replaced |= kind == AN_EDGE_REPLACED;
+    t->fact[y].replaced |= kind == AN_EDGE_REPLACED;
     tie_add(t, kind, x < y ? x : y, x < y ? y : x, &s, SURE);
 }
 

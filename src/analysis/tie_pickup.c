@@ -90,7 +90,7 @@ static void pickup_score(const struct tie *t, uint32_t ki, uint32_t ri, struct s
         return;
     if (near(a->answer_ns, k->answer_ns, 500 * MS))
         score_add(s, AN_BY_ANSWER, tie_frame(a->leg, a->leg->answer_msg));
-    else
+    else if (!a->replaced) /* else somebody else waits in its place */
         score_add(s, AN_BY_ANSWER_OTHER, tie_frame(a->leg, a->leg->final_msg));
     if (near(a->leg->bye_ns, k->leg->bye_ns, 500 * MS))
         score_add(s, AN_BY_END, tie_frame(a->leg, a->leg->bye_msg));
