@@ -195,7 +195,7 @@ static void candidates_of(struct tie *t, uint32_t b, uint32_t *open, uint32_t *n
             continue;
         tie_score(t, &t->fact[a], &t->fact[b], &s);
         if (s.points >= TIE_LEAST)
-            best_add(&best, (struct candidate){a, b, s.points});
+            best_add(&best, (struct candidate){a, b, s.points, t->fact[a].child_stop_ns});
     }
     *n_open = still;
     t->fact[b].rival_points = best.n > 1 ? best.c[1].points : 0;
@@ -245,6 +245,7 @@ static void dialed_take(struct tie *t, const struct candidate *c)
     if (b->parent != AN_NONE || !free_for(a, b) || descends(t, c->a, c->b) ||
         is_referred_elsewhere(t, c))
         return;
+    a->child_stop_ns = c->child_stop_ns;
     tie_score(t, a, b, &s);
     b->parent = c->a;
     a->server_side = b->server_side = true;

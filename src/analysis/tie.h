@@ -46,6 +46,7 @@ void score_add_points(struct score *s, enum an_evidence what, int points, uint64
 struct candidate {
     uint32_t a, b; /* facts */
     int points;
+    uint64_t child_stop_ns; /* of a, when b began */
 };
 
 /* Two legs in which the same sound was heard. */

@@ -215,7 +215,11 @@ static void score_begin(const struct fact *a, const struct fact *b, struct score
                          points_of[AN_BY_AT_ONCE] + nearness(since, AT_ONCE_NS, NEAR_POINTS),
                          frame);
     else if (follows(a, b))
-        score_add(s, AN_BY_AFTER_FAILURE, frame);
+        score_add_points(s, AN_BY_AFTER_FAILURE,
+                         points_of[AN_BY_AFTER_FAILURE] +
+                             nearness(apart(b->start_ns, a->child_stop_ns), FAILOVER_NS,
+                                      NEAR_POINTS),
+                         frame);
     else if (since <= SOON_NS)
         score_add(s, AN_BY_SOON, frame);
     else
@@ -250,6 +254,17 @@ static void score_progress(const struct fact *a, const struct fact *b, struct sc
         score_add(s, AN_BY_ANSWER_OTHER, tie_frame(y, y->answer_msg));
 }
 
+/* Nobody is called any more for one who has an answer, of whatever kind. */
+static bool outlives(const struct fact *a, const struct fact *b)
+{
+    if (b->stop_ns == AN_NEVER || a->replaced)
+        return false;
+    if (a->leg->final >= 300)
+        return b->stop_ns > a->leg->end_ns + TIE_SAME_NS;
+    return a->answer_ns != AN_NEVER && b->start_ns < a->answer_ns &&
+           b->stop_ns > a->answer_ns + TOGETHER_NS;
+}
+
 static void score_end(const struct fact *a, const struct fact *b, struct score *s)
 {
     const struct an_leg *x = a->leg, *y = b->leg;
@@ -260,7 +275,10 @@ static void score_end(const struct fact *a, const struct fact *b, struct score *
     else if (x->bye_ns != AN_NEVER && y->bye_ns != AN_NEVER &&
              apart(x->bye_ns, y->bye_ns) > LONG_NS)
         score_add(s, AN_BY_END_OTHER, tie_frame(y, y->bye_msg));
-    if (x->final >= 400 && x->final == y->final && together(x->end_ns, y->end_ns, TOGETHER_NS))
+    if (outlives(a, b))
+        score_add(s, AN_BY_OUTLIVED, tie_frame(y, y->final_msg));
+    else if (x->final >= 400 && x->final == y->final &&
+             together(x->end_ns, y->end_ns, TOGETHER_NS))
         score_add(s, AN_BY_STATUS, tie_frame(y, y->final_msg));
 }
 
