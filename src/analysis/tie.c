@@ -172,7 +172,7 @@ static void stops_note(struct tie *t, uint64_t now, const uint32_t *open, uint32
 {
     for (uint32_t i = 0; i < n_open; i++) {
         const struct fact *c = &t->fact[open[i]];
-        if (c->guess == AN_NONE || c->stop_ns == AN_NEVER || c->stop_ns > now + TIE_SAME_NS)
+        if (c->guess == AN_NONE || c->stop_ns == AN_NEVER || c->stop_ns > now + TIE_TURN_NS)
             continue;
         struct fact *a = &t->fact[c->guess];
         if (a->child_stop_ns == AN_NEVER || a->child_stop_ns < c->stop_ns)

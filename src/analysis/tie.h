@@ -7,7 +7,8 @@
 
 #define TIE_LEAST 30 /* points that a tie needs */
 #define TIE_BEST  3  /* candidates kept for each leg */
-#define TIE_SAME_NS (50 * MS) /* clocks, and frames that overtake each other */
+#define TIE_SAME_NS (50 * MS) /* for what is told by who is told and not by who tells */
+#define TIE_TURN_NS (5 * MS)  /* what an exchange does in one turn has no order */
 #define MS        1000000ull
 
 /* A leg as the ties see it. */

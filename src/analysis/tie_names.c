@@ -23,7 +23,7 @@ static void replaces_tie(struct tie *t, uint32_t f)
 {
     const struct an_leg *leg = t->fact[f].leg;
     uint32_t other = tie_find(t, an_leg_text(leg, leg->replaces));
-    if (other == AN_NONE)
+    if (other == AN_NONE || leg->final >= 300)
         return;
     bool rang = t->fact[other].answer_ns == AN_NEVER;
     tie_named(t, rang ? AN_EDGE_PICKED : AN_EDGE_REPLACED, f, other, AN_BY_REPLACES,

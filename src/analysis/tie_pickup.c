@@ -177,6 +177,18 @@ static void pickup_take(struct tie *t, const struct pickups *p, const struct pic
             &s, confidence);
 }
 
+/* What an INVITE with Replaces has picked up is nobody else's. */
+static void named_take(const struct tie *t, bool *taken)
+{
+    for (uint32_t k = 0; k < t->n_facts; k++) {
+        const struct fact *f = &t->fact[k];
+        uint32_t r = f->leg->replaces.n ? tie_find(t, an_leg_text(f->leg, f->leg->replaces))
+                                        : AN_NONE;
+        if (r != AN_NONE && f->answer_ns != AN_NEVER && t->fact[r].answer_ns == AN_NEVER)
+            taken[origin_of(t, r)] = true;
+    }
+}
+
 void tie_pickups(struct tie *t)
 {
     struct pickups p = {0};
@@ -185,6 +197,7 @@ void tie_pickups(struct tie *t)
         t->failed = true;
         return;
     }
+    named_take(t, taken);
     for (uint32_t k = 0; k < t->n_facts; k++)
         ringing_for(t, &p, k);
     if (p.n)

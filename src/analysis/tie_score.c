@@ -198,7 +198,9 @@ static int nearness(uint64_t apart_ns, uint64_t most_ns, int points)
 
 static bool follows(const struct fact *a, const struct fact *b)
 {
-    return a->child_stop_ns != AN_NEVER && b->start_ns + TIE_SAME_NS >= a->child_stop_ns &&
+    if (a->answer_ns < b->start_ns)
+        return false;
+    return a->child_stop_ns != AN_NEVER && b->start_ns + TIE_TURN_NS >= a->child_stop_ns &&
            b->start_ns <= a->child_stop_ns + FAILOVER_NS;
 }
 
