@@ -43,6 +43,9 @@ struct score {
 void score_add(struct score *s, enum an_evidence what, uint64_t frame);
 /* With other points than those of the table. */
 void score_add_points(struct score *s, enum an_evidence what, int points, uint64_t frame);
+/* With so many points more, the nearer in time; apart_ns is most_ns at most. */
+void score_add_near(struct score *s, enum an_evidence what, uint64_t apart_ns, uint64_t most_ns,
+                    int points, uint64_t frame);
 
 struct candidate {
     uint32_t a, b; /* facts */

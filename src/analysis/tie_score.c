@@ -37,6 +37,13 @@ void score_add(struct score *s, enum an_evidence what, uint64_t frame)
     score_add_points(s, what, points_of[what], frame);
 }
 
+void score_add_near(struct score *s, enum an_evidence what, uint64_t apart_ns, uint64_t most_ns,
+                    int points, uint64_t frame)
+{
+    int nearer = points - (int)(apart_ns * (uint64_t)points / most_ns);
+    score_add_points(s, what, points_of[what] + nearer, frame);
+}
+
 uint64_t tie_frame(const struct an_leg *leg, uint32_t msg)
 {
     if (msg == AN_NONE)
@@ -190,12 +197,6 @@ static void score_host(const struct an_leg *a, const struct an_leg *b, struct sc
         score_add(s, AN_BY_HOST_OTHER, frame);
 }
 
-/* What is near is worth more: so many points besides, less one for each part of the time. */
-static int nearness(uint64_t apart_ns, uint64_t most_ns, int points)
-{
-    return points - (int)(apart_ns * (uint64_t)points / most_ns);
-}
-
 static bool follows(const struct fact *a, const struct fact *b)
 {
     if (a->answer_ns < b->start_ns)
@@ -213,15 +214,10 @@ static void score_begin(const struct fact *a, const struct fact *b, struct score
     uint64_t from = invite_ns <= b->start_ns ? invite_ns : a->start_ns;
     uint64_t since = b->start_ns - from;
     if (since <= AT_ONCE_NS)
-        score_add_points(s, AN_BY_AT_ONCE,
-                         points_of[AN_BY_AT_ONCE] + nearness(since, AT_ONCE_NS, NEAR_POINTS),
-                         frame);
+        score_add_near(s, AN_BY_AT_ONCE, since, AT_ONCE_NS, NEAR_POINTS, frame);
     else if (follows(a, b))
-        score_add_points(s, AN_BY_AFTER_FAILURE,
-                         points_of[AN_BY_AFTER_FAILURE] +
-                             nearness(apart(b->start_ns, a->child_stop_ns), FAILOVER_NS,
-                                      NEAR_POINTS),
-                         frame);
+        score_add_near(s, AN_BY_AFTER_FAILURE, apart(b->start_ns, a->child_stop_ns), FAILOVER_NS,
+                       NEAR_POINTS, frame);
     else if (since <= SOON_NS)
         score_add(s, AN_BY_SOON, frame);
     else
@@ -243,10 +239,8 @@ static void score_progress(const struct fact *a, const struct fact *b, struct sc
     const struct an_leg *x = a->leg, *y = b->leg;
     uint64_t rang = rang_ns(y);
     if (together(rang_ns(x), rang, RING_NS))
-        score_add_points(s, AN_BY_RING,
-                         points_of[AN_BY_RING] +
-                             nearness(apart(rang_ns(x), rang), RING_NS, NEAR_POINTS),
-                         tie_frame(x, AN_NONE));
+        score_add_near(s, AN_BY_RING, apart(rang_ns(x), rang), RING_NS, NEAR_POINTS,
+                       tie_frame(x, AN_NONE));
     else if (rang != AN_NEVER && rang + RING_NS < rang_ns(x) && rang + RING_NS < a->end_ns &&
              rang + RING_NS < a->answer_ns)
         score_add(s, AN_BY_RING_OTHER, frame_rang(y));
