@@ -43,6 +43,13 @@ static bool was_relieved(const struct an_leg *r)
     return r->cancel_ns != AN_NEVER || r->final < 300 || r->final == 487;
 }
 
+/* Who has not been connected with anybody was not with who picked up. */
+static bool was_refused(const struct fact *a)
+{
+    return a->answer_ns == AN_NEVER && a->leg->final >= 300 && !a->replaced &&
+           a->server_side && a->parent == AN_NONE;
+}
+
 /* Rings what an exchange calls, not what comes to it. */
 static bool rang_at(const struct fact *k, const struct fact *r, uint64_t at)
 {
@@ -113,7 +120,7 @@ static void pickup_score(const struct tie *t, uint32_t ki, uint32_t ri, struct s
     if (near(a->answer_ns, k->answer_ns, TOGETHER_NS))
         score_near(s, AN_BY_ANSWER, a->answer_ns, k->answer_ns,
                    tie_frame(a->leg, a->leg->answer_msg));
-    else if (!a->replaced) /* else somebody else waits in its place */
+    else if (!a->replaced && a->answer_ns > r->start_ns) /* else somebody has sent it on */
         score_add(s, AN_BY_ANSWER_OTHER, tie_frame(a->leg, a->leg->final_msg));
     if (near(a->leg->bye_ns, k->leg->bye_ns, TOGETHER_NS))
         score_add(s, AN_BY_END, tie_frame(a->leg, a->leg->bye_msg));
@@ -151,7 +158,8 @@ static void ringing_for(struct tie *t, struct pickups *p, uint32_t k)
     for (uint32_t r = tie_from(t, from); r < t->n_facts && t->fact[r].start_ns <= f->answer_ns;
          r++) {
         struct score s;
-        if (r == k || !rang_at(f, &t->fact[r], f->answer_ns))
+        if (r == k || !rang_at(f, &t->fact[r], f->answer_ns) ||
+            was_refused(&t->fact[origin_of(t, r)]))
             continue;
         enum an_likeness like = an_number_like(&target, &t->fact[r].callee);
         if (target.n && like != AN_EQUAL && like != AN_ENDS)

@@ -246,6 +246,8 @@ static void score_progress(const struct fact *a, const struct fact *b, struct sc
         score_add(s, AN_BY_RING_OTHER, frame_rang(y));
     if (together(a->answer_ns, b->answer_ns, TOGETHER_NS))
         score_add(s, AN_BY_ANSWER, tie_frame(x, x->answer_msg));
+    else if (together(a->answer_ns, y->cancel_ns, TOGETHER_NS) && b->answer_ns == AN_NEVER)
+        score_add(s, AN_BY_RELIEVED, tie_frame(y, y->cancel_msg));
     else if (b->answer_ns != AN_NEVER && x->final >= 300)
         score_add(s, AN_BY_ANSWER_OTHER, tie_frame(y, y->answer_msg));
 }
