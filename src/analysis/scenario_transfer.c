@@ -1,0 +1,61 @@
+/* Transfers: a REFER that was taken (RFC 5589), blind or with the Replaces of a consultation, or an
+ * INVITE with Replaces alone. */
+#include "analysis/scenario.h"
+
+static uint32_t other_end(const struct an_edge *e, uint32_t leg)
+{
+    return e->a == leg ? e->b : e->a;
+}
+
+static void refer_look(struct look *l, const struct fact *f, const struct an_refer *r)
+{
+    const struct an_leg *leg = f->leg;
+    bool attended = r->replaces.n != 0;
+    const struct an_edge *e =
+        look_edge(l, attended ? AN_EDGE_REPLACED : AN_EDGE_TRANSFER, f->index);
+    if (!e && attended)
+        e = look_edge(l, AN_EDGE_TRANSFER, f->index);
+    struct str method = an_leg_text(leg, r->method);
+    if (r->status >= 300 || str_ieq(method, STR("BYE")))
+        return;
+    /* A REFER about a conference moves nobody: its legs are joined by their focus. */
+    if (leg->focus[AN_CALLEE] || leg->focus[AN_CALLER])
+        return;
+    unsigned confidence = e ? e->confidence : r->progress >= 300 ? 50 : r->progress ? 80 : 60;
+    struct an_trait *trait =
+        look_trait(l, AN_WAS_TRANSFER, attended ? "attended" : "blind", confidence);
+    if (!trait)
+        return;
+    trait->from_ns = r->at_ns;
+    trait->leg = trait->who = f->index;
+    trait->other = trait->target = e ? other_end(e, f->index) : AN_NONE;
+    trait_frame(trait, tie_frame(leg, r->msg));
+    if (r->progress_msg != AN_NONE)
+        trait_frame(trait, tie_frame(leg, r->progress_msg));
+    if (e)
+        trait_edge(trait, e);
+}
+
+/* The exchange has done it itself, or the REFER is not in the capture. */
+static void replaced_look(struct look *l)
+{
+    const struct an_edge *e = look_edge(l, AN_EDGE_REPLACED, AN_NONE);
+    struct an_trait *trait = e ? look_trait(l, AN_WAS_TRANSFER, "attended", 80) : NULL;
+    if (!trait)
+        return;
+    trait->leg = trait->who = e->a;
+    trait->other = trait->target = e->b;
+    struct fact *f = look_fact(l, e->b);
+    trait->from_ns = f ? f->start_ns : AN_NEVER;
+    trait_edge(trait, e);
+}
+
+void scenario_transfer(struct look *l)
+{
+    uint32_t before = l->call->n_traits;
+    for (uint32_t i = 0; i < l->n_facts; i++)
+        for (uint32_t k = 0; k < l->fact[i]->leg->n_refers; k++)
+            refer_look(l, l->fact[i], &l->fact[i]->leg->refer[k]);
+    if (l->call->n_traits == before)
+        replaced_look(l);
+}
