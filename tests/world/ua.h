@@ -71,7 +71,7 @@ struct ua_edit {
     struct str name, value;
 };
 #define UA_EDITS      24
-#define UA_EARLY_PORT 1000
+#define UA_EARLY_PORT 30000
 /* What to send. Texts that are none are chosen by the UA. */
 struct ua_spec {
     struct str method; /* none: a response */
