@@ -209,8 +209,7 @@ bool early_offered(struct pbx *p, struct dial *d, struct leg *leg, const struct 
     if (!offer)
         return false;
     /* The PRACK of an offer for the session itself waits, whatever becomes of this one. */
-    bool shared = call->late_offer && !leg->settled && sip_body_find(o->msg, SDP_TYPE).n &&
-                  !leg->prack_dialog;
+    bool shared = call->late_offer && !leg->settled && sip_body_find(o->msg, SDP_TYPE).n;
     struct leg *e = find_or_make(p, leg, o->dialog);
     if (!e || leg_rx_offer(p, e, text)) {
         *answer = refusal(p, leg, offer);
