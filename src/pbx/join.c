@@ -110,6 +110,11 @@ void join_answered(struct pbx *p, struct leg *leg, const struct sip_out *o, enum
         leg_oa_failed(p, leg);
         return;
     }
+    if (!leg_may_answer(p, leg, sdp)) {
+        leg_oa_failed(p, leg);
+        join_failed(p, leg, o, ask);
+        return;
+    }
     (void)leg_rx_answer(p, leg, sip_body_find(o->msg, STR("application/sdp")));
     leg_set_remote(p, leg, sdp);
     service_changed(p, call);

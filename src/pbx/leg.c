@@ -350,6 +350,16 @@ int leg_refuse_early(struct pbx *p, struct leg *leg, const struct sdp *offer, st
     return err;
 }
 
+int leg_refuse_all(struct pbx *p, struct leg *leg, const struct sdp *offer, struct str *ret)
+{
+    struct sdp_stream none[LEG_MAX_STREAMS] = {0}; /* port 0 */
+    struct rewrite r = {.from = offer, .rw = {.stream = none, .n_streams = LEG_MAX_STREAMS}};
+    struct author author = {.build = build_rewrite,
+                            .ctx = &r,
+                            .local = {.session_id = leg->sdp_id, .addr = media_addr(p, leg)}};
+    return write_versioned(p, leg, &author, ret);
+}
+
 int leg_sdp_for(struct pbx *p, struct leg *leg, const struct sdp *from,
                 const struct sdp_choice *choice, const struct sdp_extra *extra, struct str *ret)
 {

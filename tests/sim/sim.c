@@ -14,6 +14,7 @@
 #include "pbx/feature/voicemail_int.h"
 #include "pbx/subscription.h"
 #include "robot.h"
+#include "wire/sdp/oa_state.h"
 
 #define MAX_PHONES 6
 #define ROBOTS     (MAX_PHONES + 1)
@@ -171,9 +172,10 @@ static void check_stream(struct sim *s, const struct world_stream *st)
         world_fail(w, "media: stream %llu is linked to another call", id);
         return;
     }
-    /* A wrong answer leaves a leg without. */
+    if (call->state == CALL_UP && call_is_party(w->pbx, call, leg) && leg->oa == OA_NONE)
+        world_fail(w, "media: stream %llu is in a call that is up, and nothing is agreed", id);
     bool agreed = leg_has_agreed(leg) && other && leg_has_agreed(other);
-    if (agreed && st->formats != world_stream_find(w, st->peer)->formats)
+    if (agreed && !(st->formats && world_stream_find(w, st->peer)->formats))
         world_fail(w, "media: stream %llu is linked, and one of the two has no formats", id);
     if (st->peer && st->room)
         world_fail(w, "media: stream %llu is linked and in a room", id);
