@@ -277,6 +277,8 @@ void leg_note_stats(struct leg *leg, const struct media_ev *ev);
 MUST_CHECK int leg_set_party(struct pbx *p, struct leg *leg, struct str number, struct str name);
 /* "Name" <sip:number@domain> of the party, in p->turn; none: no memory. */
 struct str leg_identity(struct pbx *p, const struct leg *leg);
+/* Are these of one extension, whichever phone, or of one trunk? */
+bool leg_same_user(const struct leg *a, const struct leg *b);
 /* Is it on its way: its INVITE is out and not finally answered? */
 bool leg_is_calling(const struct leg *leg);
 /* Replaces one of the leg's owned texts; without memory the old one stays, and the trace says so.

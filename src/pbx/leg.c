@@ -97,6 +97,13 @@ bool leg_is_calling(const struct leg *leg)
     return leg->outgoing && leg->dial && !leg->dropped && leg->state < LEG_ANSWERED;
 }
 
+bool leg_same_user(const struct leg *a, const struct leg *b)
+{
+    if (a->extension && b->extension)
+        return str_eq(a->extension->number, b->extension->number);
+    return a->trunk && b->trunk && str_eq(a->trunk->name, b->trunk->name);
+}
+
 /* The engine carries 56 bits for us: the whole index and the lower part of the generation. */
 uint64_t leg_user(struct pbx *p, const struct leg *leg)
 {

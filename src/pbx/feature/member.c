@@ -302,12 +302,29 @@ static void part(struct pbx *p, struct member *m)
     room_changed(p, room);
 }
 
-/* Alone in a room that was made for the occasion: it is over. */
-static void end_if_alone(struct pbx *p, struct room *room)
+/* Is this one of ours, here or on the way? */
+static bool is_internal(struct pbx *p, const struct member *m)
 {
-    if (room->conf || !room->had_two || room->n_counted > 1 || room->ending)
+    const struct leg *leg = leg_find(p, m->leg);
+    if (m->state == MEMBER_LEAVING)
+        return false;
+    return leg ? leg->extension != NULL : config_find_extension(p->config, m->who) != NULL;
+}
+
+/* A room that was made for the occasion is over when one is left; and when only parties from
+ * outside are, who would talk with each other on our lines for as long as they like. */
+static void end_if_left(struct pbx *p, struct room *room)
+{
+    if (room->conf || room->ending || !room->had_two)
         return;
     handle_t self = room->self;
+    bool alone = room->n_counted <= 1, inside = p->config->features.conference_outside;
+    for (const struct member *m = NULL; !inside && (m = room_next(room, m));)
+        inside = is_internal(p, m);
+    if (!alone && !inside)
+        room_end(p, room);
+    if (!alone)
+        return;
     room->ending = true;
     while ((room = slot_find(&p->conferences->rooms, self)) && !list_empty(&room->members))
         hang_up(p, room_next(room, NULL));
@@ -324,7 +341,7 @@ void member_free(struct pbx *p, struct member *m)
     room_free_text(p, &m->who);
     room_free_text(p, &m->name);
     slot_put(&p->conferences->members, m->self);
-    end_if_alone(p, room);
+    end_if_left(p, room);
     room = slot_find(&p->conferences->rooms, self);
     if (room)
         room_put(p, room);

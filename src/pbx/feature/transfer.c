@@ -465,6 +465,33 @@ static unsigned refusal(struct pbx *p, struct leg *leg)
     return call->transfer || leg->transfer || call->dial ? 491 : 0;
 }
 
+/* RFC 3891 section 3: a dialog may be replaced by who it belongs to. One that is none of ours is
+ * not for us to judge. */
+static bool is_theirs(struct pbx *p, const struct leg *leg, const struct refer *r)
+{
+    struct replaces rep;
+    struct sip_dialog_found found;
+    if (!r->replaces.n || replaces_parse(&rep, r->replaces) ||
+        !sip_dialog_lookup(p->core, &rep.id, &found))
+        return true;
+    const struct leg *replaced = leg_of_user(p, found.user);
+    return !replaced || leg_same_user(leg, replaced);
+}
+
+static void refuse_strange(struct pbx *p, const struct sip_out *o)
+{
+    struct sip_field warning = {.id = SIP_H_WARNING};
+    struct sip_answer a = {.status = 403, .content = {.field = &warning, .n_fields = 1}};
+    struct buf b;
+    char mem[320];
+    buf_init(&b, mem, sizeof(mem));
+    buf_lit(&b, "399 ");
+    buf_str_put(&b, p->domain);
+    buf_lit(&b, " \"Replaces names a call of somebody else\"");
+    warning.value = buf_str(&b);
+    sip_respond(p->core, p->now, o->txn, &a);
+}
+
 /* The dialog that the REFER makes, for its NOTIFYs. */
 static int keep_dialog(struct pbx *p, struct transfer *t, const struct sip_out *o)
 {
@@ -502,20 +529,29 @@ void transfer_over(struct pbx *p, struct transfer *t, unsigned status)
     transfer_free(p, t);
 }
 
-void transfer_refer(struct pbx *p, struct leg *leg, const struct sip_out *o)
+/* The REFER is followed or refused. */
+static void follow(struct pbx *p, struct leg *leg, const struct sip_out *o, bool outside)
 {
     struct refer r;
-    if (call_find(p, leg->call)->service == SERVICE_CONFERENCE) {
-        conference_refer(p, leg, o);
-        return;
-    }
     unsigned status = refer_parse(p, o->msg, &r);
     status = status ? status : r.bye ? 501 : refusal(p, leg);
-    struct transfer *t = status ? NULL : transfer_begin(p, leg, o, &r, false);
+    if (!status && !is_theirs(p, leg, &r)) {
+        refuse_strange(p, o);
+        return;
+    }
+    struct transfer *t = status ? NULL : transfer_begin(p, leg, o, &r, outside);
     if (status)
         pbx_respond(p, o->txn, status);
     else if (t)
         carry_out(p, t, leg, &r);
+}
+
+void transfer_refer(struct pbx *p, struct leg *leg, const struct sip_out *o)
+{
+    if (call_find(p, leg->call)->service == SERVICE_CONFERENCE)
+        conference_refer(p, leg, o);
+    else
+        follow(p, leg, o, false);
 }
 
 /* ---- outside of the dialog (RFC 4538) -------------------------------------------------------- */
@@ -545,21 +581,12 @@ static struct leg *named_leg(struct pbx *p, const struct sip_out *o, unsigned *s
 
 void transfer_refer_outside(struct pbx *p, const struct sip_out *o)
 {
-    struct refer r;
     unsigned status;
     if (conference_refer_outside(p, o))
         return;
     struct leg *leg = named_leg(p, o, &status);
-    if (!leg) {
-        if (status)
-            pbx_respond(p, o->txn, status);
-        return;
-    }
-    status = refer_parse(p, o->msg, &r);
-    status = status ? status : r.bye ? 501 : refusal(p, leg);
-    struct transfer *t = status ? NULL : transfer_begin(p, leg, o, &r, true);
-    if (status)
+    if (leg)
+        follow(p, leg, o, true);
+    else if (status)
         pbx_respond(p, o->txn, status);
-    else if (t)
-        carry_out(p, t, leg, &r);
 }
