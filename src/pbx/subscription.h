@@ -71,6 +71,9 @@ void subscription_end_all(struct pbx *p, const struct event_package *package, st
 /* The same for the subscriptions of one extension. */
 void subscription_end_of(struct pbx *p, const struct event_package *package, struct str resource,
                          struct str owner);
+/* The route set of the dialog that a request makes, in the order of its Record-Route (RFC 3261
+ * section 12.1.1), in p->turn; none: there is none, or it is too long. */
+struct str subscription_route(struct pbx *p, const struct sip_msg *m);
 /* The value of Allow-Events: every package served. Lives as long as p. */
 struct str subscription_events(const struct pbx *p);
 /* Subscriptions at this time. */

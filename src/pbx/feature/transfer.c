@@ -9,6 +9,7 @@
 #include "pbx/feature/service.h"
 #include "pbx/gate.h"
 #include "pbx/hangup.h"
+#include "pbx/subscription.h"
 #include "wire/sip/multipart.h"
 
 #define LEAVES_US (2 * USEC_S) /* a transferor that does not hang up by itself */
@@ -40,8 +41,8 @@ static struct transfer *transfer_new(struct pbx *p, struct leg *leg, const struc
 
 static void transfer_free(struct pbx *p, struct transfer *t)
 {
-    struct str *texts[] = {&t->target, &t->call_id,   &t->local,
-                           &t->remote, &t->local_tag, &t->contact};
+    struct str *texts[] = {&t->target,    &t->call_id, &t->local, &t->remote,
+                           &t->local_tag, &t->contact, &t->route};
     struct leg *leg = leg_find(p, t->leg);
     struct call *call = call_find(p, t->call);
     pbx_timer_stop(p, &t->timer);
@@ -496,8 +497,12 @@ static void refuse_strange(struct pbx *p, const struct sip_out *o)
 static int keep_dialog(struct pbx *p, struct transfer *t, const struct sip_out *o)
 {
     const struct sip_msg *m = o->msg;
+    struct str route = subscription_route(p, m);
     t->flow = o->flow;
-    int err = pbx_keep(p, &t->call_id, m->call_id);
+    t->pinned = sip_is_pinned(m, &o->flow);
+    int err = sip_msg_has(m, SIP_H_RECORD_ROUTE) && !route.n ? -EMSGSIZE : 0;
+    err |= pbx_keep(p, &t->route, route);
+    err |= pbx_keep(p, &t->call_id, m->call_id);
     err |= pbx_keep(p, &t->local, sip_msg_get(m, SIP_H_TO));
     err |= pbx_keep(p, &t->remote, sip_msg_get(m, SIP_H_FROM));
     err |= pbx_keep(p, &t->local_tag, sip_txn_local_tag(p->core, o->txn));
