@@ -396,6 +396,16 @@ void subscription_changed(struct pbx *p, const struct event_package *package, st
     }
 }
 
+bool subscription_tells(const struct pbx *p, const struct event_package *package,
+                        struct str resource, struct str contact, const struct addr *at)
+{
+    const struct subscription *s = NULL;
+    while ((s = next_of(p, package, resource, s)))
+        if (!s->ending && (str_eq(s->target, contact) || (at && addr_eq(&s->flow.peer, at))))
+            return true;
+    return false;
+}
+
 void subscription_end_of(struct pbx *p, const struct event_package *package, struct str resource,
                          struct str owner)
 {

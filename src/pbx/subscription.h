@@ -66,6 +66,9 @@ void subscription_rx_response(struct pbx *p, const struct sip_out *o);
 
 /* A resource has changed: all its subscribers are told, each as soon as it may be. */
 void subscription_changed(struct pbx *p, const struct event_package *package, struct str resource);
+/* Does somebody at this Contact, or at this address (NULL: it tells nothing), hear of it? */
+bool subscription_tells(const struct pbx *p, const struct event_package *package,
+                        struct str resource, struct str contact, const struct addr *at);
 /* A resource is no more: its subscriptions end with "noresource". */
 void subscription_end_all(struct pbx *p, const struct event_package *package, struct str resource);
 /* The same for the subscriptions of one extension. */
