@@ -4,6 +4,7 @@
  */
 #include "pbx/call_int.h"
 
+#include "pbx/feature/refer.h"
 #include "pbx/feature/service.h"
 #include "pbx/feature/threeway.h"
 #include "pbx/feature/transfer.h"
@@ -509,6 +510,10 @@ static void informed(struct pbx *p, struct leg *leg, const struct sip_out *o)
 
 void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
+    if (replaces_misplaced(o->msg)) {
+        pbx_respond(p, o->txn, 400);
+        return;
+    }
     switch (o->msg->method) {
     case SIP_INFO:
         informed(p, leg, o);

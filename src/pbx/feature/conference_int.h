@@ -136,7 +136,8 @@ struct focus_call {
     const struct config_extension *by; /* whose rights count; NULL: those of the exchange */
     const struct sip_uri *target;      /* or: */
     struct str number;
-    handle_t transfer; /* who is told; 0: nobody */
+    handle_t transfer;      /* who is told; 0: nobody */
+    struct str referred_by; /* of the REFER; none: it had none */
 };
 /* Calls somebody for the room. 0, or the status that refuses it. */
 MUST_CHECK unsigned focus_invite(struct pbx *p, struct room *room, const struct focus_call *f);

@@ -308,7 +308,8 @@ static bool is_internal(struct pbx *p, const struct member *m)
     const struct leg *leg = leg_find(p, m->leg);
     if (m->state == MEMBER_LEAVING)
         return false;
-    return leg ? leg->extension != NULL : config_find_extension(p->config, m->who) != NULL;
+    return leg ? leg->extension != NULL
+               : config_find_extension(p->config, m->who) || config_find_group(p->config, m->who);
 }
 
 /* A room that was made for the occasion is over when one is left; and when only parties from

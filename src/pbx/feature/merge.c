@@ -249,13 +249,10 @@ static unsigned join_refusal(struct pbx *p, const struct leg *comes, struct leg 
 static struct leg *joined_leg(struct pbx *p, const struct leg *comes, const struct sip_msg *m,
                               unsigned *status)
 {
-    struct sip_values it = sip_values(m, SIP_H_JOIN);
     struct sip_dialog_found found;
     struct replaces join;
-    struct str value, more;
     *status = 400;
-    if (!sip_values_next(&it, &value) || sip_values_next(&it, &more) ||
-        sip_msg_has(m, SIP_H_REPLACES) || replaces_parse(&join, value))
+    if (sip_msg_has(m, SIP_H_REPLACES) || replaces_in(&join, m, SIP_H_JOIN))
         return NULL;
     *status = 481;
     if (!sip_dialog_lookup(p->core, &join.id, &found))

@@ -232,7 +232,7 @@ void pickup_replaces(struct pbx *p, struct call *call, const struct sip_msg *m)
     struct leg *comes = call_caller(p, call);
     struct sip_dialog_found found;
     struct replaces rep;
-    if (replaces_parse(&rep, sip_msg_get(m, SIP_H_REPLACES))) {
+    if (replaces_in(&rep, m, SIP_H_REPLACES)) {
         dial_refuse(p, call, 400);
         return;
     }
