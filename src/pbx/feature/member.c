@@ -312,20 +312,30 @@ static bool is_internal(struct pbx *p, const struct member *m)
                : config_find_extension(p->config, m->who) || config_find_group(p->config, m->who);
 }
 
-/* A room that was made for the occasion is over when one is left; and when only parties from
- * outside are, who would talk with each other on our lines for as long as they like. */
+/* Nobody of ours is there any more: parties from outside would talk with each other on our lines
+ * for as long as they like. Or nobody at all, and who is being called would come to an empty room.
+ */
+static bool is_left(struct pbx *p, const struct room *room)
+{
+    bool inside = p->config->features.conference_outside, here = false;
+    for (const struct member *m = NULL; (m = room_next(room, m));) {
+        inside |= is_internal(p, m);
+        here |= m->state != MEMBER_CALLED && m->state != MEMBER_LEAVING;
+    }
+    return !inside || !here;
+}
+
+/* The end of a room that was made for the occasion; also when one has stayed of several. */
 static void end_if_left(struct pbx *p, struct room *room)
 {
-    if (room->conf || room->ending || !room->had_two)
-        return;
     handle_t self = room->self;
-    bool alone = room->n_counted <= 1, inside = p->config->features.conference_outside;
-    for (const struct member *m = NULL; !inside && (m = room_next(room, m));)
-        inside = is_internal(p, m);
-    if (!alone && !inside)
-        room_end(p, room);
-    if (!alone)
+    if (room->conf || room->ending)
         return;
+    if (!room->had_two || room->n_counted > 1) {
+        if (is_left(p, room))
+            room_end(p, room);
+        return;
+    }
     room->ending = true;
     while ((room = slot_find(&p->conferences->rooms, self)) && !list_empty(&room->members))
         hang_up(p, room_next(room, NULL));
