@@ -47,7 +47,8 @@ static struct str early_media(struct pbx *p, struct dial *d, struct leg *leg,
     if (owner->settled) /* it has its answer: RFC 3262 section 5 */
         return STR_NONE;
     if (d->purpose != DIAL_CALL || call->late_offer || (first && first != leg) ||
-        leg_sdp_of(p, o->msg, &sdp) || !sdp || transcode_answer(p, owner, sdp, &body))
+        leg_sdp_of(p, o->msg, &sdp) || !sdp || !leg_may_answer(p, leg, sdp) ||
+        transcode_answer(p, owner, sdp, &body))
         return STR_NONE;
     leg_set_remote(p, leg, sdp);
     early_formats(p, owner, leg, body, sdp);
@@ -56,9 +57,13 @@ static struct str early_media(struct pbx *p, struct dial *d, struct leg *leg,
     return body;
 }
 
-/* What a reliable provisional has said holds; the 2xx need not repeat it (RFC 3262 section 5). */
+/* What a reliable provisional has said holds; the 2xx need not repeat it (RFC 3262 section 5). An
+ * answer of no use does not: the 2xx will find none. */
 static void settle(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
+    const struct sdp *sdp;
+    if (leg_sdp_of(p, o->msg, &sdp) || !sdp || !leg_may_answer(p, leg, sdp))
+        return;
     (void)leg_rx_answer(p, leg, sip_body_find(o->msg, STR("application/sdp")));
     leg->settled = true;
     leg->dialog = o->dialog;
