@@ -22,6 +22,8 @@ static bool fits(struct pbx *p, const struct leg *a, const struct leg *b)
 static int ask(struct pbx *p, struct leg *leg, struct leg *like)
 {
     struct sip_content content = {.type = STR("application/sdp")};
+    if (leg->state == LEG_ENDED || call_find(p, leg->call)->state == CALL_ENDING)
+        return -ENOENT; /* what was asked before has come too late */
     if (!leg_has_agreed(leg))
         return -EBUSY;
     int err = leg_offer_third(p, leg, like, false, &content.body);

@@ -47,9 +47,11 @@ bool late_ack(struct pbx *p, struct leg *leg, struct leg *like)
     const struct sdp *offer = leg_sdp_kept(p, leg->offer);
     const struct sdp *said = like ? leg_sdp_kept(p, like->said) : NULL;
     struct str body = STR_NONE;
-    int err = !offer ? -EBADMSG
-              : said ? transcode_cross(p, leg, offer, said, &body)
-                     : leg_answer_own(p, leg, offer, &body);
+    /* Who is being hung up gets no media any more, and no ports for it. */
+    bool over = call_find(p, leg->call)->state == CALL_ENDING;
+    int err = !offer || over ? -EBADMSG
+              : said         ? transcode_cross(p, leg, offer, said, &body)
+                             : leg_answer_own(p, leg, offer, &body);
     if (err) {
         late_refuse(p, leg);
         return false;
@@ -76,7 +78,8 @@ void late_answered(struct pbx *p, struct leg *leg, struct leg *other, const stru
     struct call *call = call_find(p, leg->call);
     const struct sdp *answer = answer_in(p, leg, m), *offer = leg_sdp_kept(p, other->offer);
     struct str said = sip_body_find(m, SDP_TYPE), body;
-    if (answer && offer && transcode_answer(p, other, answer, &body) == 0) {
+    bool over = call->state == CALL_ENDING || other->state == LEG_ENDED;
+    if (!over && answer && offer && transcode_answer(p, other, answer, &body) == 0) {
         leg_set_remote(p, leg, answer);
         other->ack_waits = false;
         (void)leg_rx_answer(p, leg, said);
