@@ -285,6 +285,8 @@ void leg_note_stats(struct leg *leg, const struct media_ev *ev);
 MUST_CHECK int leg_set_party(struct pbx *p, struct leg *leg, struct str number, struct str name);
 /* "Name" <sip:number@domain> of the party, in p->turn; none: no memory. */
 struct str leg_identity(struct pbx *p, const struct leg *leg);
+/* Are these of one extension, whichever phone, or of one trunk? */
+bool leg_same_user(const struct leg *a, const struct leg *b);
 /* Is it on its way: its INVITE is out and not finally answered? */
 bool leg_is_calling(const struct leg *leg);
 /* Replaces one of the leg's owned texts; without memory the old one stays, and the trace says so.
@@ -325,6 +327,9 @@ MUST_CHECK int leg_answer_with(struct pbx *p, struct leg *leg, const struct sdp 
 /* The answer that refuses all media of an offer for an early session (RFC 3959 section 4). */
 MUST_CHECK int leg_refuse_early(struct pbx *p, struct leg *leg, const struct sdp *offer,
                                 struct str *ret);
+/* The answer that refuses all media of an offer. */
+MUST_CHECK int leg_refuse_all(struct pbx *p, struct leg *leg, const struct sdp *offer,
+                              struct str *ret);
 /* An offer of our own to one who has made none. */
 MUST_CHECK int leg_offer_own(struct pbx *p, struct leg *leg, struct str *ret);
 /* Our answer to the party's offer when nobody else need know (hold, resume): what it was told
@@ -378,6 +383,9 @@ void leg_oa_failed(struct pbx *p, struct leg *leg);
 bool leg_has_agreed(const struct leg *leg);
 /* Is an offer of ours under way? */
 bool leg_awaits_answer(const struct leg *leg);
+/* Can this be the party's answer to our offer under way? What names codecs alone that were not
+ * offered (RFC 3264 section 6.1) would leave it unheard. */
+bool leg_may_answer(struct pbx *p, const struct leg *leg, const struct sdp *answer);
 /* What the party has said last, accepted or not; none. */
 struct str leg_latest(const struct leg *leg);
 
@@ -397,11 +405,6 @@ void bridge_answered(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_failed(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o);
-/* The party's answer to the offer of the other one, whose ACK waits for it. */
-void bridge_late_answer(struct pbx *p, struct leg *leg, struct leg *other, const struct sip_msg *m);
-/* The party's answer to an offer of ours that nobody else waits for. */
-void bridge_own_answered(struct pbx *p, struct leg *leg, struct leg *other,
-                         const struct sip_msg *m);
 /* An offer in a PRACK: the transaction waits for the answer. */
 void bridge_prack_offer(struct pbx *p, struct leg *leg, const struct sip_out *o);
 /* An offer that cannot be looked at now: 491 while ours is out, 500 while theirs is not answered
@@ -410,6 +413,21 @@ void bridge_not_now(struct pbx *p, handle_t txn, bool theirs);
 /* The other party's answer to an UPDATE of ours. */
 void bridge_update_answered(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_response(struct pbx *p, const struct sip_out *o);
+
+/* ---- late.c ---------------------------------------------------------------------------------- */
+/* Acknowledges the 2xx that has brought leg->offer, with an answer that makes its party hear what
+ * `like` has said (NULL, or nothing said: with what we know ourselves). false: there is none, all
+ * media was refused, and the call should end. */
+MUST_CHECK bool late_ack(struct pbx *p, struct leg *leg, struct leg *like);
+/* Acknowledges it with an answer that refuses all media: RFC 3261 section 13.2.2.4. */
+void late_refuse(struct pbx *p, struct leg *leg);
+/* The call ends for want of common media. */
+void late_end(struct pbx *p, struct call *call);
+/* The party's answer to the offer of the other one, whose ACK waits for it. The call may have ended
+ * afterwards. */
+void late_answered(struct pbx *p, struct leg *leg, struct leg *other, const struct sip_msg *m);
+/* The party's answer to an offer of ours that nobody else waits for. Likewise. */
+void late_own_answered(struct pbx *p, struct leg *leg, struct leg *other, const struct sip_msg *m);
 
 /* ---- join.c ---------------------------------------------------------------------------------- */
 /* Two legs that are up become the two that talk: media linked, and where their descriptions do not

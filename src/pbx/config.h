@@ -44,6 +44,7 @@ enum config_identity {
     CONF_IDENTITY_NONE
 };
 enum config_pickup_order { CONF_PICKUP_LONGEST, CONF_PICKUP_NEWEST };
+enum config_join { CONF_JOIN_OWN, CONF_JOIN_GROUP };
 enum config_room_announce { CONF_ROOM_TONES, CONF_ROOM_SILENT };
 enum config_record { CONF_RECORD_NONE, CONF_RECORD_MIXED, CONF_RECORD_TRACKS, CONF_RECORD_BOTH };
 /* Of extensions and conferences: 0 means as recording.mode says, n means mode n - 1. */

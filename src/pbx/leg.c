@@ -126,6 +126,13 @@ bool leg_is_calling(const struct leg *leg)
     return leg->outgoing && leg->dial && !leg->dropped && leg->state < LEG_ANSWERED;
 }
 
+bool leg_same_user(const struct leg *a, const struct leg *b)
+{
+    if (a->extension && b->extension)
+        return str_eq(a->extension->number, b->extension->number);
+    return a->trunk && b->trunk && str_eq(a->trunk->name, b->trunk->name);
+}
+
 /* The engine carries 56 bits for us: the whole index and the lower part of the generation. */
 uint64_t leg_user(struct pbx *p, const struct leg *leg)
 {
@@ -378,6 +385,16 @@ int leg_refuse_early(struct pbx *p, struct leg *leg, const struct sdp *offer, st
     if (!err)
         *ret = buf_str(&b);
     return err;
+}
+
+int leg_refuse_all(struct pbx *p, struct leg *leg, const struct sdp *offer, struct str *ret)
+{
+    struct sdp_stream none[LEG_MAX_STREAMS] = {0}; /* port 0 */
+    struct rewrite r = {.from = offer, .rw = {.stream = none, .n_streams = LEG_MAX_STREAMS}};
+    struct author author = {.build = build_rewrite,
+                            .ctx = &r,
+                            .local = {.session_id = leg->sdp_id, .addr = media_addr(p, leg)}};
+    return write_versioned(p, leg, &author, ret);
 }
 
 int leg_sdp_for(struct pbx *p, struct leg *leg, const struct sdp *from,

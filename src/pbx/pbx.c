@@ -6,6 +6,7 @@
 #include "pbx/feature/conference.h"
 #include "pbx/feature/mwi.h"
 #include "pbx/feature/setting.h"
+#include "pbx/feature/refer.h"
 #include "pbx/feature/transfer.h"
 #include "pbx/feature/voicemail.h"
 #include "pbx/gate.h"
@@ -339,7 +340,9 @@ static void other_request(struct pbx *p, const struct sip_out *o)
 
 static void rx_request(struct pbx *p, const struct sip_out *o)
 {
-    if (o->msg->method == SIP_REGISTER)
+    if (replaces_misplaced(o->msg))
+        pbx_respond(p, o->txn, 400);
+    else if (o->msg->method == SIP_REGISTER)
         registrar_rx(p, o);
     else if (o->msg->method == SIP_OPTIONS)
         options_rx(p, o);

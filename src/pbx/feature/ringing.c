@@ -48,7 +48,8 @@ static struct str early_media(struct pbx *p, struct dial *d, struct leg *leg,
     if (owner->settled) /* it has its answer: RFC 3262 section 5 */
         return STR_NONE;
     if (d->purpose != DIAL_CALL || call->late_offer || (first && first != leg) ||
-        leg_sdp_of(p, o->msg, &sdp) || !sdp || transcode_answer(p, owner, sdp, &body))
+        leg_sdp_of(p, o->msg, &sdp) || !sdp || !leg_may_answer(p, leg, sdp) ||
+        transcode_answer(p, owner, sdp, &body))
         return STR_NONE;
     leg_set_remote(p, leg, sdp);
     early_formats(p, owner, leg, body, sdp);
@@ -57,9 +58,13 @@ static struct str early_media(struct pbx *p, struct dial *d, struct leg *leg,
     return body;
 }
 
-/* What a reliable provisional has said holds; the 2xx need not repeat it (RFC 3262 section 5). */
+/* What a reliable provisional has said holds; the 2xx need not repeat it (RFC 3262 section 5). An
+ * answer of no use does not: the 2xx will find none. */
 static void settle(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
+    const struct sdp *sdp;
+    if (leg_sdp_of(p, o->msg, &sdp) || !sdp || !leg_may_answer(p, leg, sdp))
+        return;
     (void)leg_rx_answer(p, leg, sip_body_find(o->msg, STR("application/sdp")));
     leg->settled = true;
     leg->dialog = o->dialog;
@@ -136,16 +141,18 @@ static void tell_owner(struct pbx *p, struct dial *d, struct sip_answer *a,
     owner->settled = true;
 }
 
-/* The caller has answered the offer of the one whom it hears: so do we. */
-static void early_answered(struct pbx *p, struct leg *owner, struct leg *leg,
+/* The caller has answered the offer of the one whom it hears: so do we. false: not so that they
+ * could talk. */
+static bool early_answered(struct pbx *p, struct leg *owner, struct leg *leg,
                            const struct sip_msg *m)
 {
     const struct sdp *answer, *offer = leg_sdp_kept(p, leg->offer);
     struct sip_content content = {.n_fields = 0};
     struct sip_field field;
     struct str body;
-    if (leg_sdp_of(p, m, &answer) || !answer || !offer || transcode_answer(p, leg, answer, &body))
-        return;
+    if (leg_sdp_of(p, m, &answer) || !answer || !offer || !leg_may_answer(p, owner, answer) ||
+        transcode_answer(p, leg, answer, &body))
+        return false;
     (void)leg_rx_answer(p, owner, sip_body_find(m, STR("application/sdp")));
     leg_tx_answer(p, leg, body);
     owner->settled = leg->settled = true;
@@ -155,13 +162,14 @@ static void early_answered(struct pbx *p, struct leg *owner, struct leg *leg,
     early_pack(p, &content, &field, body, early_prack_text(p, leg));
     (void)sip_prack(p->core, p->now, leg->session, leg->prack_dialog, &content);
     leg->prack_dialog = 0;
+    return true;
 }
 
 void dial_pracked(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
     struct leg *other = call_other(p, call, leg);
-    bool early = early_pracked(p, leg, o);
+    bool early = early_pracked(p, leg, o), fits = true;
     if (!early && !leg_awaits_answer(leg) && early_updated(p, leg, o))
         return;
     if (!sip_body_find(o->msg, STR("application/sdp")).n) {
@@ -174,12 +182,14 @@ void dial_pracked(struct pbx *p, struct leg *leg, const struct sip_out *o)
         return;
     }
     if (other && other->ack_waits) /* it has answered meanwhile, and waits for the same */
-        bridge_late_answer(p, leg, other, o->msg);
+        late_answered(p, leg, other, o->msg);
     else if (other && other->prack_dialog)
-        early_answered(p, leg, other, o->msg);
+        fits = early_answered(p, leg, other, o->msg);
     else /* who made the offer is gone; another one may be there */
-        bridge_own_answered(p, leg, other, o->msg);
+        late_own_answered(p, leg, other, o->msg);
     pbx_respond(p, o->txn, 200);
+    if (!fits)
+        dial_refuse(p, call, 488);
 }
 
 void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o)
@@ -261,7 +271,10 @@ static unsigned answer_for_caller(struct pbx *p, struct call *call, struct leg *
 static void give_up(struct pbx *p, struct dial *d, struct leg *leg, unsigned status)
 {
     static const struct sip_content nothing;
-    sip_ack(p->core, p->now, leg->session, &nothing);
+    if (leg->offer.n)
+        late_refuse(p, leg);
+    else
+        sip_ack(p->core, p->now, leg->session, &nothing);
     if (d->purpose == DIAL_TRANSFER) {
         leg->dropped = true;
         call_drop_leg(p, leg, STR("Q.850;cause=88;text=\"Incompatible destination\""));
@@ -273,20 +286,6 @@ static void give_up(struct pbx *p, struct dial *d, struct leg *leg, unsigned sta
         conference_failed(p, call_find(p, d->call), status);
     else
         dial_refuse(p, call_find(p, d->call), status);
-}
-
-/* The caller has agreed with another phone already: this one's offer is answered for it. */
-static void ack_own_answer(struct pbx *p, struct leg *leg, struct leg *caller)
-{
-    const struct sdp *offer = leg_sdp_kept(p, leg->offer);
-    struct sip_content content = {.type = STR("application/sdp")};
-    if (!offer || transcode_cross(p, leg, offer, leg_sdp_kept(p, caller->said), &content.body))
-        content.type = content.body = STR_NONE;
-    sip_ack(p->core, p->now, leg->session, &content);
-    if (content.body.n)
-        leg_tx_answer(p, leg, content.body);
-    else
-        leg_oa_failed(p, leg);
 }
 
 /* The caller waits for this answer. */
@@ -310,9 +309,13 @@ static void connect_caller(struct pbx *p, struct dial *d, struct leg *leg, const
     call_set_party(p, call, d->side, leg);
     dial_stop(p, call);
     leg->ack_waits = late;
-    if (call->late_offer && !late && !leg->settled)
-        ack_own_answer(p, leg, caller);
-    else if (!late)
+    /* The caller has agreed with another phone already: this one's offer is answered for it. */
+    bool answers = call->late_offer && !late && !leg->settled;
+    if (answers && !late_ack(p, leg, caller)) {
+        dial_refuse(p, call, 488);
+        return;
+    }
+    if (!late && !answers)
         sip_ack(p->core, p->now, leg->session, &nothing);
     leg_set_remote(p, leg, sdp);
     bridge_link(p, caller, leg);
@@ -374,13 +377,14 @@ void dial_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
     unsigned status = leg_sdp_of(p, o->msg, &sdp) ? 502 : 0;
     if (leg->settled) /* what the 2xx says again is no news: RFC 6337 section 2.2 */
         sdp = leg_sdp_kept(p, leg->said);
-    if (status || !sdp) {
+    bool late = d->purpose == DIAL_CALL && call->late_offer;
+    bool wrong = sdp && !leg->settled && !late && !leg_may_answer(p, leg, sdp);
+    if (status || !sdp || wrong) {
         give_up(p, d, leg, status ? status : 488);
         return;
     }
     /* What was offered holds now, if there was an offer; else the 2xx is the offer. */
     struct str body = sip_body_find(o->msg, STR("application/sdp"));
-    bool late = d->purpose == DIAL_CALL && call->late_offer;
     if (!leg->settled && late)
         (void)leg_rx_offer(p, leg, body);
     else if (!leg->settled)
