@@ -19,6 +19,7 @@
 #define LOOK_MS     50
 #define SECOND_NS   UINT64_C(1000000000)
 #define HOUR_NS     (3600 * SECOND_NS)
+#define RENEW_S     10
 #define CLASS_FIRST 160 /* samples of the smallest block; each class has twice those before */
 
 typedef void record_fn(struct recorder *r, struct record *rec);
@@ -91,7 +92,7 @@ static struct record_block *block_new(struct recorder *r, unsigned c)
 
 struct record_block *recorder_block_get(struct recorder *r, unsigned planes, unsigned samples)
 {
-    BUG_ON(planes < 1 || planes > RECORD_PLANES_MAX || samples < 1 || samples > RECORD_SAMPLES_MAX);
+    BUG_ON(planes > RECORD_PLANES_MAX || samples > RECORD_SAMPLES_MAX || !planes != !samples);
     unsigned c = class_of((size_t)planes * samples);
     struct record_block *b = block_pop(r, c), *back;
     if (!b) {
@@ -107,6 +108,7 @@ struct record_block *recorder_block_get(struct recorder *r, unsigned planes, uns
     }
     b->n_planes = (uint16_t)planes;
     b->samples = (uint16_t)samples;
+    b->n_marks = 0;
     return b;
 }
 
@@ -128,6 +130,7 @@ void record_free(struct record *rec)
         return;
     mem_free(rec->meta);
     mem_free(rec->tail);
+    record_marks_free(rec);
     mem_free(rec);
 }
 
@@ -433,12 +436,23 @@ static void fail_disk(struct recorder *r, struct record *rec)
     record_fail(r, rec, -ENOSPC, text);
 }
 
+/* So that a kill takes little of what the sidecar would have told. */
+static void sidecar_renew(struct recorder *r, struct record *rec)
+{
+    if (++rec->stale_s < RENEW_S || !rec->marks.changed || rec->state != RECORD_STATE_OPEN)
+        return;
+    int err = record_sidecar_write(r, rec);
+    if (err)
+        record_fail(r, rec, err, "the sidecar");
+}
+
 static void each_second(struct recorder *r)
 {
     struct statvfs v;
     if (statvfs(r->dir, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < r->cfg.min_free_bytes)
         each_open(r, fail_disk);
     each_open(r, record_sync);
+    each_open(r, sidecar_renew);
 }
 
 static bool any_open(struct recorder *r)

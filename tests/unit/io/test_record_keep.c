@@ -14,6 +14,18 @@ static void child_main(struct world *w, int fd)
     if (recorder_begin(w->r, &b) || recorder_meta(w->r, 1, STR("{\"from\":\"1427\"}")))
         _exit(1);
     for (uint64_t at = 0;; at += STEP) {
+        struct record_block *gap = at == 800 ? recorder_block_get(w->r, 0, 0) : NULL;
+        if (gap) {
+            gap->record = 1;
+            gap->rate_hz = RATE;
+            gap->at = 0;
+            gap->n_marks = 1;
+            gap->mark[0] =
+                (struct record_mark){.kind = RECORD_LOST, .track = 5, .at = 160, .samples = 320};
+            (void)recorder_put(w->r, gap);
+        }
+        if (at == 16000 && recorder_meta(w->r, 1, STR("{\"from\":\"1427\"}")))
+            _exit(1);
         if (!recorder_put(w->r, block(w, 1, at, 2, both)))
             _exit(1);
         uint64_t n = at + STEP;
@@ -48,7 +60,11 @@ static void test_killed(void **state)
     stop(w);
     assert_int_equal(w->ended, 0);
     expect_sidecar(w, "killed", "\"state\":\"interrupted\",\n\"convert_to\":null");
-    expect_sidecar(w, "killed", "\"gaps\":null");
+    /* What was known when the sidecar was written last is known still, and until when. */
+    expect_sidecar(w, "killed",
+                   "\"gaps\":[],\n\"gap_samples\":0,\n\"track_gaps\":[[5,160,320,\"lost\"]]");
+    expect_sidecar(w, "killed", "\n\"listed_until\":1");
+    expect_sidecar(w, "killed", "\"stopped\":\"killed\",\n\"stopped_at\":");
     expect_sidecar(w, "killed", "\"stopped_by\":\"interrupted\"");
     expect_sidecar(w, "killed", "\"call\":{\"from\":\"1427\"}\n}\n");
     /* A second of the process's life: four of the recording. */
