@@ -274,7 +274,7 @@ static void disk_statement(struct play *p)
 {
     struct str what = p->word[1];
     if (str_eq(what, STR("full")) || str_eq(what, STR("busy")) || str_eq(what, STR("works"))) {
-        p->w.disk_err = str_eq(what, STR("full")) ? -ENOSPC : 0;
+        world_disk_error(&p->w, str_eq(what, STR("full")) ? -ENOSPC : 0);
         p->w.load_err = str_eq(what, STR("busy")) ? -EBUSY : 0;
     } else if (str_eq(what, STR("loses")))
         memset(p->w.file, 0, sizeof(p->w.file));

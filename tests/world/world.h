@@ -189,6 +189,8 @@ void world_drain(struct world *w);
 void world_file_rx(struct world *w, const struct pbx_file *f);
 /* What a killed process has left half written is finished. */
 void world_disk_reset(struct world *w);
+/* What writing fails with from now on, also of what is being written; 0: it works again. */
+void world_disk_error(struct world *w, int err);
 struct world_file *world_file_find(struct world *w, struct str name);
 /* The one that is being written under this number; NULL. */
 struct world_file *world_file_written(struct world *w, uint64_t number);
