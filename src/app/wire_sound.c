@@ -128,9 +128,21 @@ void wire_close_sounds(struct wire *w)
 
 /* ---- recordings ------------------------------------------------------------------------------ */
 
+static void on_found(struct wire *w, const struct record_event *e)
+{
+    struct pbx_found f = {
+        .folder = str_z(e->folder), .base = str_z(e->base), .json = e->meta, .ms = e->ms};
+    pbx_found(w->pbx, loop_now(w->loop), &f);
+    wire_drain(w);
+}
+
 static void on_record(void *ctx, const struct record_event *e)
 {
     struct wire *w = ctx;
+    if (e->kind == RECORD_FOUND) {
+        on_found(w, e);
+        return;
+    }
     struct pbx_recorded r = {.number = e->number,
                              .ended = e->kind == RECORD_ENDED,
                              .err = e->err,

@@ -228,7 +228,7 @@ static void files_close(struct recorder *r, struct record *rec)
     }
 }
 
-static uint64_t record_ms(const struct record *rec)
+uint64_t record_ms(const struct record *rec)
 {
     return rec->rate_hz ? rec->samples * 1000 / rec->rate_hz : 0;
 }

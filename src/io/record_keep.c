@@ -218,6 +218,26 @@ static void files_repair(struct recorder *r, struct record *rec)
     }
 }
 
+/* Without memory for it nobody is told; the sidecar says it too. */
+static void tell_found(struct recorder *r, const struct record *rec)
+{
+    struct record_found *f = mem_zero(sizeof(*f) + rec->meta_n);
+    if (!f)
+        return;
+    str_copy_z(f->folder, sizeof(f->folder), str_z(rec->folder));
+    str_copy_z(f->base, sizeof(f->base), str_z(rec->base));
+    if (rec->meta_n)
+        memcpy(f->meta, rec->meta, rec->meta_n);
+    f->note.event = (struct record_event){.kind = RECORD_FOUND,
+                                          .number = rec->number,
+                                          .text = "",
+                                          .ms = record_ms(rec),
+                                          .folder = f->folder,
+                                          .base = f->base,
+                                          .meta = str_of(f->meta, rec->meta_n)};
+    recorder_note(r, &f->note);
+}
+
 static bool recover_one(struct recorder *r, const struct found *f)
 {
     struct record *rec = mem_zero(sizeof(*rec));
@@ -233,10 +253,13 @@ static bool recover_one(struct recorder *r, const struct found *f)
     rec->recovered = rec->ended = true;
     files_find(r, rec);
     files_repair(r, rec);
-    if (rec->state == RECORD_STATE_OPEN)
+    bool killed = rec->state == RECORD_STATE_OPEN;
+    if (killed)
         rec->state = RECORD_STATE_INTERRUPTED;
     (void)record_bytes(r, rec);
     (void)record_sidecar_write(r, rec);
+    if (killed)
+        tell_found(r, rec);
     list_append(&r->encoding, &rec->node);
     atomic_fetch_add(&r->converting, 1);
     atomic_fetch_add_explicit(&r->recovered, 1, memory_order_relaxed);

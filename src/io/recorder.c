@@ -245,11 +245,13 @@ static void on_wake(struct loop_async *a)
     uv_mutex_unlock(&r->lock);
     while (n) {
         struct record_note *next = n->next;
-        bool over = n->event.kind == RECORD_ENDED;
+        enum record_event_kind kind = n->event.kind;
         if (r->cfg.event)
             r->cfg.event(r->cfg.ctx, &n->event);
-        if (over)
+        if (kind == RECORD_ENDED)
             record_free(container_of(n, struct record, over));
+        else if (kind == RECORD_FOUND)
+            mem_free(container_of(n, struct record_found, note));
         n = next;
     }
 }

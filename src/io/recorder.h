@@ -131,6 +131,8 @@ struct record_gap {
 enum record_event_kind {
     RECORD_FAILED, /* it was stopped; what there is until then stays. recorder_end() is still due */
     RECORD_ENDED,  /* all files are there; the number is free again */
+    RECORD_FOUND,  /* after the start: one that a killed process was writing. Its number is none of
+                      ours; nothing more is told of it */
 };
 
 /* Valid during the call. */
@@ -145,6 +147,9 @@ struct record_event {
     uint64_t gap_samples;
     unsigned gap_n;
     const struct record_gap *gap; /* the first RECORD_GAPS_MAX */
+    /* Of RECORD_FOUND: */
+    const char *folder, *base;
+    struct str meta; /* what recorder_meta() had said last; may be STR_NONE */
 };
 
 struct recorder_config {

@@ -23,6 +23,13 @@ struct record_note {
     struct record_event event;
 };
 
+/* Of RECORD_FOUND, which stands alone; other notes are in their record. */
+struct record_found {
+    struct record_note note;
+    char folder[RECORD_FOLDER_MAX + 1], base[RECORD_BASE_MAX + 1];
+    char meta[];
+};
+
 struct record_mark_list {
     struct record_mark *at; /* owned */
     unsigned n, cap;
@@ -133,6 +140,8 @@ void record_sync(struct recorder *r, struct record *rec);
 void record_fail(struct recorder *r, struct record *rec, int err, const char *what);
 /* Pads and closes; the record moves to r->encoding. */
 void record_end(struct recorder *r, struct record *rec);
+/* Of its sound. */
+uint64_t record_ms(const struct record *rec);
 /* One step of the first in r->encoding, which then goes to the end of it or is over. */
 void record_encode(struct recorder *r);
 /* Tells of it and lets go of it; a conversion under way is given up. */

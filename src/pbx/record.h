@@ -84,6 +84,8 @@ void recording_talks(struct pbx *p, struct leg *leg, bool talks);
 void recording_stopped(struct pbx *p, uint64_t number);
 /* A recording has been written, or was stopped. */
 void recording_done(struct pbx *p, const struct pbx_recorded *r);
+/* A killed process has left it: its call gets a record. */
+void recording_found(struct pbx *p, const struct pbx_found *f);
 /* Of the process: those that have not ended are forgotten. */
 void recording_free_all(struct pbx *p);
 

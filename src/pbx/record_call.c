@@ -36,7 +36,7 @@ static void follow(struct pbx *p, struct call *call)
 static struct str about(struct pbx *p, const struct call *call)
 {
     struct buf b;
-    size_t cap = 6 * (call->cdr.caller.n + call->cdr.dialled.n + call->cdr.callee.n) + 220;
+    size_t cap = 6 * (call->cdr.caller.n + call->cdr.dialled.n + call->cdr.callee.n) + 280;
     char *mem = arena_take(&p->turn, cap);
     if (!mem)
         return STR_NONE;
@@ -49,7 +49,8 @@ static struct str about(struct pbx *p, const struct call *call)
     buf_json(&b, call->cdr.dialled);
     buf_lit(&b, "\",\"callee\":\"");
     buf_json(&b, call->cdr.callee);
-    buf_ch(&b, '"');
+    buf_printf(&b, "\",\"start_ms\":%llu,\"answer_ms\":%llu",
+               (unsigned long long)call->cdr.start_ms, (unsigned long long)call->cdr.answer_ms);
     if (call->cdr.has_parent) {
         buf_lit(&b, ",\"parent\":\"");
         buf_hex(&b, call->cdr.parent, sizeof(call->cdr.parent));

@@ -56,6 +56,12 @@ const unsigned pbx_store_schema_n = ARRAY_LEN(pbx_store_schema);
 
 #define MESSAGE_COLUMNS "id, mailbox, state, urgent, caller, caller_name, at_ms, ms"
 
+#define CDR_PUT                                                                                    \
+    "INSERT INTO cdr (" CDR_COLUMNS ") VALUES"                                                     \
+    " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)"
+#define CDR_DETAIL_PUT "INSERT INTO cdr_detail (id, parent, detail) VALUES (?1,?2,?3)"
+#define UNLESS_THERE   " ON CONFLICT (id) DO NOTHING"
+
 const char *const pbx_store_statement[STORE_STATEMENTS] = {
     [STORE_BINDING_PUT] =
         "INSERT INTO binding (" BINDING_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)"
@@ -63,13 +69,13 @@ const char *const pbx_store_statement[STORE_STATEMENTS] = {
         " expires_ms=excluded.expires_ms, q=excluded.q, path=excluded.path, flow=excluded.flow,"
         " instance=excluded.instance, user_agent=excluded.user_agent, params=excluded.params",
     [STORE_BINDING_DEL] = "DELETE FROM binding WHERE aor=?1 AND contact=?2",
-    [STORE_CDR_PUT] =
-        "INSERT INTO cdr (" CDR_COLUMNS ") VALUES"
-        " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)",
+    [STORE_CDR_PUT] = CDR_PUT,
+    [STORE_CDR_RESTORE] = CDR_PUT UNLESS_THERE,
     [STORE_SETTING_PUT] = ("INSERT INTO setting (extension, name, value) VALUES (?1,?2,?3)"
                            " ON CONFLICT (extension, name) DO UPDATE SET value=excluded.value"),
     [STORE_SETTING_DEL] = "DELETE FROM setting WHERE extension=?1 AND name=?2",
-    [STORE_CDR_DETAIL_PUT] = "INSERT INTO cdr_detail (id, parent, detail) VALUES (?1,?2,?3)",
+    [STORE_CDR_DETAIL_PUT] = CDR_DETAIL_PUT,
+    [STORE_CDR_DETAIL_RESTORE] = CDR_DETAIL_PUT UNLESS_THERE,
     [STORE_QUALITY_PUT] = "INSERT INTO call_quality (record, " QUALITY_COLUMNS ") VALUES"
                           " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)",
     [STORE_MESSAGE_PUT] =

@@ -11,11 +11,13 @@ enum store_statement {
     STORE_BINDING_DEL, /* aor, contact */
     STORE_CDR_PUT,
     STORE_CDR_DETAIL_PUT, /* id, parent, detail: of calls that were more than basic */
-    STORE_SETTING_PUT,    /* extension, name, value */
-    STORE_SETTING_DEL,    /* extension, name */
-    STORE_QUALITY_PUT,    /* see the columns in store.c */
-    STORE_MESSAGE_PUT,    /* see the columns in store.c */
-    STORE_MESSAGE_DEL,    /* id */
+    STORE_CDR_RESTORE,    /* as STORE_CDR_PUT, unless the record is there */
+    STORE_CDR_DETAIL_RESTORE,
+    STORE_SETTING_PUT, /* extension, name, value */
+    STORE_SETTING_DEL, /* extension, name */
+    STORE_QUALITY_PUT, /* see the columns in store.c */
+    STORE_MESSAGE_PUT, /* see the columns in store.c */
+    STORE_MESSAGE_DEL, /* id */
     STORE_STATEMENTS
 };
 enum store_restore {

@@ -67,6 +67,8 @@ static void test_killed(void **state)
     expect_sidecar(w, "killed", "\"stopped\":\"killed\",\n\"stopped_at\":");
     expect_sidecar(w, "killed", "\"stopped_by\":\"interrupted\"");
     expect_sidecar(w, "killed", "\"call\":{\"from\":\"1427\"}\n}\n");
+    assert_int_equal(w->found, 1);
+    assert_string_equal(w->found_text, "/killed {\"from\":\"1427\"}");
     /* A second of the process's life: four of the recording. */
     uint32_t mix, track;
     int16_t *s = load(w, "killed.flac", &mix);
@@ -75,11 +77,13 @@ static void test_killed(void **state)
     free(s);
     free(load(w, "killed-track5.flac", &track));
     assert_true(mix + 5 * RATE >= written && track + 5 * RATE >= written);
+    assert_int_equal(w->found_ms, (mix > track ? mix : track) / (RATE / 1000));
     /* It is done with. */
     start(w);
     begin(w, 2, "next", SOUND_WAV, RECORD_FILE_TRACKS);
     end(w, 2);
     assert_int_equal(recorder_stats_get(w->r).recovered, 0);
+    assert_int_equal(w->found, 1);
 }
 
 /* Stopped before it was made smaller; the next process does it. */
