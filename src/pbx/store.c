@@ -1,6 +1,7 @@
 #include "pbx/store.h"
 
 #include "base/assert.h"
+#include "base/buf.h"
 
 /* A binding is found by address of record and contact; times are wall-clock milliseconds, because
  * the monotonic clock does not survive a restart. `flow` is how the phone is reached:
@@ -61,6 +62,10 @@ const unsigned pbx_store_schema_n = ARRAY_LEN(pbx_store_schema);
     " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)"
 #define CDR_DETAIL_PUT "INSERT INTO cdr_detail (id, parent, detail) VALUES (?1,?2,?3)"
 #define UNLESS_THERE   " ON CONFLICT (id) DO NOTHING"
+/* An id begins with the time of its record (cdr.c), so the oldest are the lowest. Few at a time, so
+ * that nothing waits for it long. */
+#define PRUNED(id, table)                                                                          \
+    " (SELECT " id " FROM " table " WHERE " id " < ?1 ORDER BY " id " LIMIT 200)"
 
 const char *const pbx_store_statement[STORE_STATEMENTS] = {
     [STORE_BINDING_PUT] =
@@ -82,7 +87,22 @@ const char *const pbx_store_statement[STORE_STATEMENTS] = {
         ("INSERT INTO message (" MESSAGE_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8)"
          " ON CONFLICT (id) DO UPDATE SET state=excluded.state, ms=excluded.ms"),
     [STORE_MESSAGE_DEL] = "DELETE FROM message WHERE id=?1",
+    [STORE_CDR_PRUNE] = "DELETE FROM cdr WHERE id IN" PRUNED("id", "cdr"),
+    [STORE_CDR_DETAIL_PRUNE] = "DELETE FROM cdr_detail WHERE id IN" PRUNED("id", "cdr_detail"),
+    [STORE_QUALITY_PRUNE] =
+        "DELETE FROM call_quality WHERE record IN" PRUNED("record", "call_quality"),
 };
+
+void store_id_at(char ret[STORE_ID_AT_BYTES], uint64_t wall_ms)
+{
+    struct buf b;
+    uint8_t bytes[6];
+    for (unsigned i = 0; i < 6; i++)
+        bytes[i] = (uint8_t)(wall_ms >> (40 - 8 * i));
+    buf_init(&b, ret, STORE_ID_AT_BYTES - 1);
+    buf_hex(&b, bytes, sizeof(bytes));
+    ret[STORE_ID_AT_BYTES - 1] = '\0';
+}
 
 const char *const pbx_store_restore[STORE_RESTORES] = {
     [STORE_RESTORE_BINDINGS] = "SELECT " BINDING_COLUMNS " FROM binding",
