@@ -98,14 +98,15 @@ void wire_reload_sounds(struct wire *w, const struct config *before)
 
 int wire_open_sounds(struct wire *w)
 {
-    static struct sound_text text[PROMPTS]; /* as long as the store */
+    static struct sound_text text[PROMPTS + 1]; /* as long as the store */
+    text[PROMPTS] = (struct sound_text){.name = "music"};
     for (unsigned i = 0; i < PROMPTS; i++)
         text[i] = (struct sound_text){prompt_texts[i].name, prompt_texts[i].en, prompt_texts[i].ko};
     char *dir = path_z(w->config->sounds.dir), *cache = path_z(w->config->sounds.cache);
     struct sounds_config cfg = {.dir = dir,
                                 .cache = cache,
                                 .text = text,
-                                .text_n = PROMPTS,
+                                .text_n = ARRAY_LEN(text),
                                 .max_queue = 2 * PROMPTS + 256,
                                 .limits = {.max_s = LONGEST_S},
                                 .done = on_sound,
@@ -115,6 +116,7 @@ int wire_open_sounds(struct wire *w)
     mem_free(dir);
     mem_free(cache);
     err = err ? err : ask_for_sounds(w);
+    err = err ? err : sounds_look(w->sounds);
     if (err)
         fprintf(stderr, "ringdown: sounds: %s\n", uv_strerror(err));
     return err;

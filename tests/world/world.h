@@ -147,6 +147,7 @@ struct world {
     uint64_t sent, sent_bytes, lost, strays; /* strays: to an address where nobody is */
     uint64_t hash;                           /* of all the PBX has sent, and when */
     bool dump;                               /* print messages and traces as they pass */
+    char warned[2048]; /* the latest of what was logged as a warning or worse */
     bool failed;
     char failure[1024];
     /* Called for each row stored and each link made, when set. */
