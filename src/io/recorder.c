@@ -1,12 +1,14 @@
 #include "io/recorder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -589,6 +591,33 @@ static int thread_start(struct recorder *r)
     return err;
 }
 
+/* Another process that has the folder would take what this one writes for what a kill has left. A
+ * file system that knows no locks is no reason not to record. */
+static int folder_lock(struct recorder *r)
+{
+    r->dir_fd = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (r->dir_fd < 0)
+        return -errno;
+    if (flock(r->dir_fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return 0;
+    return -EBUSY;
+}
+
+static int folder_open(struct recorder *r, const char *dir)
+{
+    r->dir_fd = -1;
+    r->dir = mem_strndup(dir, strlen(dir));
+    int err = r->dir ? fs_mkdirs(r->dir) : -ENOMEM;
+    return err ? err : folder_lock(r);
+}
+
+static void folder_close(struct recorder *r)
+{
+    if (r->dir_fd >= 0)
+        close(r->dir_fd);
+    mem_free(r->dir);
+}
+
 int recorder_open(struct recorder **ret, struct loop *loop, const struct recorder_config *cfg)
 {
     struct recorder *r = mem_zero(sizeof(*r));
@@ -597,8 +626,7 @@ int recorder_open(struct recorder **ret, struct loop *loop, const struct recorde
     r->loop = loop;
     r->cfg = *cfg;
     defaults(r);
-    r->dir = mem_strndup(cfg->dir, strlen(cfg->dir));
-    int err = r->dir ? fs_mkdirs(r->dir) : -ENOMEM;
+    int err = folder_open(r, cfg->dir);
     if (!err)
         err = queues_init(r);
     if (!err) {
@@ -607,7 +635,7 @@ int recorder_open(struct recorder **ret, struct loop *loop, const struct recorde
             queues_done(r);
     }
     if (err) {
-        mem_free(r->dir);
+        folder_close(r);
         mem_free(r);
         return err;
     }
@@ -630,6 +658,6 @@ void recorder_close(struct recorder *r)
     queues_done(r);
     close(r->command_fd);
     uv_mutex_destroy(&r->lock);
-    mem_free(r->dir);
+    folder_close(r);
     mem_free(r);
 }

@@ -181,8 +181,8 @@ struct recorder_stats {
 
 /* Starts the thread, which first finishes what an earlier process left, then removes what is too
  * old. Removing is repeated each hour and after each recording. Only files whose name is that of a
- * recording with a sidecar are touched. One recorder a folder. 0, -ENOMEM or an error of the
- * system. */
+ * recording with a sidecar are touched. One recorder a folder: -EBUSY if another one has it, in
+ * whatever process. 0, -ENOMEM or an error of the system. */
 MUST_CHECK int recorder_open(struct recorder **ret, struct loop *loop,
                              const struct recorder_config *cfg);
 /* Ends all recordings, tells of each, and ends the thread. Conversions under way are repeated by

@@ -96,6 +96,7 @@ struct recorder {
     struct loop *loop;
     struct recorder_config cfg;
     char *dir;
+    int dir_fd; /* holds the lock */
     /* Media thread to writer, writer to media thread: pointers to blocks. */
     struct mailbox in, back;
     /* The media thread's own. */

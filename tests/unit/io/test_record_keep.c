@@ -187,6 +187,35 @@ static void test_cut_sidecars(void **state)
     expect_sidecar(w, name, "\"number\":18446744073709551615,\n\"rate\":8000,\n\"call\":null\n}\n");
 }
 
+/* Two in one folder would repair and remove what the other one writes. */
+static void test_one_a_folder(void **state)
+{
+    struct world *w = *state;
+    struct recorder *other = NULL;
+    start(w);
+    assert_int_equal(recorder_open(&other, w->loop, &w->cfg), -EBUSY);
+    assert_null(other);
+    recording(w, 1, "", "a");
+    stop(w);
+    start(w);
+}
+
+/* A sidecar that a kill has left half written goes, and nothing else that is called so. */
+static void test_half_a_sidecar(void **state)
+{
+    struct world *w = *state;
+    static const char *const other[] = {"a.json.x.tmp", ".json.1.tmp", "a.jso.1.tmp",
+                                        "a.json.tmp",   "a.json.1.tm", "a.json1.tmp"};
+    file_put(w, "a.json.123.tmp", "{");
+    for (size_t i = 0; i < ARRAY_LEN(other); i++)
+        file_put(w, other[i], "{");
+    start(w);
+    LOOP_UNTIL(w->loop, !there(w, "a.json.123.tmp"));
+    stop(w);
+    for (size_t i = 0; i < ARRAY_LEN(other); i++)
+        assert_true(there(w, other[i]));
+}
+
 /* ---- retention ------------------------------------------------------------------------------- */
 
 static void age(struct world *w, const char *name, unsigned days)
@@ -253,6 +282,8 @@ int main(void)
         TEST(test_stopped_before_conversion),
         TEST(test_foreign_sidecars),
         TEST(test_cut_sidecars),
+        TEST(test_one_a_folder),
+        TEST(test_half_a_sidecar),
         TEST(test_old_recordings_go),
         TEST(test_too_many_recordings_go),
     };
