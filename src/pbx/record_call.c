@@ -7,6 +7,7 @@
 #include "pbx/sound.h"
 
 #define KEY_PAUSE (3 * USEC_S) /* keys of one code come within it */
+#define AGAIN_MS  60000
 #define BEEP_MS   150
 #define REFUSE_MS 500
 
@@ -188,7 +189,10 @@ void recording_lost(struct pbx *p, handle_t recording, struct str why, uint32_t 
         if (call->record != recording)
             continue; /* it is that of its room */
         call->record = 0;
-        call->record_kept_off = true; /* configuration does not try again, a key may */
+        /* What is only too long goes on as another one, if configuration wants it; else it does not
+         * try again. A key may. */
+        call->record_kept_off = !str_eq(why, STR("too-long")) || at_ms < AGAIN_MS;
+        recording_follow(p, call);
     }
 }
 
