@@ -4,6 +4,7 @@
  */
 #include "pbx/call_int.h"
 
+#include "pbx/feature/early_session.h"
 #include "pbx/feature/service.h"
 #include "pbx/feature/threeway.h"
 #include "pbx/feature/transfer.h"
@@ -457,6 +458,8 @@ static void pass_request(struct pbx *p, struct leg *leg, const struct sip_out *o
 /* An UPDATE without an offer refreshes the target or the session, which the engine has done. */
 static void updated(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
+    if (early_updated(p, leg, o))
+        return;
     if (!sip_body_find(o->msg, SDP_TYPE).n) {
         pbx_respond(p, o->txn, 200);
         return;
@@ -464,8 +467,7 @@ static void updated(struct pbx *p, struct leg *leg, const struct sip_out *o)
     bridge_prack_offer(p, leg, o);
 }
 
-/* RFC 3311 section 5.2: 491 while our offer is out, 500 while theirs is not answered. */
-static void not_now(struct pbx *p, handle_t txn, bool theirs)
+void bridge_not_now(struct pbx *p, handle_t txn, bool theirs)
 {
     char mem[4];
     struct buf b;
@@ -478,7 +480,7 @@ static void not_now(struct pbx *p, handle_t txn, bool theirs)
 void bridge_prack_offer(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     if (leg->reinvite || !leg_has_agreed(leg)) {
-        not_now(p, o->txn, !leg_awaits_answer(leg));
+        bridge_not_now(p, o->txn, !leg_awaits_answer(leg));
         return;
     }
     leg->reinvite = o->txn;

@@ -11,6 +11,7 @@
 #include "wire/sdp/caps.h"
 
 #define CALL_MAX_LEGS   64
+#define CALL_MAX_EARLY  9 /* early sessions: one of the caller, eight of those who are called */
 #define LEG_MAX_STREAMS 4
 #define PAST_CALLS      4096
 #define RELAYED_MAX     1024 /* requests handed from leg to leg and not yet answered */
@@ -76,6 +77,9 @@ struct leg {
     struct leg_stream stream[LEG_MAX_STREAMS];
     uint64_t sdp_id, sdp_version, sdp_hash; /* of the last description that it was sent */
     struct flow flow;
+    handle_t
+        regular; /* it is an early session (RFC 3959) in the dialog of this leg; 0: it is not */
+    handle_t opposite; /* the early session, or the leg, that it hears before the answer */
     uint16_t status;   /* last response of a callee */
     uint8_t cause;     /* Q.850, as its side has given it; 0: it has not */
     handle_t reinvite; /* an INVITE or UPDATE of this party that waits for the other one */
@@ -161,7 +165,9 @@ struct call {
     struct pbx_timer announcing;
     handle_t service_state; /* what the service knows of it */
     struct list legs;       /* struct leg.in_call, the caller first */
-    handle_t caller;        /* who called; its leg may have left */
+    struct list early;      /* likewise, of early sessions */
+    uint8_t n_early;
+    handle_t caller;   /* who called; its leg may have left */
     handle_t party[2]; /* who talk, or will: the caller or who has taken its place, the callee */
     handle_t dial;     /* the search under way */
     handle_t transfer; /* likewise */
@@ -267,6 +273,8 @@ void call_drop_leg(struct pbx *p, struct leg *leg, struct str reason);
 
 /* ---- leg.c ----------------------------------------------------------------------------------- */
 struct leg *leg_new(struct pbx *p, struct call *call, handle_t *ret);
+/* An early session in the dialog of this leg: feature/early_session.h. NULL: no room. */
+struct leg *leg_new_early(struct pbx *p, const struct leg *of);
 void leg_free(struct pbx *p, struct leg *leg);
 uint64_t leg_user(struct pbx *p, const struct leg *leg);
 struct leg *leg_of_user(struct pbx *p, uint64_t user);
@@ -398,6 +406,9 @@ void bridge_own_answered(struct pbx *p, struct leg *leg, struct leg *other,
                          const struct sip_msg *m);
 /* An offer in a PRACK: the transaction waits for the answer. */
 void bridge_prack_offer(struct pbx *p, struct leg *leg, const struct sip_out *o);
+/* An offer that cannot be looked at now: 491 while ours is out, 500 while theirs is not answered
+ * (RFC 3311 section 5.2). */
+void bridge_not_now(struct pbx *p, handle_t txn, bool theirs);
 /* The other party's answer to an UPDATE of ours. */
 void bridge_update_answered(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_response(struct pbx *p, const struct sip_out *o);

@@ -22,9 +22,9 @@
 
 /* What the engine says in Supported and Allow: only what works. */
 static const char supported[] =
-    "path, 100rel, timer, replaces, join, norefersub, tdialog, from-change";
+    "path, 100rel, timer, replaces, join, norefersub, tdialog, from-change, early-session";
 static const char supported_call[] =
-    "timer, 100rel, replaces, join, norefersub, tdialog, from-change";
+    "timer, 100rel, replaces, join, norefersub, tdialog, from-change, early-session";
 static const char allowed[] =
     "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, PRACK, UPDATE, REFER, SUBSCRIBE, NOTIFY";
 

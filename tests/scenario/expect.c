@@ -79,10 +79,12 @@ static struct ua_call *call_of(struct ua *ua)
     return best;
 }
 
-/* The stream of a party's latest call, or the one whose RTP goes to ADDRESS:PORT. */
+/* The stream of a party's latest call, that of its early session (NAME/early), or the one whose RTP
+ * goes to ADDRESS:PORT. */
 static struct world_stream *stream_of(struct play *p, struct str name)
 {
-    struct ua *ua = play_ua(p, name);
+    ptrdiff_t slash = str_chr(name, '/');
+    struct ua *ua = play_ua(p, slash < 0 ? name : str_sub(name, 0, (size_t)slash));
     struct addr to;
     if (!ua && addr_parse_port(&to, name) == 0)
         return world_stream_to(&p->w, &to);
@@ -91,7 +93,10 @@ static struct world_stream *stream_of(struct play *p, struct str name)
         return NULL;
     }
     struct addr rtp = ua->host.addr;
-    rtp.port = call_of(ua)->rtp_port;
+    if (slash < 0)
+        rtp.port = call_of(ua)->rtp_port;
+    else
+        rtp.port = (uint16_t)(ua->call->rtp_port + UA_EARLY_PORT);
     return world_stream_to(&p->w, &rtp);
 }
 

@@ -34,8 +34,13 @@ void ringback_end(struct pbx *p, struct dial *d)
 void ringback_rx_first(struct pbx *p, struct leg *leg)
 {
     struct call *call = call_find(p, leg->call);
-    struct leg *other = leg->outgoing ? call_other(p, call, leg) : NULL;
-    leg->heard = true;
+    struct leg *of = leg->regular ? leg_find(p, leg->regular) : leg;
+    struct leg *other = NULL;
+    if (leg->outgoing)
+        other = leg->regular ? leg_find(p, leg->opposite) : call_other(p, call, leg);
+    if (other && other->regular)
+        other = leg_find(p, other->regular);
+    of->heard = true;
     if (other) /* only who is joined with it hears it */
         stop(p, other);
 }

@@ -1,5 +1,6 @@
 /* The target set and its batches: who rings next, and when nobody is left. */
 #include "pbx/feature/conference.h"
+#include "pbx/feature/early_session.h"
 #include "pbx/feature/queue.h"
 #include "pbx/feature/ringback.h"
 #include "pbx/feature/transfer.h"
@@ -394,6 +395,7 @@ void dial_failed(struct pbx *p, struct leg *leg, const struct sip_out *o)
     call_leg_over(p, leg);
     if (call->party[d->side] == slot_handle(&p->calls->legs, leg))
         call->party[d->side] = 0; /* its early media ends with it */
+    early_turn(p, call);
     bool final = settles(p, d, leg, o);
     if (!final && dial_rings(p, d))
         return;
