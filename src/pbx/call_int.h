@@ -158,8 +158,10 @@ struct call {
     uint8_t service;      /* enum service_kind: the exchange itself is the other party */
     handle_t record;      /* the recording under way; 0: none */
     bool three_way;       /* a phone has made a conference of it and another one */
-    bool record_kept_off; /* somebody has ended it */
-    uint16_t announced;   /* the status that the caller hears of, or has heard of; 0 */
+    bool record_kept_off; /* somebody has ended it, or it could not go on */
+    uint8_t record_by;    /* enum record_by: who began it */
+    struct str record_stopped; /* why the last one ended before the call: a literal; or none */
+    uint16_t announced;        /* the status that the caller hears of, or has heard of; 0 */
     struct pbx_timer announcing;
     handle_t service_state; /* what the service knows of it */
     struct list legs;       /* struct leg.in_call, the caller first */

@@ -160,6 +160,9 @@ struct config {
         uint32_t refs;
     struct arena arena;
     struct hash_table index[CONF_INDEX_COUNT];
+    struct { /* of the file, for who tries these folders */
+        uint32_t recording_dir, voicemail_dir;
+    } line;
 };
 #undef CONFIG_MEMBER
 #undef CONFIG_MEMBER_MAP

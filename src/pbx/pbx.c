@@ -428,6 +428,13 @@ void pbx_recorded(struct pbx *p, usec_t now, const struct pbx_recorded *r)
     pump(p);
 }
 
+void pbx_found(struct pbx *p, usec_t now, const struct pbx_found *f)
+{
+    enter(p, now);
+    recording_found(p, f);
+    pump(p);
+}
+
 void pbx_loaded(struct pbx *p, usec_t now, uint32_t clip, int err, uint32_t ms)
 {
     enter(p, now);

@@ -186,6 +186,14 @@ static void file(struct play *p)
                   STR_ARG(p->word[3]), p->w.file[0].json);
 }
 
+/* expect warned TEXT: something logged as a warning or worse has this in it. */
+static void logged(struct play *p)
+{
+    if (p->n_words != 3 || str_ifind(str_z(p->w.warned), p->word[2]) < 0)
+        play_fail(p, &p->st->line, "no warning has " STR_FMT ", the last are %s",
+                  STR_ARG(p->word[2]), p->w.warned);
+}
+
 /* NAME keys DIGITS: telephone-events of its latest call. NAME talks on|off: in a room. */
 void expect_sound(struct play *p)
 {
@@ -251,6 +259,8 @@ void expect_statement(struct play *p)
              str_eq(what, STR("recorded")) || str_eq(what, STR("guest")) ||
              str_eq(what, STR("paused")))
         hears(p);
+    else if (str_eq(what, STR("warned")))
+        logged(p);
     else if (str_eq(what, STR("api")) && p->n_words > 2)
         api(p);
     else if (str_eq(what, STR("no")) && p->n_words > 2)

@@ -273,17 +273,21 @@ static void restart_statement(struct play *p)
     complain(p);
 }
 
-/* disk full, disk busy, disk works; disk loses: all files are gone. */
+/* disk full, disk busy, disk works; disk long: what is being written has become too long; disk
+ * loses: all files are gone. */
 static void disk_statement(struct play *p)
 {
     struct str what = p->word[1];
     if (str_eq(what, STR("full")) || str_eq(what, STR("busy")) || str_eq(what, STR("works"))) {
-        p->w.disk_err = str_eq(what, STR("full")) ? -ENOSPC : 0;
+        world_disk_error(&p->w, str_eq(what, STR("full")) ? -ENOSPC : 0);
         p->w.load_err = str_eq(what, STR("busy")) ? -EBUSY : 0;
+    } else if (str_eq(what, STR("long"))) {
+        world_disk_error(&p->w, -EFBIG);
+        world_disk_error(&p->w, 0);
     } else if (str_eq(what, STR("loses")))
         memset(p->w.file, 0, sizeof(p->w.file));
     else
-        play_fail(p, &p->st->line, "disk full|busy|works|loses");
+        play_fail(p, &p->st->line, "disk full|long|busy|works|loses");
 }
 
 static void shutdown_statement(struct play *p)

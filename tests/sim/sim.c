@@ -508,7 +508,7 @@ static void operator(struct sim *s)
                       (unsigned long long)(total - rand_below(&w->rand, total < 4 ? 1 : 4)),
                       actions[rand_below(&w->rand, ARRAY_LEN(actions))]),
               &reply);
-    w->disk_err = rand_below(&w->rand, 20) ? 0 : -ENOSPC;
+    world_disk_error(w, rand_below(&w->rand, 20) ? 0 : -ENOSPC);
 }
 
 /* Time passes, and now and then a mailbox fills or empties. */
