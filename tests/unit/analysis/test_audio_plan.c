@@ -1,4 +1,5 @@
-/* Who is heard in a call: calls through an exchange, as SIP and RTP, and the tracks made of them. */
+/* Who is heard in a call: calls through an exchange, as SIP and RTP, and the tracks made of them.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,17 +85,20 @@ static void sip(const struct dialog *l, bool from_b, const char *first, const ch
     }
     bool request = strncmp(first, "SIP", 3) != 0;
     bool swap = request ? from_b : !from_b;
-    int n = snprintf(text, sizeof(text),
-                     "%s\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK%s%u%s%d\r\n"
-                     "From: <sip:%s@x>;tag=%s%s\r\nTo: <sip:%s@x>%s%s%s\r\n"
-                     "Call-ID: %s\r\nCSeq: %u %s\r\nContact: <sip:%s>\r\n%s"
-                     "Content-Length: %zu\r\n\r\n%s",
-                     first, request ? (from_b ? l->b : l->a) : (from_b ? l->a : l->b), l->call_id,
-                     l->cseq, method, swap, swap ? l->callee : l->caller, l->call_id,
-                     swap ? "b" : "a", swap ? l->caller : l->callee, early ? "" : ";tag=",
-                     early ? "" : l->call_id, early ? "" : swap ? "a" : "b", l->call_id, l->cseq,
-                     method, from_b ? l->b : l->a,
-                     media ? "Content-Type: application/sdp\r\n" : "", strlen(sdp), sdp);
+    int n =
+        snprintf(text, sizeof(text),
+                 "%s\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK%s%u%s%d\r\n"
+                 "From: <sip:%s@x>;tag=%s%s\r\nTo: <sip:%s@x>%s%s%s\r\n"
+                 "Call-ID: %s\r\nCSeq: %u %s\r\nContact: <sip:%s>\r\n%s"
+                 "Content-Length: %zu\r\n\r\n%s",
+                 first, request ? (from_b ? l->b : l->a) : (from_b ? l->a : l->b), l->call_id,
+                 l->cseq, method, swap, swap ? l->callee : l->caller, l->call_id, swap ? "b" : "a",
+                 swap ? l->caller : l->callee, early ? "" : ";tag=", early ? "" : l->call_id,
+                 early  ? ""
+                 : swap ? "a"
+                        : "b",
+                 l->call_id, l->cseq, method, from_b ? l->b : l->a,
+                 media ? "Content-Type: application/sdp\r\n" : "", strlen(sdp), sdp);
     feed(&src, &dst, text, (size_t)n, AN_SIP);
     now_ns += 5 * MS;
 }
