@@ -31,6 +31,10 @@ static const char help[] =
     "  -j, --json           everything for programs (docs/analyze-json.md)\n"
     "      --csv            one line a call\n"
     "      --html FILE      one page for a browser, with everything in it\n"
+    "      --pcap FILE      the call of --call as a capture of its own\n"
+    "      --anonymize      in it, others' numbers, names and addresses, and silence for sound\n"
+    "      --key TEXT       makes --anonymize choose the same ones each time\n"
+    "      --keep-audio     leaves the sound in it\n"
     "      --keylog FILE    TLS keys, as programs write them that are given SSLKEYLOGFILE\n"
     "      --lang LANGUAGE  en or ko; else as the locale says\n"
     "      --color WHEN     auto, always or never; NO_COLOR counts too\n"
@@ -149,6 +153,8 @@ static int outputs(struct analyze *a, struct an_report *r)
         r->style.max_messages = MAX_PAGE_BYTES;
         return analyze_write(a, o->html, an_report_html, r);
     }
+    if (o->pcap)
+        return analyze_pcap(a, r);
     switch (o->format) {
     case ANALYZE_JSON:
         return analyze_write(a, NULL, an_report_json, r);
@@ -198,7 +204,11 @@ enum {
     OPT_COLOR,
     OPT_WIDTH,
     OPT_HTML,
-    OPT_EXPLAIN
+    OPT_EXPLAIN,
+    OPT_PCAP,
+    OPT_ANONYMIZE,
+    OPT_KEY,
+    OPT_KEEP_AUDIO,
 };
 
 static const struct option options[] = {{"call", required_argument, NULL, 'c'},
@@ -211,6 +221,10 @@ static const struct option options[] = {{"call", required_argument, NULL, 'c'},
                                         {"color", required_argument, NULL, OPT_COLOR},
                                         {"width", required_argument, NULL, OPT_WIDTH},
                                         {"html", required_argument, NULL, OPT_HTML},
+                                        {"pcap", required_argument, NULL, OPT_PCAP},
+                                        {"anonymize", no_argument, NULL, OPT_ANONYMIZE},
+                                        {"key", required_argument, NULL, OPT_KEY},
+                                        {"keep-audio", no_argument, NULL, OPT_KEEP_AUDIO},
                                         {"help", no_argument, NULL, 'h'},
                                         {0}};
 
@@ -234,6 +248,33 @@ static const char *number_set(uint32_t *ret, uint64_t least, const char *problem
     return NULL;
 }
 
+/* Those that are for files. */
+static bool file_option_set(struct analyze_options *o, int c)
+{
+    switch (c) {
+    case OPT_KEYLOG:
+        o->keylog = optarg;
+        return true;
+    case OPT_HTML:
+        o->html = optarg;
+        return true;
+    case OPT_PCAP:
+        o->pcap = optarg;
+        return true;
+    case OPT_ANONYMIZE:
+        o->anonymize = true;
+        return true;
+    case OPT_KEY:
+        o->key = optarg;
+        return true;
+    case OPT_KEEP_AUDIO:
+        o->keep_audio = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* NULL, or what is wrong. */
 static const char *option_set(struct analyze_options *o, int c)
 {
@@ -250,9 +291,6 @@ static const char *option_set(struct analyze_options *o, int c)
     case OPT_LADDER:
         o->ladder = true;
         return NULL;
-    case OPT_KEYLOG:
-        o->keylog = optarg;
-        return NULL;
     case OPT_LANG:
         if (an_lang_parse(&lang, str_z(optarg)))
             return "--lang takes en or ko";
@@ -262,16 +300,25 @@ static const char *option_set(struct analyze_options *o, int c)
     case OPT_EXPLAIN:
         o->explain = true;
         return NULL;
-    case OPT_HTML:
-        o->html = optarg;
-        return NULL;
     case OPT_COLOR:
         return color_set(&o->style, optarg);
     case OPT_WIDTH:
         return number_set(&o->style.width, MIN_COLUMNS, "--width takes a number from 60 on");
     default:
-        return "unknown option or no argument to it";
+        return file_option_set(o, c) ? NULL : "unknown option or no argument to it";
     }
+}
+
+/* What does not go together. */
+static const char *options_check(const struct analyze_options *o)
+{
+    if (o->pcap && !o->call)
+        return "--pcap writes one call: --call says which";
+    if ((o->anonymize || o->keep_audio || o->key) && !o->pcap)
+        return "--anonymize is for --pcap";
+    if ((o->keep_audio || o->key) && !o->anonymize)
+        return "--key and --keep-audio are for --anonymize";
+    return NULL;
 }
 
 int cmd_analyze(int argc, char **argv)
@@ -287,12 +334,15 @@ int cmd_analyze(int argc, char **argv)
             fputs(help, stdout);
             return CMD_OK;
         }
-        const char *problem = option_set(&a.opt, c);
-        if (problem)
-            return cmd_usage("analyze", problem);
+        const char *wrong = option_set(&a.opt, c);
+        if (wrong)
+            return cmd_usage("analyze", wrong);
     }
     if (optind == argc)
         return cmd_usage("analyze", "a file is needed");
+    const char *problem = options_check(&a.opt);
+    if (problem)
+        return cmd_usage("analyze", problem);
     /* What programs read does not change with the locale. */
     if (a.opt.format != ANALYZE_TEXT && !a.opt.lang_given)
         a.opt.style.lang = AN_ENGLISH;
