@@ -241,5 +241,6 @@ void an_rung_label(struct buf *b, const struct an_ladder *l, const struct an_run
         return;
     }
     const struct an_stream *s = an_rtp_stream(an_engine_rtp(l->r->engine), rung->stream);
-    buf_printf(b, "%s " STR_FMT, s->secure ? "SRTP" : "RTP", STR_ARG(an_stream_codec(l->r, s)));
+    struct str codec = an_stream_codec(an_engine_rtp(l->r->engine), s);
+    buf_printf(b, "%s " STR_FMT, s->secure ? "SRTP" : "RTP", STR_ARG(codec));
 }

@@ -89,7 +89,7 @@ struct an_media {
     uint8_t n_codecs;
     uint16_t ptime_ms;
     struct an_codec codec[AN_SDP_MAX_CODECS];
-    struct an_ref crypto; /* the first a=crypto */
+    struct an_ref crypto; /* what stands behind each a=crypto:, a line each */
 };
 
 struct an_sdp {

@@ -1,5 +1,11 @@
 #include "analysis/number.h"
 
+static bool says_nothing(struct str s)
+{
+    return s.n == 0 || str_eq(s, STR("anonymous")) || str_eq(s, STR("unknown")) ||
+           str_eq(s, STR("restricted")) || str_eq(s, STR("unavailable"));
+}
+
 struct an_number an_number_of(struct str user)
 {
     struct an_number out = {0};
@@ -16,14 +22,10 @@ struct an_number an_number_of(struct str user)
     size_t from = n > AN_NUMBER_MAX ? n - AN_NUMBER_MAX : 0;
     out.n = (uint8_t)(n - from);
     memcpy(out.c, all + from, out.n);
+    out.silent = says_nothing(str_of(out.c, out.n));
+    if (out.n >= 3)
+        memcpy(&out.tail, out.c + out.n - 3, 3);
     return out;
-}
-
-static bool says_nothing(const struct an_number *a)
-{
-    struct str s = str_of(a->c, a->n);
-    return s.n == 0 || str_eq(s, STR("anonymous")) || str_eq(s, STR("unknown")) ||
-           str_eq(s, STR("restricted")) || str_eq(s, STR("unavailable"));
 }
 
 /* 0 or 82 in front of a number are the same country, seen from inside and outside: what differs at
@@ -32,8 +34,10 @@ static bool says_nothing(const struct an_number *a)
 
 enum an_likeness an_number_like(const struct an_number *a, const struct an_number *b)
 {
-    if (says_nothing(a) || says_nothing(b))
+    if (a->silent || b->silent)
         return AN_UNKNOWN;
+    if (a->tail != b->tail)
+        return AN_DIFFER;
     const struct an_number *s = a->n < b->n ? a : b, *l = s == a ? b : a;
     if (s->n == l->n && memcmp(s->c, l->c, s->n) == 0)
         return AN_EQUAL;

@@ -389,6 +389,7 @@ static bool next_of_conn(struct reasm *r, struct tcp_piece *ret)
         list_remove(&c->gap);
     if (c->over || (c->listed && !(has_ended(&c->side[0]) && has_ended(&c->side[1]))))
         return false;
+    parts_drop(r, c); /* what lies behind the end belongs to nothing */
     piece(ret, c, 0, TCP_END);
     c->over = true;
     return true;

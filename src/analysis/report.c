@@ -107,12 +107,6 @@ uint16_t an_call_mos(const struct an_report *r, uint32_t call)
     return mos;
 }
 
-struct str an_stream_codec(const struct an_report *r, const struct an_stream *s)
-{
-    const struct an_format *f = an_stream_format(s);
-    return f ? an_rtp_format_name(an_engine_rtp(r->engine), f) : STR("");
-}
-
 void an_put_caller(struct buf *b, const struct an_report *r, const struct an_call *call)
 {
     struct str caller = an_call_text(call, call->caller);

@@ -90,8 +90,6 @@ struct an_spans {
     uint64_t whole; /* from the first message to the end, or to the last message */
 };
 struct an_spans an_call_spans(const struct an_report *r, const struct an_call *call);
-/* "PCMU", "" if nothing says it. */
-struct str an_stream_codec(const struct an_report *r, const struct an_stream *s);
 /* The lowest of its audio streams, times 100; 0 if there is none. */
 uint16_t an_call_mos(const struct an_report *r, uint32_t call);
 /* "01077141436", "unknown (*8)" */

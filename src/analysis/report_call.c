@@ -306,7 +306,7 @@ static void put_stream(const struct an_report *r, const struct an_call *call, st
     an_table_cell(t, buf_str(&b), 0);
     cell_addr(t, &s->src);
     cell_addr(t, &s->dst);
-    an_table_cell(t, an_stream_codec(r, s), 0);
+    an_table_cell(t, an_stream_codec(an_engine_rtp(r->engine), s), 0);
     buf_init(&b, mem, sizeof(mem));
     buf_u64(&b, s->packets);
     an_table_cell(t, buf_str(&b), 0);

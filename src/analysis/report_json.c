@@ -441,7 +441,7 @@ static void put_stream(const struct doc *d, uint32_t index)
     json_addr(d->j, "from", &s->src);
     json_addr(d->j, "to", &s->dst);
     json_u64(d->j, "ssrc", s->ssrc);
-    json_str_if(d->j, "codec", an_stream_codec(d->r, s));
+    json_str_if(d->j, "codec", an_stream_codec(an_engine_rtp(d->r->engine), s));
     json_array(d->j, "payload_types");
     for (unsigned i = 0; i < s->n_formats; i++)
         json_u64(d->j, NULL, s->format[i].pt);

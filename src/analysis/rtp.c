@@ -128,6 +128,12 @@ const struct an_format *an_stream_format(const struct an_stream *s)
     return best;
 }
 
+struct str an_stream_codec(const struct an_rtp *r, const struct an_stream *s)
+{
+    const struct an_format *f = an_stream_format(s);
+    return f ? an_rtp_format_name(r, f) : STR("");
+}
+
 /* A payload type other than that of the packet before. Of those beyond the table nothing is known;
  * they count as the last one there is. */
 static void format_change(struct an_rtp *r, struct an_stream *s, uint8_t pt)
@@ -186,6 +192,7 @@ static void stream_rx(struct an_rtp *r, struct an_stream *s, const struct rtp_in
     if (__builtin_expect(s->n_formats == 0 || s->format[s->current].pt != in->pt, 0))
         format_change(r, s, in->pt);
     struct an_format *f = &s->format[s->current];
+    r->stats.rtp++;
     s->bytes += in->n;
     if (!rtp_quality_rx(s, in)) {
         s->repeated++;
@@ -225,12 +232,15 @@ static struct an_stream *begin(struct an_rtp *r, const struct an_datum *d, const
                                uint64_t hash)
 {
     struct rtp_candidate c = {0};
-    if (rtp_expected(r, d))
+    if (rtp_expected(r, d)) {
         (void)rtp_probe_take(r, d, in, hash, &c);
-    else if (!rtp_probe(r, d, in, hash, &c))
+    } else if (!rtp_probe(r, d, in, hash, &c)) {
+        r->stats.other++;
         return NULL;
-    else
+    } else {
         r->stats.unexpected++;
+    }
+    r->stats.other -= c.n;
     struct an_stream *s = stream_new(r, d, in->ssrc, hash);
     if (!s)
         r->stats.refused++;
@@ -315,12 +325,8 @@ void an_rtp_rx(struct an_rtp *r, const struct an_datum *d)
         s = begin(r, d, &in, hash);
     else if (__builtin_expect(s->split, 0) && rtp_tie_again(r, s, in.at_ns))
         s = begin_again(r, s, d);
-    if (!s) {
-        r->stats.other++;
-        return;
-    }
-    r->stats.rtp++;
-    stream_rx(r, s, &in);
+    if (s)
+        stream_rx(r, s, &in);
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */

@@ -58,9 +58,9 @@ struct an_seq {
 
 /* Of the arrival times; media time is the timestamp in nanoseconds, from the first packet on. */
 struct an_timing {
-    uint32_t ts;      /* of the last packet in order */
-    bool known;       /* there is a transit */
-    int64_t media_ns; /* of ts */
+    uint32_t ts, base_ts; /* of the last packet in order; where media time begins */
+    bool known;           /* there is a transit */
+    int64_t media_ns;     /* of ts */
     int64_t transit_ns;
     int64_t jitter_ns16; /* scaled by 16 */
     uint64_t jitter_sum_us, jitter_n;
@@ -192,6 +192,8 @@ const struct an_rtp_stats *an_rtp_stats(const struct an_rtp *r);
 struct str an_rtp_format_name(const struct an_rtp *r, const struct an_format *f);
 /* The format that carries most of it, events and comfort noise aside; NULL before any came. */
 const struct an_format *an_stream_format(const struct an_stream *s);
+/* Its name; "" if nothing says it. */
+struct str an_stream_codec(const struct an_rtp *r, const struct an_stream *s);
 /* Gives a stream back: nobody asks for it any more. */
 void an_rtp_release(struct an_rtp *r, uint32_t i);
 

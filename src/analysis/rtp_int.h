@@ -4,7 +4,7 @@
 
 #include "analysis/rtp.h"
 #include "base/slot.h"
-#include "wire/rtp/be.h"
+#include "base/be.h"
 
 #define RTP_MS         1000000ull
 #define RTP_NAMES      64 /* different codec names that are kept */

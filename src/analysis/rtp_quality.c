@@ -144,7 +144,7 @@ static void time_begin(struct an_stream *s, const struct rtp_in *in)
 {
     struct an_timing *t = &s->time;
     t->known = true;
-    t->ts = in->ts;
+    t->ts = t->base_ts = in->ts;
     t->media_ns = 0;
     t->transit_ns = (int64_t)in->at_ns;
     t->window_from_ns = in->at_ns;

@@ -7,7 +7,6 @@
 #define FAILOVER_NS (500 * MS)
 #define RING_NS     (200 * MS)
 #define TOGETHER_NS (500 * MS)
-#define LATE_NS     (5000 * MS)
 #define LONG_NS     (2000 * MS)
 
 static const int16_t points_of[AN_EVIDENCES] = {
@@ -109,10 +108,10 @@ bool tie_possible(const struct fact *a, const struct fact *b)
         return false;
     if (!named(b->leg) && (own_call(a, b) || strangers(a, b)))
         return false;
-    /* Somebody who has been answered long ago is connected anew only by a feature, which leaves
-     * a better trace than numbers: here the caller must be the same. */
-    bool long_ago = a->answer_ns != AN_NEVER && a->answer_ns + LATE_NS < b->start_ns;
-    if (!long_ago)
+    /* Who has been answered is connected anew by a menu or a feature: then the caller must be the
+     * same. */
+    bool connected = a->answer_ns < b->start_ns;
+    if (!connected)
         return true;
     return alike(&a->caller, &b->caller) || b->leg->x_cid.n || b->leg->session_id[0].n;
 }

@@ -4,7 +4,7 @@
 #include "wire/sdp/codec.h"
 
 #define MAX_FORMAT 32
-#define MAX_CRYPTO 256
+#define MAX_CRYPTO 2048
 
 static uint64_t fold(const struct track *t, uint64_t h, struct str s)
 {
@@ -42,6 +42,24 @@ static void codecs_set(struct track *t, struct an_media *out, const struct sdp_m
     out->n_codecs = (uint8_t)n;
 }
 
+/* All lines, since only the answer tells which is taken (RFC 4568 section 5.1.2). */
+static void crypto_set(struct track *t, struct an_media *out, const struct sdp *s,
+                       const struct sdp_media *m)
+{
+    char text[MAX_CRYPTO];
+    struct buf b;
+    buf_init(&b, text, sizeof(text));
+    for (const struct sdp_line *l = sdp_attr_find(s, m, STR("crypto")); l;
+         l = sdp_attr_next(s, m, l)) {
+        struct str arg = sdp_attr_arg(l);
+        if (b.cap - b.n <= arg.n)
+            break;
+        buf_str_put(&b, arg);
+        buf_ch(&b, '\n');
+    }
+    out->crypto = an_text_put(&t->leg->text, buf_str(&b), MAX_CRYPTO);
+}
+
 static void media_set(struct track *t, struct an_media *out, const struct sdp *s, unsigned i)
 {
     const struct sdp_media *m = &s->media[i];
@@ -55,9 +73,7 @@ static void media_set(struct track *t, struct an_media *out, const struct sdp *s
     if (sdp_media_rtcp(&out->rtcp, s, m))
         out->rtcp = (struct addr){.family = ADDR_NONE};
     codecs_set(t, out, m);
-    const struct sdp_line *crypto = sdp_attr_find(s, m, STR("crypto"));
-    if (crypto)
-        out->crypto = an_text_put(&t->leg->text, sdp_attr_arg(crypto), MAX_CRYPTO);
+    crypto_set(t, out, s, m);
 }
 
 /* ---- hold ------------------------------------------------------------------------------------ */

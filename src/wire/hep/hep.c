@@ -154,10 +154,10 @@ static int parse_old(struct hep *ret, const uint8_t *p, size_t n)
     if (p[0] == 2)
         head += 12;
     /* The length leaves out the time in some agents. */
-    if ((p[1] != head && p[1] != time_at && p[1] != time_at + 10) || n < head)
-        return -EBADMSG;
-    if (p[1] == time_at + 10)
+    if (p[0] == 2 && p[1] == time_at + 10)
         head = p[1];
+    if ((p[1] != head && p[1] != time_at) || n < head)
+        return -EBADMSG;
     struct hep h = {.version = p[0], .type = HEP_SIP, .ip_proto = p[3]};
     put_ip(&h.src, v6 ? ADDR_V6 : ADDR_V4, p + 8, ip_bytes);
     put_ip(&h.dst, v6 ? ADDR_V6 : ADDR_V4, p + 8 + ip_bytes, ip_bytes);

@@ -59,11 +59,10 @@ static struct ws_item join(struct ws_reader *r, const struct ws_frame *f, const 
         r->opcode = f->opcode;
         r->packed = f->packed;
     }
-    uint8_t *out = (uint8_t *)r->msg.p + r->msg.n;
-    if (f->masked)
-        ws_unmask(out, p + f->head_bytes, (size_t)f->n, f->mask, 0);
+    if (f->n && f->masked)
+        ws_unmask((uint8_t *)r->msg.p + r->msg.n, p + f->head_bytes, (size_t)f->n, f->mask, 0);
     else if (f->n)
-        memcpy(out, p + f->head_bytes, (size_t)f->n);
+        memcpy(r->msg.p + r->msg.n, p + f->head_bytes, (size_t)f->n);
     r->msg.n += (size_t)f->n;
     r->open = !f->fin;
     r->given = f->fin;

@@ -5,14 +5,16 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
 #include "analysis/rtp.h"
 #include "base/mem.h"
 #include "base/rand.h"
-#include "wire/rtp/be.h"
+#include "base/be.h"
 
 #define MS     1000000ull
 #define SECOND (1000 * MS)
@@ -120,7 +122,7 @@ static inline void step(struct sender *s)
 static inline void noise(struct sender *s, struct rand *rnd)
 {
     for (uint32_t i = 0; i < s->payload_n; i++)
-        s->payload[i] = (uint8_t)rand_u32(rnd);
+        s->payload[i] = (uint8_t)rand_below(rnd, 256);
 }
 
 static inline void send_n(struct sender *s, unsigned n)
