@@ -112,7 +112,7 @@ static int as_it_was(struct pcap *p)
 static uint8_t silence_of(const struct pcap *p, uint32_t stream)
 {
     const struct an_stream *s = an_rtp_stream(an_engine_rtp(p->r->engine), stream);
-    struct str codec = an_stream_codec(p->r, s);
+    struct str codec = an_stream_codec(an_engine_rtp(p->r->engine), s);
     return str_ieq(codec, STR("PCMU")) ? 0xFF : str_ieq(codec, STR("PCMA")) ? 0xD5 : 0;
 }
 

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "app/analyze.h"
+#include "app/analyze_sound.h"
 #include "app/cmd.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -31,6 +31,8 @@ static const char help[] =
     "  -j, --json           everything for programs (docs/analyze-json.md)\n"
     "      --csv            one line a call\n"
     "      --html FILE      one page for a browser, with everything in it\n"
+    "      --wav FOLDER     the sound of the call of --call: a file for each participant, and\n"
+    "                       one for all together\n"
     "      --pcap FILE      the call of --call as a capture of its own\n"
     "      --anonymize      in it, others' numbers, names and addresses, and silence for sound\n"
     "      --key TEXT       makes --anonymize choose the same ones each time\n"
@@ -144,15 +146,29 @@ static void write_csv(const struct an_report *r, uint32_t call, struct an_sink *
     an_report_csv(r, out);
 }
 
+static int page_write(struct analyze *a, struct an_report *r)
+{
+    struct page_sounds *sounds;
+    int err = page_sounds_read(&sounds, a, r);
+    if (err)
+        return err;
+    r->style.with_messages = r->style.in_page = true;
+    r->style.max_messages = MAX_PAGE_BYTES;
+    r->sound = page_sounds_put;
+    r->sound_user = sounds;
+    err = analyze_write(a, a->opt.html, an_report_html, r);
+    page_sounds_free(sounds);
+    return err;
+}
+
 /* Others have asked for a file, and then nothing else is wanted at the terminal. */
 static int outputs(struct analyze *a, struct an_report *r)
 {
     const struct analyze_options *o = &a->opt;
-    if (o->html) {
-        r->style.with_messages = r->style.in_page = true;
-        r->style.max_messages = MAX_PAGE_BYTES;
-        return analyze_write(a, o->html, an_report_html, r);
-    }
+    if (o->html)
+        return page_write(a, r);
+    if (o->wav)
+        return analyze_wav(a, r);
     if (o->pcap)
         return analyze_pcap(a, r);
     switch (o->format) {
@@ -196,19 +212,21 @@ static int report(struct analyze *a)
 
 /* ---- options --------------------------------------------------------------------------------- */
 
+/* The options without a letter. */
 enum {
     OPT_LADDER = 256,
+    OPT_EXPLAIN,
     OPT_CSV,
     OPT_KEYLOG,
     OPT_LANG,
     OPT_COLOR,
     OPT_WIDTH,
     OPT_HTML,
-    OPT_EXPLAIN,
     OPT_PCAP,
+    OPT_WAV,
     OPT_ANONYMIZE,
     OPT_KEY,
-    OPT_KEEP_AUDIO,
+    OPT_KEEP_AUDIO
 };
 
 static const struct option options[] = {{"call", required_argument, NULL, 'c'},
@@ -225,6 +243,7 @@ static const struct option options[] = {{"call", required_argument, NULL, 'c'},
                                         {"anonymize", no_argument, NULL, OPT_ANONYMIZE},
                                         {"key", required_argument, NULL, OPT_KEY},
                                         {"keep-audio", no_argument, NULL, OPT_KEEP_AUDIO},
+                                        {"wav", required_argument, NULL, OPT_WAV},
                                         {"help", no_argument, NULL, 'h'},
                                         {0}};
 
@@ -260,6 +279,9 @@ static bool file_option_set(struct analyze_options *o, int c)
         return true;
     case OPT_PCAP:
         o->pcap = optarg;
+        return true;
+    case OPT_WAV:
+        o->wav = optarg;
         return true;
     case OPT_ANONYMIZE:
         o->anonymize = true;
@@ -312,8 +334,8 @@ static const char *option_set(struct analyze_options *o, int c)
 /* What does not go together. */
 static const char *options_check(const struct analyze_options *o)
 {
-    if (o->pcap && !o->call)
-        return "--pcap writes one call: --call says which";
+    if ((o->pcap || o->wav) && !o->call)
+        return "--pcap and --wav write one call: --call says which";
     if ((o->anonymize || o->keep_audio || o->key) && !o->pcap)
         return "--anonymize is for --pcap";
     if ((o->keep_audio || o->key) && !o->anonymize)
