@@ -58,6 +58,9 @@ void ear_free(struct ear *e);
  * comfort noise (RFC 3389). CODEC_EVENT (RFC 4733) is not heard, but it is no loss either. Decoders
  * of formats that stay go on undisturbed. */
 void ear_formats(struct ear *e, const struct media_format *f, unsigned n);
+/* The decoder of a payload type before anything of it is heard, to be told what came before; NULL:
+ * it is heard already, or not known. */
+void *ear_decoder(struct ear *e, uint8_t pt);
 /* A packet of the party came. Whatever it holds is survived. */
 void ear_rx(struct ear *e, usec_t now, const struct ear_packet *p);
 /* The next 20 ms: ear_rate() / 50 samples are written, always. To be called every 20 ms; calls that

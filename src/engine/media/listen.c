@@ -25,6 +25,9 @@ static void begin(struct plane *r, struct stream *s)
     }
     mix_loud_init(&l->loud);
     ear_formats(l->ear, s->rx, s->n_rx);
+    void *g722 = s->seam ? ear_decoder(l->ear, s->g722_pt) : NULL;
+    if (g722)
+        seam_decoder(s->seam, g722, 0);
     s->listen = l;
 }
 

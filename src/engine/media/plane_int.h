@@ -11,6 +11,7 @@
 #include "engine/media/mouth.h"
 #include "engine/media/plane.h"
 #include "engine/media/report.h"
+#include "engine/media/seam.h"
 
 /* Indices of streams are kept plus one. */
 #define NO_STREAM 0
@@ -77,7 +78,11 @@ struct stream {
     struct egress egress;
     uint64_t name; /* of the party in RTCP: random */
 
+    uint8_t told_codec, told_last; /* of what was passed on to it last; its last byte */
+    uint8_t g722_pt;               /* under which it speaks G.722; above 127: it does not */
+
     /* Only where they are needed. */
+    struct seam *seam;   /* of its G.722 */
     struct trans *trans; /* what the party says, on its way into another codec */
     struct mouth *mouth;
     struct play *play; /* what is being played to it */
@@ -150,10 +155,35 @@ void plane_out_rtcp(struct plane *r, struct stream *s, const uint8_t *bytes, siz
 /* Says this to the party, in the first of its codecs that is known here. */
 void plane_say(struct plane *r, usec_t now, struct stream *s, uint32_t rate_hz, const int16_t *pcm,
                unsigned n);
+/* Its format has changed: what waits for a packet in another one is not said. */
+void plane_mouth_follow(struct plane *r, struct stream *s);
 /* The rate that it is spoken to at; 8000 if it cannot be spoken to. */
 uint32_t plane_say_rate(struct plane *r, struct stream *s);
 /* What was said ends here. */
 void plane_say_end(struct plane *r, usec_t now, struct stream *s);
+
+/* ---- turn.c ---------------------------------------------------------------------------------- */
+
+/* The party has said this in G.722. */
+void turn_said(struct stream *s, const uint8_t *payload, size_t n);
+/* Its mouth is about to speak. */
+void turn_to_us(usec_t now, struct stream *s);
+/* What was sent to a party before a packet is passed on to it. */
+struct turn {
+    bool started, ours;
+    usec_t at;
+};
+struct turn turn_before(const struct stream *s);
+/* A payload of s on its way to `to`, which may change it; turns: it is the first of another sound.
+ */
+struct turn_payload {
+    uint8_t codec;
+    bool turns;
+    uint8_t *bytes;
+    size_t n;
+    struct turn before;
+};
+void turn_pass(usec_t now, struct stream *s, struct stream *to, const struct turn_payload *p);
 
 /* ---- tick.c ---------------------------------------------------------------------------------- */
 

@@ -103,7 +103,8 @@ static bool event_begin(struct plane *r, usec_t now, struct stream *s, const str
         return false;
     uint32_t clock_hz = speech ? speech->clock_hz : f->clock_hz;
     plane_say_end(r, now, s);
-    struct egress_out o = egress_make(&s->egress, now, clock_hz, 0);
+    struct egress_out o =
+        egress_make(&s->egress, now, &(struct egress_frame){.clock_hz = clock_hz});
     s->egress.seq--; /* egress_again() takes it */
     struct dtmf_order order = {.digit = i->digit,
                                .volume = DIGIT_VOLUME,

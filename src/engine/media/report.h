@@ -43,7 +43,7 @@ struct report_rx {
 
 struct report_tx {
     uint32_t ssrc; /* ours */
-    uint32_t ts;   /* of the last packet */
+    uint32_t ts;   /* the newest */
     usec_t at;     /* when that was */
     uint64_t packets, bytes;
     uint64_t packets_at[2]; /* packets at the last report and the one before */
@@ -105,8 +105,10 @@ void report_discarded(struct report *r, uint16_t seq);
 /* For each RTP packet sent; bytes: of its payload. */
 static inline void report_sent(struct report *r, usec_t now, uint32_t ts, size_t bytes)
 {
-    r->tx.ts = ts;
-    r->tx.at = now;
+    if ((int32_t)(ts - r->tx.ts) > 0 || r->tx.packets == 0) {
+        r->tx.ts = ts; /* the packets of an event keep the time at which it began */
+        r->tx.at = now;
+    }
     r->tx.packets++;
     r->tx.bytes += bytes;
 }
