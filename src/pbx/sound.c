@@ -101,7 +101,8 @@ void sound_play(struct pbx *p, struct leg *leg, const struct sound_list *l)
     struct leg_stream *s = sound_stream(leg);
     if (!s)
         return;
-    s->music = false;
+    if (l->loop) /* else the music goes on behind it */
+        s->music = false;
     play_on(p, s, l);
 }
 
