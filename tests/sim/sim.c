@@ -158,7 +158,8 @@ static void check_stream(struct sim *s, const struct world_stream *st)
     struct world *w = &s->w;
     struct leg *leg, *other = NULL;
     const struct leg_stream *own = stream_of(s, st->id, &leg);
-    bool music = !strcmp(st->hears, "music");
+    /* Now, or behind a tone. */
+    bool music = !strcmp(st->hears, "music") || !strcmp(st->behind, "music");
     unsigned long long id = st->id;
     if (!own) {
         world_fail(w, "media: stream %llu belongs to no leg", id);
