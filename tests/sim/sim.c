@@ -180,7 +180,7 @@ static void check_stream(struct sim *s, const struct world_stream *st)
         world_fail(w, "media: stream %llu is linked and in a room", id);
     if (own->music != music)
         world_fail(w, "media: stream %llu %s music", id, music ? "hears" : "does not hear");
-    if (music && !own->other_silent)
+    if (!strcmp(st->hears, "music") && !own->other_silent)
         world_fail(w, "media: stream %llu hears music, and nobody holds", id);
     /* Rooms and messages have recordings of their own. */
     if (st->record && !call->service && (leg->recorded != st->id || leg->record != call->record))
