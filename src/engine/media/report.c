@@ -48,15 +48,6 @@ void report_codec_set(struct report *r, struct str codec, uint32_t clock_hz, uin
     r->delay_ms = delay_ms;
 }
 
-void report_ssrc_set(struct report *r, uint32_t ssrc)
-{
-    if (r->tx.ssrc == ssrc)
-        return;
-    r->tx.ssrc = ssrc;
-    r->far.lost_before += r->far.lost;
-    r->far.lost = 0;
-}
-
 usec_t report_deadline(const struct report *r)
 {
     return r->next;

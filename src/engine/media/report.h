@@ -52,10 +52,9 @@ struct report_tx {
 /* What the far end says of what it receives from us. */
 struct report_far {
     bool reported, has_voip;
-    uint8_t fraction;     /* lost since its report before, in 256ths */
-    uint32_t lost;        /* in all, not below 0 */
-    uint32_t lost_before; /* of the SSRCs that we had before */
-    uint32_t jitter;      /* in units of the timestamp */
+    uint8_t fraction; /* lost since its report before, in 256ths */
+    uint32_t lost;    /* in all, not below 0 */
+    uint32_t jitter;  /* in units of the timestamp */
     struct rtcp_voip voip;
 };
 
@@ -94,8 +93,6 @@ void report_init(struct report *r, usec_t now, const struct report_setup *s);
  * 1 Hz (0: 8000), and the delay that a
  * packet has at this end in ms: its own length, the jitter buffer and the codec. */
 void report_codec_set(struct report *r, struct str codec, uint32_t clock_hz, uint32_t delay_ms);
-/* What is sent has another SSRC from now on. */
-void report_ssrc_set(struct report *r, uint32_t ssrc);
 
 /* For each RTP packet received from the far end; another SSRC is another source of the same leg. */
 void report_rtp(struct report *r, usec_t now, uint32_t ssrc, uint16_t seq, uint32_t ts,
