@@ -118,6 +118,7 @@ static void set_format(struct world_stream *s, const struct media_cmd *cmd)
 {
     s->formats = cmd->n_rx && cmd->n_tx;
     s->mux = cmd->mux;
+    s->ptime_ms = cmd->ptime_ms;
 }
 
 static void close_stream(struct world *w, struct world_stream *s)

@@ -83,10 +83,10 @@ struct ua_spec {
     int64_t cseq, max_forwards, expires; /* -1: none */
     struct str auth;                     /* "yes", "wrong", "MD5", ... */
     struct str sdp;                      /* "PCMU,PCMA,te" */
-    struct str dir, sdp_host;
-    int64_t sdp_port; /* -1: its own */
-    bool same_sdp;    /* the version stays */
-    bool sdp_mux;     /* a=rtcp-mux */
+    struct str dir, sdp_host, sdp_attr;  /* sdp_attr: "ptime:20,maxptime:40" */
+    int64_t sdp_port;                    /* -1: its own */
+    bool same_sdp;                       /* the version stays */
+    bool sdp_mux;                        /* a=rtcp-mux */
     struct str body, type;
     struct ua_edit edit[UA_EDITS];
     unsigned n_edits;

@@ -62,6 +62,7 @@ struct world_stream {
     struct addr rtp;
     uint32_t timeout_ms;
     bool formats;     /* it was told what the party speaks */
+    uint8_t ptime_ms; /* that it asks for */
     bool mux;         /* and that its RTCP comes on the RTP port */
     char hears[400];  /* what is played: "prompt:goodbye+tone:busy"; "": nothing */
     char behind[400]; /* the loop that goes on when that is over */
