@@ -123,6 +123,12 @@ void sound_listen(struct pbx *p, struct leg *leg)
                 (struct media_cmd){.kind = MEDIA_LISTEN, .id = leg->stream[i].id, .on = true};
 }
 
+void sound_listen_talking(struct pbx *p, struct leg *leg)
+{
+    if (leg->extension && leg->config->features.record.n)
+        sound_listen(p, leg);
+}
+
 void sound_follow_hold(struct pbx *p, struct leg *leg, unsigned stream)
 {
     struct leg_stream *s = &leg->stream[stream];

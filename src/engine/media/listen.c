@@ -8,9 +8,24 @@
 #include "engine/media/plane_int.h"
 #include "wire/rtp/be.h"
 
+static bool has_events(const struct media_format *f, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (f[i].codec == CODEC_EVENT)
+            return true;
+    return false;
+}
+
+/* Its keys are sounds: telephone-event is not agreed on, or only we have named it. */
+static bool sounds_keys(const struct stream *s)
+{
+    return s->wants_keys &&
+           (!has_events(s->rx, s->n_rx) || (s->n_tx && !has_events(s->tx, s->n_tx)));
+}
+
 static bool wanted(const struct stream *s)
 {
-    return s->n_rx && (s->room || rec_has(s) || s->wants_keys);
+    return s->n_rx && (s->room || rec_has(s) || sounds_keys(s));
 }
 
 static void begin(struct plane *r, struct stream *s)
@@ -52,14 +67,6 @@ void listen_free(struct stream *s)
     s->listen = NULL;
 }
 
-static bool sends_events(const struct stream *s)
-{
-    for (unsigned i = 0; i < s->n_rx; i++)
-        if (s->rx[i].codec == CODEC_EVENT)
-            return true;
-    return false;
-}
-
 void listen_follow(struct plane *r, struct stream *s)
 {
     if (wanted(s) && !s->listen)
@@ -69,7 +76,7 @@ void listen_follow(struct plane *r, struct stream *s)
     if (!s->listen)
         return;
     ear_formats(s->listen->ear, s->rx, s->n_rx);
-    bool keys = s->wants_keys && !sends_events(s);
+    bool keys = sounds_keys(s);
     if (keys && !s->listen->hear) {
         s->listen->hear = hear_new();
         r->count.no_memory += !s->listen->hear; /* there are no keys */
