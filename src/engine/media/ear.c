@@ -394,9 +394,8 @@ static void drop_excess(struct ear *e)
 {
     if (waiting_us(e) <= e->pace.limit + EXCESS)
         return;
-    uint8_t payload[JBUF_MAX_PAYLOAD];
     while (e->jbuf.n > 1 && waiting_us(e) > REMAIN) {
-        jbuf_take(&e->jbuf, payload);
+        jbuf_drop(&e->jbuf);
         e->stats.dropped++;
         e->anew = e->begun;
     }
@@ -470,4 +469,14 @@ void ear_stats_get(const struct ear *e, struct ear_stats *ret)
 {
     *ret = e->stats;
     ret->mean_ms = (uint32_t)(e->mean_us / 256 / 1000);
+}
+
+bool ear_discarded(struct ear *e, uint16_t *seq)
+{
+    return jbuf_discarded(&e->jbuf, seq);
+}
+
+unsigned ear_longest_ms(const struct ear *e)
+{
+    return (unsigned)((e->pace.limit + EXCESS) / US);
 }

@@ -69,5 +69,9 @@ enum ear_frame_kind ear_frame(struct ear *e, usec_t now, int16_t out[EAR_MAX_SAM
 /* Samples per second of the last frame: 8000, 16000, 32000 or 48000, by what the party sends. */
 uint32_t ear_rate(const struct ear *e);
 void ear_stats_get(const struct ear *e, struct ear_stats *ret);
+/* The sequence number of a packet that came but is not played; each once. False: there is none. */
+bool ear_discarded(struct ear *e, uint16_t *seq);
+/* No packet waits longer than this. */
+unsigned ear_longest_ms(const struct ear *e);
 
 #endif

@@ -87,6 +87,25 @@ void listen_follow(struct plane *r, struct stream *s)
     }
 }
 
+/* What nobody hears any more; if the packets pass as well, they are heard there. */
+static void discards_tell(struct stream *s)
+{
+    uint16_t seq;
+    while (ear_discarded(s->listen->ear, &seq))
+        if (s->room || s->peer == NO_STREAM)
+            report_discarded(&s->report, seq);
+}
+
+void listen_buffer(const struct stream *s, struct report_buffer *ret)
+{
+    struct ear_stats e;
+    *ret = (struct report_buffer){0};
+    if (!s->listen || (!s->room && s->peer != NO_STREAM))
+        return;
+    ear_stats_get(s->listen->ear, &e);
+    *ret = (struct report_buffer){(uint16_t)e.mean_ms, (uint16_t)ear_longest_ms(s->listen->ear)};
+}
+
 void listen_rx(struct stream *s, usec_t now, const struct shape *h, const uint8_t *bytes,
                size_t end)
 {
@@ -98,6 +117,7 @@ void listen_rx(struct stream *s, usec_t now, const struct shape *h, const uint8_
                            .pt = h->payload_type,
                            .marker = bytes[1] >> 7};
     ear_rx(s->listen->ear, now, &p);
+    discards_tell(s);
 }
 
 void listen_tick(struct plane *r, usec_t now, struct stream *s)
@@ -105,6 +125,7 @@ void listen_tick(struct plane *r, usec_t now, struct stream *s)
     static const struct mix_loud_conf conf = {.target = -20, .max_gain = 12, .hold = 20};
     struct listen *l = s->listen;
     bool silent = ear_frame(l->ear, now, l->pcm) == EAR_SILENT;
+    discards_tell(s);
     l->rate_hz = ear_rate(l->ear);
     l->n = l->rate_hz / 50;
     if (l->hear) {

@@ -200,6 +200,8 @@ void listen_follow(struct plane *r, struct stream *s);
 void listen_free(struct stream *s);
 /* Adds what the ear had to make up, and what came too late for it. */
 void listen_stats(const struct stream *s, struct media_stats *ret);
+/* The jitter buffer that it is heard through now. */
+void listen_buffer(const struct stream *s, struct report_buffer *ret);
 /* A packet of the party; end: of its payload. */
 void listen_rx(struct stream *s, usec_t now, const struct shape *h, const uint8_t *bytes,
                size_t end);

@@ -63,6 +63,11 @@ struct report_rtt {
     uint64_t sum_us;
 };
 
+/* The jitter buffer that what is received goes through; zero: there is none. */
+struct report_buffer {
+    uint16_t nominal_ms, max_ms;
+};
+
 struct report {
     struct report_rx rx;
     struct report_tx tx;
@@ -75,6 +80,7 @@ struct report {
     uint32_t sent_n;               /* counted up for ever */
     const struct qos_codec *codec; /* NULL: nothing is known about it */
     uint32_t clock_hz, delay_ms;
+    struct report_buffer buffer;
     uint64_t random;
     usec_t last, next;  /* the last report and the next one */
     uint32_t reports;   /* written */
@@ -93,6 +99,11 @@ void report_init(struct report *r, usec_t now, const struct report_setup *s);
  * 1 Hz (0: 8000), and the delay that a
  * packet has at this end in ms: its own length, the jitter buffer and the codec. */
 void report_codec_set(struct report *r, struct str codec, uint32_t clock_hz, uint32_t delay_ms);
+/* As it is now. It adapts, up to max_ms, and hides what is missing. */
+static inline void report_buffer_set(struct report *r, const struct report_buffer *b)
+{
+    r->buffer = *b;
+}
 
 /* For each RTP packet received from the far end; another SSRC is another source of the same leg. */
 void report_rtp(struct report *r, usec_t now, uint32_t ssrc, uint16_t seq, uint32_t ts,

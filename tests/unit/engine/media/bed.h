@@ -48,6 +48,8 @@ struct side {
     usec_t sound_at;
     int64_t length_us, off_us, off_most_us;
     unsigned overlaps, keys;
+    struct rtcp_voip voip; /* what it was told last about what it sends */
+    unsigned voips;
 };
 
 struct bed {
@@ -189,14 +191,25 @@ static inline void hear(struct bed *b, uint16_t port, const uint8_t *bytes, size
         s->heard[s->n++] = pcm[i];
 }
 
+static inline void hear_rtcp(struct bed *b, uint16_t port, const uint8_t *bytes, size_t n)
+{
+    struct side *s = &b->s[(port - 20000) / 2];
+    struct rtcp_packet k;
+    struct rtcp_xr_block x;
+    assert_int_equal(rtcp_check(bytes, n, false), 0);
+    for (size_t at = 0; rtcp_next(&k, bytes, n, &at);)
+        for (size_t in = 0; k.type == RTCP_XR && rtcp_xr_next(&x, &k, &in);)
+            s->voips += rtcp_voip_get(&s->voip, &x) == 0;
+    b->rtcp++;
+}
+
 static inline void drain(struct bed *b)
 {
     struct plane_made m;
     while (plane_out(&b->r, &m)) {
         struct addr to = phone((m.port - 20000u) / 2);
         if (m.is_rtcp) {
-            assert_int_equal(rtcp_check(m.bytes, m.n, false), 0);
-            b->rtcp++;
+            hear_rtcp(b, m.port, m.bytes, m.n);
             continue;
         }
         assert_true(addr_eq(&m.to, &to));
