@@ -409,6 +409,10 @@ static int cmd_link(struct plane *r, usec_t now, const struct media_cmd *cmd)
     struct stream *a = find(r, cmd->id), *b = find(r, cmd->peer);
     if (!a || !b)
         return -ENOENT;
+    if (a->peer == plane_index1(b)) { /* what they hear of each other goes on */
+        timeout_restart(r, now, a);
+        return 0;
+    }
     unlink_stream(r, now, a);
     unlink_stream(r, now, b);
     (void)room_leave(r, now, a);

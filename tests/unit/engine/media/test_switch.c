@@ -291,6 +291,26 @@ static void test_unlinked_is_no_loss(void **state)
     assert_in_range(b->s[B].off_most_us, 0, 25000);
 }
 
+/* Linked once more with whom it is linked with, nothing happens. */
+static void test_linked_again(void **state)
+{
+    struct bed *b = *state;
+    struct side *s = &b->s[B];
+    call(b, &formats[0], &formats[2]);
+    struct media_cmd c = {.kind = MEDIA_FORMAT, .id = 2, .n_rx = 1, .n_tx = 1, .ptime_ms = 60};
+    c.rx[0] = c.tx[0] = formats[2];
+    cmd(b, c);
+    run(b, 400);
+    unsigned markers = s->markers, n = s->n;
+    for (unsigned i = 0; i < 10; i++) {
+        cmd(b, (struct media_cmd){.kind = MEDIA_LINK, .id = 1 + i % 2, .peer = 2 - i % 2});
+        run(b, 60);
+    }
+    assert_int_equal(s->markers, markers);
+    assert_int_equal(s->n - n, 600 * 16);
+    whole(s);
+}
+
 /* The party asks for longer packets, and for shorter ones: not a sample is lost or said twice. */
 static void test_ptime_changes(void **state)
 {
@@ -510,12 +530,19 @@ static void test_any_way(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_g722_in_step),           T(test_g722_other_phone),
-        T(test_g722_passes_again),      cmocka_unit_test(test_g722_heard_from_the_middle),
-        cmocka_unit_test(test_no_step), T(test_key_among_sound),
-        T(test_time_behind_a_key),      T(test_skipped_is_no_loss),
-        T(test_unlinked_is_no_loss),    T(test_ptime_changes),
-        T(test_leaping_source),         T(test_time_after_a_standstill),
+        T(test_linked_again),
+        T(test_g722_in_step),
+        T(test_g722_other_phone),
+        T(test_g722_passes_again),
+        cmocka_unit_test(test_g722_heard_from_the_middle),
+        cmocka_unit_test(test_no_step),
+        T(test_key_among_sound),
+        T(test_time_behind_a_key),
+        T(test_skipped_is_no_loss),
+        T(test_unlinked_is_no_loss),
+        T(test_ptime_changes),
+        T(test_leaping_source),
+        T(test_time_after_a_standstill),
         cmocka_unit_test(test_any_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
