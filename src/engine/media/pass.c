@@ -112,21 +112,24 @@ static struct pass pass_of(const struct stream *peer, const struct media_format 
     if (f->codec == CODEC_EVENT) {
         const struct media_format *keys = plane_keys(peer);
         if (keys)
-            return (struct pass){PASS_EVENT, (uint8_t)(keys - peer->tx)};
-        return (struct pass){speech ? PASS_TONE : PASS_NOT, 0};
+            return (struct pass){.how = PASS_EVENT, .out = (uint8_t)(keys - peer->tx)};
+        return (struct pass){.how = speech ? PASS_TONE : PASS_NOT, .out = 0};
     }
     if (same >= 0)
-        return (struct pass){PASS_ON, (uint8_t)same};
+        return (struct pass){.how = PASS_ON, .out = (uint8_t)same};
     if (!speech || !codec_known(f->codec))
-        return (struct pass){PASS_NOT, 0};
+        return (struct pass){.how = PASS_NOT, .out = 0};
     bool laws = is_law(f->codec) && is_law(speech->codec);
-    return (struct pass){laws ? PASS_LAW : PASS_TRANS, (uint8_t)(speech - peer->tx)};
+    return (struct pass){.how = laws ? PASS_LAW : PASS_TRANS, .out = (uint8_t)(speech - peer->tx)};
 }
 
 static void pass_make(struct stream *s, const struct stream *peer)
 {
-    for (unsigned i = 0; i < s->n_rx; i++)
+    const struct media_format *speech = plane_speech(peer);
+    for (unsigned i = 0; i < s->n_rx; i++) {
         s->pass[i] = pass_of(peer, &s->rx[i]);
+        s->pass[i].clock_hz = speech ? speech->clock_hz : peer->tx[s->pass[i].out].clock_hz;
+    }
     s->pass_ready = true;
 }
 
@@ -141,21 +144,20 @@ static int format_of(const struct stream *s, uint8_t payload_type)
 struct way {
     const struct shape *h;
     const struct media_format *in, *out;
+    uint32_t clock_hz; /* of the peer's timestamps */
     uint8_t *payload;
     size_t n;
 };
 
-static struct egress_in number_in(const struct stream *s, const struct stream *peer,
-                                  const struct way *w)
+static struct egress_in number_in(const struct stream *s, const struct way *w)
 {
-    const struct media_format *speech = plane_speech(peer);
     return (struct egress_in){.from = s->self,
                               .ssrc = w->h->ssrc,
                               .ts = w->h->ts,
                               .seq = w->h->seq,
                               .event = w->in->codec == CODEC_EVENT,
                               .clock_in_hz = w->in->clock_hz,
-                              .clock_out_hz = speech ? speech->clock_hz : w->out->clock_hz};
+                              .clock_out_hz = w->clock_hz};
 }
 
 /* The packet becomes one of the stream that we send to the peer; false: it comes too late for it.
@@ -163,15 +165,18 @@ static struct egress_in number_in(const struct stream *s, const struct stream *p
 static bool renumber(usec_t now, struct stream *s, struct stream *peer, const struct way *w,
                      uint8_t *bytes)
 {
-    struct turn_payload p = {
-        .codec = w->out->codec, .bytes = w->payload, .n = w->n, .before = turn_before(peer)};
-    struct egress_in ei = number_in(s, peer, w);
+    struct turn before = turn_before(peer);
+    struct egress_in ei = number_in(s, w);
     struct egress_out o = egress_follow(&peer->egress, now, &ei);
     if (o.stale)
         return false;
-    p.turns = o.marker;
-    if (!ei.event)
+    if (!o.marker && is_law(w->out->codec) && w->n) {
+        peer->told_codec = w->out->codec; /* as turn_pass() does: most packets are such */
+        peer->told_last = w->payload[w->n - 1];
+    } else if (!ei.event) {
+        struct turn_payload p = {w->out->codec, o.marker, w->payload, w->n, before};
         turn_pass(now, s, peer, &p);
+    }
     bytes[1] = (uint8_t)(w->out->pt | (bytes[1] & 0x80) | (o.marker ? 0x80 : 0));
     be16_put(bytes + 2, o.seq);
     be32_put(bytes + 4, o.ts);
@@ -207,8 +212,8 @@ static int pass_on(struct plane *r, usec_t now, struct stream *s, struct stream 
     int i = format_of(s, h->payload_type);
     if (i < 0 || s->pass[i].how == PASS_NOT) {
         struct media_format none = {.clock_hz = CLOCK_HZ};
-        struct way w = {.h = h, .in = i < 0 ? &none : &s->rx[i], .out = &none};
-        struct egress_in ei = number_in(s, peer, &w);
+        struct way w = {.h = h, .in = i < 0 ? &none : &s->rx[i], .clock_hz = CLOCK_HZ};
+        struct egress_in ei = number_in(s, &w);
         egress_skip(&peer->egress, &ei); /* the party does not miss it */
         r->count.unagreed++;
         return DROPPED;
@@ -241,7 +246,7 @@ static int pass_on(struct plane *r, usec_t now, struct stream *s, struct stream 
     case PASS_ON:
         break;
     }
-    struct way w = {h, f, out, payload, n};
+    struct way w = {h, f, out, s->pass[i].clock_hz, payload, n};
     if (renumber(now, s, peer, &w, in->bytes))
         return FORWARDED;
     report_discarded(&s->report, h->seq);

@@ -30,7 +30,8 @@ enum pass_how {
 
 /* What becomes of one payload type of a party. */
 struct pass {
-    uint8_t how, out; /* enum pass_how; index into the tx formats of the peer */
+    uint8_t how, out;  /* enum pass_how; index into the tx formats of the peer */
+    uint32_t clock_hz; /* of the timestamps that the peer gets: its speech's */
 };
 
 struct trans;
@@ -173,7 +174,11 @@ struct turn {
     bool started, ours;
     usec_t at;
 };
-struct turn turn_before(const struct stream *s);
+static inline struct turn turn_before(const struct stream *s)
+{
+    const struct egress *e = &s->egress;
+    return (struct turn){.started = e->started, .ours = e->started && !e->following, .at = e->at};
+}
 /* A payload of s on its way to `to`, which may change it; turns: it is the first of another sound.
  */
 struct turn_payload {

@@ -44,12 +44,6 @@ void turn_to_us(usec_t now, struct stream *s)
     mouth_begin(m, recent ? last : 0, e->following);
 }
 
-struct turn turn_before(const struct stream *s)
-{
-    const struct egress *e = &s->egress;
-    return (struct turn){.started = e->started, .ours = e->started && !e->following, .at = e->at};
-}
-
 /* The first 5 ms go over from what was heard before. */
 static void soften(usec_t now, const struct stream *to, const struct turn_payload *p)
 {
