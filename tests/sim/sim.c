@@ -173,7 +173,8 @@ static void check_stream(struct sim *s, const struct world_stream *st)
     struct world *w = &s->w;
     struct leg *leg, *other = NULL;
     const struct leg_stream *own = stream_of(s, st->id, &leg);
-    bool music = !strcmp(st->hears, "music");
+    /* Now, or behind a tone. */
+    bool music = !strcmp(st->hears, "music") || !strcmp(st->behind, "music");
     unsigned long long id = st->id;
     if (!own) {
         world_fail(w, "media: stream %llu belongs to no leg", id);
@@ -201,7 +202,7 @@ static void check_stream(struct sim *s, const struct world_stream *st)
         world_fail(w, "media: stream %llu is linked and in a room", id);
     if (own->music != music)
         world_fail(w, "media: stream %llu %s music", id, music ? "hears" : "does not hear");
-    if (music && !own->other_silent)
+    if (!strcmp(st->hears, "music") && !own->other_silent)
         world_fail(w, "media: stream %llu hears music, and nobody holds", id);
     /* Rooms and messages have recordings of their own. */
     if (st->record && !call->service && (leg->recorded != st->id || leg->record != call->record))
