@@ -236,7 +236,7 @@ function track(sound) {
   const n = sound.peaks.length;
   const svg = draw('svg', {class: 'wave', viewBox: `0 0 ${Math.max(n, 1)} 100`,
     preserveAspectRatio: 'none'});
-  const d = sound.peaks.map((p, i) => `M${i} ${50 - p / 2.04}h1V${50 + p / 2.04}h-1z`).join('');
+  const d = sound.peaks.map((p, i) => `M${i} ${49 - p / 5.3}h1V${51 + p / 5.3}h-1z`).join('');
   svg.append(draw('path', {class: 'sound', d}));
   const at = draw('line', {class: 'at', x1: 0, x2: 0, y1: 0, y2: 100, 'vector-effect':
     'non-scaling-stroke'});

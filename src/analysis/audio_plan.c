@@ -139,7 +139,8 @@ static uint64_t begin_of(const struct an_stream *s)
     const struct an_timing *t = &s->time;
     int64_t least = t->windows ? t->first_least_ns : t->least_ns;
     bool known = t->known && !s->jumps && !s->restarts && least > 0;
-    return known && (uint64_t)least < s->first_ns && (uint64_t)least + AN_AUDIO_DEPTH_MS * MS > s->first_ns
+    return known && (uint64_t)least < s->first_ns &&
+                   (uint64_t)least + AN_AUDIO_DEPTH_MS * MS > s->first_ns
                ? (uint64_t)least
                : s->first_ns;
 }

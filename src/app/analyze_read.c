@@ -223,7 +223,7 @@ static int keep_get(void *user, uint64_t at, void *out, size_t n)
     return keepfile_get(user, at, out, n);
 }
 
-static int keylog_read(struct analyze *a)
+int analyze_keys(struct analyze *a, struct an_input *input)
 {
     char *text;
     size_t n;
@@ -233,7 +233,7 @@ static int keylog_read(struct analyze *a)
         return err;
     }
     if (a->opt.keylog) {
-        an_input_keys(a->input, str_of(text, n));
+        an_input_keys(input, str_of(text, n));
         mem_free(text);
     }
     return 0;
@@ -265,7 +265,7 @@ int analyze_read(struct analyze *a)
     struct an_datum d;
     int err = parts_new(a);
     if (!err)
-        err = keylog_read(a);
+        err = analyze_keys(a, a->input);
     if (!err)
         err = analyze_pass(&pass);
     if (err)

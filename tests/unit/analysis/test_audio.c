@@ -60,11 +60,10 @@ static void record(const struct sender *s, uint64_t at_ns)
     assert_true(n_packets < MAX_PACKETS);
     struct packet *p = &packets[n_packets++];
     *p = (struct packet){at_ns, n_bytes, RTP_HEADER_BYTES + s->payload_n, s->src, s->dst};
-    rtp_header_build(bytes + n_bytes, &(struct rtp_header){.pt = s->pt,
-                                                           .marker = s->marker,
-                                                           .seq = s->seq,
-                                                           .ts = s->ts,
-                                                           .ssrc = s->ssrc});
+    rtp_header_build(
+        bytes + n_bytes,
+        &(struct rtp_header){
+            .pt = s->pt, .marker = s->marker, .seq = s->seq, .ts = s->ts, .ssrc = s->ssrc});
     memcpy(bytes + n_bytes + RTP_HEADER_BYTES, s->payload, s->payload_n);
     n_bytes += p->n;
 }
@@ -356,8 +355,9 @@ static void test_tones_are_keys(void **state)
         bool on = i / 5 % 4 == 1; /* 100 ms of 400 */
         for (unsigned k = 0; k < 160; k++) {
             double t = (i * 160 + k) / 8000.0;
-            a.payload[k] = codec_ulaw_code((int16_t)(
-                on ? 6000 * sin(2 * M_PI * 770 * t) + 6000 * sin(2 * M_PI * 1336 * t) : 0));
+            a.payload[k] = codec_ulaw_code(
+                (int16_t)(on ? 6000 * sin(2 * M_PI * 770 * t) + 6000 * sin(2 * M_PI * 1336 * t)
+                             : 0));
         }
         record(&a, a.now_ns);
         step(&a);
@@ -486,8 +486,7 @@ static void test_keys_that_are_none(void **state)
         {"1 AES_CM_128_HMAC_SHA1_80 inline:AAAA", -EBADMSG},
         {"1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewky!jA7fQp9CnVubGVz", -EBADMSG},
         {"1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVzAA", -EBADMSG},
-        {"1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|1:4",
-         -ENOTSUP},
+        {"1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|1:4", -ENOTSUP},
         {"1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz "
          "UNENCRYPTED_SRTP",
          -ENOTSUP},
@@ -545,10 +544,10 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_two_voices),  TEST(test_loss),           TEST(test_pause),
-        TEST(test_drift),       TEST(test_rates),          TEST(test_begins_anew),
-        TEST(test_srtp),        TEST(test_tones_are_keys), TEST(test_keys_that_are_none),
-        TEST(test_peaks),       TEST(test_memory),
+        TEST(test_two_voices), TEST(test_loss),           TEST(test_pause),
+        TEST(test_drift),      TEST(test_rates),          TEST(test_begins_anew),
+        TEST(test_srtp),       TEST(test_tones_are_keys), TEST(test_keys_that_are_none),
+        TEST(test_peaks),      TEST(test_memory),
     };
     if (srtp_start())
         return 1;
