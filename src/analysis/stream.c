@@ -2,6 +2,7 @@
 
 #include "analysis/hep_in.h"
 #include "analysis/start.h"
+#include "analysis/tls.h"
 #include "base/mem.h"
 #include "wire/hep/hep.h"
 
@@ -176,10 +177,8 @@ static size_t read_view(struct an_stream *s, const struct stream_view *v)
     case STREAM_HEP:
         return read_hep(s, v);
     case STREAM_TLS:
-        break;
+        return stream_tls(s, v);
     }
-    s->all->out->stats.tls_without_key++;
-    s->ignored = true;
     return v->n;
 }
 
@@ -270,7 +269,7 @@ bool an_stream_data(struct an_stream *s, unsigned side, struct str bytes,
     if (s->ignored || bytes.n == 0)
         return !s->ignored;
     if (d->n) {
-        if (!keep(s, side, bytes, seen->frame))
+        if (!keep(s, side, bytes, seen->first_frame))
             return an_stream_gap(s, side, seen);
         v.p = d->p;
         v.n = d->n;
@@ -285,7 +284,7 @@ bool an_stream_data(struct an_stream *s, unsigned side, struct str bytes,
         memmove(d->p, d->p + used, d->n);
         if (d->n == 0)
             empty(s, d);
-    } else if (used < bytes.n && !keep(s, side, str_from(bytes, used), seen->frame)) {
+    } else if (used < bytes.n && !keep(s, side, str_from(bytes, used), seen->first_frame)) {
         return an_stream_gap(s, side, seen);
     }
     return true;
@@ -304,7 +303,11 @@ bool an_stream_gap(struct an_stream *s, unsigned side, const struct an_seen *see
     d->lost = s->kind != STREAM_LOOK;
     d->ws_frame = 0;
     ws_lose(&d->ws);
-    return true;
+    if (s->tls)
+        tls_lose(s->tls, side);
+    if (s->within && !an_stream_gap(s->within, side, seen))
+        s->ignored = true;
+    return !s->ignored;
 }
 
 void an_stream_free(struct an_stream *s, const struct an_seen *seen)
@@ -316,5 +319,8 @@ void an_stream_free(struct an_stream *s, const struct an_seen *seen)
         empty(s, d);
         stream_ws_empty(s, d);
     }
+    tls_free(s->tls);
+    if (s->within)
+        an_stream_free(s->within, s->ignored ? NULL : seen);
     mem_free(s);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "engine/media/drift.h"
 #include "engine/media/jbuf.h"
 #include "engine/media/pace.h"
 #include "engine/media/tape.h"
@@ -44,10 +45,14 @@ struct ear {
     bool begun; /* something has been heard */
     bool anew;  /* what comes next does not follow what was before */
     bool quiet; /* the party said that it is silent */
+    /* Of the last frame: nothing in it has come, and how much longer it was made. */
+    bool absent;
+    int32_t stretched_us;
     uint8_t by_pt[128];
     uint32_t next_ts; /* of what follows */
     uint64_t mean_us; /* scaled by 256 */
     struct pace pace;
+    struct drift drift;
     struct ear_stats stats;
     struct jbuf jbuf;
     struct tape tape;
@@ -171,6 +176,8 @@ void ear_rx(struct ear *e, usec_t now, const struct ear_packet *p)
     bool other = !e->jbuf.started || p->ssrc != e->jbuf.ssrc;
     if (other && in.kind != KIND_AUDIO && in.kind != KIND_CN)
         return;
+    if (in.kind == KIND_AUDIO)
+        drift_rx(&e->drift, now, p->ssrc, p->ts, f->f.clock_hz);
     in.n = in.kind == KIND_AUDIO ? p->n : in.kind == KIND_CN;
     enum jbuf_verdict v = jbuf_put(&e->jbuf, now, &in);
     e->stats.duplicate += v == JBUF_DUPLICATE;
@@ -404,10 +411,12 @@ static void adjust(struct ear *e, usec_t now, unsigned frame)
         n = tape_cut(t, (unsigned)(most < can ? most : can), force);
         e->stats.cuts += n != 0;
         e->stats.cut_us += (uint32_t)us_of(e, n);
+        e->stretched_us = -(int32_t)us_of(e, n);
     } else {
         n = tape_repeat(t, force);
         e->stats.repeats += n != 0;
         e->stats.repeated_us += (uint32_t)us_of(e, n);
+        e->stretched_us = (int32_t)us_of(e, n);
     }
     e->tries = n ? 0 : (uint8_t)(e->tries + !force);
     if (n)
@@ -441,6 +450,8 @@ enum ear_frame_kind ear_frame(struct ear *e, usec_t now, int16_t out[EAR_MAX_SAM
         made = true;
     }
     enum ear_frame_kind kind = concealed ? EAR_CONCEALED : heard ? EAR_VOICE : EAR_SILENT;
+    e->absent = !e->quiet && e->tape.made >= tape_waiting(&e->tape);
+    e->stretched_us = 0;
     if (!made)
         adjust(e, now, frame);
     tape_take(&e->tape, out, frame);
@@ -451,6 +462,21 @@ enum ear_frame_kind ear_frame(struct ear *e, usec_t now, int16_t out[EAR_MAX_SAM
 uint32_t ear_rate(const struct ear *e)
 {
     return e->tape.rate;
+}
+
+bool ear_absent(const struct ear *e)
+{
+    return e->absent;
+}
+
+int32_t ear_stretched_us(const struct ear *e)
+{
+    return e->stretched_us;
+}
+
+bool ear_drift(const struct ear *e, int32_t *ppm_x10, uint32_t *error_x10)
+{
+    return drift_get(&e->drift, ppm_x10, error_x10);
 }
 
 void ear_stats_get(const struct ear *e, struct ear_stats *ret)

@@ -65,6 +65,12 @@ void ear_rx(struct ear *e, usec_t now, const struct ear_packet *p);
 enum ear_frame_kind ear_frame(struct ear *e, usec_t now, int16_t out[EAR_MAX_SAMPLES]);
 /* Samples per second of the last frame: 8000, 16000, 32000 or 48000, by what the party sends. */
 uint32_t ear_rate(const struct ear *e);
+/* Nothing of the last frame has come from the party, and it has not said that it is silent. */
+bool ear_absent(const struct ear *e);
+/* By how much the last frame was made longer (above 0) or shorter to change the delay. */
+int32_t ear_stretched_us(const struct ear *e);
+/* Its clock against ours: drift_get(). */
+bool ear_drift(const struct ear *e, int32_t *ppm_x10, uint32_t *error_x10);
 void ear_stats_get(const struct ear *e, struct ear_stats *ret);
 
 #endif

@@ -96,6 +96,8 @@ void listen_tick(struct plane *r, usec_t now, struct stream *s)
     struct listen *l = s->listen;
     bool silent = ear_frame(l->ear, now, l->pcm) == EAR_SILENT;
     l->rate_hz = ear_rate(l->ear);
+    l->absent = ear_absent(l->ear);
+    l->stretched_us = ear_stretched_us(l->ear);
     l->n = l->rate_hz / 50;
     if (l->hear) {
         char digit = hear_frame(l->hear, l->pcm, l->n, l->rate_hz);

@@ -45,6 +45,8 @@ struct listen {
     struct mix_loud loud;
     uint32_t rate_hz;
     unsigned n;
+    bool absent;          /* nothing of it has come from the party */
+    int32_t stretched_us; /* it was made so much longer */
     int16_t pcm[EAR_MAX_SAMPLES];
 };
 

@@ -81,7 +81,8 @@ enum sip_out_kind {
     SIP_OUT_ANSWERED,  /* the 2xx to our INVITE (also of a re-INVITE): sip_ack() it */
     SIP_OUT_FAILED,    /* 300-699 to our INVITE, or 408/503 made here (msg NULL). Of a re-INVITE:
                           the session stays unless `ended` */
-    SIP_OUT_IN_DIALOG, /* another request inside session (INFO, UPDATE, ...): sip_respond(txn) */
+    SIP_OUT_IN_DIALOG, /* another request inside session (INFO, UPDATE, ...), in this dialog of it:
+                          sip_respond(txn) */
     SIP_OUT_BYE,       /* the peer hung up; 200 was sent, the session is gone */
     SIP_OUT_ENDED      /* the session is over for another reason: our BYE was answered or timed
                           out (status), no ACK came, the dialog is unknown to the peer */
@@ -101,6 +102,7 @@ struct sip_out {
     uint16_t status;
     bool ended;
     bool reliable; /* SIP_OUT_PROGRESS */
+    bool marked;   /* SIP_OUT_PRACKED: of a provisional that was sent so */
     bool expired;  /* SIP_OUT_ENDED: the session timer ran out */
 };
 
@@ -150,6 +152,7 @@ struct sip_answer {
     usec_t delay; /* over UDP, leaves so much later; not for INVITE */
     bool
         reliable; /* a 101-199 is repeated until its PRACK, if the caller knows 100rel (RFC 3262) */
+    bool marked;  /* reliable: its SIP_OUT_PRACKED says so too */
     bool once;    /* forget the request with this answer. Who asks again is answered anew, and
                      nobody unknown takes our memory (RFC 3261 26.3.2.4) */
 };
@@ -173,6 +176,7 @@ struct sip_invite_cmd {
     uint8_t leg;    /* its number in the history */
     bool focus;     /* the Contact is that of a conference: sip_session_set_focus() */
     bool no_100rel; /* leave 100rel out of Supported: provisionals cannot be acknowledged in time */
+    bool no_early_session; /* and early-session: nobody would hear it */
     struct sip_content content;
 };
 /* 0 and *ret, or -EAGAIN (a table is full), -EINVAL, -EMSGSIZE. */
@@ -312,7 +316,7 @@ void sip_core_stats(const struct sip_core *c, struct sip_stats *ret);
 
 /* What the peer has said that it can do, in Supported and Allow of its latest messages. */
 struct sip_peer {
-    bool timer, rel100, replaces, from_change, norefersub;
+    bool timer, rel100, replaces, from_change, norefersub, early_session;
     bool rel100_required; /* its INVITE: every provisional of ours is reliable */
     bool allow_known;
     uint32_t allow; /* bit 1 << enum sip_method */

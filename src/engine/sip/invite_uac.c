@@ -45,6 +45,7 @@ static int send_invite(struct sip_core *c, handle_t h, struct sip_dialog *d,
                         .timed = s,
                         .initial = true,
                         .no_100rel = cmd->no_100rel,
+                        .no_early_session = cmd->no_early_session,
                         .focus = s->focus,
                         .content = &cmd->content};
     int err = request_build(c, &r, &to, &branch, &b);

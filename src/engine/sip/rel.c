@@ -10,7 +10,7 @@ struct rel_item {
     struct blob *blob;
     uint32_t rseq;
     uint16_t status;
-    bool body;
+    bool body, marked;
 };
 
 struct sip_rel {
@@ -99,8 +99,11 @@ int rel_progress(struct sip_core *c, struct sip_session *s, struct sip_txn *t,
     int err = respond_build(c, t, &full, contact, &blob);
     if (err)
         return err;
-    r->item[r->n++] = (struct rel_item){
-        .blob = blob, .rseq = r->next++, .status = a->status, .body = a->content.body.n != 0};
+    r->item[r->n++] = (struct rel_item){.blob = blob,
+                                        .rseq = r->next++,
+                                        .status = a->status,
+                                        .body = a->content.body.n != 0,
+                                        .marked = a->marked};
     if (r->n == 1)
         send_first(c, r, t);
     return 0;
@@ -184,6 +187,7 @@ void rel_prack(struct sip_core *c, struct sip_session *s, struct sip_txn *txn,
     o->txn = body ? txn_handle(c, txn) : 0;
     o->msg = m;
     o->flow = txn->flow;
+    o->marked = s->rel->item[0].marked;
     s->rel->answered = !body; /* else its answer goes before whatever waits */
     timer_stop(&c->wheel, &s->rel->retry);
     timer_stop(&c->wheel, &s->rel->life);

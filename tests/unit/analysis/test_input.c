@@ -86,6 +86,11 @@ static void a_cut_datagram_is_told(void **state)
     assert_int_equal(lab.got[0].bytes.n, 70);
     for (uint32_t n = 0; n < 28; n++)
         lab_frame_cut(&lab, n);
+    /* What lies behind the datagram in its packet is not part of it. */
+    packet_udp(&lab.k, sip_ends, STR(OPTIONS "more"));
+    be16_put(lab.k.p + 24, 8 + sizeof(OPTIONS) - 1);
+    lab_frame(&lab);
+    is_sip(lab.n - 1, OPTIONS);
     lab_close(&lab);
 }
 
@@ -254,6 +259,7 @@ static void a_gap_costs_the_message_it_is_in(void **state)
     assert_int_equal(lab.n, 4);
     assert_true(lab.got[1].truncated);
     assert_memory_equal(lab.got[1].bytes.p, "OPTIONS sip:second", 18);
+    assert_int_equal(lab.got[1].first_frame, 3);
     struct an_datum *d = is_sip(2, OPTIONS);
     assert_int_equal(d->frame, 4); /* it came when it came */
     assert_false(d->truncated);
@@ -277,8 +283,11 @@ static void what_has_no_length_ends_where_the_next_begins(void **state)
     is_sip(0, "OPTIONS sip:a SIP/2.0\r\nCall-ID: 2\r\n\r\nbody\r\n");
     is_sip(1, OPTIONS);
     client("OPTIONS sip:a SIP/2.0\r\nCall-ID: 2\r\n\r\n");
+    assert_int_equal(lab.warnings, 2);
+    client("a body that comes late\r\n");
     client(OK);
     is_sip(3, OK);
+    assert_int_equal(lab.warnings, 2); /* one for each that has no length */
     /* A line of a body that is quoted is no begin, as no header follows it. */
     client("garbage\r\nmore\r\nSIP/2.0 200 OK\r\n\r\n");
     client("\r\nINVITE sip:x SIP/2.0\r\nCall-ID: 7\r\nl: 0\r\n\r\n");
