@@ -209,14 +209,13 @@ static int answer_for(struct pbx *p, struct leg *e, const struct sdp *ear, struc
 bool early_offered(struct pbx *p, struct dial *d, struct leg *leg, const struct sip_out *o,
                    struct str *answer)
 {
-    const struct call *call = call_find(p, leg->call);
     struct str text = sip_body_early(o->msg, SDP_TYPE);
     const struct sdp *offer = leg_sdp_kept(p, text);
     *answer = STR_NONE;
     if (!offer)
         return false;
     /* The PRACK of an offer for the session itself waits, whatever becomes of this one. */
-    bool shared = call->late_offer && !leg->settled && sip_body_find(o->msg, SDP_TYPE).n;
+    bool shared = dial_is_late(p, d) && !leg->settled && sip_body_find(o->msg, SDP_TYPE).n;
     struct leg *e = find_or_make(p, leg, o->dialog);
     if (!e || leg_rx_offer(p, e, text)) {
         *answer = refusal(p, leg, offer);

@@ -8,6 +8,12 @@
 
 #define ELSEWHERE "SIP;cause=200;text=\"Call completed elsewhere\""
 
+/* Of a call that is up already whoever is called for a party of it has got an offer. */
+bool dial_is_late(struct pbx *p, const struct dial *d)
+{
+    return d->purpose == DIAL_CALL && call_find(p, d->call)->late_offer;
+}
+
 /* ---- ringing --------------------------------------------------------------------------------- */
 
 static void note_ringing(struct pbx *p, struct call *call, struct leg *leg)
@@ -96,10 +102,10 @@ static void acknowledge(struct pbx *p, struct dial *d, struct leg *leg, const st
     struct sip_field field;
     struct str early;
     bool body = sip_body_find(o->msg, STR("application/sdp")).n != 0;
-    if (body && !call->late_offer)
+    if (body && !dial_is_late(p, d))
         settle(p, leg, o);
     bool waits = early_offered(p, d, leg, o, &early);
-    if (body && call->late_offer && !leg->settled) {
+    if (body && dial_is_late(p, d) && !leg->settled) {
         offered(p, leg, o);
         return;
     }
@@ -392,7 +398,7 @@ static struct str other_fork(struct pbx *p, struct leg *leg, const struct sip_ou
         leg_oa_failed(p, leg); /* of a change that was asked for there */
     if (leg->offer.n)
         leg_oa_failed(p, leg);
-    if (leg->settled && !call_find(p, leg->call)->late_offer)
+    if (leg->settled && !dial_is_late(p, slot_find(&p->calls->dials, leg->dial)))
         leg_tx_offer(p, leg, leg->told);
     leg->settled = false;
     leg->dialog = o->dialog;
@@ -418,7 +424,7 @@ void dial_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
     } else if (leg->settled) { /* what the 2xx says again is no news: RFC 6337 section 2.2 */
         sdp = leg_sdp_kept(p, leg->said);
     }
-    bool late = d->purpose == DIAL_CALL && call->late_offer;
+    bool late = dial_is_late(p, d);
     bool wrong = sdp && !leg->settled && !late && !leg_may_answer(p, leg, sdp);
     if (status || !sdp || wrong) {
         give_up(p, d, leg, status ? status : 488);
