@@ -76,6 +76,21 @@ static void record_no_more(struct pbx *p, struct room *room, struct leg *leg)
     room->record = 0;
 }
 
+void conference_record_again(struct pbx *p, handle_t recording)
+{
+    uint32_t at = 0;
+    handle_t h;
+    for (struct room *room; (room = slot_next(&p->conferences->rooms, &at, &h));) {
+        if (room->record != recording)
+            continue;
+        room->record = 0;
+        for (struct member *m = NULL; (m = room_next(room, m));)
+            if (m->state == MEMBER_INSIDE && m->stream)
+                record(p, room, leg_find(p, m->leg));
+        return;
+    }
+}
+
 /* ---- members --------------------------------------------------------------------------------- */
 
 struct member *member_of_call(const struct pbx *p, const struct call *call)
