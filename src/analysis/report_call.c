@@ -149,13 +149,11 @@ static void put_edges(const struct an_report *r, const struct an_call *call, str
 
 /* ---- what happened --------------------------------------------------------------------------- */
 
-static void put_party(struct buf *b, const struct an_report *r, enum an_word w, uint32_t index)
+static void put_party(struct buf *b, const struct an_report *r, enum an_word w, struct str who,
+                      uint32_t leg)
 {
-    if (index == AN_NONE)
-        return;
-    const struct an_leg *leg = an_engine_leg(r->engine, index);
-    buf_printf(b, ", %s " STR_FMT " (%s %u)", word(r, w), STR_ARG(an_leg_party(r, leg)),
-               word(r, AN_W_LEG), leg->number);
+    buf_printf(b, ", %s " STR_FMT " (%s %u)", word(r, w), STR_ARG(who), word(r, AN_W_LEG),
+               an_engine_leg(r->engine, leg)->number);
 }
 
 static void put_traits(const struct an_report *r, const struct an_call *call, struct an_sink *out)
@@ -177,8 +175,10 @@ static void put_traits(const struct an_report *r, const struct an_call *call, st
         struct str kind = an_scenario_word((enum an_scenario)t->scenario);
         buf_str_put(&b, an_word_of(lang(r), 's', kind));
         buf_printf(&b, " (%u%%)", t->confidence);
-        put_party(&b, r, AN_W_WHO, t->who);
-        put_party(&b, r, AN_W_TARGET, t->target);
+        if (t->who != AN_NONE)
+            put_party(&b, r, AN_W_WHO, an_leg_party(r, an_engine_leg(r->engine, t->who)), t->who);
+        if (t->target != AN_NONE)
+            put_party(&b, r, AN_W_TARGET, an_trait_target(r, t), t->target);
         an_sink_z(out, "  ");
         an_cell_text(out, buf_str(&b));
         if (t->n_frames) {
