@@ -16,12 +16,13 @@ static void refer_look(struct look *l, const struct fact *f, const struct an_ref
     if (!e && attended)
         e = look_edge(l, AN_EDGE_TRANSFER, f->index);
     struct str method = an_leg_text(leg, r->method);
-    if (r->status >= 300 || str_ieq(method, STR("BYE")))
+    /* One that has failed has moved nobody. */
+    if (r->status >= 300 || r->progress >= 300 || str_ieq(method, STR("BYE")))
         return;
     /* A REFER about a conference moves nobody: its legs are joined by their focus. */
     if (leg->focus[AN_CALLEE] || leg->focus[AN_CALLER])
         return;
-    unsigned confidence = e ? e->confidence : r->progress >= 300 ? 50 : r->progress ? 80 : 60;
+    unsigned confidence = e ? e->confidence : r->progress ? 80 : 60;
     struct an_trait *trait =
         look_trait(l, AN_WAS_TRANSFER, attended ? "attended" : "blind", confidence);
     if (!trait)

@@ -133,14 +133,39 @@ static void become(struct an_stream *s, enum stream_kind kind)
     stats->tls_connections += kind == STREAM_TLS;
 }
 
+/* What a load balancer puts in front of a connection, to say whose it is (the PROXY protocol of
+ * HAProxy, versions 1 and 2): how many bytes; MAYBE and NO as elsewhere. */
+static enum an_start proxy_head(const uint8_t *p, size_t n, size_t *bytes)
+{
+    static const char sign[12] = {'\r', '\n', '\r', '\n', 0, '\r', '\n', 'Q', 'U', 'I', 'T', '\n'};
+    enum { V1_MOST = 107, V2_HEAD = 16 };
+    if (memcmp(p, "PROXY ", n < 6 ? n : 6) == 0) {
+        const uint8_t *lf = memchr(p, '\n', n < V1_MOST ? n : V1_MOST);
+        *bytes = lf ? (size_t)(lf + 1 - p) : 0;
+        return lf ? AN_START_YES : n < V1_MOST ? AN_START_MAYBE : AN_START_NO;
+    }
+    /* Four bytes of it may as well be a keep-alive. */
+    if (n <= 4 || memcmp(p, sign, n < sizeof(sign) ? n : sizeof(sign)) != 0)
+        return AN_START_NO;
+    if (n < V2_HEAD)
+        return AN_START_MAYBE;
+    *bytes = V2_HEAD + ((size_t)p[14] << 8 | p[15]);
+    return n < *bytes ? AN_START_MAYBE : AN_START_YES;
+}
+
 /* What is said here? On a connection seen from its begin on the first bytes tell; on another one
  * SIP may begin anywhere. */
 static size_t look(struct an_stream *s, const struct stream_view *v)
 {
     struct stream_side *side = &s->side[v->side];
     enum stream_kind kind;
-    size_t at = 0;
+    size_t at = 0, head = 0;
     bool found;
+    enum an_start proxy = side->fresh ? proxy_head(v->p, v->n, &head) : AN_START_NO;
+    if (proxy == AN_START_MAYBE)
+        return 0;
+    if (proxy == AN_START_YES)
+        at = head;
     while (at < v->n && (v->p[at] == '\r' || v->p[at] == '\n' || v->p[at] == 0))
         at++;
     if (at == v->n)

@@ -21,8 +21,9 @@ static bool data(struct an_stream *s, const struct stream_view *v, size_t at, si
         if (!s->within)
             return false;
         s->within->inner = true;
-        an_stream_fresh(s->within, 0);
-        an_stream_fresh(s->within, 1);
+        for (unsigned i = 0; i < 2; i++)
+            if (!s->side[i].lost) /* else its first words may be the missing ones */
+                an_stream_fresh(s->within, i);
     }
     return an_stream_data(s->within, v->side, str_of((char *)s->all->plain, n), &seen);
 }

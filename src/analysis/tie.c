@@ -27,6 +27,14 @@ static uint32_t end_msg(const struct an_leg *leg)
                                                           : leg->n_msgs - 1;
 }
 
+/* When an exchange would try the next one: as soon as it gives up on this one. */
+static uint64_t stop_of(const struct an_leg *leg)
+{
+    if (leg->cancel_ns != AN_NEVER && leg->cancel_ns < leg->end_ns)
+        return leg->cancel_ns;
+    return leg->final >= 300 ? leg->end_ns : AN_NEVER;
+}
+
 static void fact_fill(struct fact *f, const struct an_leg *leg)
 {
     *f = (struct fact){.leg = leg,
@@ -39,7 +47,10 @@ static void fact_fill(struct fact *f, const struct an_leg *leg)
                        .first_frame = tie_frame(leg, 0),
                        .end_frame = tie_frame(leg, end_msg(leg)),
                        .parent = AN_NONE,
-                       .child_failed_ns = AN_NEVER,
+                       .guess = AN_NONE,
+                       .referred_by = AN_NONE,
+                       .stop_ns = stop_of(leg),
+                       .child_stop_ns = AN_NEVER,
                        .busy_from_ns = AN_NEVER};
 }
 
@@ -155,21 +166,25 @@ static void best_add(struct best *best, struct candidate c)
         best->n++;
 }
 
-/* What a leg does to the one it was most likely dialed for: the next attempt follows its failure.
- */
-static void attempt_note(struct tie *t, const struct best *best)
+/* Attempts that stopped just now, or are about to in the very moment: who they were made for may
+ * have another one made. */
+static void stops_note(struct tie *t, uint64_t now, const uint32_t *open, uint32_t n_open)
 {
-    if (!best->n)
-        return;
-    const struct fact *b = &t->fact[best->c[0].b];
-    if (b->answer_ns == AN_NEVER)
-        t->fact[best->c[0].a].child_failed_ns = b->end_ns;
+    for (uint32_t i = 0; i < n_open; i++) {
+        const struct fact *c = &t->fact[open[i]];
+        if (c->guess == AN_NONE || c->stop_ns == AN_NEVER || c->stop_ns > now + TIE_SAME_NS)
+            continue;
+        struct fact *a = &t->fact[c->guess];
+        if (a->child_stop_ns == AN_NEVER || a->child_stop_ns < c->stop_ns)
+            a->child_stop_ns = c->stop_ns;
+    }
 }
 
 static void candidates_of(struct tie *t, uint32_t b, uint32_t *open, uint32_t *n_open)
 {
     struct best best = {.n = 0};
     uint32_t still = 0;
+    stops_note(t, t->fact[b].start_ns, open, *n_open);
     for (uint32_t i = 0; i < *n_open; i++) {
         uint32_t a = open[i];
         if (t->fact[a].end_ns + 1000 * MS < t->fact[b].start_ns)
@@ -184,7 +199,7 @@ static void candidates_of(struct tie *t, uint32_t b, uint32_t *open, uint32_t *n
     }
     *n_open = still;
     t->fact[b].rival_points = best.n > 1 ? best.c[1].points : 0;
-    attempt_note(t, &best);
+    t->fact[b].guess = best.n ? best.c[0].a : AN_NONE;
     memcpy(&t->candidate[t->n_candidates], best.c, best.n * sizeof(best.c[0]));
     t->n_candidates += best.n;
 }
@@ -214,11 +229,21 @@ static bool descends(const struct tie *t, uint32_t f, uint32_t from)
     return f != AN_NONE;
 }
 
+/* Who is called because of a REFER is not called for another call, which would make both one. */
+static bool is_referred_elsewhere(struct tie *t, const struct candidate *c)
+{
+    const struct fact *b = &t->fact[c->b];
+    return b->referred_by != AN_NONE && b->referred_points > c->points &&
+           t->fact[c->a].start_ns < b->referred->at_ns &&
+           tie_root(t, c->a) != tie_root(t, b->referred_by);
+}
+
 static void dialed_take(struct tie *t, const struct candidate *c)
 {
     struct fact *a = &t->fact[c->a], *b = &t->fact[c->b];
     struct score s;
-    if (b->parent != AN_NONE || !free_for(a, b) || descends(t, c->a, c->b))
+    if (b->parent != AN_NONE || !free_for(a, b) || descends(t, c->a, c->b) ||
+        is_referred_elsewhere(t, c))
         return;
     tie_score(t, a, b, &s);
     b->parent = c->a;
@@ -272,6 +297,7 @@ int an_engine_settle(struct an_engine *e)
         err = tie_flow_find(&t);
     if (!err) {
         tie_names(&t);
+        tie_transfers_find(&t);
         dialed_find(&t);
         tie_transfers(&t);
         tie_pickups(&t);

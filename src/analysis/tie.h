@@ -7,6 +7,7 @@
 
 #define TIE_LEAST 30 /* points that a tie needs */
 #define TIE_BEST  3  /* candidates kept for each leg */
+#define TIE_SAME_NS (50 * MS) /* clocks, and frames that overtake each other */
 #define MS        1000000ull
 
 /* A leg as the ties see it. */
@@ -17,8 +18,14 @@ struct fact {
     uint64_t start_ns, answer_ns, end_ns; /* end: of what was seen, never AN_NEVER */
     uint64_t first_frame, end_frame;
     uint32_t parent;                   /* the fact it was dialed for, or AN_NONE */
-    uint64_t child_failed_ns;          /* when the last attempt made for it failed */
+    uint32_t guess;                    /* what it was most likely dialed for, or AN_NONE */
+    uint64_t stop_ns;                  /* it was given up, or failed; AN_NEVER: it was not */
+    uint64_t child_stop_ns;            /* when the last attempt made for it stopped, of the past */
     uint64_t busy_from_ns, busy_to_ns; /* an answered child holds it for so long */
+    uint32_t referred_by;              /* the fact whose REFER asked for it, or AN_NONE */
+    const struct an_refer *referred;   /* that REFER */
+    int referred_points;
+    uint8_t referred_confidence;
     int rival_points;                  /* of the second best leg that it may have been dialed for */
     bool to_exchange; /* it went to a host that registers phones or asks for passwords */
     bool from_phone;  /* it came from a host that does so itself */
@@ -86,7 +93,9 @@ uint32_t tie_flow_count(const struct tie *t, uint32_t leg_a, uint32_t leg_b);
 
 /* What features leave behind. */
 void tie_names(struct tie *t);     /* tie_names.c: Replaces, Join, the Replaces in a REFER */
-void tie_transfers(struct tie *t); /* tie_transfer.c */
+/* tie_transfer.c: finds who was called because of a REFER; later ties them. */
+void tie_transfers_find(struct tie *t);
+void tie_transfers(struct tie *t);
 void tie_pickups(struct tie *t);   /* tie_pickup.c */
 /* A code that picks up, and the number behind it; n 0: of the group. */
 bool tie_pickup_code(const struct an_number *dialled, struct an_number *ret_target);

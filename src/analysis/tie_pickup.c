@@ -21,8 +21,7 @@ bool tie_pickup_code(const struct an_number *dialled, struct an_number *ret_targ
 {
     if (dialled->n < 2 || dialled->c[0] != '*' || (dialled->c[1] != '8' && dialled->c[1] != '*'))
         return false;
-    *ret_target = (struct an_number){.n = (uint8_t)(dialled->n - 2)};
-    memcpy(ret_target->c, dialled->c + 2, ret_target->n);
+    *ret_target = an_number_of(str_of(dialled->c + 2, dialled->n - 2u));
     return ret_target->n != 1 && (dialled->c[1] == '8' || ret_target->n);
 }
 

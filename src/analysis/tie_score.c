@@ -8,6 +8,7 @@
 #define RING_NS     (200 * MS)
 #define TOGETHER_NS (500 * MS)
 #define LONG_NS     (2000 * MS)
+#define NEAR_POINTS 10
 
 static const int16_t points_of[AN_EVIDENCES] = {
 #define EVIDENCE(id, word, points, text) [AN_BY_##id] = points,
@@ -87,11 +88,16 @@ static bool own_call(const struct fact *a, const struct fact *b)
            (!a->to_exchange && alike(&a->callee, &b->caller) && !alike(&a->caller, &b->caller));
 }
 
-/* Neither who sends it nor the caller fits. */
+/* Who has received one did not send the other. If both have passed one exchange all the same, they
+ * came to it from outside, or it has sent one and received the other: two calls. Else the caller must
+ * be the same. */
 static bool strangers(const struct fact *a, const struct fact *b)
 {
-    return has_hosts(a->leg) && has_hosts(b->leg) &&
-           !addr_ip_eq(&a->leg->host[1], &b->leg->host[0]) && !alike(&a->caller, &b->caller);
+    const struct an_leg *x = a->leg, *y = b->leg;
+    if (!has_hosts(x) || !has_hosts(y) || addr_ip_eq(&x->host[1], &y->host[0]))
+        return false;
+    return addr_ip_eq(&x->host[1], &y->host[1]) || addr_ip_eq(&x->host[0], &y->host[1]) ||
+           !alike(&a->caller, &b->caller);
 }
 
 /* Nobody is called for one whose call has ended. Frames tell where clocks do not. */
@@ -184,17 +190,36 @@ static void score_host(const struct an_leg *a, const struct an_leg *b, struct sc
         score_add(s, AN_BY_HOST_OTHER, frame);
 }
 
+/* What is near is worth more: so many points besides, less one for each part of the time. */
+static int nearness(uint64_t apart_ns, uint64_t most_ns, int points)
+{
+    return points - (int)(apart_ns * (uint64_t)points / most_ns);
+}
+
+static bool follows(const struct fact *a, const struct fact *b)
+{
+    return a->child_stop_ns != AN_NEVER && b->start_ns + TIE_SAME_NS >= a->child_stop_ns &&
+           b->start_ns <= a->child_stop_ns + FAILOVER_NS;
+}
+
+/* An exchange calls somebody because a call has come in, or because the one before does not answer;
+ * anything else (a queue, a menu) is rare. */
 static void score_begin(const struct fact *a, const struct fact *b, struct score *s)
 {
-    uint64_t frame = tie_frame(b->leg, AN_NONE);
-    uint64_t since = b->start_ns - a->start_ns;
+    uint64_t frame = tie_frame(b->leg, AN_NONE), invite_ns = a->leg->invite_ns;
+    /* One that was sent back for its password comes in with the second INVITE. */
+    uint64_t from = invite_ns <= b->start_ns ? invite_ns : a->start_ns;
+    uint64_t since = b->start_ns - from;
     if (since <= AT_ONCE_NS)
-        score_add(s, AN_BY_AT_ONCE, frame);
-    else if (a->child_failed_ns != AN_NEVER && b->start_ns >= a->child_failed_ns &&
-             b->start_ns - a->child_failed_ns <= FAILOVER_NS)
+        score_add_points(s, AN_BY_AT_ONCE,
+                         points_of[AN_BY_AT_ONCE] + nearness(since, AT_ONCE_NS, NEAR_POINTS),
+                         frame);
+    else if (follows(a, b))
         score_add(s, AN_BY_AFTER_FAILURE, frame);
     else if (since <= SOON_NS)
         score_add(s, AN_BY_SOON, frame);
+    else
+        score_add(s, AN_BY_NO_CAUSE, frame);
 }
 
 static uint64_t rang_ns(const struct an_leg *leg)
@@ -202,11 +227,23 @@ static uint64_t rang_ns(const struct an_leg *leg)
     return leg->ringing_ns < leg->progress_ns ? leg->ringing_ns : leg->progress_ns;
 }
 
+static uint64_t frame_rang(const struct an_leg *leg)
+{
+    return tie_frame(leg, AN_NONE);
+}
+
 static void score_progress(const struct fact *a, const struct fact *b, struct score *s)
 {
     const struct an_leg *x = a->leg, *y = b->leg;
-    if (together(rang_ns(x), rang_ns(y), RING_NS))
-        score_add(s, AN_BY_RING, tie_frame(x, AN_NONE));
+    uint64_t rang = rang_ns(y);
+    if (together(rang_ns(x), rang, RING_NS))
+        score_add_points(s, AN_BY_RING,
+                         points_of[AN_BY_RING] +
+                             nearness(apart(rang_ns(x), rang), RING_NS, NEAR_POINTS),
+                         tie_frame(x, AN_NONE));
+    else if (rang != AN_NEVER && rang + RING_NS < rang_ns(x) && rang + RING_NS < a->end_ns &&
+             rang + RING_NS < a->answer_ns)
+        score_add(s, AN_BY_RING_OTHER, frame_rang(y));
     if (together(a->answer_ns, b->answer_ns, TOGETHER_NS))
         score_add(s, AN_BY_ANSWER, tie_frame(x, x->answer_msg));
     else if (b->answer_ns != AN_NEVER && x->final >= 300)

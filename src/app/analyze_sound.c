@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/mem.h"
+#include "engine/media/srtp.h"
 
 #define PIECE 960 /* samples at a time */
 
@@ -64,7 +65,9 @@ static int begin(struct reading *r)
 {
     struct an_limits limits = an_limits_default();
     r->samples = mem_alloc((AN_AUDIO_MAX_TRACKS + 1) * (size_t)PIECE * sizeof(*r->samples));
-    int err = r->samples ? an_input_new(&r->input, &limits) : -ENOMEM;
+    int err = r->samples ? srtp_start() : -ENOMEM;
+    if (!err)
+        err = an_input_new(&r->input, &limits);
     if (!err)
         err = analyze_keys(r->a, r->input);
     for (uint32_t i = 0; i < r->n && !err; i++)

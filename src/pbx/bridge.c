@@ -27,6 +27,8 @@ void bridge_link(struct pbx *p, struct leg *a, struct leg *b)
         o->media =
             (struct media_cmd){.kind = MEDIA_LINK, .id = a->stream[i].id, .peer = b->stream[i].id};
     }
+    sound_listen_talking(p, a);
+    sound_listen_talking(p, b);
     recording_follow(p, call_find(p, a->call));
 }
 

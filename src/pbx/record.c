@@ -407,8 +407,10 @@ struct str recording_name(struct pbx *p, handle_t recording)
 void recording_stopped(struct pbx *p, uint64_t number)
 {
     struct recording *rec = find(p, number);
-    if (rec && rec->stopping)
-        (void)file_order(p, rec, PBX_FILE_END);
+    if (!rec || !rec->stopping)
+        return;
+    rec->closed = true;
+    (void)file_order(p, rec, PBX_FILE_END);
 }
 
 static struct str why_of(int err)
@@ -456,7 +458,8 @@ static void fail(struct pbx *p, struct recording *rec, const struct pbx_recorded
     trace_emit(&p->trace, TRACE_RECORDING_FAILED, 0, TS(rec->folder), TS(rec->base), TS(r->text));
     cut(rec);
     if (rec->stopping) {
-        write_meta(p, rec);
+        if (!rec->closed) /* behind its end nothing is written, not even that */
+            write_meta(p, rec);
         return;
     }
     recording_end(p, rec->self);

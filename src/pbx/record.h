@@ -37,6 +37,7 @@ struct recording {
     uint8_t mode;     /* enum config_record_mode: mixed, tracks or both */
     uint8_t n_tracks; /* then who comes gets that of one who has left, if there is one */
     bool wide, paused, stopping;
+    bool closed; /* its file was told to end */
     bool failed; /* there is no sound after end_ms */
     uint32_t end_ms;
     struct str folder, base, about; /* owned; about: JSON members of what is recorded */

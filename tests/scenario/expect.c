@@ -130,18 +130,21 @@ static void none(struct play *p)
     }
 }
 
-/* expect stream NAME timeout|receiving|sending|mux OP N */
+/* expect stream NAME timeout|receiving|sending|mux|ptime|listens OP N */
 static void stream(struct play *p)
 {
     struct world_stream *s = p->n_words == 6 ? stream_of(p, p->word[2]) : NULL;
     if (!s) {
-        play_fail(p, &p->st->line, "expect stream NAME timeout|receiving|sending|mux OP N");
+        play_fail(p, &p->st->line,
+                  "expect stream NAME timeout|receiving|sending|mux|ptime|listens OP N");
         return;
     }
     struct str what = p->word[3];
     uint64_t got = str_eq(what, STR("timeout"))     ? s->timeout_ms
                    : str_eq(what, STR("receiving")) ? s->receiving
                    : str_eq(what, STR("mux"))       ? s->mux
+                   : str_eq(what, STR("ptime"))     ? s->ptime_ms
+                   : str_eq(what, STR("listens"))   ? s->listens
                                                     : s->sending;
     compare(p, what, got, p->word[4], p->word[5]);
 }

@@ -166,6 +166,21 @@ static void check_room(struct sim *s, const struct world_stream *st, const struc
                    (unsigned long long)room);
 }
 
+/* An early session lives as long as the leg that it is of. */
+static bool has_ended(struct pbx *p, const struct leg *leg)
+{
+    const struct leg *of = leg->regular ? leg_find(p, leg->regular) : leg;
+    return !of || of->state == LEG_ENDED;
+}
+
+/* Early sessions say themselves with whom they are joined. */
+static bool talk(struct pbx *p, struct leg *leg, struct leg *other)
+{
+    if (leg->regular || other->regular)
+        return leg_find(p, leg->opposite) == other && leg_find(p, other->opposite) == leg;
+    return call_other(p, call_find(p, leg->call), leg) == other;
+}
+
 /* What a stream is for: it belongs to a leg, is linked within its call, hears music while the other
  * party holds and not otherwise, and is in the recording of its call. */
 static void check_stream(struct sim *s, const struct world_stream *st)
@@ -173,7 +188,8 @@ static void check_stream(struct sim *s, const struct world_stream *st)
     struct world *w = &s->w;
     struct leg *leg, *other = NULL;
     const struct leg_stream *own = stream_of(s, st->id, &leg);
-    bool music = !strcmp(st->hears, "music");
+    /* Now, or behind a tone. */
+    bool music = !strcmp(st->hears, "music") || !strcmp(st->behind, "music");
     unsigned long long id = st->id;
     if (!own) {
         world_fail(w, "media: stream %llu belongs to no leg", id);
@@ -182,14 +198,14 @@ static void check_stream(struct sim *s, const struct world_stream *st)
     const struct call *call = call_find(w->pbx, leg->call);
     s->music += music;
     s->recorded += st->record != 0;
-    if (leg->state == LEG_ENDED)
+    if (has_ended(w->pbx, leg))
         world_fail(w, "media: stream %llu belongs to a leg that has ended", id);
     if (st->peer && (!stream_of(s, st->peer, &other) || other->call != leg->call)) {
         world_fail(w, "media: stream %llu is linked to another call", id);
         return;
     }
     /* Who hears itself is in the echo test. */
-    if (other && other != leg && call_other(w->pbx, call_find(w->pbx, leg->call), leg) != other)
+    if (other && other != leg && !talk(w->pbx, leg, other))
         world_fail(w, "media: stream %llu is linked to one whom it does not talk with", id);
     check_room(s, st, leg);
     if (call->state == CALL_UP && call_is_party(w->pbx, call, leg) && leg->oa == OA_NONE)
@@ -201,7 +217,7 @@ static void check_stream(struct sim *s, const struct world_stream *st)
         world_fail(w, "media: stream %llu is linked and in a room", id);
     if (own->music != music)
         world_fail(w, "media: stream %llu %s music", id, music ? "hears" : "does not hear");
-    if (music && !own->other_silent)
+    if (!strcmp(st->hears, "music") && !own->other_silent)
         world_fail(w, "media: stream %llu hears music, and nobody holds", id);
     /* Rooms and messages have recordings of their own. */
     if (st->record && !call->service && (leg->recorded != st->id || leg->record != call->record))

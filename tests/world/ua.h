@@ -84,8 +84,8 @@ struct ua_spec {
     int64_t cseq, max_forwards, expires; /* -1: none */
     struct str auth;                     /* "yes", "wrong", "MD5", ... */
     struct str sdp;                      /* "PCMU,PCMA,te" */
-    struct str dir, sdp_host;
-    int64_t sdp_port; /* -1: its own */
+    struct str dir, sdp_host, sdp_attr;  /* sdp_attr: "ptime:20,maxptime:40" */
+    int64_t sdp_port;                    /* -1: its own */
     struct str early; /* the same for an early session (RFC 3959), UA_EARLY_PORT above the other */
     struct str early_dir;
     int64_t early_port; /* -1: its own */

@@ -97,6 +97,9 @@ struct str ua_sdp(struct ua *ua, struct ua_call *call, const struct ua_spec *spe
     }
     if (spec->sdp_mux)
         buf_lit(&b, "a=rtcp-mux\r\n");
+    list = spec->sdp_attr;
+    while (next(&list, &one))
+        buf_printf(&b, "a=" STR_FMT "\r\n", STR_ARG(one));
     if (spec->dir.n)
         buf_printf(&b, "a=" STR_FMT "\r\n", STR_ARG(spec->dir));
     return buf_str(&b);

@@ -61,10 +61,12 @@ struct world_stream {
     bool set, receiving, sending;
     struct addr rtp;
     uint32_t timeout_ms;
-    bool formats;    /* it was told what the party speaks */
-    bool mux;        /* and that its RTCP comes on the RTP port */
-    char hears[400]; /* what is played: "prompt:goodbye+tone:busy"; "": nothing */
-    char heard[128]; /* what was last played to its room */
+    bool formats;     /* it was told what the party speaks */
+    uint8_t ptime_ms; /* that it asks for */
+    bool mux;         /* and that its RTCP comes on the RTP port */
+    char hears[400];  /* what is played: "prompt:goodbye+tone:busy"; "": nothing */
+    char behind[400]; /* the loop that goes on when that is over */
+    char heard[128];  /* what was last played to its room */
     bool loop;
     uint32_t play_seq; /* of the last order to play */
     uint32_t token;
@@ -112,6 +114,7 @@ struct world_conf {
     struct str name;   /* of the configuration, for messages */
     uint64_t seed;
     struct pcap *pcap; /* NULL: no capture */
+    bool tap_at_pbx;   /* it sees what a host sends when it arrives, else when it is sent */
     enum trace_level level;
 };
 

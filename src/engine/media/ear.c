@@ -35,6 +35,7 @@ struct format {
     const struct codec *codec; /* NULL: an event or comfort noise */
     void *decoder;             /* NULL until it is heard */
     usec_t since;              /* when the decoder was made */
+    bool told;                 /* it knows what came before the first packet */
 };
 
 struct ear {
@@ -114,6 +115,7 @@ void ear_formats(struct ear *e, const struct media_format *f, unsigned n)
             if (old[k].decoder && same_decoder(&old[k], to)) {
                 to->decoder = old[k].decoder;
                 to->since = old[k].since;
+                to->told = old[k].told;
                 old[k].decoder = NULL;
                 e->current = k == was ? e->n_formats : e->current;
                 break;
@@ -122,6 +124,16 @@ void ear_formats(struct ear *e, const struct media_format *f, unsigned n)
     }
     for (unsigned k = 0; k < n_old; k++)
         decoder_drop(&old[k]);
+}
+
+void *ear_decoder(struct ear *e, uint8_t pt)
+{
+    struct format *f = pt < 128 && e->by_pt[pt] != NO_FORMAT ? &e->format[e->by_pt[pt]] : NULL;
+    if (!f || !f->codec || f->decoder)
+        return NULL;
+    f->decoder = f->codec->decoder(&f->f);
+    f->told = f->decoder != NULL;
+    return f->decoder;
 }
 
 static int64_t us_of(const struct ear *e, int64_t samples)
@@ -271,8 +283,9 @@ static void renew(struct ear *e, usec_t now, struct format *f)
 {
     const struct jbuf_packet *h = jbuf_head(&e->jbuf);
     bool other = h->fresh || e->current != e->by_pt[h->pt];
-    if (other && f->decoder && now >= f->since + RENEW_US)
+    if (other && f->decoder && !f->told && now >= f->since + RENEW_US)
         decoder_drop(f);
+    f->told = false;
     if (f->decoder)
         return;
     f->decoder = f->codec->decoder(&f->f);
@@ -388,9 +401,8 @@ static void drop_excess(struct ear *e)
 {
     if (waiting_us(e) <= e->pace.limit + EXCESS)
         return;
-    uint8_t payload[JBUF_MAX_PAYLOAD];
     while (e->jbuf.n > 1 && waiting_us(e) > REMAIN) {
-        jbuf_take(&e->jbuf, payload);
+        jbuf_drop(&e->jbuf);
         e->stats.dropped++;
         e->anew = e->begun;
     }
@@ -483,4 +495,14 @@ void ear_stats_get(const struct ear *e, struct ear_stats *ret)
 {
     *ret = e->stats;
     ret->mean_ms = (uint32_t)(e->mean_us / 256 / 1000);
+}
+
+bool ear_discarded(struct ear *e, uint16_t *seq)
+{
+    return jbuf_discarded(&e->jbuf, seq);
+}
+
+unsigned ear_longest_ms(const struct ear *e)
+{
+    return (unsigned)((e->pace.limit + EXCESS) / US);
 }

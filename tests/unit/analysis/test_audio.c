@@ -100,10 +100,8 @@ static void take(void)
     int16_t *out[AN_AUDIO_MAX_TRACKS + 1];
     unsigned n;
     do {
-        for (uint32_t i = 0; i <= plan.n_tracks; i++) {
-            sound[i] = realloc(sound[i], (n_sound + 4800) * sizeof(int16_t));
+        for (uint32_t i = 0; i <= plan.n_tracks; i++)
             out[i] = sound[i] + n_sound;
-        }
         n = an_audio_take(audio, 4800, out);
         n_sound += n;
     } while (n);
@@ -112,6 +110,11 @@ static void take(void)
 static void second_reading(uint32_t rate)
 {
     assert_int_equal(an_audio_new(&audio, engine, &plan, rate), 0);
+    uint64_t all = (plan.to_ns - plan.from_ns) * (an_audio_rate(audio) / 1000) / MS + 4800;
+    for (uint32_t i = 0; i <= plan.n_tracks; i++) {
+        sound[i] = malloc(all * sizeof(int16_t));
+        assert_non_null(sound[i]);
+    }
     for (unsigned i = 0; i < n_packets; i++) {
         struct an_datum d = datum(i);
         while (!an_audio_rx(audio, &d))
@@ -237,8 +240,8 @@ static void test_pause(void **state)
         a.ts += 160;
         a.now_ns += 20 * MS;
     }
-    a.now_ns += 3 * 3600 * SECOND; /* and hours later */
-    a.ts += 3 * 3600 * 8000u;
+    a.now_ns += 600 * SECOND; /* and ten minutes later */
+    a.ts += 600 * 8000u;
     for (unsigned i = 0; i < 50; i++) {
         tone(&a, 0, UINT64_MAX, 400);
         record(&a, a.now_ns);
@@ -248,9 +251,9 @@ static void test_pause(void **state)
     assert_true(level(sound[0] + 7000, 800) > 3000);
     assert_true(level(sound[0] + 8000 + 480, 15000) < 1);
     assert_true(level(sound[0] + 24080, 7000) > 3000);
-    assert_near(n_sound, 3 * 3600 * 8000 + 40000, 200);
+    assert_near(n_sound, 600 * 8000 + 40000, 200);
     assert_true(level(sound[0] + n_sound - 7000, 6000) > 3000);
-    assert_true(level(sound[0] + 32000 + 480, 3 * 3600 * 8000 - 1000) < 1);
+    assert_true(level(sound[0] + 32000 + 480, 600 * 8000 - 1000) < 1);
 }
 
 /* The clock of the sender is off by 200 ppm: after five minutes what it says is still in time. */

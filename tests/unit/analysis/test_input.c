@@ -216,6 +216,12 @@ static void tcp_open(uint32_t seq)
     lab_tcp(&lab, tcp_ends, (struct tcp){seq - 1, 0, SYN}, STR(""));
 }
 
+static void client_bytes(struct str s)
+{
+    lab_tcp(&lab, tcp_ends, (struct tcp){tcp_seq, 0, ACK}, s);
+    tcp_seq += (uint32_t)s.n;
+}
+
 static void messages_are_cut_from_a_stream(void **state)
 {
     (void)state;
@@ -331,6 +337,31 @@ static void a_stream_joined_in_the_middle(void **state)
     lab_close(&lab);
 }
 
+/* A load balancer says first whose connection it is. */
+static void behind_a_load_balancer(void **state)
+{
+    static const char v2[] = "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0C\1\2\3\4\5\6\7\x08\x12\x34\x56\x78";
+    (void)state;
+    tcp_open(1);
+    client("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" OPTIONS);
+    is_sip(0, OPTIONS);
+    lab_close(&lab);
+    tcp_open(1);
+    client("PRO");
+    client("XY TCP4 192.0.2.1 192.0.2.2 1 2\r\n");
+    client(OPTIONS);
+    is_sip(0, OPTIONS);
+    lab_close(&lab);
+    for (size_t cut = 5; cut < sizeof(v2); cut += 4) {
+        tcp_open(1);
+        client_bytes(str_of(v2, cut));
+        client_bytes(str_of(v2 + cut, sizeof(v2) - 1 - cut));
+        client(OPTIONS);
+        is_sip(0, OPTIONS);
+        lab_close(&lab);
+    }
+}
+
 static void what_is_not_sip_is_skipped(void **state)
 {
     static char block[1400];
@@ -381,12 +412,6 @@ static struct str ws_frame(unsigned first, bool masked, struct str s)
     for (size_t i = 0; i < s.n; i++)
         f[n + i] = (char)(s.p[i] ^ (masked ? "\x12\x34\x56\x78"[i % 4] : 0));
     return str_of(f, n + s.n);
-}
-
-static void client_bytes(struct str s)
-{
-    lab_tcp(&lab, tcp_ends, (struct tcp){tcp_seq, 0, ACK}, s);
-    tcp_seq += (uint32_t)s.n;
 }
 
 static void websocket(void **state)
@@ -608,6 +633,7 @@ int main(void)
         cmocka_unit_test(what_has_no_length_ends_where_the_next_begins),
         cmocka_unit_test(a_message_that_is_too_large_is_cut),
         cmocka_unit_test(a_stream_joined_in_the_middle),
+        cmocka_unit_test(behind_a_load_balancer),
         cmocka_unit_test(what_is_not_sip_is_skipped),
         cmocka_unit_test(websocket),
         cmocka_unit_test(from_an_agent),

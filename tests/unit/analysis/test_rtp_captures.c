@@ -253,10 +253,8 @@ static void heard_take(struct heard *h)
     int16_t *out[AN_AUDIO_MAX_TRACKS + 1];
     unsigned n;
     do {
-        for (uint32_t i = 0; i <= h->plan.n_tracks; i++) {
-            h->s[i] = realloc(h->s[i], (h->n + 48000) * sizeof(int16_t));
+        for (uint32_t i = 0; i <= h->plan.n_tracks; i++)
             out[i] = h->s[i] + h->n;
-        }
         n = an_audio_take(h->audio, 48000, out);
         h->n += n;
     } while (n);
@@ -301,6 +299,9 @@ static struct heard *hear_call(struct an_engine *e, uint32_t call, const char *n
     struct file f = file_read(path);
     an_audio_plan(e, call, &h->plan);
     assert_int_equal(an_audio_new(&h->audio, e, &h->plan, 0), 0);
+    uint64_t all = (h->plan.to_ns - h->plan.from_ns) / 1000000 * 48 + 48000;
+    for (uint32_t i = 0; i <= h->plan.n_tracks; i++)
+        h->s[i] = malloc(all * sizeof(int16_t));
     each_datum(f.p, f.n, rx_heard, h);
     an_audio_end(h->audio);
     while (!an_audio_done(h->audio))

@@ -298,6 +298,28 @@ static void a_loss_is_survived(void **state)
     }
 }
 
+/* The first words of a side are missing: it is not taken for a stranger. */
+static void a_loss_at_the_begin_is_survived(void **state)
+{
+    static char text[17100];
+    (void)state;
+    int n = snprintf(text, sizeof(text),
+                     "MESSAGE sip:a SIP/2.0\r\nCall-ID: 2\r\nContent-Length: 17000\r\n\r\n");
+    memset(text + n, 'x', 16998);
+    memcpy(text + n + 16998, "\r\n", 2);
+    talk_open(TLS1_3_VERSION, "TLS_AES_128_GCM_SHA256", 0);
+    unsigned before = talk.n;
+    say(0, text, (size_t)n + 17000); /* in two records */
+    say(0, OPTIONS, strlen(OPTIONS));
+    lab_open(&lab, NULL);
+    an_input_keys(lab.in, str_of(talk.log, talk.log_n));
+    play(4096, before + 1);
+    assert_int_equal(lab.n, 1);
+    assert_string_equal(lab.got[0].bytes.p, OPTIONS);
+    lab_close(&lab);
+    talk_close();
+}
+
 static void without_the_right_keys_nothing_is_read(void **state)
 {
     (void)state;
@@ -400,6 +422,7 @@ int main(void)
         cmocka_unit_test(keys_come_with_the_capture),
         cmocka_unit_test(keys_are_changed_on_the_way),
         cmocka_unit_test(a_loss_is_survived),
+        cmocka_unit_test(a_loss_at_the_begin_is_survived),
         cmocka_unit_test(without_the_right_keys_nothing_is_read),
         cmocka_unit_test(websocket_within_tls),
         cmocka_unit_test(damage_does_no_harm),

@@ -34,6 +34,60 @@ static void forget(struct bed *b)
         b->s[i].n = 0;
 }
 
+/* 20 ms, of which every tenth packet comes 600 ms late. */
+static void say_some_late(struct bed *b, unsigned turn)
+{
+    static struct mouth_packet held[3];
+    struct mouth_packet *late = &held[turn / 10 % 3];
+    struct side *s = &b->s[A];
+    struct mouth_packet p;
+    int16_t pcm[160];
+    const int16_t *from = pcm;
+    unsigned n = 160;
+    sine(pcm, n, s->at, s->hz, 8000, 8000);
+    s->at += n;
+    assert_true(mouth_put(&s->mouth, &s->egress, b->now, 8000, &from, &n, &p));
+    if (turn % 10 == 9) {
+        if (turn > 30)
+            send_packet(b, A, late->bytes, late->n);
+        *late = p;
+    } else {
+        send_packet(b, A, p.bytes, p.n);
+    }
+    run(b, 20);
+}
+
+/* RFC 3611: who comes too late for the room is told so, and how long the buffer waits. In a call
+ * whose packets pass there is neither, whatever is recorded of it. */
+static void test_discards_are_told(void **state)
+{
+    struct bed *b = *state;
+    struct side *s = &b->s[A];
+    enter(b, A, &formats[0]);
+    enter(b, B, &formats[0]);
+    s->quiet = true;
+    for (unsigned i = 0; i < 1000; i++)
+        say_some_late(b, i);
+    assert_true(s->voips > 0);
+    assert_in_range(s->voip.discard_rate, 20, 27); /* a tenth, of 256 */
+    assert_in_range(s->voip.loss_rate, 0, 2);
+    assert_int_equal(s->voip.rx_config, 0xF0);
+    assert_in_range(s->voip.jb_nominal_ms, 0, 120);
+    assert_int_equal(s->voip.jb_max_ms, 240);
+    assert_int_equal(s->voip.jb_abs_max_ms, 240);
+    assert_int_equal(s->voip.end_system_ms, s->voip.jb_nominal_ms + 20);
+    cmd(b, (struct media_cmd){.kind = MEDIA_LINK, .id = 1, .peer = 2});
+    struct media_stats before, after;
+    assert_int_equal(plane_stats(&b->r, 1, &before), 0);
+    assert_in_range(before.quality.in.discarded, 90, 100);
+    for (unsigned i = 0; i < 1000; i++)
+        say_some_late(b, i);
+    assert_int_equal(plane_stats(&b->r, 1, &after), 0);
+    assert_int_equal(after.quality.in.discarded, before.quality.in.discarded);
+    assert_int_equal(s->voip.rx_config, 0);
+    assert_int_equal(s->voip.jb_max_ms, 0);
+}
+
 /* Three with three codecs: each hears the two others and not itself. */
 static void test_three(void **state)
 {
@@ -453,6 +507,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_mute_and_deaf, setup, teardown),
         cmocka_unit_test_setup_teardown(test_call_becomes_room, setup, teardown),
         cmocka_unit_test_setup_teardown(test_made_up_is_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_discards_are_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_talks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_room_play, setup, teardown),
         cmocka_unit_test_setup_teardown(test_key_heard, setup, teardown),
