@@ -134,14 +134,26 @@ static void put_proofs(const struct an_report *r, const struct an_edge *edge, st
         an_sink_ch(out, '\n');
 }
 
+/* The sentence of kind.def, with the legs in their places. */
+static void put_edge(const struct an_report *r, const struct an_edge *e, struct an_sink *out)
+{
+    struct str text = an_word_of(lang(r), 'e', an_edge_word((enum an_edge_kind)e->kind));
+    for (ptrdiff_t at; (at = str_chr(text, '{')) >= 0 && text.n > (size_t)at + 2;) {
+        uint32_t leg = text.p[at + 1] == 'a' ? e->a : e->b;
+        an_sink_put(out, text.p, (size_t)at);
+        an_sink_fmt(out, "%u", an_engine_leg(r->engine, leg)->number);
+        text = str_from(text, (size_t)at + 3);
+    }
+    an_sink_str(out, text);
+}
+
 static void put_edges(const struct an_report *r, const struct an_call *call, struct an_sink *out)
 {
     for (uint32_t i = 0; i < call->n_edges; i++) {
         const struct an_edge *e = &call->edge[i];
-        struct str kind = an_word_of(lang(r), 'e', an_edge_word((enum an_edge_kind)e->kind));
-        an_sink_fmt(out, "  %s %u " STR_FMT " %s %u (%u%%)\n", word(r, AN_W_LEG),
-                    an_engine_leg(r->engine, e->b)->number, STR_ARG(kind), word(r, AN_W_LEG),
-                    an_engine_leg(r->engine, e->a)->number, e->confidence);
+        an_sink_z(out, "  ");
+        put_edge(r, e, out);
+        an_sink_fmt(out, " (%u%%)\n", e->confidence);
         put_proofs(r, e, out, false);
         put_proofs(r, e, out, true);
     }

@@ -8,6 +8,8 @@
 #include "io/wav.h"
 
 #define PATH_BYTES 4096
+/* A call that seems longer has frames whose times are wrong, and silence for years helps nobody. */
+#define LONGEST_NS (UINT64_C(24) * 3600 * 1000000000)
 
 struct files {
     struct wav *wav[AN_AUDIO_MAX_TRACKS + 1];
@@ -66,6 +68,14 @@ static int write_files(struct analyze *a, struct sound *s, char *path)
     return err;
 }
 
+/* What is wrong with its sound, or NULL. */
+static const char *plan_check(const struct an_plan *plan)
+{
+    if (!plan->n_tracks)
+        return "has no sound";
+    return plan->to_ns - plan->from_ns > LONGEST_NS ? "would sound for more than a day" : NULL;
+}
+
 int analyze_wav(struct analyze *a, const struct an_report *r)
 {
     struct sound *s = mem_zero(sizeof(*s));
@@ -76,8 +86,9 @@ int analyze_wav(struct analyze *a, const struct an_report *r)
         path[0] = 0;
         *s = (struct sound){.call = a->opt.call - 1, .take = put, .user = &files};
         an_audio_plan(r->engine, s->call, &s->plan);
-        if (!s->plan.n_tracks) {
-            fprintf(stderr, "ringdown analyze: call %u has no sound\n", a->opt.call);
+        const char *problem = plan_check(&s->plan);
+        if (problem) {
+            fprintf(stderr, "ringdown analyze: call %u %s\n", a->opt.call, problem);
             a->failed = true;
             err = -ENODATA;
         } else {

@@ -91,7 +91,10 @@ static int32_t zone_at(uint64_t at_ns)
 
 static int file_put(void *user, const char *p, size_t n)
 {
-    return fwrite(p, 1, n, user) == n ? 0 : -EIO;
+    errno = 0;
+    if (fwrite(p, 1, n, user) == n)
+        return 0;
+    return errno ? -errno : -EIO;
 }
 
 int analyze_write(struct analyze *a, const char *path,
@@ -109,8 +112,7 @@ int analyze_write(struct analyze *a, const char *path,
     if (f && (path ? fclose(f) : fflush(f)) && !err)
         err = -errno;
     mem_free(sink);
-    /* A reader that has seen enough closes the pipe. */
-    if (err && !(err == -EIO && !path && errno == EPIPE))
+    if (err)
         analyze_fail(a, path ? path : "standard output", err);
     return err;
 }

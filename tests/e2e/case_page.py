@@ -193,3 +193,8 @@ def analyze_wav_case(lab):
     check(heard[files[0]][0] > 0.9 and heard[files[0]][1] < 0.05, f"1427: {heard}")
     check(heard[files[1]][1] > 0.9 and heard[files[1]][0] < 0.05, f"1428: {heard}")
     check(min(heard[files[2]]) > 0.4, f"the mix: {heard}")
+    # A frame whose time is wrong does not fill the disk with silence.
+    pcap(capture, [(at + (10 * 86400 if at > 2 else 0), *p) for at, *p in spoken_call()])
+    done = subprocess.run([lab.program, "analyze", "-c", "1", "--wav", lab.path("late"), capture],
+                          capture_output=True, text=True, timeout=60, check=False)
+    check(done.returncode == 1 and "more than a day" in done.stderr, f"ten days: {done.stderr}")
