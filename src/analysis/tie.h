@@ -7,7 +7,8 @@
 
 #define TIE_LEAST 30 /* points that a tie needs */
 #define TIE_BEST  3  /* candidates kept for each leg */
-#define TIE_SAME_NS (50 * MS) /* clocks, and frames that overtake each other */
+#define TIE_SAME_NS (50 * MS) /* for what is told by who is told and not by who tells */
+#define TIE_TURN_NS (5 * MS)  /* what an exchange does in one turn has no order */
 #define MS        1000000ull
 
 /* A leg as the ties see it. */
@@ -27,6 +28,7 @@ struct fact {
     int referred_points;
     uint8_t referred_confidence;
     int rival_points;                  /* of the second best leg that it may have been dialed for */
+    bool replaced; /* another leg has taken its place, or it has taken another one's */
     bool to_exchange; /* it went to a host that registers phones or asks for passwords */
     bool from_phone;  /* it came from a host that does so itself */
     bool server_side; /* dialed for another, or the other way round */
@@ -41,10 +43,14 @@ struct score {
 void score_add(struct score *s, enum an_evidence what, uint64_t frame);
 /* With other points than those of the table. */
 void score_add_points(struct score *s, enum an_evidence what, int points, uint64_t frame);
+/* With so many points more, the nearer in time; apart_ns is most_ns at most. */
+void score_add_near(struct score *s, enum an_evidence what, uint64_t apart_ns, uint64_t most_ns,
+                    int points, uint64_t frame);
 
 struct candidate {
     uint32_t a, b; /* facts */
     int points;
+    uint64_t child_stop_ns; /* of a, when b began */
 };
 
 /* Two legs in which the same sound was heard. */

@@ -205,6 +205,7 @@ int mix_build(struct mix *m, uint64_t seed)
     m->seed = seed;
     rand_seed(&m->rand, seed);
     m->lossy = seed % 4 == 3;
+    m->mask = seed % 3 == 1;
     m->n_phones = 8 + (unsigned)mix_dice(m, MIX_PEOPLE - MIX_TRUNKS - 7);
     m->n_trunks = 1 + (unsigned)mix_dice(m, 2);
     m->tenants = 1 + (unsigned)mix_dice(m, 3);
