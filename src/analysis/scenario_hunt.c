@@ -2,7 +2,8 @@
  * calls elsewhere. */
 #include "analysis/scenario.h"
 
-#define OVERLAP_NS 300000000ull
+#define OVERLAP_NS (300 * MS)
+#define AT_ONCE_NS (100 * MS)
 
 static bool says_diverted(const struct an_leg *leg)
 {
@@ -15,8 +16,9 @@ static uint64_t frame_of(const struct an_leg *leg, uint32_t msg)
     return msg < leg->n_msgs ? leg->msg[msg].frame : AN_NEVER;
 }
 
-/* The next one was called while this one still could answer. By the order of the frames; a moment
- * of both, when an exchange calls the next before it cancels the last, does not count. */
+/* The next one was called while this one still could answer: both at once, or well before. By the
+ * order of the frames; a moment of both, when an exchange calls the next before it cancels the
+ * last, does not count. */
 static bool overlap(const struct fact *a, const struct fact *b)
 {
     uint64_t cancel = frame_of(a->leg, a->leg->cancel_msg),
@@ -24,6 +26,8 @@ static bool overlap(const struct fact *a, const struct fact *b)
     uint64_t stop_ns = a->leg->cancel_ns < a->end_ns ? a->leg->cancel_ns : a->end_ns;
     if (tie_frame(b->leg, AN_NONE) >= (cancel < end ? cancel : end))
         return false;
+    if (b->start_ns - a->start_ns <= AT_ONCE_NS)
+        return true;
     return stop_ns <= b->start_ns || stop_ns - b->start_ns > OVERLAP_NS;
 }
 

@@ -53,10 +53,12 @@ static void replaced_look(struct look *l)
 
 void scenario_transfer(struct look *l)
 {
-    uint32_t before = l->call->n_traits;
-    for (uint32_t i = 0; i < l->n_facts; i++)
+    uint32_t refers = 0;
+    for (uint32_t i = 0; i < l->n_facts; i++) {
         for (uint32_t k = 0; k < l->fact[i]->leg->n_refers; k++)
             refer_look(l, l->fact[i], &l->fact[i]->leg->refer[k]);
-    if (l->call->n_traits == before)
+        refers += l->fact[i]->leg->n_refers;
+    }
+    if (!refers)
         replaced_look(l);
 }

@@ -172,7 +172,7 @@ static void stops_note(struct tie *t, uint64_t now, const uint32_t *open, uint32
 {
     for (uint32_t i = 0; i < n_open; i++) {
         const struct fact *c = &t->fact[open[i]];
-        if (c->guess == AN_NONE || c->stop_ns == AN_NEVER || c->stop_ns > now + TIE_SAME_NS)
+        if (c->guess == AN_NONE || c->stop_ns == AN_NEVER || c->stop_ns > now + TIE_TURN_NS)
             continue;
         struct fact *a = &t->fact[c->guess];
         if (a->child_stop_ns == AN_NEVER || a->child_stop_ns < c->stop_ns)
@@ -195,7 +195,7 @@ static void candidates_of(struct tie *t, uint32_t b, uint32_t *open, uint32_t *n
             continue;
         tie_score(t, &t->fact[a], &t->fact[b], &s);
         if (s.points >= TIE_LEAST)
-            best_add(&best, (struct candidate){a, b, s.points});
+            best_add(&best, (struct candidate){a, b, s.points, t->fact[a].child_stop_ns});
     }
     *n_open = still;
     t->fact[b].rival_points = best.n > 1 ? best.c[1].points : 0;
@@ -245,6 +245,7 @@ static void dialed_take(struct tie *t, const struct candidate *c)
     if (b->parent != AN_NONE || !free_for(a, b) || descends(t, c->a, c->b) ||
         is_referred_elsewhere(t, c))
         return;
+    a->child_stop_ns = c->child_stop_ns;
     tie_score(t, a, b, &s);
     b->parent = c->a;
     a->server_side = b->server_side = true;

@@ -12,6 +12,8 @@ static void tie_named(struct tie *t, enum an_edge_kind kind, uint32_t x, uint32_
     if (x == AN_NONE || y == AN_NONE || x == y)
         return;
     score_add(&s, what, frame);
+    t->fact[x].replaced |= kind == AN_EDGE_REPLACED;
+    t->fact[y].replaced |= kind == AN_EDGE_REPLACED;
     tie_add(t, kind, x < y ? x : y, x < y ? y : x, &s, SURE);
 }
 
@@ -21,7 +23,7 @@ static void replaces_tie(struct tie *t, uint32_t f)
 {
     const struct an_leg *leg = t->fact[f].leg;
     uint32_t other = tie_find(t, an_leg_text(leg, leg->replaces));
-    if (other == AN_NONE)
+    if (other == AN_NONE || leg->final >= 300)
         return;
     bool rang = t->fact[other].answer_ns == AN_NEVER;
     tie_named(t, rang ? AN_EDGE_PICKED : AN_EDGE_REPLACED, f, other, AN_BY_REPLACES,

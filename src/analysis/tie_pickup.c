@@ -9,6 +9,8 @@
 #define BEFORE_NS    (1000 * MS)
 #define AFTER_NS     (3000 * MS)
 #define RING_MOST_NS (300000 * MS)
+#define TOGETHER_NS  (500 * MS)
+#define NEAR_POINTS  20
 #define SURE_ENOUGH  50 /* percent */
 
 struct picked {
@@ -35,10 +37,27 @@ static uint64_t stopped_ns(const struct an_leg *r)
     return r->cancel_ns != AN_NEVER ? r->cancel_ns : r->end_ns;
 }
 
-static bool rang_at(const struct fact *r, uint64_t at)
+/* A phone that has refused was not relieved of its call. */
+static bool was_relieved(const struct an_leg *r)
 {
-    return r->leg->ringing_ns != AN_NEVER && r->leg->ringing_ns <= at && r->answer_ns == AN_NEVER &&
-           within(stopped_ns(r->leg), at - BEFORE_NS, at + AFTER_NS);
+    return r->cancel_ns != AN_NEVER || r->final < 300 || r->final == 487;
+}
+
+/* Who has not been connected with anybody was not with who picked up. */
+static bool was_refused(const struct fact *a)
+{
+    return a->answer_ns == AN_NEVER && a->leg->final >= 300 && !a->replaced && a->server_side &&
+           a->parent == AN_NONE;
+}
+
+/* Rings what an exchange calls, not what comes to it. */
+static bool rang_at(const struct fact *k, const struct fact *r, uint64_t at)
+{
+    const struct an_leg *x = k->leg, *y = r->leg;
+    if (x->n_hosts > 1 && y->n_hosts > 1 && addr_ip_eq(&x->host[1], &y->host[1]))
+        return false;
+    return was_relieved(y) && r->leg->ringing_ns != AN_NEVER && r->leg->ringing_ns <= at &&
+           r->answer_ns == AN_NEVER && within(stopped_ns(r->leg), at - BEFORE_NS, at + AFTER_NS);
 }
 
 /* Whom it rang for: the caller's leg where the capture has it. */
@@ -75,24 +94,35 @@ static bool near(uint64_t x, uint64_t y, uint64_t most)
     return x != AN_NEVER && y != AN_NEVER && (x > y ? x - y : y - x) <= most;
 }
 
+/* An exchange does both in one turn, so what is nearer is worth more. */
+static void score_near(struct score *s, enum an_evidence what, uint64_t x, uint64_t y,
+                       uint64_t frame)
+{
+    if (near(x, y, TOGETHER_NS))
+        score_add_near(s, what, x > y ? x - y : y - x, TOGETHER_NS, NEAR_POINTS, frame);
+    else if (near(x, y, 2 * TOGETHER_NS))
+        score_add(s, what, frame);
+}
+
 static void pickup_score(const struct tie *t, uint32_t ki, uint32_t ri, struct score *s)
 {
     const struct fact *k = &t->fact[ki], *r = &t->fact[ri], *a = &t->fact[origin_of(t, ri)];
     *s = (struct score){0};
     score_add(s, AN_BY_RANG, tie_frame(r->leg, AN_NONE));
-    if (near(stopped_ns(r->leg), k->answer_ns, 1000 * MS))
-        score_add(s, AN_BY_CANCEL, tie_frame(r->leg, r->leg->cancel_msg));
+    score_near(s, AN_BY_CANCEL, stopped_ns(r->leg), k->answer_ns,
+               tie_frame(r->leg, r->leg->cancel_msg));
     if (r->leg->elsewhere)
         score_add(s, AN_BY_REASON, tie_frame(r->leg, r->leg->cancel_msg));
     score_phones(k, r, s);
     score_caller(k, a, s);
     if (a == r)
         return;
-    if (near(a->answer_ns, k->answer_ns, 500 * MS))
-        score_add(s, AN_BY_ANSWER, tie_frame(a->leg, a->leg->answer_msg));
-    else
+    if (near(a->answer_ns, k->answer_ns, TOGETHER_NS))
+        score_near(s, AN_BY_ANSWER, a->answer_ns, k->answer_ns,
+                   tie_frame(a->leg, a->leg->answer_msg));
+    else if (!a->replaced && a->answer_ns > r->start_ns) /* else somebody has sent it on */
         score_add(s, AN_BY_ANSWER_OTHER, tie_frame(a->leg, a->leg->final_msg));
-    if (near(a->leg->bye_ns, k->leg->bye_ns, 500 * MS))
+    if (near(a->leg->bye_ns, k->leg->bye_ns, TOGETHER_NS))
         score_add(s, AN_BY_END, tie_frame(a->leg, a->leg->bye_msg));
     if (tie_flow_count(t, a->index, k->index) >= 2)
         score_add(s, AN_BY_MEDIA_FLOW, tie_frame(a->leg, a->leg->answer_msg));
@@ -128,7 +158,8 @@ static void ringing_for(struct tie *t, struct pickups *p, uint32_t k)
     for (uint32_t r = tie_from(t, from); r < t->n_facts && t->fact[r].start_ns <= f->answer_ns;
          r++) {
         struct score s;
-        if (r == k || !rang_at(&t->fact[r], f->answer_ns))
+        if (r == k || !rang_at(f, &t->fact[r], f->answer_ns) ||
+            was_refused(&t->fact[origin_of(t, r)]))
             continue;
         enum an_likeness like = an_number_like(&target, &t->fact[r].callee);
         if (target.n && like != AN_EQUAL && like != AN_ENDS)
@@ -177,6 +208,18 @@ static void pickup_take(struct tie *t, const struct pickups *p, const struct pic
             &s, confidence);
 }
 
+/* What an INVITE with Replaces has picked up is nobody else's. */
+static void named_take(const struct tie *t, bool *taken)
+{
+    for (uint32_t k = 0; k < t->n_facts; k++) {
+        const struct fact *f = &t->fact[k];
+        uint32_t r =
+            f->leg->replaces.n ? tie_find(t, an_leg_text(f->leg, f->leg->replaces)) : AN_NONE;
+        if (r != AN_NONE && f->answer_ns != AN_NEVER && t->fact[r].answer_ns == AN_NEVER)
+            taken[origin_of(t, r)] = true;
+    }
+}
+
 void tie_pickups(struct tie *t)
 {
     struct pickups p = {0};
@@ -185,6 +228,7 @@ void tie_pickups(struct tie *t)
         t->failed = true;
         return;
     }
+    named_take(t, taken);
     for (uint32_t k = 0; k < t->n_facts; k++)
         ringing_for(t, &p, k);
     if (p.n)

@@ -37,6 +37,13 @@ void score_add(struct score *s, enum an_evidence what, uint64_t frame)
     score_add_points(s, what, points_of[what], frame);
 }
 
+void score_add_near(struct score *s, enum an_evidence what, uint64_t apart_ns, uint64_t most_ns,
+                    int points, uint64_t frame)
+{
+    int nearer = points - (int)(apart_ns * (uint64_t)points / most_ns);
+    score_add_points(s, what, points_of[what] + nearer, frame);
+}
+
 uint64_t tie_frame(const struct an_leg *leg, uint32_t msg)
 {
     if (msg == AN_NONE)
@@ -89,8 +96,8 @@ static bool own_call(const struct fact *a, const struct fact *b)
 }
 
 /* Who has received one did not send the other. If both have passed one exchange all the same, they
- * came to it from outside, or it has sent one and received the other: two calls. Else the caller must
- * be the same. */
+ * came to it from outside, or it has sent one and received the other: two calls. Else the caller
+ * must be the same. */
 static bool strangers(const struct fact *a, const struct fact *b)
 {
     const struct an_leg *x = a->leg, *y = b->leg;
@@ -190,15 +197,11 @@ static void score_host(const struct an_leg *a, const struct an_leg *b, struct sc
         score_add(s, AN_BY_HOST_OTHER, frame);
 }
 
-/* What is near is worth more: so many points besides, less one for each part of the time. */
-static int nearness(uint64_t apart_ns, uint64_t most_ns, int points)
-{
-    return points - (int)(apart_ns * (uint64_t)points / most_ns);
-}
-
 static bool follows(const struct fact *a, const struct fact *b)
 {
-    return a->child_stop_ns != AN_NEVER && b->start_ns + TIE_SAME_NS >= a->child_stop_ns &&
+    if (a->answer_ns < b->start_ns)
+        return false;
+    return a->child_stop_ns != AN_NEVER && b->start_ns + TIE_TURN_NS >= a->child_stop_ns &&
            b->start_ns <= a->child_stop_ns + FAILOVER_NS;
 }
 
@@ -211,11 +214,10 @@ static void score_begin(const struct fact *a, const struct fact *b, struct score
     uint64_t from = invite_ns <= b->start_ns ? invite_ns : a->start_ns;
     uint64_t since = b->start_ns - from;
     if (since <= AT_ONCE_NS)
-        score_add_points(s, AN_BY_AT_ONCE,
-                         points_of[AN_BY_AT_ONCE] + nearness(since, AT_ONCE_NS, NEAR_POINTS),
-                         frame);
+        score_add_near(s, AN_BY_AT_ONCE, since, AT_ONCE_NS, NEAR_POINTS, frame);
     else if (follows(a, b))
-        score_add(s, AN_BY_AFTER_FAILURE, frame);
+        score_add_near(s, AN_BY_AFTER_FAILURE, apart(b->start_ns, a->child_stop_ns), FAILOVER_NS,
+                       NEAR_POINTS, frame);
     else if (since <= SOON_NS)
         score_add(s, AN_BY_SOON, frame);
     else
@@ -237,17 +239,28 @@ static void score_progress(const struct fact *a, const struct fact *b, struct sc
     const struct an_leg *x = a->leg, *y = b->leg;
     uint64_t rang = rang_ns(y);
     if (together(rang_ns(x), rang, RING_NS))
-        score_add_points(s, AN_BY_RING,
-                         points_of[AN_BY_RING] +
-                             nearness(apart(rang_ns(x), rang), RING_NS, NEAR_POINTS),
-                         tie_frame(x, AN_NONE));
+        score_add_near(s, AN_BY_RING, apart(rang_ns(x), rang), RING_NS, NEAR_POINTS,
+                       tie_frame(x, AN_NONE));
     else if (rang != AN_NEVER && rang + RING_NS < rang_ns(x) && rang + RING_NS < a->end_ns &&
              rang + RING_NS < a->answer_ns)
         score_add(s, AN_BY_RING_OTHER, frame_rang(y));
     if (together(a->answer_ns, b->answer_ns, TOGETHER_NS))
         score_add(s, AN_BY_ANSWER, tie_frame(x, x->answer_msg));
+    else if (together(a->answer_ns, y->cancel_ns, TOGETHER_NS) && b->answer_ns == AN_NEVER)
+        score_add(s, AN_BY_RELIEVED, tie_frame(y, y->cancel_msg));
     else if (b->answer_ns != AN_NEVER && x->final >= 300)
         score_add(s, AN_BY_ANSWER_OTHER, tie_frame(y, y->answer_msg));
+}
+
+/* Nobody is called any more for one who has an answer, of whatever kind. */
+static bool outlives(const struct fact *a, const struct fact *b)
+{
+    if (b->stop_ns == AN_NEVER || a->replaced)
+        return false;
+    if (a->leg->final >= 300)
+        return b->stop_ns > a->leg->end_ns + TIE_SAME_NS;
+    return a->answer_ns != AN_NEVER && b->start_ns < a->answer_ns &&
+           b->stop_ns > a->answer_ns + TOGETHER_NS;
 }
 
 static void score_end(const struct fact *a, const struct fact *b, struct score *s)
@@ -260,7 +273,9 @@ static void score_end(const struct fact *a, const struct fact *b, struct score *
     else if (x->bye_ns != AN_NEVER && y->bye_ns != AN_NEVER &&
              apart(x->bye_ns, y->bye_ns) > LONG_NS)
         score_add(s, AN_BY_END_OTHER, tie_frame(y, y->bye_msg));
-    if (x->final >= 400 && x->final == y->final && together(x->end_ns, y->end_ns, TOGETHER_NS))
+    if (outlives(a, b))
+        score_add(s, AN_BY_OUTLIVED, tie_frame(y, y->final_msg));
+    else if (x->final >= 400 && x->final == y->final && together(x->end_ns, y->end_ns, TOGETHER_NS))
         score_add(s, AN_BY_STATUS, tie_frame(y, y->final_msg));
 }
 

@@ -432,11 +432,12 @@ static void each_open(struct recorder *r, record_fn *f)
 
 static void fail_disk(struct recorder *r, struct record *rec)
 {
-    char text[64];
+    char text[64] = "nothing free";
     if (rec->state != RECORD_STATE_OPEN)
         return;
-    snprintf(text, sizeof(text), "less than %llu MiB free",
-             (unsigned long long)(r->cfg.min_free_bytes >> 20));
+    if (r->cfg.min_free_bytes >> 20)
+        snprintf(text, sizeof(text), "less than %llu MiB free",
+                 (unsigned long long)(r->cfg.min_free_bytes >> 20));
     record_fail(r, rec, -ENOSPC, text);
 }
 

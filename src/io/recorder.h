@@ -26,13 +26,16 @@
  *   shifts               [[track, sample, samples]]: so many were put in there (above 0) or left
  *                        out, since the party's clock is not ours, or the delay of its path changed
  *   clocks               [{"track", "from", "ppm", "error"}]: how much faster the clock of the
- * party is that is in the track from that sample on, and how sure that is sums [{"track", "lost",
- * "held", "added", "left_out"}] in samples, of all that unlisted             so many entries are in
- * no list, because it was too long listed_until         the sample up to which the lists go stopped
- * "disk-full", "too-long", "error" or "killed": why it ended before its call; or null stopped_at
- * the sample at which it did, which is its length; or null stopped_by           the same in words,
- * or null note                 why it is still a WAV, or null call                 the JSON text of
- * recorder_meta(), or null */
+ *                        party is that is in the track from that sample on, and how sure that is
+ *   sums                 [{"track", "lost", "held", "added", "left_out"}] in samples, of all that
+ *   unlisted             so many entries are in no list, because it was too long
+ *   listed_until         the sample up to which the lists go
+ *   stopped              "disk-full", "too-long", "error" or "killed": why it ended before its
+ *                        call; or null
+ *   stopped_at           the sample at which it did, which is its length; or null
+ *   stopped_by           the same in words, or null
+ *   note                 why it is still a WAV, or null
+ *   call                 the JSON text of recorder_meta(), or null */
 #ifndef IO_RECORDER_H
 #define IO_RECORDER_H
 

@@ -88,10 +88,12 @@ struct leg {
     bool heard;        /* its RTP has come */
     bool ringback;     /* its party hears our ring-back tone */
     bool settled;      /* a reliable provisional has agreed on the media: the 2xx does not again */
-    handle_t dialog;   /* the early one in which that was agreed */
-    handle_t prack_dialog; /* its reliable provisional holds an offer, and waits for the answer */
-    handle_t record;       /* that it is part of, as this track, from 1; 0: none */
-    media_id recorded;     /* the stream of it */
+    handle_t dialog;   /* the early one in which that was agreed, or of `prack` */
+    struct str forked; /* what another early dialog has agreed on: the latest */
+    handle_t forked_dialog;
+    struct sip_reliable prack; /* it holds an offer, and waits for the answer; dialog 0: none */
+    handle_t record;           /* that it is part of, as this track, from 1; 0: none */
+    media_id recorded;         /* the stream of it */
     uint8_t track;
     handle_t guest; /* the recording of another call that it is in as well, as this track */
     uint8_t guest_track;

@@ -80,7 +80,7 @@ struct leg *leg_new_early(struct pbx *p, const struct leg *of)
 void leg_free(struct pbx *p, struct leg *leg)
 {
     struct str *texts[] = {&leg->call_id, &leg->said,  &leg->told, &leg->offer,
-                           &leg->asked,   &leg->party, &leg->name};
+                           &leg->asked,   &leg->party, &leg->name, &leg->forked};
     leg_close_media(p, leg);
     pbx_timer_stop(p, &leg->retry);
     list_remove(&leg->in_call);

@@ -462,8 +462,9 @@ static void fail(struct pbx *p, struct recording *rec, const struct pbx_recorded
             write_meta(p, rec);
         return;
     }
+    bool paused = rec->paused;
     recording_end(p, rec->self);
-    recording_lost(p, rec->self, why_of(r->err), rec->end_ms);
+    recording_lost(p, rec->self, why_of(r->err), rec->end_ms, paused);
 }
 
 void recording_done(struct pbx *p, const struct pbx_recorded *r)

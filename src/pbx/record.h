@@ -62,8 +62,8 @@ MUST_CHECK int recording_pause(struct pbx *p, struct call *call, bool on);
  * hears. What configuration has begun, or would begin, it ends only with recording.key_may_end. */
 void recording_key(struct pbx *p, struct leg *leg, char digit);
 /* The recording was stopped before its calls ended: they are told why, and are not in it any more.
- * at_ms: its length. */
-void recording_lost(struct pbx *p, handle_t recording, struct str why, uint32_t at_ms);
+ * at_ms: its length. paused: so it was, and so is what goes on in its place. */
+void recording_lost(struct pbx *p, handle_t recording, struct str why, uint32_t at_ms, bool paused);
 
 /* What a recording is made of, for rooms as well. wide: more than telephone quality. about: JSON
  * members without braces. 0: no memory. */

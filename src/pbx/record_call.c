@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "pbx/feature/conference.h"
 #include "pbx/feature/service.h"
 #include "pbx/sound.h"
 
@@ -165,12 +166,13 @@ static void note_lost(struct pbx *p, struct call *call, struct str name, struct 
     call->record_stopped = why; /* a literal */
 }
 
-void recording_lost(struct pbx *p, handle_t recording, struct str why, uint32_t at_ms)
+void recording_lost(struct pbx *p, handle_t recording, struct str why, uint32_t at_ms, bool paused)
 {
     struct slot_table *calls = &p->calls->calls;
     const struct recording *rec = slot_find(&p->calls->recordings, recording);
     usec_t end = rec ? rec->began + at_ms * USEC_MS : p->now;
     struct str name = recording_name(p, recording);
+    bool again = str_eq(why, STR("too-long")) && at_ms >= AGAIN_MS;
     uint32_t at = 0;
     handle_t h;
     for (struct call *call; (call = slot_next(calls, &at, &h));) {
@@ -191,9 +193,13 @@ void recording_lost(struct pbx *p, handle_t recording, struct str why, uint32_t 
         call->record = 0;
         /* What is only too long goes on as another one, if configuration wants it; else it does not
          * try again. A key may. */
-        call->record_kept_off = !str_eq(why, STR("too-long")) || at_ms < AGAIN_MS;
+        call->record_kept_off = !again;
         recording_follow(p, call);
+        if (paused) /* nobody has ended the pause */
+            recording_hold(p, call->record, true);
     }
+    if (again)
+        conference_record_again(p, recording);
 }
 
 void recording_call_over(struct pbx *p, struct call *call)

@@ -78,7 +78,8 @@ enum sip_out_kind {
                           with sip_prack() */
     SIP_OUT_PRACKED,   /* the PRACK of our reliable 1xx came; with a body, txn is to be answered */
     SIP_OUT_REFRESH,   /* the session timer wants a re-INVITE that changes nothing */
-    SIP_OUT_ANSWERED,  /* the 2xx to our INVITE (also of a re-INVITE): sip_ack() it */
+    SIP_OUT_ANSWERED,  /* the 2xx to our INVITE (also of a re-INVITE), and the dialog that is left:
+                          sip_ack() it */
     SIP_OUT_FAILED,    /* 300-699 to our INVITE, or 408/503 made here (msg NULL). Of a re-INVITE:
                           the session stays unless `ended` */
     SIP_OUT_IN_DIALOG, /* another request inside session (INFO, UPDATE, ...), in this dialog of it:
@@ -99,6 +100,7 @@ struct sip_out {
     handle_t session, txn, dialog;
     uint64_t user;             /* the user's number of the session or request */
     const struct sip_msg *msg; /* valid until the next input; may be NULL */
+    uint32_t rseq;             /* of a reliable SIP_OUT_PROGRESS */
     uint16_t status;
     bool ended;
     bool reliable; /* SIP_OUT_PROGRESS */
@@ -201,8 +203,13 @@ int sip_progress(struct sip_core *c, usec_t now, handle_t session, const struct 
 int sip_accept(struct sip_core *c, usec_t now, handle_t session, const struct sip_answer *a);
 int sip_reject(struct sip_core *c, usec_t now, handle_t session, const struct sip_answer *a);
 
+/* A reliable provisional, as its SIP_OUT_PROGRESS names it: others may have come since. */
+struct sip_reliable {
+    handle_t dialog;
+    uint32_t rseq;
+};
 /* UAC: acknowledges a reliable provisional (RFC 3262 section 4), with an answer or an offer. */
-int sip_prack(struct sip_core *c, usec_t now, handle_t session, handle_t dialog,
+int sip_prack(struct sip_core *c, usec_t now, handle_t session, const struct sip_reliable *which,
               const struct sip_content *content);
 /* UAC: acknowledges SIP_OUT_ANSWERED, with an answer if the 2xx held the offer. Repeated 2xx get
  * the same ACK by themselves. */

@@ -248,23 +248,23 @@ bool rel_in_order(struct sip_dialog *d, const struct sip_msg *m, bool *reliable)
     return true;
 }
 
-int sip_prack(struct sip_core *c, usec_t now, handle_t session, handle_t dialog,
+int sip_prack(struct sip_core *c, usec_t now, handle_t session, const struct sip_reliable *which,
               const struct sip_content *content)
 {
     core_enter_cmd(c, now);
     struct sip_session *s = session_find(c, session);
-    struct sip_dialog *d = slot_find(&c->dialogs, dialog);
+    struct sip_dialog *d = slot_find(&c->dialogs, which->dialog);
     struct sip_field field[SIP_FIELDS_MAX + 1];
     struct sip_content full = *content;
     struct sip_txn *t;
     char mem[48];
     struct buf rack;
-    if (!s || !d || d->session != session || !d->rseq)
+    if (!s || !d || d->session != session || !d->rseq || which->rseq > d->rseq)
         return -ENOENT;
     if (content->n_fields > SIP_FIELDS_MAX)
         return -EMSGSIZE;
     buf_init(&rack, mem, sizeof(mem));
-    buf_u64(&rack, d->rseq);
+    buf_u64(&rack, which->rseq);
     buf_ch(&rack, ' ');
     buf_u64(&rack, s->invite_cseq);
     buf_lit(&rack, " INVITE");

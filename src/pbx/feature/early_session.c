@@ -46,7 +46,7 @@ static bool is_open(const struct leg *e)
 /* Is its party's offer not answered yet? */
 static bool waits(const struct leg *e)
 {
-    return e->offer.n && !e->dropped && (e->prack_dialog || e->reinvite);
+    return e->offer.n && !e->dropped && (e->prack.dialog || e->reinvite);
 }
 
 static bool is_heard(struct pbx *p, const struct leg *e)
@@ -161,6 +161,13 @@ static struct str refusal(struct pbx *p, struct leg *leg, const struct sdp *offe
     return offer && !leg_refuse_early(p, leg, offer, &text) ? text : STR_NONE;
 }
 
+/* Is it one provisional that holds both offers? */
+static bool is_shared(const struct leg *leg, const struct leg *e)
+{
+    return e->prack.dialog && e->prack.dialog == leg->prack.dialog &&
+           e->prack.rseq == leg->prack.rseq;
+}
+
 /* The answer to the party's offer goes the way for which it waits. */
 static void reply(struct pbx *p, struct leg *e, struct str text)
 {
@@ -171,16 +178,16 @@ static void reply(struct pbx *p, struct leg *e, struct str text)
     if (e->reinvite) {
         sip_respond(p->core, p->now, e->reinvite, &a);
         e->reinvite = 0;
-    } else if (e->prack_dialog != leg->prack_dialog) { /* else that of the session goes with it */
-        (void)sip_prack(p->core, p->now, leg->session, e->prack_dialog, &a.content);
-        e->prack_dialog = 0;
+    } else if (!is_shared(leg, e)) { /* else that of the session goes with it */
+        (void)sip_prack(p->core, p->now, leg->session, &e->prack, &a.content);
+        e->prack.dialog = 0;
     }
 }
 
 static void decline(struct pbx *p, struct leg *e)
 {
     reply(p, e, refusal(p, e, leg_sdp_kept(p, e->offer)));
-    e->dropped = e->prack_dialog != 0;
+    e->dropped = e->prack.dialog != 0;
     if (!e->dropped)
         drop(p, e);
 }
@@ -202,21 +209,20 @@ static int answer_for(struct pbx *p, struct leg *e, const struct sdp *ear, struc
 bool early_offered(struct pbx *p, struct dial *d, struct leg *leg, const struct sip_out *o,
                    struct str *answer)
 {
-    const struct call *call = call_find(p, leg->call);
     struct str text = sip_body_early(o->msg, SDP_TYPE);
     const struct sdp *offer = leg_sdp_kept(p, text);
     *answer = STR_NONE;
     if (!offer)
         return false;
     /* The PRACK of an offer for the session itself waits, whatever becomes of this one. */
-    bool shared = call->late_offer && !leg->settled && sip_body_find(o->msg, SDP_TYPE).n;
+    bool shared = dial_is_late(p, d) && !leg->settled && sip_body_find(o->msg, SDP_TYPE).n;
     struct leg *e = find_or_make(p, leg, o->dialog);
     if (!e || leg_rx_offer(p, e, text)) {
         *answer = refusal(p, leg, offer);
         return false;
     }
     if (shared || is_asked(p, d)) {
-        e->prack_dialog = o->dialog;
+        e->prack = (struct sip_reliable){.dialog = o->dialog, .rseq = o->rseq};
         return true;
     }
     if (answer_for(p, e, ear_of(p, d), answer)) {
@@ -228,10 +234,10 @@ bool early_offered(struct pbx *p, struct dial *d, struct leg *leg, const struct 
 
 struct str early_prack_text(struct pbx *p, struct leg *leg)
 {
-    struct leg *e = find(p, leg, leg->prack_dialog);
-    if (!e || !e->prack_dialog)
+    struct leg *e = find(p, leg, leg->prack.dialog);
+    if (!e || !is_shared(leg, e))
         return STR_NONE;
-    e->prack_dialog = 0;
+    e->prack.dialog = 0;
     if (!e->offer.n)
         return e->told;
     struct str text = refusal(p, e, leg_sdp_kept(p, e->offer));
@@ -555,7 +561,7 @@ void early_end(struct pbx *p, struct call *call)
         next = next_of(call, e);
         /* Whose dialog goes on is told: it has answered, or rings for somebody else from now on. */
         bool stays = leg_find(p, e->regular)->state == LEG_ANSWERED || call->state < CALL_ANSWERING;
-        if (waits(e) && e->prack_dialog && stays)
+        if (waits(e) && e->prack.dialog && stays)
             reply(p, e, refusal(p, e, leg_sdp_kept(p, e->offer)));
         drop(p, e);
     }

@@ -30,10 +30,20 @@ static void beep(struct pbx *p, const struct room *room, unsigned times)
 
 /* ---- recording ------------------------------------------------------------------------------- */
 
-static enum config_record mode_of(const struct room *room)
+/* What the room's configuration says; if it says nothing, what the most demanding of its members
+ * asks for: who is to be recorded is so in a room as well. */
+static enum config_record mode_of(struct pbx *p, const struct room *room)
 {
     unsigned own = room->conf ? room->conf->record : 0;
-    return own ? (enum config_record)(own - 1) : (enum config_record)room->config->recording.mode;
+    enum config_record mode = (enum config_record)room->config->recording.mode;
+    if (own)
+        return (enum config_record)(own - 1);
+    for (struct member *m = NULL; (m = room_next(room, m));) {
+        const struct leg *leg = m->state == MEMBER_INSIDE ? leg_find(p, m->leg) : NULL;
+        if (leg && leg->extension && config_record_of(leg->config, leg->extension) > mode)
+            mode = config_record_of(leg->config, leg->extension);
+    }
+    return mode;
 }
 
 static struct str about(struct pbx *p, const struct room *room)
@@ -52,16 +62,27 @@ static struct str about(struct pbx *p, const struct room *room)
     return buf_str(&b);
 }
 
-/* The recording begins with the first member, and ends when nobody is inside any more. */
+static void record_all(struct pbx *p, struct room *room)
+{
+    for (struct member *m = NULL; (m = room_next(room, m));)
+        if (m->state == MEMBER_INSIDE && m->stream)
+            recording_add(p, room->record, leg_find(p, m->leg));
+}
+
+/* The recording begins with the first member who is to be recorded, and ends when nobody is inside
+ * any more. */
 static void record(struct pbx *p, struct room *room, struct leg *leg)
 {
-    enum config_record mode = mode_of(room);
+    if (room->record) {
+        recording_add(p, room->record, leg);
+        return;
+    }
+    enum config_record mode = mode_of(p, room);
     if (mode == CONF_RECORD_NONE)
         return;
-    if (!room->record)
-        room->record = recording_begin(p, mode, true, room->number, about(p, room));
+    room->record = recording_begin(p, mode, true, room->number, about(p, room));
     if (room->record)
-        recording_add(p, room->record, leg);
+        record_all(p, room);
 }
 
 static void record_no_more(struct pbx *p, struct room *room, struct leg *leg)
@@ -74,6 +95,20 @@ static void record_no_more(struct pbx *p, struct room *room, struct leg *leg)
         return;
     recording_end(p, room->record);
     room->record = 0;
+}
+
+void conference_record_again(struct pbx *p, handle_t recording)
+{
+    uint32_t at = 0;
+    handle_t h;
+    for (struct room *room; (room = slot_next(&p->conferences->rooms, &at, &h));) {
+        if (room->record != recording)
+            continue;
+        room->record = recording_begin(p, mode_of(p, room), true, room->number, about(p, room));
+        if (room->record)
+            record_all(p, room);
+        return;
+    }
 }
 
 /* ---- members --------------------------------------------------------------------------------- */

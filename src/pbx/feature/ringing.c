@@ -8,6 +8,12 @@
 
 #define ELSEWHERE "SIP;cause=200;text=\"Call completed elsewhere\""
 
+/* Of a call that is up already whoever is called for a party of it has got an offer. */
+bool dial_is_late(struct pbx *p, const struct dial *d)
+{
+    return d->purpose == DIAL_CALL && call_find(p, d->call)->late_offer;
+}
+
 /* ---- ringing --------------------------------------------------------------------------------- */
 
 static void note_ringing(struct pbx *p, struct call *call, struct leg *leg)
@@ -65,8 +71,25 @@ static void settle(struct pbx *p, struct leg *leg, const struct sip_out *o)
     const struct sdp *sdp;
     if (leg_sdp_of(p, o->msg, &sdp) || !sdp || !leg_may_answer(p, leg, sdp))
         return;
-    (void)leg_rx_answer(p, leg, sip_body_find(o->msg, STR("application/sdp")));
+    struct str said = sip_body_find(o->msg, STR("application/sdp"));
+    if (leg->settled && o->dialog != leg->dialog) { /* its own, should it be the one that answers */
+        leg_keep(p, leg, &leg->forked, said);
+        leg->forked_dialog = o->dialog;
+    }
+    if (leg->settled)
+        return;
+    (void)leg_rx_answer(p, leg, said);
     leg->settled = true;
+    leg->dialog = o->dialog;
+}
+
+/* Several early dialogs may offer something; the first is answered by the caller. The others wait
+ * in vain: nothing that we could say to their offers would be the caller's. */
+static void offered(struct pbx *p, struct leg *leg, const struct sip_out *o)
+{
+    if (leg_rx_offer(p, leg, sip_body_find(o->msg, STR("application/sdp"))))
+        return;
+    leg->prack = (struct sip_reliable){.dialog = o->dialog, .rseq = o->rseq};
     leg->dialog = o->dialog;
 }
 
@@ -79,18 +102,18 @@ static void acknowledge(struct pbx *p, struct dial *d, struct leg *leg, const st
     struct sip_field field;
     struct str early;
     bool body = sip_body_find(o->msg, STR("application/sdp")).n != 0;
-    if (body && !leg->settled && !call->late_offer)
+    if (body && !dial_is_late(p, d))
         settle(p, leg, o);
     bool waits = early_offered(p, d, leg, o, &early);
-    if (body && call->late_offer && !leg->settled) {
-        (void)leg_rx_offer(p, leg, sip_body_find(o->msg, STR("application/sdp")));
-        leg->prack_dialog = o->dialog;
+    if (body && dial_is_late(p, d) && !leg->settled) {
+        offered(p, leg, o);
         return;
     }
     if (waits)
         return;
+    struct sip_reliable which = {.dialog = o->dialog, .rseq = o->rseq};
     early_pack(p, &content, &field, STR_NONE, early);
-    if (sip_prack(p->core, p->now, leg->session, o->dialog, &content))
+    if (sip_prack(p->core, p->now, leg->session, &which, &content))
         call_trace(p, call, TRACE_CALL_MEMORY, STR("PRACK"));
 }
 
@@ -109,7 +132,7 @@ static struct str early_offer(struct pbx *p, struct dial *d, struct leg *leg)
 {
     struct call *call = call_find(p, d->call);
     struct leg *owner = leg_find(p, d->owner);
-    const struct sdp *offer = leg->prack_dialog ? leg_sdp_kept(p, leg->offer) : NULL;
+    const struct sdp *offer = leg->prack.dialog ? leg_sdp_kept(p, leg->offer) : NULL;
     struct str body = STR_NONE;
     if (!offer || leg_awaits_answer(owner) || owner->settled || d->purpose != DIAL_CALL)
         return STR_NONE;
@@ -160,8 +183,8 @@ static bool early_answered(struct pbx *p, struct leg *owner, struct leg *leg,
     leg_set_remote(p, leg, offer);
     bridge_link(p, owner, leg);
     early_pack(p, &content, &field, body, early_prack_text(p, leg));
-    (void)sip_prack(p->core, p->now, leg->session, leg->prack_dialog, &content);
-    leg->prack_dialog = 0;
+    (void)sip_prack(p->core, p->now, leg->session, &leg->prack, &content);
+    leg->prack.dialog = 0;
     return true;
 }
 
@@ -183,7 +206,7 @@ void dial_pracked(struct pbx *p, struct leg *leg, const struct sip_out *o)
     }
     if (other && other->ack_waits) /* it has answered meanwhile, and waits for the same */
         late_answered(p, leg, other, o->msg);
-    else if (other && other->prack_dialog)
+    else if (other && other->prack.dialog)
         fits = early_answered(p, leg, other, o->msg);
     else /* who made the offer is gone; another one may be there */
         late_own_answered(p, leg, other, o->msg);
@@ -364,6 +387,25 @@ static void connect_room(struct pbx *p, struct dial *d, struct leg *leg, const s
     conference_answered(p, call, leg);
 }
 
+/* Another early dialog than the one that had agreed answers: what was said there has gone with it,
+ * and our offer, which was for all of them, is answered anew (RFC 3261 section 13.2.2.4). The
+ * answer that the 2xx need not repeat. */
+static struct str other_fork(struct pbx *p, struct leg *leg, const struct sip_out *o)
+{
+    struct str body = sip_body_find(o->msg, STR("application/sdp"));
+    bridge_abandon(p, leg);
+    if (leg->settled && leg_awaits_answer(leg))
+        leg_oa_failed(p, leg); /* of a change that was asked for there */
+    if (leg->offer.n)
+        leg_oa_failed(p, leg);
+    if (leg->settled && !dial_is_late(p, slot_find(&p->calls->dials, leg->dial)))
+        leg_tx_offer(p, leg, leg->told);
+    leg->settled = false;
+    leg->dialog = o->dialog;
+    leg->prack.dialog = 0;
+    return body.n || leg->forked_dialog != o->dialog ? body : leg->forked;
+}
+
 void dial_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
@@ -375,16 +417,20 @@ void dial_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
     leg->status = o->status;
     dial_drop(p, d, leg, STR(ELSEWHERE));
     unsigned status = leg_sdp_of(p, o->msg, &sdp) ? 502 : 0;
-    if (leg->settled) /* what the 2xx says again is no news: RFC 6337 section 2.2 */
+    struct str body = sip_body_find(o->msg, STR("application/sdp"));
+    if (leg->dialog && leg->dialog != o->dialog) {
+        body = other_fork(p, leg, o);
+        sdp = leg_sdp_kept(p, body);
+    } else if (leg->settled) { /* what the 2xx says again is no news: RFC 6337 section 2.2 */
         sdp = leg_sdp_kept(p, leg->said);
-    bool late = d->purpose == DIAL_CALL && call->late_offer;
+    }
+    bool late = dial_is_late(p, d);
     bool wrong = sdp && !leg->settled && !late && !leg_may_answer(p, leg, sdp);
     if (status || !sdp || wrong) {
         give_up(p, d, leg, status ? status : 488);
         return;
     }
     /* What was offered holds now, if there was an offer; else the 2xx is the offer. */
-    struct str body = sip_body_find(o->msg, STR("application/sdp"));
     if (!leg->settled && late)
         (void)leg_rx_offer(p, leg, body);
     else if (!leg->settled)
