@@ -67,10 +67,27 @@ static void server_look(struct look *l)
         trait->confidence = 50;
 }
 
+/* Somebody was alone in a room, or the capture shows nobody else. */
+static void alone_look(struct look *l)
+{
+    const struct an_leg *leg = l->fact[0]->leg;
+    if (l->call->n_traits || !leg->focus[AN_CALLEE] || l->fact[0]->answer_ns == AN_NEVER ||
+        l->n_facts > 1)
+        return;
+    struct an_trait *trait = look_trait(l, AN_WAS_CONFERENCE, "server_mixed", 60);
+    if (!trait)
+        return;
+    trait->leg = l->fact[0]->index;
+    trait->from_ns = l->fact[0]->answer_ns;
+    trait->to_ns = l->fact[0]->end_ns;
+    trait_frame(trait, tie_frame(leg, leg->answer_msg));
+}
+
 void scenario_conference(struct look *l)
 {
     for (uint32_t i = 0; i < l->call->n_edges; i++)
         if (l->call->edge[i].kind == AN_EDGE_CONSULT)
             phone_look(l, &l->call->edge[i]);
     server_look(l);
+    alone_look(l);
 }

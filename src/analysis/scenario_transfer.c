@@ -37,17 +37,22 @@ static void refer_look(struct look *l, const struct fact *f, const struct an_ref
         trait_edge(trait, e);
 }
 
-/* The exchange has done it itself, or the REFER is not in the capture. */
+/* An INVITE with Replaces that nobody asked for by REFER: a phone has taken over a call of its
+ * group; one that says who has referred it ends a transfer whose REFER is not in the capture. */
 static void replaced_look(struct look *l)
 {
     const struct an_edge *e = look_edge(l, AN_EDGE_REPLACED, AN_NONE);
-    struct an_trait *trait = e ? look_trait(l, AN_WAS_TRANSFER, "attended", 80) : NULL;
+    struct fact *f = e ? look_fact(l, e->b) : NULL;
+    if (!f)
+        return;
+    bool sent = f->leg->referred_by.n || !f->leg->replaces.n;
+    struct an_trait *trait = look_trait(l, sent ? AN_WAS_TRANSFER : AN_WAS_PICKUP,
+                                        sent ? "attended" : "replaces", 80);
     if (!trait)
         return;
-    trait->leg = trait->who = e->a;
-    trait->other = trait->target = e->b;
-    struct fact *f = look_fact(l, e->b);
-    trait->from_ns = f ? f->start_ns : AN_NEVER;
+    trait->leg = trait->who = sent ? e->a : e->b;
+    trait->other = trait->target = sent ? e->b : e->a;
+    trait->from_ns = f->start_ns;
     trait_edge(trait, e);
 }
 

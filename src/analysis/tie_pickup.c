@@ -200,7 +200,7 @@ static void pickup_take(struct tie *t, const struct pickups *p, const struct pic
     if (taken[one->k] || taken[a])
         return;
     unsigned confidence = tie_confidence(one->points, rival(t, p, one, taken));
-    if (confidence < SURE_ENOUGH)
+    if (confidence <= SURE_ENOUGH)
         return;
     taken[one->k] = taken[a] = true;
     pickup_score(t, one->k, one->r, &s);

@@ -110,6 +110,8 @@ static bool strangers(const struct fact *a, const struct fact *b)
 /* Nobody is called for one whose call has ended. Frames tell where clocks do not. */
 static bool over(const struct fact *a, const struct fact *b)
 {
+    if (a->leg->end_ns == AN_NEVER)
+        return false; /* for all that the capture shows */
     return a->end_ns < b->start_ns || (a->end_ns == b->start_ns && a->end_frame < b->first_frame);
 }
 

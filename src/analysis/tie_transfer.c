@@ -51,7 +51,8 @@ static uint32_t target_find(const struct tie *t, uint32_t f, const struct an_ref
     for (uint32_t b = tie_from(t, r->at_ns);
          b < t->n_facts && t->fact[b].start_ns <= r->at_ns + WITHIN_NS; b++) {
         struct score s;
-        if (b == f || t->fact[b].referred_by != AN_NONE)
+        bool later = t->fact[b].first_frame > tie_frame(t->fact[f].leg, r->msg);
+        if (b == f || !later || t->fact[b].referred_by != AN_NONE)
             continue;
         transfer_score(&t->fact[f], r, &t->fact[b], &s);
         if (s.points > *points) {
