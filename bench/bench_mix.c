@@ -42,9 +42,10 @@ static void make_sound(int16_t *pcm, uint32_t rate)
         }
 }
 
-static double round_us(struct mix *m, const int16_t *pcm, unsigned members, unsigned talk)
+static double round_us(struct mix *m, unsigned n, const int16_t *pcm, unsigned members,
+                       unsigned talk)
 {
-    unsigned n = mix_frame(m), heard = 0;
+    unsigned heard = 0;
     double start = cpu_us();
     for (unsigned t = 0; t < TICKS; t++) {
         for (unsigned i = 0; i < talk; i++)
@@ -77,7 +78,7 @@ static void figure(uint32_t rate, unsigned members, unsigned talk)
         mix_join(m, i);
     uint64_t requests = mem_requests();
     for (unsigned r = 0; r < ROUNDS; r++)
-        us[r] = round_us(m, pcm, members, talk);
+        us[r] = round_us(m, rate / 50, pcm, members, talk);
     check(mem_requests() == requests, "a tick asked for memory");
     qsort(us, ROUNDS, sizeof(*us), by_value);
     printf("%u Hz, %2u members, %2u talk: %7.2f us a tick\n", rate, members, talk, us[ROUNDS / 2]);

@@ -9,17 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PACKET_MS   20
-#define EVERY_US    20000 /* between two calls */
-#define RING_US     1000000
-#define HOP_US      400 /* through the exchange */
-#define SIP_STEPS   14
-#define MAX_PACKET  2048
-#define PAYLOAD     160
+#define PACKET_MS  20
+#define EVERY_US   20000 /* between two calls */
+#define RING_US    1000000
+#define HOP_US     400 /* through the exchange */
+#define SIP_STEPS  14
+#define MAX_PACKET 2048
+#define PAYLOAD    160
 
 struct event {
     uint64_t at_us;
-    uint32_t call, step; /* SIP step below SIP_STEPS, else packet step - SIP_STEPS of four streams */
+    uint32_t call,
+        step; /* SIP step below SIP_STEPS, else packet step - SIP_STEPS of four streams */
 };
 
 static struct event *heap;
@@ -196,7 +197,9 @@ static void sip(uint64_t at_us, uint32_t call, unsigned side, const char *method
     int n_body = described ? sdp(body, sizeof(body), call, &l, status == 0) : 0;
     if (status)
         snprintf(start, sizeof(start), "SIP/2.0 %u %s", status,
-                 reasons[status == 100 ? 0 : status == 180 ? 1 : 2]);
+                 reasons[status == 100   ? 0
+                         : status == 180 ? 1
+                                         : 2]);
     else
         snprintf(start, sizeof(start), "%s %s SIP/2.0", method, l.uri);
     bool tagged = (!invite || status > 100);
@@ -221,11 +224,13 @@ struct step {
 };
 
 static const struct step steps[SIP_STEPS] = {
-    {"INVITE", 0, 0, 0},          {"INVITE", 100, 0, 200},   {"INVITE", 0, 1, HOP_US},
-    {"INVITE", 180, 1, 20000},    {"INVITE", 180, 0, HOP_US}, {"INVITE", 200, 1, RING_US},
-    {"ACK", 0, 1, HOP_US},        {"INVITE", 200, 0, HOP_US}, {"ACK", 0, 0, 5000},
-    {"BYE", 0, 0, 0 /* talk */},  {"BYE", 200, 0, 300},      {"BYE", 0, 1, HOP_US},
-    {"BYE", 200, 1, 5000},        {NULL, 0, 0, 0},
+    {"INVITE", 0, 0, 0},        {"INVITE", 100, 0, 200},
+    {"INVITE", 0, 1, HOP_US},   {"INVITE", 180, 1, 20000},
+    {"INVITE", 180, 0, HOP_US}, {"INVITE", 200, 1, RING_US},
+    {"ACK", 0, 1, HOP_US},      {"INVITE", 200, 0, HOP_US},
+    {"ACK", 0, 0, 5000},        {"BYE", 0, 0, 0 /* talk */},
+    {"BYE", 200, 0, 300},       {"BYE", 0, 1, HOP_US},
+    {"BYE", 200, 1, 5000},      {NULL, 0, 0, 0},
 };
 
 static void run(struct event e)

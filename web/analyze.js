@@ -26,7 +26,7 @@ const words = {
     holds: '보류', toEnd: '끝까지', messages: '메시지 흐름', media: '미디어', from: '보낸 쪽', to: '받은 쪽',
     codec: '코덱', packets: '패킷', lost: '손실', jitter: '지터', digits: '숫자 키', audio: '소리',
     more: '더 보기', theme: '밝게 또는 어둡게', none: '통화를 고르세요.', noText:
-    '이 메시지의 본문은 페이지에 없습니다.', again: '재전송', by: '한 쪽', target: '대상',
+    '이 메시지의 본문은 페이지에 없습니다.', again: '재전송', by: '누가', target: '누구에게',
     explained: '설명', files: '입력', warnings: '경고', who: {caller: '발신자', callee: '상대'},
     shown: '/', sip: 'SIP 메시지', mos: 'MOS', noAnswer: '응답이 보이지 않음'},
 };
@@ -122,7 +122,7 @@ function edgeLine(e) {
   const part = (list, name) => list.length ? make('div', {class: 'faint', text: `${name}: ` +
     list.map((p) => (kind('b', p.what) === p.what ? p.text : kind('b', p.what)) +
       (p.frame ? ` (${t('frame')} ${p.frame})` : '')).join('; ')}) : null;
-  return make('li', {}, `${t('leg')} ${e.to} ${kind('e', e.kind)} ${t('leg')} ${e.from} `,
+  return make('li', {}, kind('e', e.kind).replace('{a}', e.from).replace('{b}', e.to) + ' ',
     make('span', {class: 'tag', text: percent(e.confidence)}),
     part(e.evidence.filter((p) => p.points >= 0), t('tied')),
     part(e.evidence.filter((p) => p.points < 0), t('but')));
@@ -236,7 +236,7 @@ function track(sound) {
   const n = sound.peaks.length;
   const svg = draw('svg', {class: 'wave', viewBox: `0 0 ${Math.max(n, 1)} 100`,
     preserveAspectRatio: 'none'});
-  const d = sound.peaks.map((p, i) => `M${i} ${50 - p / 2.04}h1V${50 + p / 2.04}h-1z`).join('');
+  const d = sound.peaks.map((p, i) => `M${i} ${49 - p / 5.3}h1V${51 + p / 5.3}h-1z`).join('');
   svg.append(draw('path', {class: 'sound', d}));
   const at = draw('line', {class: 'at', x1: 0, x2: 0, y1: 0, y2: 100, 'vector-effect':
     'non-scaling-stroke'});

@@ -106,6 +106,14 @@ static struct an_track *track_get(const struct planner *p, uint32_t leg, unsigne
 
 /* ---- sources --------------------------------------------------------------------------------- */
 
+static const struct an_tie *tie_to(const struct an_stream *s, uint32_t leg)
+{
+    for (unsigned i = 0; i < s->n_ties; i++)
+        if (s->tie[i].leg == leg)
+            return &s->tie[i];
+    return NULL;
+}
+
 static bool is_audio(const struct an_stream *s)
 {
     const struct an_format *f = an_stream_format(s);
@@ -139,9 +147,28 @@ static uint64_t begin_of(const struct an_stream *s)
     const struct an_timing *t = &s->time;
     int64_t least = t->windows ? t->first_least_ns : t->least_ns;
     bool known = t->known && !s->jumps && !s->restarts && least > 0;
-    return known && (uint64_t)least < s->first_ns && (uint64_t)least + AN_AUDIO_DEPTH_MS * MS > s->first_ns
+    return known && (uint64_t)least < s->first_ns &&
+                   (uint64_t)least + AN_AUDIO_DEPTH_MS * MS > s->first_ns
                ? (uint64_t)least
                : s->first_ns;
+}
+
+/* The same, of the other legs of the call, where what ties them does not tell which end is the
+ * exchange. */
+static bool is_heard_elsewhere(const struct planner *p, uint32_t leg, const struct an_stream *s)
+{
+    for (uint32_t i = 0; i < p->call->n_legs; i++) {
+        uint32_t n, other = p->call->leg[i];
+        const uint32_t *list = an_rtp_leg(p->rtp, other, &n);
+        for (uint32_t k = 0; k < n && other != leg; k++) {
+            const struct an_stream *o = an_rtp_stream(p->rtp, list[k]);
+            if (o->first_ns < s->first_ns && is_audio(o) &&
+                !is_exchange(p, other, tie_to(o, other)->side) &&
+                an_stream_alike(o, s, PASSING_NS) >= ALIKE)
+                return true;
+        }
+    }
+    return false;
 }
 
 static uint32_t rate_of(const struct an_stream *s)
@@ -170,14 +197,6 @@ static bool source_add(struct an_plan *plan, const struct an_source *source,
     return true;
 }
 
-static const struct an_tie *tie_to(const struct an_stream *s, uint32_t leg)
-{
-    for (unsigned i = 0; i < s->n_ties; i++)
-        if (s->tie[i].leg == leg)
-            return &s->tie[i];
-    return NULL;
-}
-
 static bool is_planned(const struct an_plan *plan, uint32_t stream)
 {
     for (uint32_t i = 0; i < plan->n_sources; i++)
@@ -194,7 +213,7 @@ static void leg_add(const struct planner *p, uint32_t leg, uint8_t rank)
         const struct an_stream *s = an_rtp_stream(p->rtp, list[i]);
         const struct an_tie *tie = tie_to(s, leg);
         if (!is_audio(s) || is_planned(p->plan, list[i]) || is_exchange(p, leg, tie->side) ||
-            is_passed_on(p, list, n, s))
+            is_passed_on(p, list, n, s) || is_heard_elsewhere(p, leg, s))
             continue;
         struct an_track *t = track_get(p, leg, tie->side, s);
         if (!t) {

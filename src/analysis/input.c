@@ -9,6 +9,7 @@
 #include "analysis/reasm.h"
 #include "analysis/start.h"
 #include "analysis/stream.h"
+#include "analysis/tls.h"
 #include "base/be.h"
 #include "base/mem.h"
 #include "wire/cap/link.h"
@@ -22,6 +23,7 @@ struct an_input {
     struct defrag defrag;
     struct reasm reasm;
     struct an_streams streams;
+    struct tls_keys keys;
     bool ending;
 };
 
@@ -135,12 +137,23 @@ void an_input_free(struct an_input *in)
                 an_stream_free(piece.conn->user, NULL);
     reasm_done(&in->reasm);
     defrag_done(&in->defrag);
+    tls_keys_done(&in->keys);
+    mem_free(in->streams.plain);
     an_out_done(&in->out);
     mem_free(in);
 }
 
 void an_input_keys(struct an_input *in, struct str keylog_text)
 {
+    struct an_streams *s = &in->streams;
+    if (!s->plain)
+        s->plain = mem_alloc(TLS_PLAIN);
+    if (s->plain && !s->keys && tls_keys_init(&in->keys, in->limits.keys, in->limits.seed) == 0)
+        s->keys = &in->keys;
+    if (s->keys)
+        tls_keys_add(s->keys, keylog_text);
+    else
+        in->out.stats.no_memory++;
 }
 
 /* CRLFs (RFC 5626 section 3.5.1) and the zero bytes that some phones send instead. */

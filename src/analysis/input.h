@@ -10,6 +10,9 @@
  *     while (an_input_next(in, &d))
  *         take(&d);
  *
+ * A datum keeps the time and the frame it was complete in, and what had to wait (behind a gap that
+ * was given up, for a fragment that never came) comes out later than others of its time.
+ *
  * What is held back is bounded by an_limits; the frames themselves are not copied, so frame->p must
  * stay until the last datum of it was taken. Memory that runs out costs messages, never more. */
 #ifndef ANALYSIS_INPUT_H

@@ -135,6 +135,16 @@ void json_fixed(struct json *j, const char *name, int64_t v, unsigned digits)
                 (int)digits, (unsigned long long)(n % unit));
 }
 
+void json_data(struct json *j, const char *name, const char *type, struct str head, struct str body)
+{
+    BUG_ON(head.n % 3);
+    begin(j, name);
+    an_sink_fmt(j->sink, "\"data:%s;base64,", type);
+    an_sink_base64(j->sink, head.p, head.n);
+    an_sink_base64(j->sink, body.p, body.n);
+    an_sink_ch(j->sink, '"');
+}
+
 void json_addr(struct json *j, const char *name, const struct addr *a)
 {
     char mem[64];

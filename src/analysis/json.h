@@ -32,6 +32,10 @@ void json_bool(struct json *j, const char *name, bool v);
 void json_null(struct json *j, const char *name);
 /* v / 10^digits, with all its digits: json_fixed(j, "mos", 441, 2) writes 4.41. */
 void json_fixed(struct json *j, const char *name, int64_t v, unsigned digits);
+/* Bytes as a data: URI (RFC 2397); head and then body, the head a multiple
+ * of three bytes long. */
+void json_data(struct json *j, const char *name, const char *type, struct str head,
+               struct str body);
 /* "192.0.2.1:5060", or null without an address. */
 void json_addr(struct json *j, const char *name, const struct addr *a);
 /* 2026-11-21T12:00:00.123456789Z */

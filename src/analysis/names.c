@@ -122,7 +122,7 @@ struct str an_host_name(const struct an_report *r, const struct addr *a)
     return h && !h->shared ? h->name : STR_NONE;
 }
 
-struct str an_leg_party(const struct an_report *r, const struct an_leg *leg)
+static bool from_phone(const struct an_report *r, const struct an_leg *leg)
 {
     struct an_host key = {0};
     const struct an_host *h = NULL;
@@ -130,6 +130,19 @@ struct str an_leg_party(const struct an_report *r, const struct an_leg *leg)
         key.at = leg->host[0];
         h = bsearch(&key, r->host, r->n_hosts, sizeof(key), compare);
     }
-    bool from_phone = (h && h->registered && !h->shared) || leg->instance[AN_CALLER];
-    return from_phone ? an_leg_text(leg, leg->from.user) : an_leg_callee(leg);
+    return (h && h->registered && !h->shared) || leg->instance[AN_CALLER];
+}
+
+struct str an_leg_party(const struct an_report *r, const struct an_leg *leg)
+{
+    return from_phone(r, leg) ? an_leg_text(leg, leg->from.user) : an_leg_callee(leg);
+}
+
+struct str an_trait_target(const struct an_report *r, const struct an_trait *t)
+{
+    const struct an_leg *leg = an_engine_leg(r->engine, t->target);
+    struct str party = an_leg_party(r, leg);
+    if (t->who == AN_NONE || !str_eq(party, an_leg_party(r, an_engine_leg(r->engine, t->who))))
+        return party;
+    return from_phone(r, leg) ? an_leg_callee(leg) : an_leg_caller(leg);
 }

@@ -9,9 +9,9 @@
 
 struct an_number {
     uint8_t n;
-    bool silent;   /* it says nothing: empty, "anonymous", ... */
-    uint32_t tail; /* the last three, which decide most comparisons; 0: there are fewer */
-    uint8_t tenant; /* characters in front that name its tenant: 4 of 109Q1427 */
+    bool silent;           /* it says nothing: empty, "anonymous", ... */
+    uint32_t tail;         /* the last three, which decide most comparisons; 0: there are fewer */
+    uint8_t tenant;        /* characters in front that name its tenant: 4 of 109Q1427 */
     char c[AN_NUMBER_MAX]; /* visual separators and a leading '+' left out; the last ones if long */
 };
 

@@ -103,6 +103,8 @@ static inline struct str an_call_text(const struct an_call *call, struct an_ref 
 /* The number of whom an exchange reaches by this leg: of its end that has registered, or of the one
  * who is called. */
 struct str an_leg_party(const struct an_report *r, const struct an_leg *leg);
+/* Whom a trait was done to; t->target is a leg. In a leg of who did it, that is its other end. */
+struct str an_trait_target(const struct an_report *r, const struct an_trait *t);
 /* "attended transfer": form and scenario, in the language of the report. */
 void an_put_scenario(struct buf *b, const struct an_report *r, const struct an_call *call);
 /* The file of a frame and its number there; NULL if there is only one file. */

@@ -134,14 +134,26 @@ static void put_proofs(const struct an_report *r, const struct an_edge *edge, st
         an_sink_ch(out, '\n');
 }
 
+/* The sentence of kind.def, with the legs in their places. */
+static void put_edge(const struct an_report *r, const struct an_edge *e, struct an_sink *out)
+{
+    struct str text = an_word_of(lang(r), 'e', an_edge_word((enum an_edge_kind)e->kind));
+    for (ptrdiff_t at; (at = str_chr(text, '{')) >= 0 && text.n > (size_t)at + 2;) {
+        uint32_t leg = text.p[at + 1] == 'a' ? e->a : e->b;
+        an_sink_put(out, text.p, (size_t)at);
+        an_sink_fmt(out, "%u", an_engine_leg(r->engine, leg)->number);
+        text = str_from(text, (size_t)at + 3);
+    }
+    an_sink_str(out, text);
+}
+
 static void put_edges(const struct an_report *r, const struct an_call *call, struct an_sink *out)
 {
     for (uint32_t i = 0; i < call->n_edges; i++) {
         const struct an_edge *e = &call->edge[i];
-        struct str kind = an_word_of(lang(r), 'e', an_edge_word((enum an_edge_kind)e->kind));
-        an_sink_fmt(out, "  %s %u " STR_FMT " %s %u (%u%%)\n", word(r, AN_W_LEG),
-                    an_engine_leg(r->engine, e->b)->number, STR_ARG(kind), word(r, AN_W_LEG),
-                    an_engine_leg(r->engine, e->a)->number, e->confidence);
+        an_sink_z(out, "  ");
+        put_edge(r, e, out);
+        an_sink_fmt(out, " (%u%%)\n", e->confidence);
         put_proofs(r, e, out, false);
         put_proofs(r, e, out, true);
     }
@@ -149,13 +161,11 @@ static void put_edges(const struct an_report *r, const struct an_call *call, str
 
 /* ---- what happened --------------------------------------------------------------------------- */
 
-static void put_party(struct buf *b, const struct an_report *r, enum an_word w, uint32_t index)
+static void put_party(struct buf *b, const struct an_report *r, enum an_word w, struct str who,
+                      uint32_t leg)
 {
-    if (index == AN_NONE)
-        return;
-    const struct an_leg *leg = an_engine_leg(r->engine, index);
-    buf_printf(b, ", %s " STR_FMT " (%s %u)", word(r, w), STR_ARG(an_leg_party(r, leg)),
-               word(r, AN_W_LEG), leg->number);
+    buf_printf(b, ", %s " STR_FMT " (%s %u)", word(r, w), STR_ARG(who), word(r, AN_W_LEG),
+               an_engine_leg(r->engine, leg)->number);
 }
 
 static void put_traits(const struct an_report *r, const struct an_call *call, struct an_sink *out)
@@ -177,8 +187,10 @@ static void put_traits(const struct an_report *r, const struct an_call *call, st
         struct str kind = an_scenario_word((enum an_scenario)t->scenario);
         buf_str_put(&b, an_word_of(lang(r), 's', kind));
         buf_printf(&b, " (%u%%)", t->confidence);
-        put_party(&b, r, AN_W_WHO, t->who);
-        put_party(&b, r, AN_W_TARGET, t->target);
+        if (t->who != AN_NONE)
+            put_party(&b, r, AN_W_WHO, an_leg_party(r, an_engine_leg(r->engine, t->who)), t->who);
+        if (t->target != AN_NONE)
+            put_party(&b, r, AN_W_TARGET, an_trait_target(r, t), t->target);
         an_sink_z(out, "  ");
         an_cell_text(out, buf_str(&b));
         if (t->n_frames) {

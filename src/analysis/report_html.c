@@ -5,22 +5,10 @@
 #include "analysis/page.h"
 #include "analysis/report.h"
 
-static void base64(struct an_sink *out, const uint8_t *p, size_t n)
-{
-    static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t v = (uint32_t)p[i] << 16 | (i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0) |
-                     (i + 2 < n ? p[i + 2] : 0);
-        char text[4] = {digit[v >> 18], digit[v >> 12 & 63], i + 1 < n ? digit[v >> 6 & 63] : '=',
-                        i + 2 < n ? digit[v & 63] : '='};
-        an_sink_put(out, text, sizeof(text));
-    }
-}
-
 static void put_hash(struct an_sink *out, const char *what, const struct embedded *e)
 {
     an_sink_fmt(out, "; %s 'sha256-", what);
-    base64(out, e->sha256, sizeof(e->sha256));
+    an_sink_base64(out, e->sha256, sizeof(e->sha256));
     an_sink_ch(out, '\'');
 }
 

@@ -56,13 +56,6 @@ static void put_leg_number(const struct doc *d, const char *name, uint32_t leg)
         json_u64(d->j, name, an_engine_leg(d->r->engine, leg)->number);
 }
 
-/* Whose leg it is. */
-static void put_number(const struct doc *d, const char *name, uint32_t leg)
-{
-    if (leg != AN_NONE)
-        json_str(d->j, name, an_leg_party(d->r, an_engine_leg(d->r->engine, leg)));
-}
-
 /* ---- input ----------------------------------------------------------------------------------- */
 
 static void put_files(const struct doc *d)
@@ -501,9 +494,11 @@ static void put_traits(const struct doc *d, const struct an_call *call)
         put_leg_number(d, "leg", t->leg);
         put_leg_number(d, "other_leg", t->other);
         put_leg_number(d, "who_leg", t->who);
-        put_number(d, "who", t->who);
+        if (t->who != AN_NONE)
+            json_str(d->j, "who", an_leg_party(d->r, an_engine_leg(d->r->engine, t->who)));
         put_leg_number(d, "target_leg", t->target);
-        put_number(d, "target", t->target);
+        if (t->target != AN_NONE)
+            json_str(d->j, "target", an_trait_target(d->r, t));
         json_array(d->j, "frames");
         for (unsigned k = 0; k < t->n_frames; k++)
             json_u64(d->j, NULL, t->frame[k]);

@@ -76,8 +76,8 @@ static void sample_put(struct an_stream *s, uint32_t hash, uint64_t at_ns)
 static void fingerprint(struct an_stream *s, const struct rtp_in *in)
 {
     const uint8_t *p = in->payload;
-    uint32_t n = in->payload_n, mid = n / 2 - 4;
-    uint64_t h = load64(p + mid) * K1;
+    uint32_t n = in->payload_n;
+    uint64_t h = (load64(p + n / 4) + load64(p + n / 2) * 3 + load64(p + n - 8) * 5) * K1;
     if (h >> 40 & SIEVE)
         return;
     for (uint32_t at = 0; at + 8 <= n; at += 8)

@@ -16,8 +16,9 @@ static uint64_t frame_of(const struct an_leg *leg, uint32_t msg)
     return msg < leg->n_msgs ? leg->msg[msg].frame : AN_NEVER;
 }
 
-/* The next one was called while this one still could answer: both at once, or well before. By the order of the frames; a moment
- * of both, when an exchange calls the next before it cancels the last, does not count. */
+/* The next one was called while this one still could answer: both at once, or well before. By the
+ * order of the frames; a moment of both, when an exchange calls the next before it cancels the
+ * last, does not count. */
 static bool overlap(const struct fact *a, const struct fact *b)
 {
     uint64_t cancel = frame_of(a->leg, a->leg->cancel_msg),

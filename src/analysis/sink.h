@@ -39,6 +39,8 @@ static inline void an_sink_ch(struct an_sink *s, char c)
 }
 /* At most 2047 bytes; more are left out. */
 void an_sink_fmt(struct an_sink *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* RFC 4648 section 4. In pieces of a multiple of three bytes it is one text. */
+void an_sink_base64(struct an_sink *s, const void *p, size_t n);
 /* n times the same. */
 void an_sink_fill(struct an_sink *s, struct str what, unsigned n);
 

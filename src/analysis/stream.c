@@ -2,6 +2,7 @@
 
 #include "analysis/hep_in.h"
 #include "analysis/start.h"
+#include "analysis/tls.h"
 #include "base/mem.h"
 #include "wire/hep/hep.h"
 
@@ -132,14 +133,39 @@ static void become(struct an_stream *s, enum stream_kind kind)
     stats->tls_connections += kind == STREAM_TLS;
 }
 
+/* What a load balancer puts in front of a connection, to say whose it is (the PROXY protocol of
+ * HAProxy, versions 1 and 2): how many bytes; MAYBE and NO as elsewhere. */
+static enum an_start proxy_head(const uint8_t *p, size_t n, size_t *bytes)
+{
+    static const char sign[12] = {'\r', '\n', '\r', '\n', 0, '\r', '\n', 'Q', 'U', 'I', 'T', '\n'};
+    enum { V1_MOST = 107, V2_HEAD = 16 };
+    if (memcmp(p, "PROXY ", n < 6 ? n : 6) == 0) {
+        const uint8_t *lf = memchr(p, '\n', n < V1_MOST ? n : V1_MOST);
+        *bytes = lf ? (size_t)(lf + 1 - p) : 0;
+        return lf ? AN_START_YES : n < V1_MOST ? AN_START_MAYBE : AN_START_NO;
+    }
+    /* Four bytes of it may as well be a keep-alive. */
+    if (n <= 4 || memcmp(p, sign, n < sizeof(sign) ? n : sizeof(sign)) != 0)
+        return AN_START_NO;
+    if (n < V2_HEAD)
+        return AN_START_MAYBE;
+    *bytes = V2_HEAD + ((size_t)p[14] << 8 | p[15]);
+    return n < *bytes ? AN_START_MAYBE : AN_START_YES;
+}
+
 /* What is said here? On a connection seen from its begin on the first bytes tell; on another one
  * SIP may begin anywhere. */
 static size_t look(struct an_stream *s, const struct stream_view *v)
 {
     struct stream_side *side = &s->side[v->side];
     enum stream_kind kind;
-    size_t at = 0;
+    size_t at = 0, head = 0;
     bool found;
+    enum an_start proxy = side->fresh ? proxy_head(v->p, v->n, &head) : AN_START_NO;
+    if (proxy == AN_START_MAYBE)
+        return 0;
+    if (proxy == AN_START_YES)
+        at = head;
     while (at < v->n && (v->p[at] == '\r' || v->p[at] == '\n' || v->p[at] == 0))
         at++;
     if (at == v->n)
@@ -176,10 +202,8 @@ static size_t read_view(struct an_stream *s, const struct stream_view *v)
     case STREAM_HEP:
         return read_hep(s, v);
     case STREAM_TLS:
-        break;
+        return stream_tls(s, v);
     }
-    s->all->out->stats.tls_without_key++;
-    s->ignored = true;
     return v->n;
 }
 
@@ -270,7 +294,7 @@ bool an_stream_data(struct an_stream *s, unsigned side, struct str bytes,
     if (s->ignored || bytes.n == 0)
         return !s->ignored;
     if (d->n) {
-        if (!keep(s, side, bytes, seen->frame))
+        if (!keep(s, side, bytes, seen->first_frame))
             return an_stream_gap(s, side, seen);
         v.p = d->p;
         v.n = d->n;
@@ -285,7 +309,7 @@ bool an_stream_data(struct an_stream *s, unsigned side, struct str bytes,
         memmove(d->p, d->p + used, d->n);
         if (d->n == 0)
             empty(s, d);
-    } else if (used < bytes.n && !keep(s, side, str_from(bytes, used), seen->frame)) {
+    } else if (used < bytes.n && !keep(s, side, str_from(bytes, used), seen->first_frame)) {
         return an_stream_gap(s, side, seen);
     }
     return true;
@@ -304,7 +328,11 @@ bool an_stream_gap(struct an_stream *s, unsigned side, const struct an_seen *see
     d->lost = s->kind != STREAM_LOOK;
     d->ws_frame = 0;
     ws_lose(&d->ws);
-    return true;
+    if (s->tls)
+        tls_lose(s->tls, side);
+    if (s->within && !an_stream_gap(s->within, side, seen))
+        s->ignored = true;
+    return !s->ignored;
 }
 
 void an_stream_free(struct an_stream *s, const struct an_seen *seen)
@@ -316,5 +344,8 @@ void an_stream_free(struct an_stream *s, const struct an_seen *seen)
         empty(s, d);
         stream_ws_empty(s, d);
     }
+    tls_free(s->tls);
+    if (s->within)
+        an_stream_free(s->within, s->ignored ? NULL : seen);
     mem_free(s);
 }

@@ -12,9 +12,10 @@ struct tls_keys;
 /* What all streams share. */
 struct an_streams {
     struct an_out *out;
-    const struct tls_keys *keys; /* NULL: none */
-    size_t message_bytes;        /* the bound of one message */
-    size_t bytes, max_bytes;     /* of all incomplete messages */
+    struct tls_keys *keys;   /* NULL: none */
+    uint8_t *plain;          /* TLS_PLAIN bytes, if there are keys */
+    size_t message_bytes;    /* the bound of one message */
+    size_t bytes, max_bytes; /* of all incomplete messages */
 };
 
 /* What addr[i] says is side i. NULL without memory. */

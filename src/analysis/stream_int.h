@@ -38,7 +38,7 @@ struct an_stream {
     uint32_t strangers; /* messages on WebSocket that are not SIP */
     struct stream_side side[2];
     struct tls_conn *tls;
-    struct an_stream *within; /* what TLS hides */
+    struct an_stream *within; /* what TLS hides: `inner` */
 };
 
 /* The bytes of a side that are at hand. */
@@ -61,6 +61,7 @@ void stream_lose(struct an_stream *s, unsigned side, const struct an_seen *seen,
 /* Each takes what is whole of a view and returns how many bytes are done with. */
 size_t stream_sip(struct an_stream *s, const struct stream_view *v);
 size_t stream_ws(struct an_stream *s, const struct stream_view *v);
+size_t stream_tls(struct an_stream *s, const struct stream_view *v);
 /* Gives the memory of its message back. */
 void stream_ws_empty(struct an_stream *s, struct stream_side *side);
 /* Does a WebSocket frame with the begin of a SIP message stand here? */

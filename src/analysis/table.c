@@ -129,7 +129,7 @@ void an_table_cell(struct an_table *t, struct str text, unsigned color)
         first = first && (k >= i || !t->width[k]);
         last = last && (k <= i || !t->width[k]);
     }
-    if (t->width[i]) {
+    if (t->width[i] && !(last && !text.n)) {
         if (!first)
             an_sink_z(t->out, "  ");
         if (color)

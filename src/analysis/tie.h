@@ -5,11 +5,11 @@
 #include "analysis/engine_int.h"
 #include "analysis/number.h"
 
-#define TIE_LEAST 30 /* points that a tie needs */
-#define TIE_BEST  3  /* candidates kept for each leg */
+#define TIE_LEAST   30        /* points that a tie needs */
+#define TIE_BEST    3         /* candidates kept for each leg */
 #define TIE_SAME_NS (50 * MS) /* for what is told by who is told and not by who tells */
 #define TIE_TURN_NS (5 * MS)  /* what an exchange does in one turn has no order */
-#define MS        1000000ull
+#define MS          1000000ull
 
 /* A leg as the ties see it. */
 struct fact {
@@ -27,8 +27,8 @@ struct fact {
     const struct an_refer *referred;   /* that REFER */
     int referred_points;
     uint8_t referred_confidence;
-    int rival_points;                  /* of the second best leg that it may have been dialed for */
-    bool replaced; /* another leg has taken its place, or it has taken another one's */
+    int rival_points; /* of the second best leg that it may have been dialed for */
+    bool replaced;    /* another leg has taken its place, or it has taken another one's */
     bool to_exchange; /* it went to a host that registers phones or asks for passwords */
     bool from_phone;  /* it came from a host that does so itself */
     bool server_side; /* dialed for another, or the other way round */
@@ -98,11 +98,11 @@ int tie_flow_find(struct tie *t);
 uint32_t tie_flow_count(const struct tie *t, uint32_t leg_a, uint32_t leg_b);
 
 /* What features leave behind. */
-void tie_names(struct tie *t);     /* tie_names.c: Replaces, Join, the Replaces in a REFER */
+void tie_names(struct tie *t); /* tie_names.c: Replaces, Join, the Replaces in a REFER */
 /* tie_transfer.c: finds who was called because of a REFER; later ties them. */
 void tie_transfers_find(struct tie *t);
 void tie_transfers(struct tie *t);
-void tie_pickups(struct tie *t);   /* tie_pickup.c */
+void tie_pickups(struct tie *t); /* tie_pickup.c */
 /* A code that picks up, and the number behind it; n 0: of the group. */
 bool tie_pickup_code(const struct an_number *dialled, struct an_number *ret_target);
 void tie_rooms(struct tie *t); /* tie_room.c: conferences of a server, and of a phone */

@@ -46,8 +46,8 @@ static bool was_relieved(const struct an_leg *r)
 /* Who has not been connected with anybody was not with who picked up. */
 static bool was_refused(const struct fact *a)
 {
-    return a->answer_ns == AN_NEVER && a->leg->final >= 300 && !a->replaced &&
-           a->server_side && a->parent == AN_NONE;
+    return a->answer_ns == AN_NEVER && a->leg->final >= 300 && !a->replaced && a->server_side &&
+           a->parent == AN_NONE;
 }
 
 /* Rings what an exchange calls, not what comes to it. */
@@ -56,8 +56,8 @@ static bool rang_at(const struct fact *k, const struct fact *r, uint64_t at)
     const struct an_leg *x = k->leg, *y = r->leg;
     if (x->n_hosts > 1 && y->n_hosts > 1 && addr_ip_eq(&x->host[1], &y->host[1]))
         return false;
-    return was_relieved(y) && r->leg->ringing_ns != AN_NEVER && r->leg->ringing_ns <= at && r->answer_ns == AN_NEVER &&
-           within(stopped_ns(r->leg), at - BEFORE_NS, at + AFTER_NS);
+    return was_relieved(y) && r->leg->ringing_ns != AN_NEVER && r->leg->ringing_ns <= at &&
+           r->answer_ns == AN_NEVER && within(stopped_ns(r->leg), at - BEFORE_NS, at + AFTER_NS);
 }
 
 /* Whom it rang for: the caller's leg where the capture has it. */
@@ -213,8 +213,8 @@ static void named_take(const struct tie *t, bool *taken)
 {
     for (uint32_t k = 0; k < t->n_facts; k++) {
         const struct fact *f = &t->fact[k];
-        uint32_t r = f->leg->replaces.n ? tie_find(t, an_leg_text(f->leg, f->leg->replaces))
-                                        : AN_NONE;
+        uint32_t r =
+            f->leg->replaces.n ? tie_find(t, an_leg_text(f->leg, f->leg->replaces)) : AN_NONE;
         if (r != AN_NONE && f->answer_ns != AN_NEVER && t->fact[r].answer_ns == AN_NEVER)
             taken[origin_of(t, r)] = true;
     }

@@ -96,8 +96,8 @@ static bool own_call(const struct fact *a, const struct fact *b)
 }
 
 /* Who has received one did not send the other. If both have passed one exchange all the same, they
- * came to it from outside, or it has sent one and received the other: two calls. Else the caller must
- * be the same. */
+ * came to it from outside, or it has sent one and received the other: two calls. Else the caller
+ * must be the same. */
 static bool strangers(const struct fact *a, const struct fact *b)
 {
     const struct an_leg *x = a->leg, *y = b->leg;
@@ -277,8 +277,7 @@ static void score_end(const struct fact *a, const struct fact *b, struct score *
         score_add(s, AN_BY_END_OTHER, tie_frame(y, y->bye_msg));
     if (outlives(a, b))
         score_add(s, AN_BY_OUTLIVED, tie_frame(y, y->final_msg));
-    else if (x->final >= 400 && x->final == y->final &&
-             together(x->end_ns, y->end_ns, TOGETHER_NS))
+    else if (x->final >= 400 && x->final == y->final && together(x->end_ns, y->end_ns, TOGETHER_NS))
         score_add(s, AN_BY_STATUS, tie_frame(y, y->final_msg));
 }
 

@@ -72,9 +72,8 @@ void tie_transfers_find(struct tie *t)
         for (uint32_t i = 0; i < t->fact[f].leg->n_refers; i++) {
             const struct an_refer *r = &t->fact[f].leg->refer[i];
             int points, second;
-            uint32_t b = r->replaces.n || r->status >= 300
-                             ? AN_NONE
-                             : target_find(t, f, r, &points, &second);
+            uint32_t b = r->replaces.n || r->status >= 300 ? AN_NONE
+                                                           : target_find(t, f, r, &points, &second);
             if (b == AN_NONE)
                 continue;
             t->fact[b].referred_by = f;

@@ -65,7 +65,12 @@ struct analyze_pass {
 MUST_CHECK int analyze_pass(struct analyze_pass *p);
 /* Reads all and lets the engine conclude. */
 MUST_CHECK int analyze_read(struct analyze *a);
+/* Gives the keys of --keylog to a reader. */
+MUST_CHECK int analyze_keys(struct analyze *a, struct an_input *input);
 void analyze_done(struct analyze *a);
+
+/* analyze_pcap.c: the chosen call as a capture of its own. */
+MUST_CHECK int analyze_pcap(struct analyze *a, const struct an_report *r);
 
 /* Writes the report into a file or, with path NULL, to standard output. */
 MUST_CHECK int analyze_write(struct analyze *a, const char *path,

@@ -1,5 +1,6 @@
 /* `ringdown analyze` reads: files in the order of their first frames, as one input. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,16 +32,26 @@ void analyze_note(struct analyze *a, uint64_t frame, struct str text)
 
 /* ---- the files ------------------------------------------------------------------------------- */
 
-/* Standard input may be a pipe, which can be read only once. */
-static int stdin_open(struct analyze *a, struct analyze_source *s)
+/* A pipe can be read only once, and so may standard input: it is kept. */
+static int source_open(struct analyze *a, struct analyze_source *s)
 {
     struct stat st;
-    s->path = "-";
-    if (fstat(STDIN_FILENO, &st) == 0 && S_ISREG(st.st_mode)) {
-        s->fd = STDIN_FILENO;
+    bool in = strcmp(s->path, "-") == 0;
+    if ((in ? fstat(STDIN_FILENO, &st) : stat(s->path, &st)) != 0)
+        return -errno;
+    if (S_ISREG(st.st_mode)) {
+        s->fd = in ? STDIN_FILENO : -1;
         return 0;
     }
-    return capfile_spool(&s->fd, STDIN_FILENO, a->temp_dir);
+    if (S_ISDIR(st.st_mode))
+        return -EISDIR;
+    int fd = in ? STDIN_FILENO : open(s->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int err = capfile_spool(&s->fd, fd, a->temp_dir);
+    if (!in)
+        close(fd);
+    return err;
 }
 
 static int first_time(struct analyze_source *s)
@@ -77,7 +88,7 @@ int analyze_sources(struct analyze *a, char **path, int n)
     for (int i = 0; i < n; i++) {
         struct analyze_source *s = &a->source[a->n_sources];
         *s = (struct analyze_source){.path = path[i], .fd = -1, .order = (uint32_t)i};
-        int err = strcmp(path[i], "-") == 0 ? stdin_open(a, s) : 0;
+        int err = source_open(a, s);
         if (!err)
             err = first_time(s);
         if (err)
@@ -223,7 +234,7 @@ static int keep_get(void *user, uint64_t at, void *out, size_t n)
     return keepfile_get(user, at, out, n);
 }
 
-static int keylog_read(struct analyze *a)
+int analyze_keys(struct analyze *a, struct an_input *input)
 {
     char *text;
     size_t n;
@@ -233,7 +244,7 @@ static int keylog_read(struct analyze *a)
         return err;
     }
     if (a->opt.keylog) {
-        an_input_keys(a->input, str_of(text, n));
+        an_input_keys(input, str_of(text, n));
         mem_free(text);
     }
     return 0;
@@ -265,7 +276,7 @@ int analyze_read(struct analyze *a)
     struct an_datum d;
     int err = parts_new(a);
     if (!err)
-        err = keylog_read(a);
+        err = analyze_keys(a, a->input);
     if (!err)
         err = analyze_pass(&pass);
     if (err)

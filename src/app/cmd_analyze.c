@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "app/analyze.h"
+#include "app/analyze_sound.h"
 #include "app/cmd.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -31,6 +31,12 @@ static const char help[] =
     "  -j, --json           everything for programs (docs/analyze-json.md)\n"
     "      --csv            one line a call\n"
     "      --html FILE      one page for a browser, with everything in it\n"
+    "      --wav FOLDER     the sound of the call of --call: a file for each participant, and\n"
+    "                       one for all together\n"
+    "      --pcap FILE      the call of --call as a capture of its own\n"
+    "      --anonymize      in it, others' numbers, names and addresses, and silence for sound\n"
+    "      --key TEXT       makes --anonymize choose the same ones each time\n"
+    "      --keep-audio     leaves the sound in it\n"
     "      --keylog FILE    TLS keys, as programs write them that are given SSLKEYLOGFILE\n"
     "      --lang LANGUAGE  en or ko; else as the locale says\n"
     "      --color WHEN     auto, always or never; NO_COLOR counts too\n"
@@ -85,7 +91,10 @@ static int32_t zone_at(uint64_t at_ns)
 
 static int file_put(void *user, const char *p, size_t n)
 {
-    return fwrite(p, 1, n, user) == n ? 0 : -EIO;
+    errno = 0;
+    if (fwrite(p, 1, n, user) == n)
+        return 0;
+    return errno ? -errno : -EIO;
 }
 
 int analyze_write(struct analyze *a, const char *path,
@@ -103,8 +112,7 @@ int analyze_write(struct analyze *a, const char *path,
     if (f && (path ? fclose(f) : fflush(f)) && !err)
         err = -errno;
     mem_free(sink);
-    /* A reader that has seen enough closes the pipe. */
-    if (err && !(err == -EIO && !path && errno == EPIPE))
+    if (err)
         analyze_fail(a, path ? path : "standard output", err);
     return err;
 }
@@ -140,15 +148,31 @@ static void write_csv(const struct an_report *r, uint32_t call, struct an_sink *
     an_report_csv(r, out);
 }
 
+static int page_write(struct analyze *a, struct an_report *r)
+{
+    struct page_sounds *sounds;
+    int err = page_sounds_read(&sounds, a, r);
+    if (err)
+        return err;
+    r->style.with_messages = r->style.in_page = true;
+    r->style.max_messages = MAX_PAGE_BYTES;
+    r->sound = page_sounds_put;
+    r->sound_user = sounds;
+    err = analyze_write(a, a->opt.html, an_report_html, r);
+    page_sounds_free(sounds);
+    return err;
+}
+
 /* Others have asked for a file, and then nothing else is wanted at the terminal. */
 static int outputs(struct analyze *a, struct an_report *r)
 {
     const struct analyze_options *o = &a->opt;
-    if (o->html) {
-        r->style.with_messages = r->style.in_page = true;
-        r->style.max_messages = MAX_PAGE_BYTES;
-        return analyze_write(a, o->html, an_report_html, r);
-    }
+    if (o->html)
+        return page_write(a, r);
+    if (o->wav)
+        return analyze_wav(a, r);
+    if (o->pcap)
+        return analyze_pcap(a, r);
     switch (o->format) {
     case ANALYZE_JSON:
         return analyze_write(a, NULL, an_report_json, r);
@@ -190,15 +214,21 @@ static int report(struct analyze *a)
 
 /* ---- options --------------------------------------------------------------------------------- */
 
+/* The options without a letter. */
 enum {
     OPT_LADDER = 256,
+    OPT_EXPLAIN,
     OPT_CSV,
     OPT_KEYLOG,
     OPT_LANG,
     OPT_COLOR,
     OPT_WIDTH,
     OPT_HTML,
-    OPT_EXPLAIN
+    OPT_PCAP,
+    OPT_WAV,
+    OPT_ANONYMIZE,
+    OPT_KEY,
+    OPT_KEEP_AUDIO
 };
 
 static const struct option options[] = {{"call", required_argument, NULL, 'c'},
@@ -211,6 +241,11 @@ static const struct option options[] = {{"call", required_argument, NULL, 'c'},
                                         {"color", required_argument, NULL, OPT_COLOR},
                                         {"width", required_argument, NULL, OPT_WIDTH},
                                         {"html", required_argument, NULL, OPT_HTML},
+                                        {"pcap", required_argument, NULL, OPT_PCAP},
+                                        {"anonymize", no_argument, NULL, OPT_ANONYMIZE},
+                                        {"key", required_argument, NULL, OPT_KEY},
+                                        {"keep-audio", no_argument, NULL, OPT_KEEP_AUDIO},
+                                        {"wav", required_argument, NULL, OPT_WAV},
                                         {"help", no_argument, NULL, 'h'},
                                         {0}};
 
@@ -234,6 +269,36 @@ static const char *number_set(uint32_t *ret, uint64_t least, const char *problem
     return NULL;
 }
 
+/* Those that are for files. */
+static bool file_option_set(struct analyze_options *o, int c)
+{
+    switch (c) {
+    case OPT_KEYLOG:
+        o->keylog = optarg;
+        return true;
+    case OPT_HTML:
+        o->html = optarg;
+        return true;
+    case OPT_PCAP:
+        o->pcap = optarg;
+        return true;
+    case OPT_WAV:
+        o->wav = optarg;
+        return true;
+    case OPT_ANONYMIZE:
+        o->anonymize = true;
+        return true;
+    case OPT_KEY:
+        o->key = optarg;
+        return true;
+    case OPT_KEEP_AUDIO:
+        o->keep_audio = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* NULL, or what is wrong. */
 static const char *option_set(struct analyze_options *o, int c)
 {
@@ -250,9 +315,6 @@ static const char *option_set(struct analyze_options *o, int c)
     case OPT_LADDER:
         o->ladder = true;
         return NULL;
-    case OPT_KEYLOG:
-        o->keylog = optarg;
-        return NULL;
     case OPT_LANG:
         if (an_lang_parse(&lang, str_z(optarg)))
             return "--lang takes en or ko";
@@ -262,16 +324,25 @@ static const char *option_set(struct analyze_options *o, int c)
     case OPT_EXPLAIN:
         o->explain = true;
         return NULL;
-    case OPT_HTML:
-        o->html = optarg;
-        return NULL;
     case OPT_COLOR:
         return color_set(&o->style, optarg);
     case OPT_WIDTH:
         return number_set(&o->style.width, MIN_COLUMNS, "--width takes a number from 60 on");
     default:
-        return "unknown option or no argument to it";
+        return file_option_set(o, c) ? NULL : "unknown option or no argument to it";
     }
+}
+
+/* What does not go together. */
+static const char *options_check(const struct analyze_options *o)
+{
+    if ((o->pcap || o->wav) && !o->call)
+        return "--pcap and --wav write one call: --call says which";
+    if ((o->anonymize || o->keep_audio || o->key) && !o->pcap)
+        return "--anonymize is for --pcap";
+    if ((o->keep_audio || o->key) && !o->anonymize)
+        return "--key and --keep-audio are for --anonymize";
+    return NULL;
 }
 
 int cmd_analyze(int argc, char **argv)
@@ -287,12 +358,15 @@ int cmd_analyze(int argc, char **argv)
             fputs(help, stdout);
             return CMD_OK;
         }
-        const char *problem = option_set(&a.opt, c);
-        if (problem)
-            return cmd_usage("analyze", problem);
+        const char *wrong = option_set(&a.opt, c);
+        if (wrong)
+            return cmd_usage("analyze", wrong);
     }
     if (optind == argc)
         return cmd_usage("analyze", "a file is needed");
+    const char *problem = options_check(&a.opt);
+    if (problem)
+        return cmd_usage("analyze", problem);
     /* What programs read does not change with the locale. */
     if (a.opt.format != ANALYZE_TEXT && !a.opt.lang_given)
         a.opt.style.lang = AN_ENGLISH;

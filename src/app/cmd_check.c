@@ -1,6 +1,8 @@
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "app/cmd.h"
 #include "base/mem.h"
@@ -14,7 +16,9 @@ static const char help[] =
     "usage: ringdown check [--json] FILE\n"
     "       ringdown check --reference\n\n"
     "Reads a configuration file and reports every error in it, one a line, as FILE:LINE: KEY:\n"
-    "what is wrong. Says nothing else when the file is sound.\n\n"
+    "what is wrong. Says nothing else when the file is sound. The folders of recordings and\n"
+    "messages must be such that this user can write there, from the present folder; none is\n"
+    "made.\n\n"
     "  -j, --json        {\"ok\": ..., \"errors\": [{\"line\": ..., \"text\": ...}]}\n"
     "  -r, --reference   print the page that describes every key\n"
     "  -h, --help        this text\n\n"
@@ -56,6 +60,31 @@ static void put_text(const struct config_errors *errs)
     fwrite(text.p, 1, text.n, stderr);
 }
 
+static void try_dir(struct config_errors *errs, const char *path, uint32_t line, const char *key,
+                    struct str dir)
+{
+    char name[PATH_MAX], at[PATH_MAX];
+    if (errs->n == CONFIG_MAX_ERRORS)
+        return;
+    str_copy_z(name, sizeof(name), dir);
+    int err = fs_try_dir(name, at);
+    if (!err)
+        return;
+    struct config_error *e = &errs->v[errs->n++];
+    errs->total++;
+    e->line = line;
+    snprintf(e->text, sizeof(e->text), "%.60s:%u: %s: cannot be written to: %.60s: %s", path, line,
+             key, at, strerrordesc_np(-err));
+}
+
+/* A path that is not absolute counts from where the program runs, here as there. */
+static int try_dirs(struct config_errors *errs, const char *path, const struct config *c)
+{
+    try_dir(errs, path, c->line.recording_dir, "recording.dir", c->recording.dir);
+    try_dir(errs, path, c->line.voicemail_dir, "voicemail.dir", c->voicemail.dir);
+    return errs->total ? -EINVAL : 0;
+}
+
 static int check(const char *path, bool json)
 {
     char *text;
@@ -70,6 +99,7 @@ static int check(const char *path, bool json)
     }
     err = config_load(&config, path, str_of(text, n), &errs);
     mem_free(text);
+    err = err ? err : try_dirs(&errs, path, config);
     config_unref(config);
     if (err && err != -EINVAL) {
         errno = -err;

@@ -115,7 +115,7 @@ static int show(const char *word, const char *text, bool as_json)
         fprintf(stderr, "ringdown ctl: unintelligible answer\n");
         status = CMD_FAILED;
     } else if (as_json) {
-        json_dumpf(result, stdout, JSON_INDENT(2));
+        json_dumpf(result, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
         putchar('\n');
     } else {
         ctl_print(word, result);

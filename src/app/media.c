@@ -40,6 +40,24 @@ static void made_send(struct media_thread *t)
 }
 
 /* What cannot be had is a gap, which the recorder sees by itself. */
+static void marks_copy(struct record_block *k, const struct plane_block *b)
+{
+    static const uint8_t kind[] = {[PLANE_MARK_LOST] = RECORD_LOST,
+                                   [PLANE_MARK_HELD] = RECORD_HELD,
+                                   [PLANE_MARK_ADDED] = RECORD_ADDED,
+                                   [PLANE_MARK_LEFT_OUT] = RECORD_LEFT_OUT,
+                                   [PLANE_MARK_CLOCK] = RECORD_CLOCK};
+    _Static_assert(PLANE_REC_MARKS <= RECORD_MARKS_MAX, "what the plane gives fits");
+    k->n_marks = (uint16_t)b->n_marks;
+    for (unsigned i = 0; i < b->n_marks; i++)
+        k->mark[i] = (struct record_mark){.at = b->mark[i].at,
+                                          .samples = b->mark[i].samples,
+                                          .track = b->mark[i].track,
+                                          .kind = kind[b->mark[i].kind],
+                                          .ppm_x10 = b->mark[i].ppm_x10,
+                                          .error_x10 = b->mark[i].error_x10};
+}
+
 static void blocks_write(struct media_thread *t)
 {
     struct plane_block b;
@@ -51,6 +69,7 @@ static void blocks_write(struct media_thread *t)
         k->record = b.record;
         k->at = b.at;
         k->rate_hz = b.rate_hz;
+        marks_copy(k, &b);
         for (unsigned i = 0; i < b.n; i++) {
             k->plane[i] = (struct record_plane){.track = b.plane[i].track,
                                                 .flags = b.plane[i].silent ? RECORD_SILENT : 0};

@@ -15,7 +15,11 @@
 
 #define CONFIG_MAX_BYTES  (16u << 20)
 #define PORTS_PATIENCE_MS 2000
-#define STOP_PATIENCE     (5 * USEC_S) /* calls get so long to answer their BYE */
+#define DAY_MS            UINT64_C(86400000)
+/* Old rows go each hour, and first when the start and its rush of registrations are over. */
+#define TIDY_FIRST_MS 60000
+#define TIDY_MS       3600000
+#define STOP_PATIENCE (5 * USEC_S) /* calls get so long to answer their BYE */
 
 /* ---- outputs of the PBX ---------------------------------------------------------------------- */
 
@@ -310,6 +314,27 @@ static void on_clock(struct loop_timer *t)
     pbx_wall(w->pbx, now, loop_wall_us(w->loop, now));
 }
 
+static void prune(struct wire *w, enum store_statement statement, uint32_t days)
+{
+    char id[STORE_ID_AT_BYTES];
+    uint64_t now_ms = loop_wall_us(w->loop, loop_now(w->loop)) / 1000, age_ms = days * DAY_MS;
+    if (days == 0 || now_ms < age_ms)
+        return;
+    store_id_at(id, now_ms - age_ms);
+    db_prune(w->db, (uint16_t)statement, str_z(id));
+}
+
+/* What belongs to a record does not outlive it. */
+static void on_tidy(struct loop_timer *t)
+{
+    struct wire *w = container_of(t, struct wire, tidy);
+    const struct config_store *c = &w->config->store;
+    uint32_t cdr = c->cdr_keep_days, quality = c->quality_keep_days;
+    prune(w, STORE_CDR_PRUNE, cdr);
+    prune(w, STORE_CDR_DETAIL_PRUNE, cdr);
+    prune(w, STORE_QUALITY_PRUNE, quality && (!cdr || quality < cdr) ? quality : cdr);
+}
+
 static void on_watchdog(struct loop_timer *t)
 {
     (void)t;
@@ -323,6 +348,9 @@ static void open_timers(struct wire *w)
     w->clock.fire = on_clock;
     loop_timer_open(w->loop, &w->clock);
     loop_timer_start(&w->clock, 10000, 10000);
+    w->tidy.fire = on_tidy;
+    loop_timer_open(w->loop, &w->tidy);
+    loop_timer_start(&w->tidy, TIDY_FIRST_MS, TIDY_MS);
     w->watchdog.fire = on_watchdog;
     loop_timer_open(w->loop, &w->watchdog);
     uint32_t ms = notify_watchdog_ms();
@@ -604,6 +632,7 @@ void wire_close(struct wire *w)
         net_flush(w->net);
     if (w->timers_open) {
         loop_timer_close(&w->clock);
+        loop_timer_close(&w->tidy);
         loop_timer_close(&w->watchdog);
     }
     if (w->watch_open)

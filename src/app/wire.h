@@ -35,7 +35,7 @@ struct wire {
     uint64_t *unbegun;            /* recordings that could not begin, until the PBX ends them */
     uint32_t unbegun_n, unbegun_cap;
     struct loop_watch media_watch;
-    struct loop_timer clock, watchdog;
+    struct loop_timer clock, watchdog, tidy;
     struct logsink log;
     struct pbx *pbx;
     bool db_open, log_open, watch_open, timers_open;

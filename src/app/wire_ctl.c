@@ -68,7 +68,7 @@ static void reply(struct buf *out, const json_t *request, const char *key, json_
     json_object_set_new(all, "jsonrpc", json_string("2.0"));
     json_object_set_new(all, key, value);
     json_object_set(all, "id", id ? id : json_null());
-    json_dump_callback(all, append, out, JSON_COMPACT);
+    json_dump_callback(all, append, out, JSON_COMPACT | JSON_REAL_PRECISION(15));
     json_decref(all);
 }
 

@@ -98,14 +98,15 @@ void wire_reload_sounds(struct wire *w, const struct config *before)
 
 int wire_open_sounds(struct wire *w)
 {
-    static struct sound_text text[PROMPTS]; /* as long as the store */
+    static struct sound_text text[PROMPTS + 1]; /* as long as the store */
+    text[PROMPTS] = (struct sound_text){.name = "music"};
     for (unsigned i = 0; i < PROMPTS; i++)
         text[i] = (struct sound_text){prompt_texts[i].name, prompt_texts[i].en, prompt_texts[i].ko};
     char *dir = path_z(w->config->sounds.dir), *cache = path_z(w->config->sounds.cache);
     struct sounds_config cfg = {.dir = dir,
                                 .cache = cache,
                                 .text = text,
-                                .text_n = PROMPTS,
+                                .text_n = ARRAY_LEN(text),
                                 .max_queue = 2 * PROMPTS + 256,
                                 .limits = {.max_s = LONGEST_S},
                                 .done = on_sound,
@@ -115,6 +116,7 @@ int wire_open_sounds(struct wire *w)
     mem_free(dir);
     mem_free(cache);
     err = err ? err : ask_for_sounds(w);
+    err = err ? err : sounds_look(w->sounds);
     if (err)
         fprintf(stderr, "ringdown: sounds: %s\n", uv_strerror(err));
     return err;
@@ -128,9 +130,21 @@ void wire_close_sounds(struct wire *w)
 
 /* ---- recordings ------------------------------------------------------------------------------ */
 
+static void on_found(struct wire *w, const struct record_event *e)
+{
+    struct pbx_found f = {
+        .folder = str_z(e->folder), .base = str_z(e->base), .json = e->meta, .ms = e->ms};
+    pbx_found(w->pbx, loop_now(w->loop), &f);
+    wire_drain(w);
+}
+
 static void on_record(void *ctx, const struct record_event *e)
 {
     struct wire *w = ctx;
+    if (e->kind == RECORD_FOUND) {
+        on_found(w, e);
+        return;
+    }
     struct pbx_recorded r = {.number = e->number,
                              .ended = e->kind == RECORD_ENDED,
                              .err = e->err,

@@ -13,6 +13,8 @@
 #define BATCHES_KEPT 64
 /* So many batches become one transaction at most, so that the first of them does not wait long. */
 #define BATCHES_AT_ONCE 1024
+/* Between two steps of removing old rows. */
+#define PRUNE_PAUSE_NS (20 * UINT64_C(1000000))
 
 /* In a batch: this, op->n values, then their text; rounded up to 8 bytes. */
 struct packed_op {
@@ -38,6 +40,12 @@ struct batch_list {
     struct batch *first, *last;
 };
 
+/* Rows of one kind that are to go. */
+struct prune {
+    char text[DB_PRUNE_TEXT];
+    bool wanted;
+};
+
 struct db {
     struct loop *loop;
     struct db_config cfg;
@@ -54,7 +62,8 @@ struct db {
     uv_mutex_t lock;
     uv_cond_t work;
     struct batch_list waiting, finished;
-    uint64_t transactions, busy_us;
+    struct prune prune[DB_MAX_STATEMENTS];
+    uint64_t transactions, busy_us, pruned;
     bool stop;
     uv_thread_t thread;
 };
@@ -278,39 +287,100 @@ static void work_gather(struct db *db, uint64_t not_before_ns)
         uv_cond_timedwait(&db->work, &db->lock, not_before_ns - now);
 }
 
-/* Waits for work. NULL: the end. */
-static struct batch *work_take(struct db *db, uint64_t not_before_ns)
+/* The statement of rows that are to go, or DB_MAX_STATEMENTS. */
+static unsigned prune_next(const struct db *db)
+{
+    unsigned i = 0;
+    while (i < DB_MAX_STATEMENTS && !db->prune[i].wanted)
+        i++;
+    return i;
+}
+
+/* Waits for work: batches, NULL if there are none, and then what to prune. False: the end. */
+static bool work_take(struct db *db, uint64_t not_before_ns, struct batch **first, unsigned *prune)
 {
     struct batch_list taken = {0};
+    uint64_t now, rested_ns = not_before_ns + PRUNE_PAUSE_NS;
     uv_mutex_lock(&db->lock);
-    while (!db->waiting.first && !db->stop)
-        uv_cond_wait(&db->work, &db->lock);
-    work_gather(db, not_before_ns);
+    while (!db->waiting.first && !db->stop) {
+        now = uv_hrtime();
+        bool any = prune_next(db) < DB_MAX_STATEMENTS;
+        if (any && now >= rested_ns)
+            break;
+        if (any)
+            uv_cond_timedwait(&db->work, &db->lock, rested_ns - now);
+        else
+            uv_cond_wait(&db->work, &db->lock);
+    }
+    if (db->waiting.first)
+        work_gather(db, not_before_ns);
     for (unsigned i = 0; i < BATCHES_AT_ONCE && db->waiting.first; i++)
         list_put(&taken, list_take(&db->waiting));
+    *first = taken.first;
+    *prune = prune_next(db);
+    bool end = db->stop && !taken.first;
     uv_mutex_unlock(&db->lock);
-    return taken.first;
+    return !end;
+}
+
+/* How many rows have gone; 0: none, or it failed. */
+static uint64_t prune_run(struct db *db, unsigned statement, const char *text)
+{
+    struct row_op op = {.statement = (uint16_t)statement, .n = 1, .v = {ROW_S(str_z(text))}};
+    int err = db->backend->begin(db->writer);
+    if (err)
+        return 0;
+    err = db->backend->run(db->writer, &op);
+    uint64_t n = err ? 0 : db->backend->changes(db->writer);
+    err = err ? err : db->backend->commit(db->writer);
+    if (err)
+        db->backend->rollback(db->writer);
+    return err ? 0 : n;
+}
+
+static void prune_step(struct db *db, unsigned statement)
+{
+    struct prune *p = &db->prune[statement];
+    char text[DB_PRUNE_TEXT];
+    uv_mutex_lock(&db->lock);
+    memcpy(text, p->text, sizeof(text));
+    uv_mutex_unlock(&db->lock);
+    uint64_t n = prune_run(db, statement, text);
+    uv_mutex_lock(&db->lock);
+    p->wanted = n || strcmp(p->text, text) != 0;
+    db->pruned += n;
+    uv_mutex_unlock(&db->lock);
+}
+
+static void batches_store(struct db *db, struct batch *first)
+{
+    uint64_t begun = uv_hrtime();
+    unsigned n = store_list(db, first);
+    uv_mutex_lock(&db->lock);
+    while (first) {
+        struct batch *b = first;
+        first = b->next;
+        list_put(&db->finished, b);
+    }
+    db->transactions += n;
+    db->busy_us += (uv_hrtime() - begun) / 1000;
+    uv_mutex_unlock(&db->lock);
+    loop_async_wake(&db->async);
 }
 
 static void db_thread(void *arg)
 {
     struct db *db = arg;
     struct batch *first;
+    unsigned prune;
     uint64_t begun = 0;
     pthread_setname_np(pthread_self(), "ringdown-db"); /* for top and the like */
-    while ((first = work_take(db, begun + db->cfg.gather_us * UINT64_C(1000)))) {
+    while (work_take(db, begun + db->cfg.gather_us * UINT64_C(1000), &first, &prune)) {
         begun = uv_hrtime();
-        unsigned n = store_list(db, first);
-        uv_mutex_lock(&db->lock);
-        while (first) {
-            struct batch *b = first;
-            first = b->next;
-            list_put(&db->finished, b);
-        }
-        db->transactions += n;
-        db->busy_us += (uv_hrtime() - begun) / 1000;
-        uv_mutex_unlock(&db->lock);
-        loop_async_wake(&db->async);
+        if (first)
+            batches_store(db, first);
+        else if (prune < DB_MAX_STATEMENTS)
+            prune_step(db, prune);
     }
 }
 
@@ -344,6 +414,17 @@ static void on_wake(struct loop_async *a)
     }
 }
 
+void db_prune(struct db *db, uint16_t statement, struct str value)
+{
+    BUG_ON(statement >= db->cfg.statement_n || value.n >= DB_PRUNE_TEXT);
+    struct prune *p = &db->prune[statement];
+    uv_mutex_lock(&db->lock);
+    str_copy_z(p->text, sizeof(p->text), value);
+    p->wanted = true;
+    uv_mutex_unlock(&db->lock);
+    uv_cond_signal(&db->work);
+}
+
 uint64_t db_done_seq(const struct db *db)
 {
     return db->done_seq;
@@ -355,6 +436,7 @@ struct db_stats db_stats_get(struct db *db)
     uv_mutex_lock(&db->lock);
     s.transactions = db->transactions;
     s.busy_us = db->busy_us;
+    s.pruned = db->pruned;
     uv_mutex_unlock(&db->lock);
     return s;
 }

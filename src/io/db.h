@@ -10,6 +10,7 @@
 
 #define DB_MAX_STATEMENTS 64
 #define DB_NOTE_MAX       512
+#define DB_PRUNE_TEXT     40
 
 struct db_config {
     const char *url;           /* "sqlite:PATH" */
@@ -35,6 +36,7 @@ struct db_stats {
     uint64_t refused; /* statements submitted while the queue was full */
     uint64_t lost;    /* statements of batches that failed */
     uint64_t busy_us; /* time spent in transactions */
+    uint64_t pruned;  /* rows that db_prune() removed */
     size_t queued_bytes;
     uint32_t queued_batches;
 };
@@ -55,6 +57,12 @@ void db_close(struct db *db);
 MUST_CHECK int db_submit(struct db *db, const struct row_op *op);
 /* Hands the batch over. Its number (1, 2, ...), or 0 if nothing was submitted. */
 uint64_t db_commit(struct db *db);
+/* Runs a statement that removes some rows, its one value being this text of less than
+ * DB_PRUNE_TEXT bytes, until it finds none any more: each time in a transaction of its own, and
+ * only while nothing else waits, so that what is removed holds up nothing that is stored. Asked
+ * again meanwhile, it goes on with the new text. An error ends it; it is to be asked again some
+ * time. */
+void db_prune(struct db *db, uint16_t statement, struct str value);
 /* The highest number `done` has told. */
 uint64_t db_done_seq(const struct db *db);
 struct db_stats db_stats_get(struct db *db);

@@ -15,6 +15,8 @@ struct db_backend {
     void (*close)(struct db_conn *c);
     int (*begin)(struct db_conn *c);
     int (*run)(struct db_conn *c, const struct row_op *op);
+    /* Rows that the last run() has changed. */
+    uint64_t (*changes)(struct db_conn *c);
     int (*commit)(struct db_conn *c);
     void (*rollback)(struct db_conn *c);
     int (*query)(struct db_conn *c, const struct db_query *q);

@@ -287,6 +287,12 @@ static int sqlite_run(struct db_conn *c, const struct row_op *op)
     return err ? err : step(stmt);
 }
 
+static uint64_t sqlite_changes(struct db_conn *c)
+{
+    int n = sqlite3_changes(c->db);
+    return n > 0 ? (uint64_t)n : 0;
+}
+
 static unsigned columns(sqlite3_stmt *stmt, struct row_value *v)
 {
     unsigned n = (unsigned)sqlite3_column_count(stmt);
@@ -326,6 +332,7 @@ const struct db_backend db_sqlite = {
     .close = sqlite_close,
     .begin = sqlite_begin,
     .run = sqlite_run,
+    .changes = sqlite_changes,
     .commit = sqlite_commit,
     .rollback = sqlite_rollback,
     .query = sqlite_query,

@@ -151,6 +151,37 @@ int fs_mkdirs(const char *path)
     return 0;
 }
 
+/* The folder above; "." above a single name. */
+static void go_up(char *path)
+{
+    ptrdiff_t slash = str_rchr(str_z(path), '/');
+    if (slash < 0)
+        memcpy(path, ".", 2);
+    else
+        path[slash ? slash : 1] = '\0';
+}
+
+int fs_try_dir(const char *path, char *at)
+{
+    struct stat st;
+    size_t n = strlen(path);
+    if (n == 0 || n >= PATH_MAX)
+        return n ? -ENAMETOOLONG : -EINVAL;
+    memcpy(at, path, n + 1);
+    while (n > 1 && at[n - 1] == '/')
+        at[--n] = '\0';
+    while (stat(at, &st)) {
+        if (errno != ENOENT)
+            return -errno;
+        if (at[1] == '\0' && (at[0] == '/' || at[0] == '.'))
+            return -ENOENT;
+        go_up(at);
+    }
+    if (!S_ISDIR(st.st_mode))
+        return -ENOTDIR;
+    return faccessat(AT_FDCWD, at, W_OK | X_OK, AT_EACCESS) ? -errno : 0;
+}
+
 int fs_mkdirs_for(const char *path)
 {
     char dir[PATH_MAX];

@@ -21,5 +21,8 @@ MUST_CHECK int fs_write_within(const char *path, struct str content);
 MUST_CHECK int fs_mkdirs(const char *path);
 /* The same for the folder that `path` lies in. */
 MUST_CHECK int fs_mkdirs_for(const char *path);
+/* Whether this process could make the folder, or write in it if it is there: nothing is made. 0, or
+ * a negative errno with what is in the way in `at`, of PATH_MAX bytes. */
+MUST_CHECK int fs_try_dir(const char *path, char *at);
 
 #endif

@@ -95,6 +95,19 @@ static struct record_file *file_open(struct recorder *r, struct record *rec, uns
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
+/* What could not be written is no part of it. */
+static void cut(struct record *rec)
+{
+    uint64_t longest = 0;
+    for (unsigned i = 0; i < RECORD_FILES; i++) {
+        uint64_t have = rec->file[i].wav ? wav_bytes(rec->file[i].wav) / sizeof(int16_t) : 0;
+        longest = have > longest ? have : longest;
+    }
+    rec->samples = longest < rec->samples ? longest : rec->samples;
+    while (rec->gap_n && rec->gap[rec->gap_n - 1].from >= rec->samples)
+        rec->gap_samples -= rec->gap[--rec->gap_n].samples;
+}
+
 static void gap_add(struct record *rec, uint64_t from, uint64_t samples)
 {
     rec->gap_samples += samples;
@@ -156,6 +169,10 @@ static int block_check(struct recorder *r, struct record *rec, const struct reco
 
 void record_write(struct recorder *r, struct record *rec, struct record_block *b)
 {
+    if (!rec->ended && rec->state != RECORD_STATE_BROKEN)
+        record_marks_put(rec, b);
+    if (b->n_planes == 0)
+        return;
     if (rec->state != RECORD_STATE_OPEN || rec->ended) {
         atomic_fetch_add_explicit(&r->stray, 1, memory_order_relaxed);
         return;
@@ -211,13 +228,21 @@ static void files_close(struct recorder *r, struct record *rec)
     }
 }
 
+uint64_t record_ms(const struct record *rec)
+{
+    return rec->rate_hz ? rec->samples * 1000 / rec->rate_hz : 0;
+}
+
 static void tell_failure(struct recorder *r, struct record *rec)
 {
     if (rec->told || !rec->err)
         return;
     rec->told = true;
-    rec->failed.event = (struct record_event){
-        .kind = RECORD_FAILED, .number = rec->number, .err = rec->err, .text = rec->text};
+    rec->failed.event = (struct record_event){.kind = RECORD_FAILED,
+                                              .number = rec->number,
+                                              .err = rec->err,
+                                              .text = rec->text,
+                                              .ms = record_ms(rec)};
     recorder_note(r, &rec->failed);
 }
 
@@ -230,6 +255,7 @@ void record_fail(struct recorder *r, struct record *rec, int err, const char *wh
     bool ours = rec->state != RECORD_STATE_BROKEN;
     if (ours)
         rec->state = RECORD_STATE_BAD;
+    cut(rec);
     files_close(r, rec);
     if (ours)
         (void)record_sidecar_write(r, rec);
@@ -385,15 +411,14 @@ void record_over(struct recorder *r, struct record *rec)
         return;
     }
     tell_failure(r, rec);
-    rec->over.event =
-        (struct record_event){.kind = RECORD_ENDED,
-                              .number = rec->number,
-                              .err = rec->err,
-                              .text = rec->text,
-                              .bytes = record_bytes(r, rec),
-                              .ms = rec->rate_hz ? rec->samples * 1000 / rec->rate_hz : 0,
-                              .gap_samples = rec->gap_samples,
-                              .gap_n = rec->gap_n,
-                              .gap = rec->gap};
+    rec->over.event = (struct record_event){.kind = RECORD_ENDED,
+                                            .number = rec->number,
+                                            .err = rec->err,
+                                            .text = rec->text,
+                                            .bytes = record_bytes(r, rec),
+                                            .ms = record_ms(rec),
+                                            .gap_samples = rec->gap_samples,
+                                            .gap_n = rec->gap_n,
+                                            .gap = rec->gap};
     recorder_note(r, &rec->over);
 }

@@ -26,6 +26,7 @@ struct found {
 struct found_list {
     struct found *at;
     size_t n, cap;
+    bool tidy; /* what a kill has left of a sidecar that was not whole yet goes */
 };
 
 /* ---- names ----------------------------------------------------------------------------------- */
@@ -86,6 +87,25 @@ static bool base_of(const char *name, char base[RECORD_BASE_MAX + 1], bool *side
     return record_base_ok(base);
 }
 
+/* "a.json.4711.tmp", as fs_write() calls a file until it is whole. */
+static bool is_half_a_sidecar(const char *name)
+{
+    char base[RECORD_BASE_MAX + 1];
+    struct str s = str_z(name), end = STR(".tmp"), mid = STR(".json");
+    if (s.n <= end.n || !str_eq(str_from(s, s.n - end.n), end))
+        return false;
+    s.n -= end.n;
+    while (s.n && s.p[s.n - 1] >= '0' && s.p[s.n - 1] <= '9')
+        s.n--;
+    if (s.n <= mid.n || s.p[s.n - 1] != '.')
+        return false;
+    s.n--;
+    if (!str_eq(str_from(s, s.n - mid.n), mid) || s.n - mid.n > RECORD_BASE_MAX)
+        return false;
+    str_copy_z(base, sizeof(base), str_sub(s, 0, s.n - mid.n));
+    return record_base_ok(base);
+}
+
 /* ---- looking --------------------------------------------------------------------------------- */
 
 static void found_add(struct found_list *l, const char *folder, const char *base,
@@ -134,6 +154,8 @@ static void look(struct recorder *r, const char *folder, struct found_list *l)
             look(r, e->d_name, l);
         else if (S_ISREG(st.st_mode) && base_of(e->d_name, base, &sidecar))
             found_add(l, folder, base, &st, sidecar);
+        else if (S_ISREG(st.st_mode) && l->tidy && is_half_a_sidecar(e->d_name))
+            unlinkat(dirfd(d), e->d_name, 0);
     }
     closedir(d);
 }
@@ -175,9 +197,9 @@ static void found_join(struct found_list *l)
     l->n = n;
 }
 
-static struct found_list recordings(struct recorder *r)
+static struct found_list recordings(struct recorder *r, bool tidy)
 {
-    struct found_list l = {0};
+    struct found_list l = {.tidy = tidy};
     look(r, "", &l);
     found_join(&l);
     return l;
@@ -218,6 +240,26 @@ static void files_repair(struct recorder *r, struct record *rec)
     }
 }
 
+/* Without memory for it nobody is told; the sidecar says it too. */
+static void tell_found(struct recorder *r, const struct record *rec)
+{
+    struct record_found *f = mem_zero(sizeof(*f) + rec->meta_n);
+    if (!f)
+        return;
+    str_copy_z(f->folder, sizeof(f->folder), str_z(rec->folder));
+    str_copy_z(f->base, sizeof(f->base), str_z(rec->base));
+    if (rec->meta_n)
+        memcpy(f->meta, rec->meta, rec->meta_n);
+    f->note.event = (struct record_event){.kind = RECORD_FOUND,
+                                          .number = rec->number,
+                                          .text = "",
+                                          .ms = record_ms(rec),
+                                          .folder = f->folder,
+                                          .base = f->base,
+                                          .meta = str_of(f->meta, rec->meta_n)};
+    recorder_note(r, &f->note);
+}
+
 static bool recover_one(struct recorder *r, const struct found *f)
 {
     struct record *rec = mem_zero(sizeof(*rec));
@@ -233,10 +275,13 @@ static bool recover_one(struct recorder *r, const struct found *f)
     rec->recovered = rec->ended = true;
     files_find(r, rec);
     files_repair(r, rec);
-    if (rec->state == RECORD_STATE_OPEN)
+    bool killed = rec->state == RECORD_STATE_OPEN;
+    if (killed)
         rec->state = RECORD_STATE_INTERRUPTED;
     (void)record_bytes(r, rec);
     (void)record_sidecar_write(r, rec);
+    if (killed)
+        tell_found(r, rec);
     list_append(&r->encoding, &rec->node);
     atomic_fetch_add(&r->converting, 1);
     atomic_fetch_add_explicit(&r->recovered, 1, memory_order_relaxed);
@@ -245,7 +290,7 @@ static bool recover_one(struct recorder *r, const struct found *f)
 
 void record_recover(struct recorder *r)
 {
-    struct found_list l = recordings(r);
+    struct found_list l = recordings(r, true);
     for (size_t i = 0; i < l.n; i++)
         (void)recover_one(r, &l.at[i]);
     found_free(&l);
@@ -299,7 +344,7 @@ void record_retain(struct recorder *r)
     uint64_t sum = 0;
     if (!r->cfg.keep_days && !r->cfg.keep_bytes)
         return;
-    l = recordings(r);
+    l = recordings(r, false);
     if (l.n)
         qsort(l.at, l.n, sizeof(l.at[0]), by_age);
     for (size_t i = 0; i < l.n; i++)

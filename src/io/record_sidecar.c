@@ -10,6 +10,8 @@
 #include "io/recorder_priv.h"
 
 #define HEAD_MAX (RECORD_FILES * 256 + RECORD_GAPS_MAX * 48 + 4096)
+/* Of record_marks_write(). */
+#define LISTS_MAX (96 * ((size_t)2 * RECORD_LISTED_MAX + RECORD_CLOCKS_MAX + RECORD_TRACKS) + 512)
 
 static const char *const state_name[] = {
     [RECORD_STATE_OPEN] = "recording",
@@ -51,10 +53,12 @@ static void put_files(struct buf *b, const struct record *rec)
     buf_lit(b, "],\n");
 }
 
+/* What an interrupted one had told of its gaps stands in its marks. */
 static void put_gaps(struct buf *b, const struct record *rec)
 {
     if (rec->state == RECORD_STATE_INTERRUPTED) {
-        buf_lit(b, "\"gaps\":null,\n\"gap_samples\":null,\n");
+        if (!rec->marks.text)
+            buf_lit(b, "\"gaps\":null,\n\"gap_samples\":null,\n");
         return;
     }
     buf_lit(b, "\"gaps\":[");
@@ -62,6 +66,17 @@ static void put_gaps(struct buf *b, const struct record *rec)
         buf_printf(b, "%s[%llu,%llu]", i ? "," : "", (unsigned long long)rec->gap[i].from,
                    (unsigned long long)rec->gap[i].samples);
     buf_printf(b, "],\n\"gap_samples\":%llu,\n", (unsigned long long)rec->gap_samples);
+}
+
+static const char *stopped(const struct record *rec)
+{
+    if (rec->state == RECORD_STATE_INTERRUPTED)
+        return "killed";
+    if (rec->state != RECORD_STATE_BAD)
+        return NULL;
+    return rec->err == -ENOSPC || rec->err == -EDQUOT ? "disk-full"
+           : rec->err == -EFBIG                       ? "too-long"
+                                                      : "error";
 }
 
 /* From the number on: what a later process leaves as it is. */
@@ -74,6 +89,13 @@ static void put_tail(struct buf *b, const struct record *rec)
     buf_printf(b, "\"number\":%llu,\n\"rate\":%u,\n\"samples\":%llu,\n",
                (unsigned long long)rec->number, rec->rate_hz, (unsigned long long)rec->samples);
     put_gaps(b, rec);
+    if (rec->marks.text || rec->state != RECORD_STATE_INTERRUPTED)
+        record_marks_write(b, rec);
+    text_or_null(b, "stopped", stopped(rec));
+    if (stopped(rec))
+        buf_printf(b, "\"stopped_at\":%llu,\n", (unsigned long long)rec->samples);
+    else
+        buf_lit(b, "\"stopped_at\":null,\n");
     text_or_null(b, "stopped_by",
                  rec->state == RECORD_STATE_INTERRUPTED ? "interrupted" : rec->text);
     buf_lit(b, "\"call\":");
@@ -91,7 +113,8 @@ int record_sidecar_write(struct recorder *r, struct record *rec)
     int err = record_path(r, rec->folder, rec->base, ".json", path);
     if (err)
         return err;
-    size_t cap = HEAD_MAX + rec->meta_n + (rec->tail ? strlen(rec->tail) : 0);
+    size_t cap =
+        HEAD_MAX + rec->meta_n + (rec->tail ? strlen(rec->tail) : 0) + record_marks_bytes(rec);
     char *mem = mem_alloc(cap);
     if (!mem)
         return -ENOMEM;
@@ -108,6 +131,8 @@ int record_sidecar_write(struct recorder *r, struct record *rec)
     if (err == -ENOSPC || err == -EDQUOT)
         err = fs_write_within(path, buf_str(&b)) ? err : 0;
     mem_free(mem);
+    rec->marks.changed = false;
+    rec->stale_s = 0;
     return err;
 }
 
@@ -168,6 +193,18 @@ static int meta_take(struct record *rec, struct str tail)
     return rec->meta ? 0 : -ENOMEM;
 }
 
+/* The lines from the gaps on, which were true up to where they say. */
+static int lists_take(struct record *rec, struct str tail)
+{
+    ptrdiff_t from = str_ifind(tail, STR("\n\"gaps\":["));
+    ptrdiff_t to = str_ifind(tail, STR("\n\"stopped\":"));
+    ptrdiff_t call = str_ifind(tail, STR("\n\"call\":"));
+    if (from < 0 || to < from || call < to)
+        return 0; /* an earlier version's says less */
+    rec->marks.text = mem_strndup(tail.p + from + 1, (size_t)(to - from));
+    return rec->marks.text ? 0 : -ENOMEM;
+}
+
 static int sidecar_parse(struct record *rec, struct str s)
 {
     struct str value, mark;
@@ -184,7 +221,7 @@ static int sidecar_parse(struct record *rec, struct str s)
     if (!value_take(&s, STR("\"number\":"), &value) || num_u64(&rec->number, value, UINT64_MAX))
         return -EBADMSG;
     if (rec->state == RECORD_STATE_OPEN)
-        return meta_take(rec, tail);
+        return lists_take(rec, tail) ? -ENOMEM : meta_take(rec, tail);
     rec->tail = mem_strndup(tail.p, tail.n);
     return rec->tail ? 0 : -ENOMEM;
 }
@@ -195,7 +232,7 @@ int record_sidecar_read(struct recorder *r, struct record *rec)
     size_t n;
     int err = record_path(r, rec->folder, rec->base, ".json", path);
     if (!err)
-        err = fs_read(path, RECORD_META_MAX + HEAD_MAX, &text, &n);
+        err = fs_read(path, RECORD_META_MAX + HEAD_MAX + LISTS_MAX, &text, &n);
     if (err)
         return err;
     err = sidecar_parse(rec, str_of(text, n));

@@ -1,12 +1,14 @@
 #include "io/recorder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -19,6 +21,7 @@
 #define LOOK_MS     50
 #define SECOND_NS   UINT64_C(1000000000)
 #define HOUR_NS     (3600 * SECOND_NS)
+#define RENEW_S     10
 #define CLASS_FIRST 160 /* samples of the smallest block; each class has twice those before */
 
 typedef void record_fn(struct recorder *r, struct record *rec);
@@ -91,7 +94,7 @@ static struct record_block *block_new(struct recorder *r, unsigned c)
 
 struct record_block *recorder_block_get(struct recorder *r, unsigned planes, unsigned samples)
 {
-    BUG_ON(planes < 1 || planes > RECORD_PLANES_MAX || samples < 1 || samples > RECORD_SAMPLES_MAX);
+    BUG_ON(planes > RECORD_PLANES_MAX || samples > RECORD_SAMPLES_MAX || !planes != !samples);
     unsigned c = class_of((size_t)planes * samples);
     struct record_block *b = block_pop(r, c), *back;
     if (!b) {
@@ -107,6 +110,7 @@ struct record_block *recorder_block_get(struct recorder *r, unsigned planes, uns
     }
     b->n_planes = (uint16_t)planes;
     b->samples = (uint16_t)samples;
+    b->n_marks = 0;
     return b;
 }
 
@@ -128,6 +132,7 @@ void record_free(struct record *rec)
         return;
     mem_free(rec->meta);
     mem_free(rec->tail);
+    record_marks_free(rec);
     mem_free(rec);
 }
 
@@ -242,11 +247,13 @@ static void on_wake(struct loop_async *a)
     uv_mutex_unlock(&r->lock);
     while (n) {
         struct record_note *next = n->next;
-        bool over = n->event.kind == RECORD_ENDED;
+        enum record_event_kind kind = n->event.kind;
         if (r->cfg.event)
             r->cfg.event(r->cfg.ctx, &n->event);
-        if (over)
+        if (kind == RECORD_ENDED)
             record_free(container_of(n, struct record, over));
+        else if (kind == RECORD_FOUND)
+            mem_free(container_of(n, struct record_found, note));
         n = next;
     }
 }
@@ -425,12 +432,23 @@ static void each_open(struct recorder *r, record_fn *f)
 
 static void fail_disk(struct recorder *r, struct record *rec)
 {
-    char text[64];
+    char text[64] = "nothing free";
     if (rec->state != RECORD_STATE_OPEN)
         return;
-    snprintf(text, sizeof(text), "less than %llu MiB free",
-             (unsigned long long)(r->cfg.min_free_bytes >> 20));
+    if (r->cfg.min_free_bytes >> 20)
+        snprintf(text, sizeof(text), "less than %llu MiB free",
+                 (unsigned long long)(r->cfg.min_free_bytes >> 20));
     record_fail(r, rec, -ENOSPC, text);
+}
+
+/* So that a kill takes little of what the sidecar would have told. */
+static void sidecar_renew(struct recorder *r, struct record *rec)
+{
+    if (++rec->stale_s < RENEW_S || !rec->marks.changed || rec->state != RECORD_STATE_OPEN)
+        return;
+    int err = record_sidecar_write(r, rec);
+    if (err)
+        record_fail(r, rec, err, "the sidecar");
 }
 
 static void each_second(struct recorder *r)
@@ -439,6 +457,7 @@ static void each_second(struct recorder *r)
     if (statvfs(r->dir, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < r->cfg.min_free_bytes)
         each_open(r, fail_disk);
     each_open(r, record_sync);
+    each_open(r, sidecar_renew);
 }
 
 static bool any_open(struct recorder *r)
@@ -573,6 +592,33 @@ static int thread_start(struct recorder *r)
     return err;
 }
 
+/* Another process that has the folder would take what this one writes for what a kill has left. A
+ * file system that knows no locks is no reason not to record. */
+static int folder_lock(struct recorder *r)
+{
+    r->dir_fd = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (r->dir_fd < 0)
+        return -errno;
+    if (flock(r->dir_fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return 0;
+    return -EBUSY;
+}
+
+static int folder_open(struct recorder *r, const char *dir)
+{
+    r->dir_fd = -1;
+    r->dir = mem_strndup(dir, strlen(dir));
+    int err = r->dir ? fs_mkdirs(r->dir) : -ENOMEM;
+    return err ? err : folder_lock(r);
+}
+
+static void folder_close(struct recorder *r)
+{
+    if (r->dir_fd >= 0)
+        close(r->dir_fd);
+    mem_free(r->dir);
+}
+
 int recorder_open(struct recorder **ret, struct loop *loop, const struct recorder_config *cfg)
 {
     struct recorder *r = mem_zero(sizeof(*r));
@@ -581,8 +627,7 @@ int recorder_open(struct recorder **ret, struct loop *loop, const struct recorde
     r->loop = loop;
     r->cfg = *cfg;
     defaults(r);
-    r->dir = mem_strndup(cfg->dir, strlen(cfg->dir));
-    int err = r->dir ? fs_mkdirs(r->dir) : -ENOMEM;
+    int err = folder_open(r, cfg->dir);
     if (!err)
         err = queues_init(r);
     if (!err) {
@@ -591,7 +636,7 @@ int recorder_open(struct recorder **ret, struct loop *loop, const struct recorde
             queues_done(r);
     }
     if (err) {
-        mem_free(r->dir);
+        folder_close(r);
         mem_free(r);
         return err;
     }
@@ -614,6 +659,6 @@ void recorder_close(struct recorder *r)
     queues_done(r);
     close(r->command_fd);
     uv_mutex_destroy(&r->lock);
-    mem_free(r->dir);
+    folder_close(r);
     mem_free(r);
 }

@@ -21,7 +21,19 @@
  *   gaps                 [[first sample, samples]]: silence in place of what was lost; null when
  *                        that is not known
  *   gap_samples          how long all gaps are together, those beyond RECORD_GAPS_MAX included
- *   stopped_by           why it was stopped, or null
+ *   track_gaps           [[track, first sample, samples, "lost" or "held"]]: nothing came from the
+ *                        party for so long, though it should have, or as had been agreed (hold)
+ *   shifts               [[track, sample, samples]]: so many were put in there (above 0) or left
+ *                        out, since the party's clock is not ours, or the delay of its path changed
+ *   clocks               [{"track", "from", "ppm", "error"}]: how much faster the clock of the
+ *                        party is that is in the track from that sample on, and how sure that is
+ *   sums                 [{"track", "lost", "held", "added", "left_out"}] in samples, of all that
+ *   unlisted             so many entries are in no list, because it was too long
+ *   listed_until         the sample up to which the lists go
+ *   stopped              "disk-full", "too-long", "error" or "killed": why it ended before its
+ *                        call; or null
+ *   stopped_at           the sample at which it did, which is its length; or null
+ *   stopped_by           the same in words, or null
  *   note                 why it is still a WAV, or null
  *   call                 the JSON text of recorder_meta(), or null */
 #ifndef IO_RECORDER_H
@@ -40,6 +52,9 @@
 #define RECORD_BASE_MAX    128
 #define RECORD_FOLDER_MAX  32
 #define RECORD_GAPS_MAX    256
+#define RECORD_MARKS_MAX   16   /* of one block */
+#define RECORD_LISTED_MAX  4096 /* gaps of tracks, and likewise shifts */
+#define RECORD_CLOCKS_MAX  256
 #define RECORD_META_MAX    ((size_t)256 << 10)
 #define RECORD_TEXT_MAX    160
 
@@ -52,14 +67,32 @@ struct record_plane {
     uint8_t flags;
 };
 
+/* What is to be known of a track besides its sound: see the sidecar. */
+enum record_mark_kind {
+    RECORD_LOST,
+    RECORD_HELD,
+    RECORD_ADDED,
+    RECORD_LEFT_OUT,
+    RECORD_CLOCK,
+    RECORD_MARKS
+};
+struct record_mark {
+    uint64_t at;
+    uint32_t samples;
+    uint8_t track, kind;
+    int32_t ppm_x10; /* RECORD_CLOCK; the latest with the same track and `at` holds */
+    uint32_t error_x10;
+};
+
 /* The same stretch of time of several tracks. From recorder_block_get(); planes and samples are
  * filled in by it. */
 struct record_block {
     uint64_t record;
     uint64_t at;      /* its first sample, counted from the beginning of the recording */
     uint32_t rate_hz; /* the same in all blocks of a recording */
-    uint16_t n_planes, samples;
+    uint16_t n_planes, samples, n_marks;
     struct record_plane plane[RECORD_PLANES_MAX];
+    struct record_mark mark[RECORD_MARKS_MAX];
     uint32_t size_class;
     struct record_block *next;
     int16_t sample[]; /* plane after plane */
@@ -73,8 +106,9 @@ static inline int16_t *record_samples(struct record_block *b, unsigned plane)
 struct recorder;
 
 /* Room for that many planes (1 ... RECORD_PLANES_MAX) of that many samples (1 ...
- * RECORD_SAMPLES_MAX). Blocks come back from the writer, so in the steady state nothing is
- * allocated. NULL: too much waits to be written, or memory is out; counted, and a gap. */
+ * RECORD_SAMPLES_MAX); 0 of both: for marks alone. It has no marks. Blocks come back from the
+ * writer, so in the steady state nothing is allocated. NULL: too much waits to be written, or
+ * memory is out; counted, and a gap. */
 struct record_block *recorder_block_get(struct recorder *r, unsigned planes, unsigned samples);
 /* The block belongs to the recorder from here on. It never waits. false: the queue was full, the
  * block is lost and counted; where the next block's `at` shows that one is missing, the recording
@@ -100,6 +134,8 @@ struct record_gap {
 enum record_event_kind {
     RECORD_FAILED, /* it was stopped; what there is until then stays. recorder_end() is still due */
     RECORD_ENDED,  /* all files are there; the number is free again */
+    RECORD_FOUND,  /* after the start: one that a killed process was writing. Its number is none of
+                      ours; nothing more is told of it */
 };
 
 /* Valid during the call. */
@@ -108,11 +144,15 @@ struct record_event {
     uint64_t number;
     int err;          /* 0, or why it was stopped, a negative errno */
     const char *text; /* the same in words, naming the file; "" if err is 0 */
+    uint64_t ms;      /* its length, up to which there is sound */
     /* Of RECORD_ENDED: */
-    uint64_t bytes, ms; /* of all files; of its length */
+    uint64_t bytes; /* of all files */
     uint64_t gap_samples;
     unsigned gap_n;
     const struct record_gap *gap; /* the first RECORD_GAPS_MAX */
+    /* Of RECORD_FOUND: */
+    const char *folder, *base;
+    struct str meta; /* what recorder_meta() had said last; may be STR_NONE */
 };
 
 struct recorder_config {
@@ -144,8 +184,8 @@ struct recorder_stats {
 
 /* Starts the thread, which first finishes what an earlier process left, then removes what is too
  * old. Removing is repeated each hour and after each recording. Only files whose name is that of a
- * recording with a sidecar are touched. One recorder a folder. 0, -ENOMEM or an error of the
- * system. */
+ * recording with a sidecar are touched. One recorder a folder: -EBUSY if another one has it, in
+ * whatever process. 0, -ENOMEM or an error of the system. */
 MUST_CHECK int recorder_open(struct recorder **ret, struct loop *loop,
                              const struct recorder_config *cfg);
 /* Ends all recordings, tells of each, and ends the thread. Conversions under way are repeated by

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdatomic.h>
 
+#include "base/buf.h"
 #include "base/list.h"
 #include "io/mailbox.h"
 #include "io/recorder.h"
@@ -20,6 +21,28 @@
 struct record_note {
     struct record_note *next;
     struct record_event event;
+};
+
+/* Of RECORD_FOUND, which stands alone; other notes are in their record. */
+struct record_found {
+    struct record_note note;
+    char folder[RECORD_FOLDER_MAX + 1], base[RECORD_BASE_MAX + 1];
+    char meta[];
+};
+
+struct record_mark_list {
+    struct record_mark *at; /* owned */
+    unsigned n, cap;
+};
+
+struct record_marks {
+    struct record_mark_list gap, shift, clock;
+    unsigned unlisted;
+    bool changed; /* since the sidecar was written */
+    struct {
+        uint64_t samples[RECORD_CLOCK];
+    } sum[RECORD_TRACKS];
+    char *text; /* owned; of a recovered one: what its sidecar said, in place of all that */
 };
 
 enum record_state {
@@ -61,6 +84,8 @@ struct record {
     struct record_gap gap[RECORD_GAPS_MAX];
     unsigned gap_n;
     uint64_t gap_samples;
+    struct record_marks marks;
+    unsigned stale_s;                /* seconds since the sidecar was written */
     bool recovered;                  /* nobody waits for its events */
     struct record_note failed, over; /* here, so that telling needs no memory */
 };
@@ -71,6 +96,7 @@ struct recorder {
     struct loop *loop;
     struct recorder_config cfg;
     char *dir;
+    int dir_fd; /* holds the lock */
     /* Media thread to writer, writer to media thread: pointers to blocks. */
     struct mailbox in, back;
     /* The media thread's own. */
@@ -115,12 +141,22 @@ void record_sync(struct recorder *r, struct record *rec);
 void record_fail(struct recorder *r, struct record *rec, int err, const char *what);
 /* Pads and closes; the record moves to r->encoding. */
 void record_end(struct recorder *r, struct record *rec);
+/* Of its sound. */
+uint64_t record_ms(const struct record *rec);
 /* One step of the first in r->encoding, which then goes to the end of it or is over. */
 void record_encode(struct recorder *r);
 /* Tells of it and lets go of it; a conversion under way is given up. */
 void record_over(struct recorder *r, struct record *rec);
 /* The bytes of all its files, as they lie on the disk. */
 uint64_t record_bytes(struct recorder *r, struct record *rec);
+
+/* record_marks.c */
+void record_marks_put(struct record *rec, const struct record_block *b);
+void record_marks_free(struct record *rec);
+/* So much record_marks_write() needs, at most. */
+size_t record_marks_bytes(const struct record *rec);
+/* Lines of the sidecar. */
+void record_marks_write(struct buf *b, const struct record *rec);
 
 /* record_sidecar.c */
 int record_sidecar_write(struct recorder *r, struct record *rec);

@@ -1,5 +1,6 @@
 #include "io/sounds.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -19,6 +20,7 @@ struct job {
     char name[SOUNDS_NAME_MAX + 1];
     enum speech_lang lang;
     bool by_path;
+    bool look;           /* only for what nobody asks for */
     char path[PATH_MAX]; /* without an extension; by_path */
     struct sound_result result;
     char trouble[PATH_MAX]; /* "": none */
@@ -205,6 +207,80 @@ static int spoken(struct sounds *s, struct job *j)
     return err ? err : sndread_load(&j->result.sound, path, &s->cfg.limits);
 }
 
+/* ---- what nobody asks for -------------------------------------------------------------------- */
+
+/* The name without the ending of a sound file; none: it is no sound file. */
+static struct str stem_of(struct str name, bool *can_be_read)
+{
+    static const char *const others[] = {".mp3", ".m4a", ".aac", ".gsm", ".ulaw", ".alaw"};
+    ptrdiff_t dot = str_rchr(name, '.');
+    struct str end = dot > 0 ? str_from(name, (size_t)dot) : STR_NONE;
+    *can_be_read = false;
+    for (size_t i = 0; end.n && i < ARRAY_LEN(ext); i++)
+        *can_be_read |= str_eq(end, str_z(ext[i]));
+    bool sound = *can_be_read;
+    for (size_t i = 0; end.n && i < ARRAY_LEN(others); i++)
+        sound |= str_eq(end, str_z(others[i]));
+    return sound ? str_sub(name, 0, (size_t)dot) : STR_NONE;
+}
+
+static bool is_asked_for(const struct sounds *s, struct str stem)
+{
+    for (unsigned i = 0; i < s->cfg.text_n; i++)
+        if (str_eq(stem, str_z(s->cfg.text[i].name)))
+            return true;
+    return false;
+}
+
+/* What does not fit is not named: those that are named show what is wrong. */
+static void stranger(struct buf *b, const char *folder, const char *name)
+{
+    size_t was = b->n;
+    buf_printf(b, "%s %s%s%s", b->n ? "," : "", folder, folder[0] ? "/" : "", name);
+    if (b->full) {
+        b->n = was;
+        b->full = false;
+    }
+}
+
+/* folder: a language, or "" for what lies above them. */
+static void look_in(const struct sounds *s, const char *folder, struct buf *b)
+{
+    char path[PATH_MAX];
+    bool can_be_read;
+    struct buf p;
+    buf_init(&p, path, sizeof(path) - 1);
+    buf_printf(&p, "%s/%s", s->dir, folder);
+    path[p.n] = '\0';
+    DIR *d = p.full ? NULL : opendir(path);
+    if (!d)
+        return;
+    for (struct dirent *e; (e = readdir(d));) {
+        struct str stem = stem_of(str_z(e->d_name), &can_be_read);
+        if (stem.n && (!folder[0] || !can_be_read || !is_asked_for(s, stem)))
+            stranger(b, folder, e->d_name);
+    }
+    closedir(d);
+}
+
+static void look(const struct sounds *s, struct job *j)
+{
+    struct buf b;
+    char names[512];
+    buf_init(&b, names, sizeof(names) - 1);
+    if (!s->dir)
+        return;
+    look_in(s, "", &b);
+    for (unsigned i = 0; i < SPEECH_LANGS; i++)
+        look_in(s, speech_lang_name((enum speech_lang)i), &b);
+    names[b.n] = '\0';
+    if (b.n)
+        snprintf(j->trouble, sizeof(j->trouble),
+                 "of the files in %.200s these have no name or no kind that is known, and nothing "
+                 "plays them:%s",
+                 s->dir, names);
+}
+
 static struct job *job_take(struct sounds *s)
 {
     uv_mutex_lock(&s->lock);
@@ -223,7 +299,10 @@ static void sounds_thread(void *arg)
     pthread_sigmask(SIG_BLOCK, &all, NULL);
     pthread_setname_np(pthread_self(), "ringdown-snd");
     for (struct job *j; (j = job_take(s));) {
-        j->result.err = j->by_path ? by_path(s, j) : user_file(s, j);
+        if (j->look)
+            look(s, j);
+        else
+            j->result.err = j->by_path ? by_path(s, j) : user_file(s, j);
         if (j->result.err && !j->by_path)
             j->result.err = spoken(s, j);
         uv_mutex_lock(&s->lock);
@@ -248,7 +327,8 @@ static void on_wake(struct loop_async *a)
         s->waiting--;
         if (j->trouble[0] && s->cfg.trouble)
             s->cfg.trouble(s->cfg.ctx, j->trouble);
-        s->cfg.done(s->cfg.ctx, &j->result);
+        if (!j->look)
+            s->cfg.done(s->cfg.ctx, &j->result);
         mem_free(j);
     }
 }
@@ -309,6 +389,17 @@ int sounds_load(struct sounds *s, const char *path, uint64_t token)
         return err;
     j->by_path = true;
     str_copy_z(j->path, sizeof(j->path), str_z(path));
+    job_give(s, j);
+    return 0;
+}
+
+int sounds_look(struct sounds *s)
+{
+    struct job *j;
+    int err = job_new(s, 0, &j);
+    if (err)
+        return err;
+    j->look = true;
     job_give(s, j);
     return 0;
 }

@@ -58,4 +58,8 @@ MUST_CHECK int sounds_get(struct sounds *s, struct str name, enum speech_lang la
  * `dir` and `cache` are not looked at. -ENAMETOOLONG. */
 MUST_CHECK int sounds_load(struct sounds *s, const char *path, uint64_t token);
 
+/* Tells, by `trouble`, of sound files in `dir` that have the name of no text, so that nothing asks
+ * for them. -EBUSY, -ENOMEM. */
+MUST_CHECK int sounds_look(struct sounds *s);
+
 #endif

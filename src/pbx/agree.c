@@ -1,6 +1,7 @@
 /* What a leg and its party have agreed on: the descriptions that hold and those under way, moved by
  * the offer/answer machine (wire/sdp/oa_state.h) and by nothing else. */
 #include "pbx/call_int.h"
+#include "wire/sdp/oa.h"
 #include "wire/sdp/oa_state.h"
 
 /* We said something out of turn: a mistake of ours, which the trace and the counter show. */
@@ -78,6 +79,12 @@ bool leg_has_agreed(const struct leg *leg)
 bool leg_awaits_answer(const struct leg *leg)
 {
     return leg->oa == OA_LOCAL || leg->oa == OA_LOCAL_AGAIN;
+}
+
+bool leg_may_answer(struct pbx *p, const struct leg *leg, const struct sdp *answer)
+{
+    const struct sdp *asked = leg_sdp_kept(p, leg->asked);
+    return !asked || sdp_overlap(answer, asked) != SDP_OVERLAP_NONE;
 }
 
 struct str leg_latest(const struct leg *leg)

@@ -88,7 +88,7 @@ static void reply(struct buf *out, json_t *id, json_t *result, enum api_error er
         json_object_set_new(
             all, "error", json_pack("{s:i,s:s}", "code", (int)error, "message", error_text(error)));
     json_object_set(all, "id", id ? id : json_null());
-    json_dump_callback(all, append, out, JSON_COMPACT);
+    json_dump_callback(all, append, out, JSON_COMPACT | JSON_REAL_PRECISION(15));
     json_decref(all);
 }
 

@@ -123,6 +123,8 @@ static json_t *call_json(struct pbx *p, const struct call *call)
     json_object_set_new(j, "conference", conference_json(p, call));
     json_object_set_new(j, "recording",
                         call->record ? api_text(recording_name(p, call->record)) : json_null());
+    json_object_set_new(j, "recording_stopped",
+                        call->record_stopped.n ? api_text(call->record_stopped) : json_null());
     for (const struct leg *leg = NULL; (leg = call_next(call, leg));)
         json_array_append_new(legs, leg_json(leg));
     json_object_set_new(j, "legs", legs);
@@ -214,11 +216,11 @@ json_t *api_hangup(struct pbx *p, const json_t *params, enum api_error *error)
 static int record_do(struct pbx *p, struct call *call, struct str action)
 {
     if (str_eq(action, STR("start")))
-        return recording_start(p, call, CONF_RECORD_MIXED);
+        return recording_start(p, call, CONF_RECORD_MIXED, RECORD_BY_API);
     if (str_eq(action, STR("tracks")))
-        return recording_start(p, call, CONF_RECORD_TRACKS);
+        return recording_start(p, call, CONF_RECORD_TRACKS, RECORD_BY_API);
     if (str_eq(action, STR("both")))
-        return recording_start(p, call, CONF_RECORD_BOTH);
+        return recording_start(p, call, CONF_RECORD_BOTH, RECORD_BY_API);
     if (str_eq(action, STR("stop")))
         return recording_stop(p, call);
     if (str_eq(action, STR("pause")) || str_eq(action, STR("resume")))

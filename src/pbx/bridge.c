@@ -4,6 +4,8 @@
  */
 #include "pbx/call_int.h"
 
+#include "pbx/feature/early_session.h"
+#include "pbx/feature/refer.h"
 #include "pbx/feature/service.h"
 #include "pbx/feature/threeway.h"
 #include "pbx/feature/transfer.h"
@@ -25,6 +27,8 @@ void bridge_link(struct pbx *p, struct leg *a, struct leg *b)
         o->media =
             (struct media_cmd){.kind = MEDIA_LINK, .id = a->stream[i].id, .peer = b->stream[i].id};
     }
+    sound_listen_talking(p, a);
+    sound_listen_talking(p, b);
     recording_follow(p, call_find(p, a->call));
 }
 
@@ -70,7 +74,7 @@ void bridge_abandon(struct pbx *p, struct leg *leg)
         refuse(p, leg, 491);
 }
 
-/* The description for `to` made from what `from` sent in m; none stays none. */
+/* The description for `to` made from what `from` sent in m. -EBADMSG: there is none. */
 static int translate(struct pbx *p, struct leg *from, struct leg *to, const struct sip_msg *m,
                      bool is_offer, struct str *ret)
 {
@@ -78,7 +82,9 @@ static int translate(struct pbx *p, struct leg *from, struct leg *to, const stru
     *ret = STR_NONE;
     int err = leg_sdp_of(p, m, &sdp);
     if (err || !sdp)
-        return err;
+        return err ? err : -EBADMSG;
+    if (!is_offer && !leg_may_answer(p, from, sdp))
+        return -ENOTSUP;
     err = is_offer ? transcode_offer(p, from, to, sdp, ret) : transcode_answer(p, to, sdp, ret);
     if (err)
         return err;
@@ -135,8 +141,8 @@ static int ask_other(struct pbx *p, struct leg *other, const struct sip_content 
 
 static void pass_on(struct pbx *p, struct leg *leg, struct leg *other, const struct sip_msg *m)
 {
-    struct str body;
-    int err = translate(p, leg, other, m, true, &body);
+    struct str body = STR_NONE;
+    int err = leg->offer.n ? translate(p, leg, other, m, true, &body) : 0;
     if (err) {
         refuse(p, leg, err == -EBADMSG ? 400 : err == -ENOTSUP ? 488 : 500);
         return;
@@ -232,17 +238,31 @@ void bridge_reinvite(struct pbx *p, struct leg *leg, const struct sip_out *o)
         refuse(p, leg, 491);
 }
 
+/* An offer in a 2xx that nobody can answer for whom it is meant: we do, with what that one has said
+ * before (RFC 3261 section 13.2.2.4). */
+static void not_for_asker(struct pbx *p, struct leg *leg, struct leg *asker, struct str offer)
+{
+    if (offer.n)
+        (void)leg_rx_offer(p, leg, offer);
+    if (!offer.n) /* not even that */
+        late_refuse(p, leg);
+    else if (!late_ack(p, leg, asker))
+        late_end(p, call_find(p, leg->call));
+}
+
 static void pass_answer(struct pbx *p, struct leg *leg, struct leg *asker, const struct sip_out *o)
 {
     static const struct sip_content nothing;
     struct str body, said = sip_body_find(o->msg, SDP_TYPE);
     bool late = leg->ack_waits;
     int err = translate(p, leg, asker, o->msg, late, &body);
-    if (o->kind == SIP_OUT_ANSWERED && (err || !late))
+    if (o->kind == SIP_OUT_ANSWERED && !late)
         sip_ack(p->core, p->now, leg->session, &nothing);
-    if (err) {
-        leg->ack_waits = false;
+    if (err && late)
+        not_for_asker(p, leg, asker, said);
+    else if (err)
         leg_oa_failed(p, leg);
+    if (err) {
         refuse(p, asker, err == -ENOTSUP ? 488 : 500);
         return;
     }
@@ -268,12 +288,14 @@ static void pass_answer(struct pbx *p, struct leg *leg, struct leg *asker, const
  * other now, one of them is asked again. */
 static void nobody_asks(struct pbx *p, struct leg *leg, struct leg *other, const struct sip_out *o)
 {
+    static const struct sip_content nothing;
     const struct sdp *sdp;
-    bool late = leg->ack_waits;
-    leg->ack_waits = false;
-    if (late)
-        return; /* it was their offer, which the empty ACK has refused */
-    if (leg_sdp_of(p, o->msg, &sdp) || !sdp) {
+    if (leg->ack_waits) {
+        not_for_asker(p, leg, other, sip_body_find(o->msg, SDP_TYPE));
+        return;
+    }
+    sip_ack(p->core, p->now, leg->session, &nothing);
+    if (leg_sdp_of(p, o->msg, &sdp) || !sdp || !leg_may_answer(p, leg, sdp)) {
         leg_oa_failed(p, leg);
         return;
     }
@@ -287,7 +309,6 @@ void bridge_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
     struct leg *asker = call_other(p, call, leg);
-    static const struct sip_content nothing;
     uint8_t ask = leg->ask;
     leg->ask = ASK_NONE;
     if (ask == ASK_JOIN || ask == ASK_REFRESH) {
@@ -296,7 +317,6 @@ void bridge_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
     }
     /* The asker gave up meanwhile, or the whole call. */
     if (!asker || !asker->reinvite || call->state == CALL_ENDING) {
-        sip_ack(p->core, p->now, leg->session, &nothing);
         nobody_asks(p, leg, asker, o);
         return;
     }
@@ -349,43 +369,6 @@ void bridge_failed(struct pbx *p, struct leg *leg, const struct sip_out *o)
         refuse(p, asker, o->status == 401 || o->status == 407 ? 500 : o->status);
 }
 
-/* The ACK of an answer without an offer before it holds the answer, for the other leg's ACK. */
-void bridge_late_answer(struct pbx *p, struct leg *leg, struct leg *other, const struct sip_msg *m)
-{
-    struct sip_content content = {.type = SDP_TYPE};
-    struct str said = sip_body_find(m, SDP_TYPE);
-    const struct sdp *offer = leg_sdp_kept(p, other->offer);
-    other->ack_waits = false;
-    if (translate(p, leg, other, m, false, &content.body))
-        content.body = STR_NONE;
-    sip_ack(p->core, p->now, other->session, &content);
-    if (said.n)
-        (void)leg_rx_answer(p, leg, said);
-    else
-        leg_oa_failed(p, leg);
-    if (content.body.n)
-        leg_tx_answer(p, other, content.body);
-    else
-        leg_oa_failed(p, other);
-    if (offer)
-        leg_set_remote(p, other, offer);
-}
-
-/* The 2xx held an offer of our own, to one who had made none (pickup). */
-void bridge_own_answered(struct pbx *p, struct leg *leg, struct leg *other, const struct sip_msg *m)
-{
-    const struct sdp *answer;
-    if (leg_sdp_of(p, m, &answer) || !answer) {
-        leg_oa_failed(p, leg);
-        return;
-    }
-    (void)leg_rx_answer(p, leg, sip_body_find(m, SDP_TYPE));
-    leg_set_remote(p, leg, answer);
-    service_changed(p, call_find(p, leg->call)); /* it may hold now */
-    if (other && leg_has_agreed(other) && other->joined)
-        join_legs(p, other, leg);
-}
-
 void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
@@ -407,9 +390,11 @@ void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o)
         return;
     }
     if (other && other->ack_waits)
-        bridge_late_answer(p, leg, other, o->msg);
+        late_answered(p, leg, other, o->msg);
     else if (leg_awaits_answer(leg) && !leg->ask)
-        bridge_own_answered(p, leg, other, o->msg);
+        late_own_answered(p, leg, other, o->msg);
+    if (call->state == CALL_ENDING)
+        return;
     if (answered)
         threeway_follow(p, leg);
     if (answered)
@@ -457,6 +442,8 @@ static void pass_request(struct pbx *p, struct leg *leg, const struct sip_out *o
 /* An UPDATE without an offer refreshes the target or the session, which the engine has done. */
 static void updated(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
+    if (early_updated(p, leg, o))
+        return;
     if (!sip_body_find(o->msg, SDP_TYPE).n) {
         pbx_respond(p, o->txn, 200);
         return;
@@ -464,8 +451,7 @@ static void updated(struct pbx *p, struct leg *leg, const struct sip_out *o)
     bridge_prack_offer(p, leg, o);
 }
 
-/* RFC 3311 section 5.2: 491 while our offer is out, 500 while theirs is not answered. */
-static void not_now(struct pbx *p, handle_t txn, bool theirs)
+void bridge_not_now(struct pbx *p, handle_t txn, bool theirs)
 {
     char mem[4];
     struct buf b;
@@ -478,7 +464,7 @@ static void not_now(struct pbx *p, handle_t txn, bool theirs)
 void bridge_prack_offer(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     if (leg->reinvite || !leg_has_agreed(leg)) {
-        not_now(p, o->txn, !leg_awaits_answer(leg));
+        bridge_not_now(p, o->txn, !leg_awaits_answer(leg));
         return;
     }
     leg->reinvite = o->txn;
@@ -528,6 +514,10 @@ static void informed(struct pbx *p, struct leg *leg, const struct sip_out *o)
 
 void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
+    if (replaces_misplaced(o->msg)) {
+        pbx_respond(p, o->txn, 400);
+        return;
+    }
     switch (o->msg->method) {
     case SIP_INFO:
         informed(p, leg, o);

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "pbx/feature/early_session.h"
 #include "pbx/feature/queue.h"
 #include "pbx/feature/service.h"
 #include "pbx/feature/transfer.h"
@@ -96,6 +97,7 @@ static void call_free(struct pbx *p, struct call *call)
     {
         struct leg *leg = container_of(node, struct leg, in_call);
         uncount_leg(p, leg);
+        early_leg_over(p, leg);
         leg_free(p, leg);
     }
     cdr_free(p, call);
@@ -170,6 +172,7 @@ int call_move_leg(struct pbx *p, struct leg *leg, struct call *to)
     struct call *from = call_find(p, leg->call);
     if (to->n_legs >= CALL_MAX_LEGS)
         return -EAGAIN;
+    early_end(p, from);
     for (unsigned i = 0; i < 2; i++)
         if (from->party[i] == slot_handle(&p->calls->legs, leg))
             from->party[i] = 0;
@@ -214,6 +217,8 @@ void call_enter(struct pbx *p, struct call *call, enum call_state state)
     if (call->state == CALL_ENDING)
         return; /* its record is written: there is no way back */
     call->state = (uint8_t)state;
+    if (state >= CALL_ANSWERING)
+        early_end(p, call);
     hist_put(&p->trace, call->tag, (struct hist_event){.kind = HIST_STATE, .code = state});
 }
 
@@ -236,6 +241,7 @@ static struct call *make(struct pbx *p)
     call->number = ++p->calls->last_number;
     call->config = config_ref(p->config);
     list_init(&call->legs);
+    list_init(&call->early);
     call->tag = hist_open(&p->trace);
     return call;
 }
@@ -370,6 +376,7 @@ bool extension_is_busy(struct pbx *p, const struct config_extension *e)
 void call_drop_leg(struct pbx *p, struct leg *leg, struct str reason)
 {
     leg_close_media(p, leg);
+    early_leg_over(p, leg);
     if (leg->state == LEG_ENDED)
         return;
     if (sip_hangup(p->core, p->now, leg->session, reason) == -ENOENT)
@@ -437,6 +444,7 @@ void call_leg_over(struct pbx *p, struct leg *leg)
     pbx_timer_stop(p, &leg->retry);
     recording_remove(p, leg);
     leg_close_media(p, leg);
+    early_leg_over(p, leg);
     uncount_leg(p, leg);
     transfer_leg_gone(p, leg);
     subscription_leg_over(p, leg);

@@ -11,6 +11,7 @@
 #include "wire/sdp/caps.h"
 
 #define CALL_MAX_LEGS   64
+#define CALL_MAX_EARLY  9 /* early sessions: one of the caller, eight of those who are called */
 #define LEG_MAX_STREAMS 4
 #define PAST_CALLS      4096
 #define RELAYED_MAX     1024 /* requests handed from leg to leg and not yet answered */
@@ -76,6 +77,9 @@ struct leg {
     struct leg_stream stream[LEG_MAX_STREAMS];
     uint64_t sdp_id, sdp_version, sdp_hash; /* of the last description that it was sent */
     struct flow flow;
+    handle_t
+        regular; /* it is an early session (RFC 3959) in the dialog of this leg; 0: it is not */
+    handle_t opposite; /* the early session, or the leg, that it hears before the answer */
     uint16_t status;   /* last response of a callee */
     uint8_t cause;     /* Q.850, as its side has given it; 0: it has not */
     handle_t reinvite; /* an INVITE or UPDATE of this party that waits for the other one */
@@ -84,10 +88,12 @@ struct leg {
     bool heard;        /* its RTP has come */
     bool ringback;     /* its party hears our ring-back tone */
     bool settled;      /* a reliable provisional has agreed on the media: the 2xx does not again */
-    handle_t dialog;   /* the early one in which that was agreed */
-    handle_t prack_dialog; /* its reliable provisional holds an offer, and waits for the answer */
-    handle_t record;       /* that it is part of, as this track, from 1; 0: none */
-    media_id recorded;     /* the stream of it */
+    handle_t dialog;   /* the early one in which that was agreed, or of `prack` */
+    struct str forked; /* what another early dialog has agreed on: the latest */
+    handle_t forked_dialog;
+    struct sip_reliable prack; /* it holds an offer, and waits for the answer; dialog 0: none */
+    handle_t record;           /* that it is part of, as this track, from 1; 0: none */
+    media_id recorded;         /* the stream of it */
     uint8_t track;
     handle_t guest; /* the recording of another call that it is in as well, as this track */
     uint8_t guest_track;
@@ -154,12 +160,16 @@ struct call {
     uint8_t service;      /* enum service_kind: the exchange itself is the other party */
     handle_t record;      /* the recording under way; 0: none */
     bool three_way;       /* a phone has made a conference of it and another one */
-    bool record_kept_off; /* somebody has ended it */
-    uint16_t announced;   /* the status that the caller hears of, or has heard of; 0 */
+    bool record_kept_off; /* somebody has ended it, or it could not go on */
+    uint8_t record_by;    /* enum record_by: who began it */
+    struct str record_stopped; /* why the last one ended before the call: a literal; or none */
+    uint16_t announced;        /* the status that the caller hears of, or has heard of; 0 */
     struct pbx_timer announcing;
     handle_t service_state; /* what the service knows of it */
     struct list legs;       /* struct leg.in_call, the caller first */
-    handle_t caller;        /* who called; its leg may have left */
+    struct list early;      /* likewise, of early sessions */
+    uint8_t n_early;
+    handle_t caller;   /* who called; its leg may have left */
     handle_t party[2]; /* who talk, or will: the caller or who has taken its place, the callee */
     handle_t dial;     /* the search under way */
     handle_t transfer; /* likewise */
@@ -265,6 +275,8 @@ void call_drop_leg(struct pbx *p, struct leg *leg, struct str reason);
 
 /* ---- leg.c ----------------------------------------------------------------------------------- */
 struct leg *leg_new(struct pbx *p, struct call *call, handle_t *ret);
+/* An early session in the dialog of this leg: feature/early_session.h. NULL: no room. */
+struct leg *leg_new_early(struct pbx *p, const struct leg *of);
 void leg_free(struct pbx *p, struct leg *leg);
 uint64_t leg_user(struct pbx *p, const struct leg *leg);
 struct leg *leg_of_user(struct pbx *p, uint64_t user);
@@ -277,6 +289,8 @@ void leg_note_stats(struct leg *leg, const struct media_ev *ev);
 MUST_CHECK int leg_set_party(struct pbx *p, struct leg *leg, struct str number, struct str name);
 /* "Name" <sip:number@domain> of the party, in p->turn; none: no memory. */
 struct str leg_identity(struct pbx *p, const struct leg *leg);
+/* Are these of one extension, whichever phone, or of one trunk? */
+bool leg_same_user(const struct leg *a, const struct leg *b);
 /* Is it on its way: its INVITE is out and not finally answered? */
 bool leg_is_calling(const struct leg *leg);
 /* Replaces one of the leg's owned texts; without memory the old one stays, and the trace says so.
@@ -317,6 +331,9 @@ MUST_CHECK int leg_answer_with(struct pbx *p, struct leg *leg, const struct sdp 
 /* The answer that refuses all media of an offer for an early session (RFC 3959 section 4). */
 MUST_CHECK int leg_refuse_early(struct pbx *p, struct leg *leg, const struct sdp *offer,
                                 struct str *ret);
+/* The answer that refuses all media of an offer. */
+MUST_CHECK int leg_refuse_all(struct pbx *p, struct leg *leg, const struct sdp *offer,
+                              struct str *ret);
 /* An offer of our own to one who has made none. */
 MUST_CHECK int leg_offer_own(struct pbx *p, struct leg *leg, struct str *ret);
 /* Our answer to the party's offer when nobody else need know (hold, resume): what it was told
@@ -370,6 +387,9 @@ void leg_oa_failed(struct pbx *p, struct leg *leg);
 bool leg_has_agreed(const struct leg *leg);
 /* Is an offer of ours under way? */
 bool leg_awaits_answer(const struct leg *leg);
+/* Can this be the party's answer to our offer under way? What names codecs alone that were not
+ * offered (RFC 3264 section 6.1) would leave it unheard. */
+bool leg_may_answer(struct pbx *p, const struct leg *leg, const struct sdp *answer);
 /* What the party has said last, accepted or not; none. */
 struct str leg_latest(const struct leg *leg);
 
@@ -389,16 +409,29 @@ void bridge_answered(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_failed(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_acked(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_request(struct pbx *p, struct leg *leg, const struct sip_out *o);
-/* The party's answer to the offer of the other one, whose ACK waits for it. */
-void bridge_late_answer(struct pbx *p, struct leg *leg, struct leg *other, const struct sip_msg *m);
-/* The party's answer to an offer of ours that nobody else waits for. */
-void bridge_own_answered(struct pbx *p, struct leg *leg, struct leg *other,
-                         const struct sip_msg *m);
 /* An offer in a PRACK: the transaction waits for the answer. */
 void bridge_prack_offer(struct pbx *p, struct leg *leg, const struct sip_out *o);
+/* An offer that cannot be looked at now: 491 while ours is out, 500 while theirs is not answered
+ * (RFC 3311 section 5.2). */
+void bridge_not_now(struct pbx *p, handle_t txn, bool theirs);
 /* The other party's answer to an UPDATE of ours. */
 void bridge_update_answered(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void bridge_response(struct pbx *p, const struct sip_out *o);
+
+/* ---- late.c ---------------------------------------------------------------------------------- */
+/* Acknowledges the 2xx that has brought leg->offer, with an answer that makes its party hear what
+ * `like` has said (NULL, or nothing said: with what we know ourselves). false: there is none, all
+ * media was refused, and the call should end. */
+MUST_CHECK bool late_ack(struct pbx *p, struct leg *leg, struct leg *like);
+/* Acknowledges it with an answer that refuses all media: RFC 3261 section 13.2.2.4. */
+void late_refuse(struct pbx *p, struct leg *leg);
+/* The call ends for want of common media. */
+void late_end(struct pbx *p, struct call *call);
+/* The party's answer to the offer of the other one, whose ACK waits for it. The call may have ended
+ * afterwards. */
+void late_answered(struct pbx *p, struct leg *leg, struct leg *other, const struct sip_msg *m);
+/* The party's answer to an offer of ours that nobody else waits for. Likewise. */
+void late_own_answered(struct pbx *p, struct leg *leg, struct leg *other, const struct sip_msg *m);
 
 /* ---- join.c ---------------------------------------------------------------------------------- */
 /* Two legs that are up become the two that talk: media linked, and where their descriptions do not

@@ -1,5 +1,6 @@
 /* What the media plane says, and who hears of it. */
 #include "pbx/call_int.h"
+#include "pbx/feature/early_session.h"
 #include "pbx/feature/ringback.h"
 #include "pbx/feature/service.h"
 #include "pbx/feature/voicemail.h"
@@ -47,8 +48,12 @@ void call_rx_media(struct pbx *p, const struct media_ev *ev)
     port_rx(p, &p->calls->ports, ev);
     if (!leg)
         return;
-    if (ev->kind == MEDIA_EV_FIRST)
+    if (ev->kind == MEDIA_EV_FIRST) {
         ringback_rx_first(p, leg);
+        early_rx_first(p, leg);
+    }
+    if (leg->regular) /* its keys are its party's own, and its silence ends nothing */
+        return;
     if (ev->kind == MEDIA_EV_DIGIT || ev->kind == MEDIA_EV_PLAYED || ev->kind == MEDIA_EV_TALK)
         service_rx_media(p, leg, ev);
     if (ev->kind != MEDIA_EV_TIMEOUT && ev->kind != MEDIA_EV_STRANGER)

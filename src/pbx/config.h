@@ -44,6 +44,7 @@ enum config_identity {
     CONF_IDENTITY_NONE
 };
 enum config_pickup_order { CONF_PICKUP_LONGEST, CONF_PICKUP_NEWEST };
+enum config_join { CONF_JOIN_OWN, CONF_JOIN_GROUP };
 enum config_room_announce { CONF_ROOM_TONES, CONF_ROOM_SILENT };
 enum config_record { CONF_RECORD_NONE, CONF_RECORD_MIXED, CONF_RECORD_TRACKS, CONF_RECORD_BOTH };
 /* Of extensions and conferences: 0 means as recording.mode says, n means mode n - 1. */
@@ -159,6 +160,9 @@ struct config {
         uint32_t refs;
     struct arena arena;
     struct hash_table index[CONF_INDEX_COUNT];
+    struct { /* of the file, for who tries these folders */
+        uint32_t recording_dir, voicemail_dir;
+    } line;
 };
 #undef CONFIG_MEMBER
 #undef CONFIG_MEMBER_MAP

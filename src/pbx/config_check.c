@@ -125,6 +125,43 @@ static bool is_time_zone(struct str s)
            num_u64(&minutes, str_sub(s, 4, 2), 59) == 0;
 }
 
+/* What may be written in two ways is compared in one. */
+static struct str folder_plain(struct str dir)
+{
+    while (dir.n > 1 && dir.p[dir.n - 1] == '/')
+        dir.n--;
+    while (dir.n > 2 && str_starts(dir, STR("./")))
+        dir = str_from(dir, 2);
+    return dir;
+}
+
+static bool folder_in(struct str dir, struct str outer)
+{
+    return str_starts(dir, outer) && (dir.n == outer.n || dir.p[outer.n] == '/');
+}
+
+/* What is too old in the one must not take messages with it. */
+static void folders_check(struct config_binder *b)
+{
+    struct config *c = b->config;
+    struct str calls = folder_plain(c->recording.dir), messages = folder_plain(c->voicemail.dir);
+    c->line.recording_dir = config_line(b, &c->recording.dir, &c->recording);
+    c->line.voicemail_dir = config_line(b, &c->voicemail.dir, &c->voicemail);
+    if (folder_in(messages, calls) || folder_in(calls, messages))
+        bad(b, &c->voicemail.dir, &c->voicemail,
+            "voicemail.dir: must not be recording.dir, nor the one in the other");
+}
+
+static void record_code_check(struct config_binder *b)
+{
+    const struct config_features *f = &b->config->features;
+    for (uint32_t i = 0; i < f->directed_pickup.n; i++)
+        if (f->record.n && str_eq(f->record, f->directed_pickup.v[i]))
+            bad(b, &f->record, f,
+                "features.record: \"" STR_FMT "\" is already taken by features.directed_pickup",
+                STR_ARG(f->record));
+}
+
 static void others_check(struct config_binder *b)
 {
     service_route_check(b);
@@ -136,7 +173,11 @@ static void others_check(struct config_binder *b)
         bad(b, &c->trunk.retry_max_ms, &c->trunk, "trunk.retry_max: must not be below retry_min");
     if (!is_time_zone(c->voicemail.time_zone))
         bad(b, &c->voicemail.time_zone, &c->voicemail,
-            "voicemail.time_zone: must read like +09:00");
+            "voicemail.time_zone: must be the time ahead of UTC, like +09:00 or -03:30, not "
+            "\"" STR_FMT "\"",
+            STR_ARG(c->voicemail.time_zone));
+    folders_check(b);
+    record_code_check(b);
     if (c->limits.tcp_connections_per_source > c->limits.tcp_connections)
         bad(b, &c->limits.tcp_connections_per_source, &c->limits,
             "limits.tcp_connections_per_source: must not be above tcp_connections");
@@ -231,6 +272,8 @@ static void extension_check(struct config_binder *b, uint32_t i)
             STR_ARG(e->bot));
     if (e->mwi_unsolicited && !e->voicemail)
         bad(b, &e->mwi_unsolicited, e, "extensions[%u].mwi_unsolicited: needs voicemail", i);
+    if (e->voicemail_pin.n && !e->voicemail)
+        bad(b, &e->voicemail_pin, e, "extensions[%u].voicemail_pin: needs voicemail: true", i);
     forward_check(b, e, i);
     const struct config_extension *other = config_find_extension(c, e->username);
     if (other && other != e)

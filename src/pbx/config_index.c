@@ -7,6 +7,7 @@ struct index_ref {
     struct hash_node node;
     struct str key;
     struct config_target target;
+    const char *list, *member; /* whose key it is: see struct entry */
 };
 
 struct config_target config_index_find(const struct config *c, enum config_index index,
@@ -22,12 +23,16 @@ struct config_target config_index_find(const struct config *c, enum config_index
     return (struct config_target){0};
 }
 
-/* Whether the key is in the index; a feature code is, though it has no target. */
-static bool is_taken(const struct hash_table *t, struct str key)
+/* What has the key already; a feature code is in the index, too, though it has no target. */
+static const struct index_ref *taken_by(const struct hash_table *t, struct str key)
 {
-    hash_each(node, t, hash_str(t, key)) if (str_eq(container_of(node, struct index_ref, node)->key,
-                                                    key)) return true;
-    return false;
+    hash_each(node, t, hash_str(t, key))
+    {
+        const struct index_ref *ref = container_of(node, struct index_ref, node);
+        if (str_eq(ref->key, key))
+            return ref;
+    }
+    return NULL;
 }
 
 /* One thing to enter, and how to name it in an error. */
@@ -41,20 +46,26 @@ struct entry {
     const void *place, *owner;
 };
 
-static void taken_report(struct config_binder *b, const struct entry *e)
+static void put_place(struct buf *out, const char *list, uint32_t at, const char *member)
+{
+    if (str_eq(str_z(list), STR("features")))
+        buf_printf(out, "%s.%s", list, member);
+    else
+        buf_printf(out, "%s[%u].%s", list, at, member);
+}
+
+static void taken_report(struct config_binder *b, const struct entry *e, const struct index_ref *by)
 {
     char mem[256];
     struct buf out;
     if (config_is_hopeless(b))
         return;
     buf_init(&out, mem, sizeof(mem));
-    if (e->owner == &b->config->features)
-        buf_printf(&out, "%s.%s: ", e->list, e->member);
-    else
-        buf_printf(&out, "%s[%u].%s: ", e->list, e->at, e->member);
-    buf_lit(&out, "\"");
+    put_place(&out, e->list, e->at, e->member);
+    buf_lit(&out, ": \"");
     buf_str_put(&out, e->key);
-    buf_lit(&out, "\" is already taken");
+    buf_lit(&out, "\" is already taken by ");
+    put_place(&out, by->list, by->target.index, by->member);
     config_error_add(b, config_line(b, e->place, e->owner), buf_str(&out));
 }
 
@@ -63,8 +74,9 @@ static void enter(struct config_binder *b, const struct entry *e)
     struct hash_table *t = &b->config->index[e->index];
     if (e->key.n == 0 || b->out_of_memory)
         return;
-    if (is_taken(t, e->key)) {
-        taken_report(b, e);
+    const struct index_ref *by = taken_by(t, e->key);
+    if (by) {
+        taken_report(b, e, by);
         return;
     }
     struct index_ref *ref = arena_zero(&b->config->arena, sizeof(*ref));
@@ -74,6 +86,8 @@ static void enter(struct config_binder *b, const struct entry *e)
     }
     ref->key = e->key;
     ref->target = (struct config_target){.kind = e->kind, .index = e->at, .name = e->key};
+    ref->list = e->list;
+    ref->member = e->member;
     hash_put(t, &ref->node, hash_str(t, e->key));
 }
 
@@ -175,6 +189,7 @@ static void enter_features(struct config_binder *b)
         {&f->forward_unregistered, "forward_unregistered"},
         {&f->forward_unregistered_off, "forward_unregistered_off"},
         {&f->echo, "echo"},
+        {&f->record, "record"},
     };
     for (unsigned i = 0; i < ARRAY_LEN(codes); i++)
         enter(b, &(struct entry){CONF_INDEX_NUMBER, *codes[i].code, CONF_TARGET_NONE, i, "features",

@@ -1,5 +1,6 @@
 /* docs/configuration.md, from the same tables that read a file. */
 #include "pbx/config_table.h"
+#include "pbx/sound.h"
 
 static void put_ms(struct buf *b, uint64_t ms)
 {
@@ -111,15 +112,32 @@ static void put_section(struct buf *b, const struct config_key *k, const char *u
             put_section(b, &k->sub->key[i], name);
 }
 
+/* The names that files in sounds.dir may have. */
+static void put_prompts(struct buf *b)
+{
+    buf_lit(b, "\n## Prompts\n\n"
+               "What the exchange says, and the name of the file in `sounds.dir/en` or "
+               "`sounds.dir/ko` that goes before the\ntext (`.wav`, `.flac`, `.ogg` or `.opus`); "
+               "`music` is what those hear who are held. At the start the log\nnames sound "
+               "files there that nothing plays.\n\n"
+               "| file | English | Korean |\n|---|---|---|\n");
+    for (unsigned i = 0; i < PROMPTS; i++)
+        buf_printf(b, "| `%s` | %s | %s |\n", prompt_texts[i].name, prompt_texts[i].en,
+                   prompt_texts[i].ko);
+}
+
 void config_reference(struct buf *b)
 {
-    buf_lit(b,
-            "# Configuration\n\n"
-            "This page is made from `src/pbx/config.def` by `ringdown check --reference`.\n\n"
-            "The file is YAML. Times are seconds, with decimals where needed (`0.5`). A list may "
-            "also be written as\ntext with commas. Unknown keys and wrong values are errors that "
-            "name the file, the line and the key; all of\nthem are reported at once. `ringdown "
-            "ctl reload` or SIGHUP applies a new file whole, or keeps the old one\nwhole.\n");
+    buf_lit(
+        b,
+        "# Configuration\n\n"
+        "This page is made from `src/pbx/config.def` and `src/pbx/prompt.def` by `ringdown check "
+        "--reference`.\n\n"
+        "The file is YAML. Times are seconds, with decimals where needed (`0.5`). A list may "
+        "also be written as\ntext with commas. Unknown keys and wrong values are errors that "
+        "name the file, the line and the key; all of\nthem are reported at once. `ringdown "
+        "ctl reload` or SIGHUP applies a new file whole, or keeps the old one\nwhole.\n");
     for (uint32_t i = 0; i < config_table_root.n; i++)
         put_section(b, &config_table_root.key[i], "");
+    put_prompts(b);
 }

@@ -22,6 +22,8 @@ static bool fits(struct pbx *p, const struct leg *a, const struct leg *b)
 static int ask(struct pbx *p, struct leg *leg, struct leg *like)
 {
     struct sip_content content = {.type = STR("application/sdp")};
+    if (leg->state == LEG_ENDED || call_find(p, leg->call)->state == CALL_ENDING)
+        return -ENOENT; /* what was asked before has come too late */
     if (!leg_has_agreed(leg))
         return -EBUSY;
     int err = leg_offer_third(p, leg, like, false, &content.body);
@@ -108,6 +110,11 @@ void join_answered(struct pbx *p, struct leg *leg, const struct sip_out *o, enum
     sip_ack(p->core, p->now, leg->session, &nothing);
     if (leg_sdp_of(p, o->msg, &sdp) || !sdp || call->state == CALL_ENDING) {
         leg_oa_failed(p, leg);
+        return;
+    }
+    if (!leg_may_answer(p, leg, sdp)) {
+        leg_oa_failed(p, leg);
+        join_failed(p, leg, o, ask);
         return;
     }
     (void)leg_rx_answer(p, leg, sip_body_find(o->msg, STR("application/sdp")));

@@ -26,21 +26,15 @@ static bool forget_oldest(struct pbx *p, struct call *call)
     return false;
 }
 
-struct leg *leg_new(struct pbx *p, struct call *call, handle_t *ret)
+/* What every leg has; `list` is that of its call which it belongs to. */
+static struct leg *take(struct pbx *p, struct call *call, struct list *list, handle_t *ret)
 {
-    const struct slot_table *all = &p->calls->legs;
-    if (all->used > all->cap - all->cap / 4) /* others need the room more than the record does */
-        (void)forget_oldest(p, call);
-    if (call->n_legs >= CALL_MAX_LEGS && !forget_oldest(p, call))
-        return NULL;
     struct leg *leg = slot_take(&p->calls->legs, ret);
     if (!leg)
         return NULL;
     leg->call = call->self;
     leg->config = config_ref(call->config);
-    list_append(&call->legs, &leg->in_call);
-    call->n_legs++;
-    leg->number = (uint8_t)++call->last_leg;
+    list_append(list, &leg->in_call);
     leg->started = p->now;
     leg->retry.fire = join_retry;
     leg->sdp_id = rand_u64(&p->rand) >> 2; /* RFC 8866 5.2: digits that fit 63 bits */
@@ -48,10 +42,45 @@ struct leg *leg_new(struct pbx *p, struct call *call, handle_t *ret)
     return leg;
 }
 
+struct leg *leg_new(struct pbx *p, struct call *call, handle_t *ret)
+{
+    const struct slot_table *all = &p->calls->legs;
+    if (all->used > all->cap - all->cap / 4) /* others need the room more than the record does */
+        (void)forget_oldest(p, call);
+    if (call->n_legs >= CALL_MAX_LEGS && !forget_oldest(p, call))
+        return NULL;
+    struct leg *leg = take(p, call, &call->legs, ret);
+    if (!leg)
+        return NULL;
+    call->n_legs++;
+    leg->number = (uint8_t)++call->last_leg;
+    return leg;
+}
+
+struct leg *leg_new_early(struct pbx *p, const struct leg *of)
+{
+    struct call *call = call_find(p, of->call);
+    handle_t h;
+    struct leg *leg = call->n_early < CALL_MAX_EARLY ? take(p, call, &call->early, &h) : NULL;
+    if (!leg)
+        return NULL;
+    call->n_early++;
+    leg->regular = slot_handle(&p->calls->legs, of);
+    leg->state = LEG_ENDED; /* it has no session: whoever looks through all legs passes it by */
+    leg->number = of->number;
+    leg->outgoing = of->outgoing;
+    leg->flow = of->flow;
+    config_unref(leg->config);
+    leg->config = config_ref(of->config);
+    leg->extension = of->extension;
+    leg->trunk = of->trunk;
+    return leg;
+}
+
 void leg_free(struct pbx *p, struct leg *leg)
 {
     struct str *texts[] = {&leg->call_id, &leg->said,  &leg->told, &leg->offer,
-                           &leg->asked,   &leg->party, &leg->name};
+                           &leg->asked,   &leg->party, &leg->name, &leg->forked};
     leg_close_media(p, leg);
     pbx_timer_stop(p, &leg->retry);
     list_remove(&leg->in_call);
@@ -95,6 +124,13 @@ struct str leg_identity(struct pbx *p, const struct leg *leg)
 bool leg_is_calling(const struct leg *leg)
 {
     return leg->outgoing && leg->dial && !leg->dropped && leg->state < LEG_ANSWERED;
+}
+
+bool leg_same_user(const struct leg *a, const struct leg *b)
+{
+    if (a->extension && b->extension)
+        return str_eq(a->extension->number, b->extension->number);
+    return a->trunk && b->trunk && str_eq(a->trunk->name, b->trunk->name);
 }
 
 /* The engine carries 56 bits for us: the whole index and the lower part of the generation. */
@@ -335,8 +371,9 @@ int leg_refuse_early(struct pbx *p, struct leg *leg, const struct sdp *offer, st
 {
     static const struct sdp_stream none[LEG_MAX_STREAMS]; /* port 0 */
     /* A session of its own, beside that of the dialog. */
-    struct sdp_local local = {
-        .session_id = leg->sdp_id ^ 1, .version = 1, .addr = media_addr(p, leg)};
+    struct sdp_local local = {.session_id = leg->regular ? leg->sdp_id : leg->sdp_id ^ 1,
+                              .version = leg->regular ? ++leg->sdp_version : 1,
+                              .addr = media_addr(p, leg)};
     struct rewrite r = {.from = offer, .rw = {.stream = none, .n_streams = LEG_MAX_STREAMS}};
     size_t cap = 4096;
     char *mem = arena_take(&p->turn, cap);
@@ -348,6 +385,16 @@ int leg_refuse_early(struct pbx *p, struct leg *leg, const struct sdp *offer, st
     if (!err)
         *ret = buf_str(&b);
     return err;
+}
+
+int leg_refuse_all(struct pbx *p, struct leg *leg, const struct sdp *offer, struct str *ret)
+{
+    struct sdp_stream none[LEG_MAX_STREAMS] = {0}; /* port 0 */
+    struct rewrite r = {.from = offer, .rw = {.stream = none, .n_streams = LEG_MAX_STREAMS}};
+    struct author author = {.build = build_rewrite,
+                            .ctx = &r,
+                            .local = {.session_id = leg->sdp_id, .addr = media_addr(p, leg)}};
+    return write_versioned(p, leg, &author, ret);
 }
 
 int leg_sdp_for(struct pbx *p, struct leg *leg, const struct sdp *from,

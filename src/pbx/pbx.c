@@ -6,6 +6,7 @@
 #include "pbx/feature/conference.h"
 #include "pbx/feature/mwi.h"
 #include "pbx/feature/setting.h"
+#include "pbx/feature/refer.h"
 #include "pbx/feature/transfer.h"
 #include "pbx/feature/voicemail.h"
 #include "pbx/gate.h"
@@ -22,9 +23,9 @@
 
 /* What the engine says in Supported and Allow: only what works. */
 static const char supported[] =
-    "path, 100rel, timer, replaces, join, norefersub, tdialog, from-change";
+    "path, 100rel, timer, replaces, join, norefersub, tdialog, from-change, early-session";
 static const char supported_call[] =
-    "timer, 100rel, replaces, join, norefersub, tdialog, from-change";
+    "timer, 100rel, replaces, join, norefersub, tdialog, from-change, early-session";
 static const char allowed[] =
     "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, PRACK, UPDATE, REFER, SUBSCRIBE, NOTIFY";
 
@@ -339,7 +340,9 @@ static void other_request(struct pbx *p, const struct sip_out *o)
 
 static void rx_request(struct pbx *p, const struct sip_out *o)
 {
-    if (o->msg->method == SIP_REGISTER)
+    if (replaces_misplaced(o->msg))
+        pbx_respond(p, o->txn, 400);
+    else if (o->msg->method == SIP_REGISTER)
         registrar_rx(p, o);
     else if (o->msg->method == SIP_OPTIONS)
         options_rx(p, o);
@@ -422,6 +425,13 @@ void pbx_recorded(struct pbx *p, usec_t now, const struct pbx_recorded *r)
         voicemail_recorded(p, r);
     else
         recording_done(p, r);
+    pump(p);
+}
+
+void pbx_found(struct pbx *p, usec_t now, const struct pbx_found *f)
+{
+    enter(p, now);
+    recording_found(p, f);
     pump(p);
 }
 

@@ -71,6 +71,13 @@ struct pbx_recorded {
     uint64_t ms, bytes;
 };
 
+/* A recording that a killed process was writing. */
+struct pbx_found {
+    struct str folder, base;
+    struct str json; /* what its sidecar says of it */
+    uint64_t ms;     /* how long it is */
+};
+
 struct pbx_out {
     enum pbx_out_kind kind;
     struct flow flow;
@@ -101,6 +108,8 @@ void pbx_media(struct pbx *p, usec_t now, const struct media_ev *ev);
 void pbx_resolved(struct pbx *p, usec_t now, uint64_t token, const struct addr *addr, unsigned n,
                   uint32_t ttl_s);
 void pbx_recorded(struct pbx *p, usec_t now, const struct pbx_recorded *r);
+/* The call that it was of gets the record that it never had. */
+void pbx_found(struct pbx *p, usec_t now, const struct pbx_found *f);
 /* The answer to PBX_FILE_LOAD: the sound lasts ms, or err says why there is none. */
 void pbx_loaded(struct pbx *p, usec_t now, uint32_t clip, int err, uint32_t ms);
 void pbx_tick(struct pbx *p, usec_t now);

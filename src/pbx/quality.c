@@ -36,8 +36,8 @@ void quality_close(struct pbx *p, const struct leg *leg, unsigned i)
     const struct call *call = call_find(p, leg->call);
     struct quality_owner *o = &p->calls->quality[s->port / 2];
     *o = (struct quality_owner){.leg = leg->number, .stream = (uint8_t)i};
-    if (!call || call->unrecorded)
-        return; /* there will be no record to which it could belong */
+    if (!call || call->unrecorded || leg->regular)
+        return; /* there will be no record to which it could belong; or it was an early session */
     o->id = s->id;
     memcpy(o->record, call->cdr.id, sizeof(o->record));
 }

@@ -5,15 +5,19 @@
 #include "base/mem.h"
 
 #define NUMBER_BITS (~PBX_RECORD_MESSAGE)
+/* So old may the text in the sidecar become while somebody talks. */
+#define TELL_AGAIN (10 * USEC_S)
 
 static struct recording *find(struct pbx *p, handle_t h)
 {
     return h ? slot_find(&p->calls->recordings, h) : NULL;
 }
 
+/* Behind its end there is no time. */
 static uint32_t ms_of(const struct pbx *p, const struct recording *rec)
 {
-    return (uint32_t)((p->now - rec->began) / USEC_MS);
+    uint32_t ms = (uint32_t)((p->now - rec->began) / USEC_MS);
+    return rec->failed && ms > rec->end_ms ? rec->end_ms : ms;
 }
 
 static void say(struct pbx *p, const struct recording *rec, struct str text)
@@ -35,7 +39,9 @@ static struct pbx_file *file_order(struct pbx *p, const struct recording *rec,
 
 /* ---- the sidecar ----------------------------------------------------------------------------- */
 
-static void put_tracks(struct buf *b, const struct pbx *p, const struct recording *rec)
+/* What has not ended has no end: should this be the last that is told, it lasts as long as the
+ * sound. */
+static void put_tracks(struct buf *b, const struct recording *rec)
 {
     for (unsigned i = 0; i < rec->n_tracks; i++) {
         const struct record_track *t = &rec->track[i];
@@ -43,16 +49,31 @@ static void put_tracks(struct buf *b, const struct pbx *p, const struct recordin
         buf_json(b, str_z(t->party));
         buf_lit(b, "\",\"name\":\"");
         buf_json(b, str_z(t->name));
-        buf_printf(b, "\",\"from_ms\":%u,\"to_ms\":%u}", t->from_ms,
-                   t->there ? ms_of(p, rec) : t->to_ms);
+        buf_printf(b, "\",\"from_ms\":%u,\"to_ms\":", t->from_ms);
+        if (t->there)
+            buf_lit(b, "null");
+        else
+            buf_u64(b, t->to_ms);
+        buf_ch(b, '}');
     }
 }
 
+static void put_pauses(struct buf *b, const struct recording *rec)
+{
+    for (unsigned i = 0; i < rec->n_pauses; i++)
+        buf_printf(b, "%s{\"from_ms\":%u,\"to_ms\":%u}", i ? "," : "", rec->pause[i].from_ms,
+                   rec->pause[i].to_ms);
+    if (rec->paused)
+        buf_printf(b, "%s{\"from_ms\":%u,\"to_ms\":null}", rec->n_pauses ? "," : "", rec->pause_ms);
+}
+
 /* What is known so far. */
-static void write_meta(struct pbx *p, const struct recording *rec)
+static void write_meta(struct pbx *p, struct recording *rec)
 {
     struct buf b;
-    size_t cap = rec->about.n + 1024 + 1024 * (size_t)rec->n_tracks + 40 * (size_t)rec->n_talk;
+    size_t cap = rec->about.n + 1024 + 1024 * (size_t)rec->n_tracks + 40 * (size_t)rec->n_talk +
+                 48 * (size_t)rec->n_pauses;
+    rec->told = p->now;
     char *mem = arena_take(&p->turn, cap);
     if (!mem)
         return;
@@ -61,7 +82,9 @@ static void write_meta(struct pbx *p, const struct recording *rec)
     buf_str_put(&b, rec->about);
     buf_printf(&b, "%s\"began_ms\":%llu,\"tracks\":[", rec->about.n ? "," : "",
                (unsigned long long)(pbx_wall_at(p, rec->began) / 1000));
-    put_tracks(&b, p, rec);
+    put_tracks(&b, rec);
+    buf_lit(&b, "],\"pauses\":[");
+    put_pauses(&b, rec);
     buf_lit(&b, "],\"talk\":[");
     for (unsigned i = 0; i < rec->n_talk; i++)
         buf_printf(&b, "%s[%u,%u,%u]", i ? "," : "", rec->talk[i].track, rec->talk[i].from_ms,
@@ -73,6 +96,8 @@ static void write_meta(struct pbx *p, const struct recording *rec)
 
 static void note_talk(struct recording *rec, unsigned track, uint32_t from_ms, uint32_t to_ms)
 {
+    if (to_ms <= from_ms)
+        return;
     if (rec->n_talk == rec->cap_talk) {
         uint32_t cap = rec->cap_talk ? rec->cap_talk * 2 : 64;
         struct record_talk *more =
@@ -92,10 +117,33 @@ void recording_talks(struct pbx *p, struct leg *leg, bool talks)
     struct record_track *t = rec && leg->track ? &rec->track[leg->track - 1] : NULL;
     if (!t || t->talking == talks)
         return;
-    if (!talks)
+    if (!talks && !rec->paused)
         note_talk(rec, leg->track, t->talk_ms, ms_of(p, rec));
     t->talking = talks;
     t->talk_ms = ms_of(p, rec);
+    if (!talks && p->now - rec->told >= TELL_AGAIN)
+        write_meta(p, rec); /* a kill takes the rest of it */
+}
+
+/* What is said in a pause is nobody's business. */
+static void pause_talks(struct pbx *p, struct recording *rec, bool paused)
+{
+    for (unsigned i = 0; i < rec->n_tracks; i++) {
+        struct record_track *t = &rec->track[i];
+        if (t->talking && paused)
+            note_talk(rec, i + 1, t->talk_ms, ms_of(p, rec));
+        t->talk_ms = ms_of(p, rec);
+    }
+}
+
+/* One more than are listed makes the last of them longer. */
+static void pause_end(struct pbx *p, struct recording *rec)
+{
+    if (rec->n_pauses == RECORD_MAX_PAUSES)
+        rec->pause[rec->n_pauses - 1].to_ms = ms_of(p, rec);
+    else
+        rec->pause[rec->n_pauses++] =
+            (struct record_pause){.from_ms = rec->pause_ms, .to_ms = ms_of(p, rec)};
 }
 
 /* ---- beginning and end ----------------------------------------------------------------------- */
@@ -308,7 +356,12 @@ void recording_hold(struct pbx *p, handle_t recording, bool paused)
     struct recording *rec = find(p, recording);
     if (!rec || rec->paused == paused)
         return;
+    pause_talks(p, rec, paused);
+    if (!paused)
+        pause_end(p, rec);
+    rec->pause_ms = ms_of(p, rec);
     rec->paused = paused;
+    write_meta(p, rec);
     struct media_cmd *cmd = &pbx_emit(p, PBX_OUT_MEDIA)->media;
     *cmd = (struct media_cmd){.kind = MEDIA_RECORD_PAUSE, .on = paused};
     cmd->record.number = recording & NUMBER_BITS;
@@ -324,9 +377,12 @@ void recording_end(struct pbx *p, handle_t recording)
         if (rec->track[i].there) {
             rec->track[i].there = false;
             rec->track[i].to_ms = ms_of(p, rec);
-            if (rec->track[i].talking)
+            if (rec->track[i].talking && !rec->paused)
                 note_talk(rec, i + 1, rec->track[i].talk_ms, ms_of(p, rec));
         }
+    if (rec->paused)
+        pause_end(p, rec);
+    rec->paused = false;
     write_meta(p, rec);
     struct media_cmd *cmd = &pbx_emit(p, PBX_OUT_MEDIA)->media;
     *cmd = (struct media_cmd){.kind = MEDIA_RECORD_STOP};
@@ -351,8 +407,64 @@ struct str recording_name(struct pbx *p, handle_t recording)
 void recording_stopped(struct pbx *p, uint64_t number)
 {
     struct recording *rec = find(p, number);
-    if (rec && rec->stopping)
-        (void)file_order(p, rec, PBX_FILE_END);
+    if (!rec || !rec->stopping)
+        return;
+    rec->closed = true;
+    (void)file_order(p, rec, PBX_FILE_END);
+}
+
+static struct str why_of(int err)
+{
+    switch (err) {
+    case -ENOSPC:
+    case -EDQUOT:
+        return STR("disk-full");
+    case -EFBIG:
+        return STR("too-long");
+    case -EMFILE:
+        return STR("too-many");
+    default:
+        return STR("error");
+    }
+}
+
+/* What was noted before the news came ends where the sound does. */
+static void cut(struct recording *rec)
+{
+    uint32_t end = rec->end_ms, n = 0;
+    for (unsigned i = 0; i < rec->n_tracks; i++) {
+        struct record_track *t = &rec->track[i];
+        t->from_ms = t->from_ms < end ? t->from_ms : end;
+        t->to_ms = t->to_ms < end ? t->to_ms : end;
+    }
+    for (uint32_t i = 0; i < rec->n_talk; i++) {
+        struct record_talk t = rec->talk[i];
+        t.to_ms = t.to_ms < end ? t.to_ms : end;
+        if (t.from_ms < t.to_ms)
+            rec->talk[n++] = t;
+    }
+    rec->n_talk = n;
+    for (n = 0; n < rec->n_pauses && rec->pause[n].from_ms < end; n++)
+        rec->pause[n].to_ms = rec->pause[n].to_ms < end ? rec->pause[n].to_ms : end;
+    rec->n_pauses = n;
+}
+
+/* The calls go on without it. One that has ended already is known by its sidecar alone. */
+static void fail(struct pbx *p, struct recording *rec, const struct pbx_recorded *r)
+{
+    rec->end_ms = ms_of(p, rec);
+    rec->end_ms = r->ms < rec->end_ms ? (uint32_t)r->ms : rec->end_ms;
+    rec->failed = true;
+    trace_emit(&p->trace, TRACE_RECORDING_FAILED, 0, TS(rec->folder), TS(rec->base), TS(r->text));
+    cut(rec);
+    if (rec->stopping) {
+        if (!rec->closed) /* behind its end nothing is written, not even that */
+            write_meta(p, rec);
+        return;
+    }
+    bool paused = rec->paused;
+    recording_end(p, rec->self);
+    recording_lost(p, rec->self, why_of(r->err), rec->end_ms, paused);
 }
 
 void recording_done(struct pbx *p, const struct pbx_recorded *r)
@@ -360,11 +472,8 @@ void recording_done(struct pbx *p, const struct pbx_recorded *r)
     struct recording *rec = find(p, r->number);
     if (!rec)
         return;
-    if (r->err && !rec->failed) {
-        rec->failed = true;
-        trace_emit(&p->trace, TRACE_RECORDING_FAILED, 0, TS(rec->folder), TS(rec->base),
-                   TS(r->text));
-    }
+    if (r->err && !rec->failed)
+        fail(p, rec, r);
     if (!r->ended)
         return; /* the call goes on */
     say(p, rec, STR("is written"));

@@ -101,7 +101,8 @@ void sound_play(struct pbx *p, struct leg *leg, const struct sound_list *l)
     struct leg_stream *s = sound_stream(leg);
     if (!s)
         return;
-    s->music = false;
+    if (l->loop) /* else the music goes on behind it */
+        s->music = false;
     play_on(p, s, l);
 }
 
@@ -120,6 +121,12 @@ void sound_listen(struct pbx *p, struct leg *leg)
         if (leg->stream[i].id)
             pbx_emit(p, PBX_OUT_MEDIA)->media =
                 (struct media_cmd){.kind = MEDIA_LISTEN, .id = leg->stream[i].id, .on = true};
+}
+
+void sound_listen_talking(struct pbx *p, struct leg *leg)
+{
+    if (leg->extension && leg->config->features.record.n)
+        sound_listen(p, leg);
 }
 
 void sound_follow_hold(struct pbx *p, struct leg *leg, unsigned stream)

@@ -57,6 +57,8 @@ void sound_play(struct pbx *p, struct leg *leg, const struct sound_list *l);
 void sound_stop(struct pbx *p, struct leg *leg);
 /* Keys that its party sends as sound are wanted, where it cannot send telephone-event. */
 void sound_listen(struct pbx *p, struct leg *leg);
+/* The same for a party that talks to another one: only if a key can do anything then. */
+void sound_listen_talking(struct pbx *p, struct leg *leg);
 /* Its first audio stream enters a room of the media plane; what it has heard so far ends. A party
  * that holds is silent whatever `muted` says: nobody in the room hears its music. Returns the
  * stream; 0: it has none that can be mixed. */

@@ -1,6 +1,7 @@
 #include "pbx/store.h"
 
 #include "base/assert.h"
+#include "base/buf.h"
 
 /* A binding is found by address of record and contact; times are wall-clock milliseconds, because
  * the monotonic clock does not survive a restart. `flow` is how the phone is reached:
@@ -56,6 +57,16 @@ const unsigned pbx_store_schema_n = ARRAY_LEN(pbx_store_schema);
 
 #define MESSAGE_COLUMNS "id, mailbox, state, urgent, caller, caller_name, at_ms, ms"
 
+#define CDR_PUT                                                                                    \
+    "INSERT INTO cdr (" CDR_COLUMNS ") VALUES"                                                     \
+    " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)"
+#define CDR_DETAIL_PUT "INSERT INTO cdr_detail (id, parent, detail) VALUES (?1,?2,?3)"
+#define UNLESS_THERE   " ON CONFLICT (id) DO NOTHING"
+/* An id begins with the time of its record (cdr.c), so the oldest are the lowest. Few at a time, so
+ * that nothing waits for it long. */
+#define PRUNED(id, table)                                                                          \
+    " (SELECT " id " FROM " table " WHERE " id " < ?1 ORDER BY " id " LIMIT 200)"
+
 const char *const pbx_store_statement[STORE_STATEMENTS] = {
     [STORE_BINDING_PUT] =
         "INSERT INTO binding (" BINDING_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)"
@@ -63,20 +74,35 @@ const char *const pbx_store_statement[STORE_STATEMENTS] = {
         " expires_ms=excluded.expires_ms, q=excluded.q, path=excluded.path, flow=excluded.flow,"
         " instance=excluded.instance, user_agent=excluded.user_agent, params=excluded.params",
     [STORE_BINDING_DEL] = "DELETE FROM binding WHERE aor=?1 AND contact=?2",
-    [STORE_CDR_PUT] =
-        "INSERT INTO cdr (" CDR_COLUMNS ") VALUES"
-        " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)",
+    [STORE_CDR_PUT] = CDR_PUT,
+    [STORE_CDR_RESTORE] = CDR_PUT UNLESS_THERE,
     [STORE_SETTING_PUT] = ("INSERT INTO setting (extension, name, value) VALUES (?1,?2,?3)"
                            " ON CONFLICT (extension, name) DO UPDATE SET value=excluded.value"),
     [STORE_SETTING_DEL] = "DELETE FROM setting WHERE extension=?1 AND name=?2",
-    [STORE_CDR_DETAIL_PUT] = "INSERT INTO cdr_detail (id, parent, detail) VALUES (?1,?2,?3)",
+    [STORE_CDR_DETAIL_PUT] = CDR_DETAIL_PUT,
+    [STORE_CDR_DETAIL_RESTORE] = CDR_DETAIL_PUT UNLESS_THERE,
     [STORE_QUALITY_PUT] = "INSERT INTO call_quality (record, " QUALITY_COLUMNS ") VALUES"
                           " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)",
     [STORE_MESSAGE_PUT] =
         ("INSERT INTO message (" MESSAGE_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8)"
          " ON CONFLICT (id) DO UPDATE SET state=excluded.state, ms=excluded.ms"),
     [STORE_MESSAGE_DEL] = "DELETE FROM message WHERE id=?1",
+    [STORE_CDR_PRUNE] = "DELETE FROM cdr WHERE id IN" PRUNED("id", "cdr"),
+    [STORE_CDR_DETAIL_PRUNE] = "DELETE FROM cdr_detail WHERE id IN" PRUNED("id", "cdr_detail"),
+    [STORE_QUALITY_PRUNE] =
+        "DELETE FROM call_quality WHERE record IN" PRUNED("record", "call_quality"),
 };
+
+void store_id_at(char ret[STORE_ID_AT_BYTES], uint64_t wall_ms)
+{
+    struct buf b;
+    uint8_t bytes[6];
+    for (unsigned i = 0; i < 6; i++)
+        bytes[i] = (uint8_t)(wall_ms >> (40 - 8 * i));
+    buf_init(&b, ret, STORE_ID_AT_BYTES - 1);
+    buf_hex(&b, bytes, sizeof(bytes));
+    ret[STORE_ID_AT_BYTES - 1] = '\0';
+}
 
 const char *const pbx_store_restore[STORE_RESTORES] = {
     [STORE_RESTORE_BINDINGS] = "SELECT " BINDING_COLUMNS " FROM binding",

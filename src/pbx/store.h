@@ -11,11 +11,18 @@ enum store_statement {
     STORE_BINDING_DEL, /* aor, contact */
     STORE_CDR_PUT,
     STORE_CDR_DETAIL_PUT, /* id, parent, detail: of calls that were more than basic */
-    STORE_SETTING_PUT,    /* extension, name, value */
-    STORE_SETTING_DEL,    /* extension, name */
-    STORE_QUALITY_PUT,    /* see the columns in store.c */
-    STORE_MESSAGE_PUT,    /* see the columns in store.c */
-    STORE_MESSAGE_DEL,    /* id */
+    STORE_CDR_RESTORE,    /* as STORE_CDR_PUT, unless the record is there */
+    STORE_CDR_DETAIL_RESTORE,
+    STORE_SETTING_PUT, /* extension, name, value */
+    STORE_SETTING_DEL, /* extension, name */
+    STORE_QUALITY_PUT, /* see the columns in store.c */
+    STORE_MESSAGE_PUT, /* see the columns in store.c */
+    STORE_MESSAGE_DEL, /* id */
+    /* Some of the rows whose id is below the one value; to be repeated until there are none. The
+     * last: of call_quality. */
+    STORE_CDR_PRUNE,
+    STORE_CDR_DETAIL_PRUNE,
+    STORE_QUALITY_PRUNE,
     STORE_STATEMENTS
 };
 enum store_restore {
@@ -24,6 +31,10 @@ enum store_restore {
     STORE_RESTORE_MESSAGES,
     STORE_RESTORES
 };
+
+/* The ids of records made at this time of the wall clock or later are not below it. */
+#define STORE_ID_AT_BYTES 13
+void store_id_at(char ret[STORE_ID_AT_BYTES], uint64_t wall_ms);
 
 extern const char *const pbx_store_schema[];
 extern const unsigned pbx_store_schema_n;

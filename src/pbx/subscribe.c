@@ -87,8 +87,7 @@ static bool accepts(const struct sip_msg *m, struct str type)
     return false;
 }
 
-/* The route set of the dialog, in the order of the request (RFC 3261 section 12.1.1). */
-static struct str route_set(struct pbx *p, const struct sip_msg *m)
+struct str subscription_route(struct pbx *p, const struct sip_msg *m)
 {
     struct sip_values it = sip_values(m, SIP_H_RECORD_ROUTE);
     struct str v;
@@ -173,7 +172,7 @@ static unsigned begin(const struct ask *a)
                                    .remote = sip_msg_get(m, SIP_H_FROM),
                                    .remote_tag = m->from.tag.p ? m->from.tag : STR(""),
                                    .target = m->contact.uri.whole,
-                                   .route = route_set(p, m),
+                                   .route = subscription_route(p, m),
                                    .owner = a->who->number,
                                    .event_id = a->event_id};
     unsigned status = a->package->accept(p, a->who, &m->ruri, &t.resource);

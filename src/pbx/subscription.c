@@ -6,9 +6,10 @@
 #include "pbx/feature/conference.h"
 #include "pbx/feature/mwi.h"
 
-#define FAREWELL    0xFFFFFFFFull /* user number of a last NOTIFY: no slot has it */
-#define NO_ROOM     (5 * USEC_S)  /* until a NOTIFY is tried again that found no transaction */
-#define RETRY_MAX_S 86400u
+#define FAREWELL          0xFFFFFFFFull   /* user number of a last NOTIFY: no slot has it */
+#define FAREWELL_PATIENCE (600 * USEC_MS) /* a phone that is there has answered the second one */
+#define NO_ROOM           (5 * USEC_S) /* until a NOTIFY is tried again that found no transaction */
+#define RETRY_MAX_S       86400u
 
 static const struct event_package *const packages[] = {&mwi_package, &conference_package};
 
@@ -396,6 +397,16 @@ void subscription_changed(struct pbx *p, const struct event_package *package, st
     }
 }
 
+bool subscription_tells(const struct pbx *p, const struct event_package *package,
+                        struct str resource, struct str contact, const struct addr *at)
+{
+    const struct subscription *s = NULL;
+    while ((s = next_of(p, package, resource, s)))
+        if (!s->ending && (str_eq(s->target, contact) || (at && addr_eq(&s->flow.peer, at))))
+            return true;
+    return false;
+}
+
 void subscription_end_of(struct pbx *p, const struct event_package *package, struct str resource,
                          struct str owner)
 {
@@ -466,6 +477,7 @@ void subscription_done(struct pbx *p)
     struct subscription *s;
     if (!all)
         return;
+    pbx_timer_stop(p, &all->patience);
     while (all->slots.mem && (s = slot_next(&all->slots, &at, &h)))
         subscription_free(p, s);
     if (all->by_owner.bucket)
@@ -491,7 +503,14 @@ void subscription_reload(struct pbx *p)
             subscription_end(p, s, SUBSCRIPTION_DEACTIVATED);
 }
 
-/* There is no time to wait for the answers to what is under way. */
+static void give_up(struct pbx *p, struct pbx_timer *t)
+{
+    (void)t;
+    p->subscriptions->impatient = true;
+}
+
+/* There is no time to wait for the answers to what is under way, and little for those to the last
+ * word: it goes out twice. */
 void subscription_shutdown(struct pbx *p)
 {
     uint32_t at = 0;
@@ -504,11 +523,14 @@ void subscription_shutdown(struct pbx *p)
         else
             subscription_end(p, s, SUBSCRIPTION_DEACTIVATED);
     }
+    p->subscriptions->patience.fire = give_up;
+    if (p->subscriptions->farewells)
+        pbx_timer_start(p, &p->subscriptions->patience, FAREWELL_PATIENCE);
 }
 
 bool subscription_is_idle(const struct pbx *p)
 {
-    return p->subscriptions->farewells == 0;
+    return p->subscriptions->farewells == 0 || p->subscriptions->impatient;
 }
 
 bool subscription_next(const struct pbx *p, uint32_t *at, struct subscription_shown *ret)

@@ -66,11 +66,17 @@ void subscription_rx_response(struct pbx *p, const struct sip_out *o);
 
 /* A resource has changed: all its subscribers are told, each as soon as it may be. */
 void subscription_changed(struct pbx *p, const struct event_package *package, struct str resource);
+/* Does somebody at this Contact, or at this address (NULL: it tells nothing), hear of it? */
+bool subscription_tells(const struct pbx *p, const struct event_package *package,
+                        struct str resource, struct str contact, const struct addr *at);
 /* A resource is no more: its subscriptions end with "noresource". */
 void subscription_end_all(struct pbx *p, const struct event_package *package, struct str resource);
 /* The same for the subscriptions of one extension. */
 void subscription_end_of(struct pbx *p, const struct event_package *package, struct str resource,
                          struct str owner);
+/* The route set of the dialog that a request makes, in the order of its Record-Route (RFC 3261
+ * section 12.1.1), in p->turn; none: there is none, or it is too long. */
+struct str subscription_route(struct pbx *p, const struct sip_msg *m);
 /* The value of Allow-Events: every package served. Lives as long as p. */
 struct str subscription_events(const struct pbx *p);
 /* Subscriptions at this time. */

@@ -45,9 +45,11 @@ struct subscription {
 struct subscriptions {
     struct slot_table slots;
     struct hash_table by_tag, by_resource, by_owner;
-    uint32_t inside;    /* in dialogs of calls */
-    uint32_t farewells; /* last NOTIFYs that are not answered yet */
-    char *body;         /* of the NOTIFY that is being written */
+    uint32_t inside;           /* in dialogs of calls */
+    uint32_t farewells;        /* last NOTIFYs that are not answered yet */
+    struct pbx_timer patience; /* with those that a shutdown has made */
+    bool impatient;
+    char *body; /* of the NOTIFY that is being written */
     size_t body_max;
     char events[256];
 };

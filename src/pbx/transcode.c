@@ -7,6 +7,9 @@
 #include "base/num.h"
 #include "wire/sdp/oa.h"
 
+#define USUAL_PTIME_MS   20u
+#define LONGEST_PTIME_MS 120u
+
 static bool is_known(struct str name)
 {
     struct sdp_codec c;
@@ -198,6 +201,16 @@ static bool can_read(const struct media_format *f, unsigned n)
     return speech;
 }
 
+/* RFC 8866 sections 6.4 and 6.5: as long as it would like them, never longer than it can take. 0:
+ * it does not say. */
+static uint8_t packet_ms(const struct sdp_media *m)
+{
+    uint32_t ms = m->ptime_ms;
+    if (m->maxptime_ms && (ms ? ms : USUAL_PTIME_MS) > m->maxptime_ms)
+        ms = m->maxptime_ms;
+    return (uint8_t)(ms > LONGEST_PTIME_MS ? LONGEST_PTIME_MS : ms);
+}
+
 void transcode_formats(struct pbx *p, struct leg *leg, const struct sdp *ours,
                        const struct sdp *theirs)
 {
@@ -217,6 +230,6 @@ void transcode_formats(struct pbx *p, struct leg *leg, const struct sdp *ours,
         cmd->n_tx = formats_of(cmd->tx, m);
         leg->stream[i].mixes = can_read(cmd->rx, cmd->n_rx);
         leg->wide = cmd->n_tx && codec_rate(&cmd->tx[0]) > 8000;
-        cmd->ptime_ms = (uint8_t)(m->ptime_ms > 120 ? 120 : m->ptime_ms);
+        cmd->ptime_ms = packet_ms(m);
     }
 }

@@ -1,13 +1,16 @@
 """The page of `ringdown analyze --html` in a browser: calls are listed and chosen, the ladder is
 drawn, messages are shown, nothing complains."""
+import math
 import os
+import struct
 import subprocess
+import wave
 
 from browser import Browser
 from lab import case, check
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PICTURE = os.environ.get("RD_PICTURE")  # where to put a picture of the page, for the documentation
+PICTURES = os.environ.get("RD_PICTURES")  # a folder for pictures of the page, for the documentation
 
 
 def scenario(lab, *names):
@@ -24,6 +27,57 @@ def page(lab, captures, *options):
                           capture_output=True, text=True, timeout=60, check=False)
     check(done.returncode == 0, f"analyze --html: {done.stderr}")
     return out
+
+
+def pcap(path, packets):
+    """Writes UDP packets, (seconds, (ip, port), (ip, port), bytes), as raw IP."""
+    with open(path, "wb") as f:
+        f.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 101))
+        for at, src, dst, data in packets:
+            udp = struct.pack(">HHHH", src[1], dst[1], 8 + len(data), 0) + data
+            ip = struct.pack(">BBHIBBH", 0x45, 0, 20 + len(udp), 0, 64, 17, 0)
+            ip += bytes(map(int, src[0].split("."))) + bytes(map(int, dst[0].split("."))) + udp
+            f.write(struct.pack("<IIII", 1767225600 + int(at), round(at % 1 * 1e6), len(ip), len(ip)))
+            f.write(ip)
+
+
+def ulaw(v):
+    """One sample of G.711, of -32768 ... 32767."""
+    sign, v = (0x80, -v) if v < 0 else (0, v)
+    v = min(v, 32635) + 132
+    e = max(0, v.bit_length() - 8)
+    return ~(sign | e << 4 | v >> e + 3 & 15) & 0xFF
+
+
+def spoken_call(seconds=3):
+    """A call between two phones, each with a tone for a voice."""
+    a, b = ("192.0.2.1", 5060), ("192.0.2.2", 5060)
+
+    def sdp(ip):
+        return (f"v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n"
+                "m=audio 4000 RTP/AVP 0\r\n")
+
+    def sip(first, cseq, body="", tag=";tag=b"):
+        kind = f"Content-Type: application/sdp\r\nContact: <sip:x@192.0.2.1>\r\n" if body else ""
+        return (f"{first}\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{cseq.replace(' ', '')}\r\n"
+                f"From: <sip:1427@192.0.2.1>;tag=a\r\nTo: <sip:1428@192.0.2.2>{tag}\r\n"
+                f"Call-ID: spoken\r\nCSeq: {cseq}\r\nMax-Forwards: 70\r\n{kind}"
+                f"Content-Length: {len(body)}\r\n\r\n{body}").encode()
+
+    def rtp(number, hertz):
+        samples = bytes(ulaw(round(12000 * math.sin((number * 160 + i) * 2 * math.pi * hertz / 8000)))
+                        for i in range(160))
+        return struct.pack(">BBHII", 0x80, 0, number, number * 160, hertz) + samples
+
+    request = "sip:1428@192.0.2.2 SIP/2.0"
+    packets = [(0, a, b, sip("INVITE " + request, "1 INVITE", sdp(a[0]), "")),
+               (0.5, b, a, sip("SIP/2.0 200 OK", "1 INVITE", sdp(b[0]))),
+               (0.51, a, b, sip("ACK " + request, "1 ACK"))]
+    for i in range(seconds * 50):
+        packets += [(0.6 + i / 50, (a[0], 4000), (b[0], 4000), rtp(i, 450)),
+                    (0.601 + i / 50, (b[0], 4000), (a[0], 4000), rtp(i, 1000))]
+    return packets + [(seconds + 1, a, b, sip("BYE " + request, "2 BYE")),
+                      (seconds + 1.01, b, a, sip("SIP/2.0 200 OK", "2 BYE"))]
 
 
 TEXT = "document.getElementById('%s').textContent"
@@ -51,9 +105,9 @@ def page_case(lab):
         browser.value("document.querySelector('.rung').dispatchEvent(new Event('click'))")
         message = browser.value("document.querySelector('#message pre').textContent")
         check(message.startswith("INVITE sip:"), f"the message: {message[:80]}")
-        if PICTURE:
+        if PICTURES:
             browser.value("document.querySelectorAll('.rung')[5].dispatchEvent(new Event('click'))")
-            browser.picture(PICTURE)
+            browser.picture(os.path.join(PICTURES, "analyze-page.png"))
         # Another language, the other colours.
         browser.value("document.getElementById('lang').click()")
         check("당겨받기" in browser.value(TEXT % "detail"), "Korean")
@@ -75,13 +129,7 @@ def page_hostile_case(lab):
             f"From: \"{evil}\" <sip:1@192.0.2.2>;tag=a\r\nTo: <sip:1427@192.0.2.1>\r\n"
             f"Call-ID: a\r\nCSeq: 1 INVITE\r\nUser-Agent: {evil}\r\nSubject: {evil}\r\n"
             "Content-Length: 0\r\n\r\n").encode()
-    udp = b"\x13\xc4\x13\xc4" + (8 + len(head)).to_bytes(2, "big") + b"\0\0" + head
-    ip = (b"\x45\0" + (20 + len(udp)).to_bytes(2, "big") + b"\0\0\0\0\x40\x11\0\0" +
-          bytes([192, 0, 2, 2, 192, 0, 2, 1]) + udp)
-    with open(capture, "wb") as f:
-        f.write((0xa1b2c3d4).to_bytes(4, "little") + b"\2\0\4\0" + b"\0" * 8 +
-                (65535).to_bytes(4, "little") + (101).to_bytes(4, "little"))
-        f.write(b"\0\0\0\x60\0\0\0\0" + len(ip).to_bytes(4, "little") * 2 + ip)
+    pcap(capture, [(0, ("192.0.2.2", 5060), ("192.0.2.1", 5060), head)])
     out = page(lab, [capture])
     with Browser() as browser:
         browser.open(out, "#call=1")
@@ -96,3 +144,57 @@ def page_hostile_case(lab):
         browser.value("{const e = document.createElement('script'); e.textContent ="
                       "\"document.title = 'run'\"; document.body.append(e)}")
         check(browser.value("document.title") == "Ringdown", "the policy lets no other script run")
+
+
+@case("page_sound", weight=10, captured=False)
+def page_sound_case(lab):
+    """Both voices and the mix are in the page, drawn, and play."""
+    capture = lab.path("spoken.pcap")
+    pcap(capture, spoken_call())
+    out = page(lab, [capture])
+    with Browser() as browser:
+        browser.open(out, "#call=1")
+        browser.until("document.querySelectorAll('audio').length === 3")
+        browser.until("[...document.querySelectorAll('audio')].every((a) => a.duration > 2.9 && "
+                      "a.duration < 3.5)")
+        drawn = browser.value("document.querySelector('svg.wave path').getBBox().height")
+        check(drawn > 20, f"the picture of the sound is {drawn} high")
+        browser.value("document.querySelector('audio').play()")
+        browser.until("document.querySelector('audio').currentTime > 0.2")
+        check("PCMU" in browser.value("document.getElementById('streams').textContent"), "streams")
+        check(not browser.complaints, f"complaints: {browser.complaints[:3]}")
+        if PICTURES:
+            browser.picture(os.path.join(PICTURES, "analyze-sound.png"))
+
+
+@case("analyze_wav", captured=False)
+def analyze_wav_case(lab):
+    """The files of --wav have the voices, each its own."""
+    capture = lab.path("spoken.pcap")
+    pcap(capture, spoken_call())
+    done = subprocess.run([lab.program, "analyze", "-c", "1", "--wav", lab.path("sound"), capture],
+                          capture_output=True, text=True, timeout=60, check=False)
+    check(done.returncode == 0, f"analyze --wav: {done.stderr}")
+
+    def tone(name, hertz):
+        """How much of the sound in the middle is this tone."""
+        with wave.open(os.path.join(lab.path("sound"), name)) as f:
+            check(f.getframerate() == 8000, "8 kHz")
+            check(2.9 < f.getnframes() / 8000 < 3.5, f"{name}: {f.getnframes()} samples")
+            f.setpos(8000)
+            v = struct.unpack("<4000h", f.readframes(4000))
+        re = sum(x * math.cos(2 * math.pi * hertz * i / 8000) for i, x in enumerate(v))
+        im = sum(x * math.sin(2 * math.pi * hertz * i / 8000) for i, x in enumerate(v))
+        return math.hypot(re, im) / 2000 / 12000
+
+    files = sorted(os.listdir(lab.path("sound")))
+    check(files == ["call-1-1-1427.wav", "call-1-2-1428.wav", "call-1-mix.wav"], f"files: {files}")
+    heard = {name: (tone(name, 450), tone(name, 1000)) for name in files}
+    check(heard[files[0]][0] > 0.9 and heard[files[0]][1] < 0.05, f"1427: {heard}")
+    check(heard[files[1]][1] > 0.9 and heard[files[1]][0] < 0.05, f"1428: {heard}")
+    check(min(heard[files[2]]) > 0.4, f"the mix: {heard}")
+    # A frame whose time is wrong does not fill the disk with silence.
+    pcap(capture, [(at + (10 * 86400 if at > 2 else 0), *p) for at, *p in spoken_call()])
+    done = subprocess.run([lab.program, "analyze", "-c", "1", "--wav", lab.path("late"), capture],
+                          capture_output=True, text=True, timeout=60, check=False)
+    check(done.returncode == 1 and "more than a day" in done.stderr, f"ten days: {done.stderr}")

@@ -1,4 +1,6 @@
 """The end of the program, asked for and not, and what it finds again."""
+import json
+import os
 import signal
 import socket
 import time
@@ -68,6 +70,45 @@ def kill_call_case(lab):
     p27 = callee(lab, phone("1427").ring_in().answer().get_bye())
     finish(caller(lab, outside(lab).invite().answered().ack().bye(), name="trunk2"), p27)
     equal(len(lab.cdrs(1)), 1, "records")
+
+
+def sidecars(lab):
+    found = []
+    for folder, _, names in os.walk(lab.path("recordings")):
+        for name in names:
+            if name.endswith(".json"):
+                with open(os.path.join(folder, name), encoding="utf-8") as f:
+                    found.append(json.load(f))
+    return found
+
+
+def sound_bytes(lab):
+    return sum(os.path.getsize(os.path.join(folder, name))
+               for folder, _, names in os.walk(lab.path("recordings"))
+               for name in names if name.endswith("-track1.wav"))
+
+
+@case("kill_recording", weight=2)
+def kill_recording_case(lab):
+    """kill -9 while a call is recorded: the next start finishes the recording, and gives the call the
+    record that it never had."""
+    config = lab.config()
+    config["recording"] = {"dir": lab.path("recordings"), "mode": "both"}
+    lab.start(config)
+    register(lab, "1427")
+    p27, trk, _ = call_up(lab)
+    lab.until(lambda: sound_bytes(lab) > 16000, 10, "a second of the recording")
+    kill(lab)
+    for job in (p27, trk):
+        job.end()
+    lab.start()
+    row = lab.cdrs(1)[0]
+    equal((row["disposition"], row["ended_by"], row["reason"]), ("ANSWERED", "system", "killed"),
+          "the record")
+    check(500 <= row["talk_ms"] <= 10000, f"talk_ms is {row['talk_ms']}")
+    about = sidecars(lab)
+    equal([a["state"] for a in about], ["interrupted"], "the sidecars")
+    equal((about[0]["call"]["cdr"], about[0]["stopped"]), (row["id"], "killed"), "the sidecar")
 
 
 @case("kill_phones", weight=4)

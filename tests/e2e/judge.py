@@ -287,8 +287,29 @@ def judge_body(m, complain):
         complain(f"Content-Length {length}, but {len(m.body)} bytes of body")
     if m.body and not m.get("content-type"):
         complain("a body without Content-Type")
-    if m.body and m.get("content-type", "").lower().startswith("application/sdp"):
+    kind = m.get("content-type", "")
+    if m.body and kind.lower().startswith("application/sdp"):
         judge_sdp(m.body, complain)
+    if m.body and kind.lower().startswith("multipart/"):
+        judge_parts(m.body, kind, complain)
+
+
+def judge_parts(body, kind, complain):
+    """RFC 2046 section 5.1: each part by itself, between delimiters that end as they should."""
+    found = re.search(r'boundary="?([^";]+)', kind)
+    if not found:
+        complain("a multipart without a boundary")
+        return
+    line = b"--" + found[1].encode()
+    first, *parts = (b"\r\n" + body).split(b"\r\n" + line)
+    if first or len(parts) < 2 or parts[-1] != b"--\r\n":
+        complain("the delimiters of a multipart")
+    for part in parts[:-1]:
+        head, gap, text = part.partition(b"\r\n\r\n")
+        if not gap or not head.startswith(b"\r\n"):
+            complain("a part without an empty line")
+        elif b"application/sdp" in head.lower():
+            judge_sdp(text, complain)
 
 
 def judge_message(packet, echoed=False):

@@ -140,7 +140,18 @@ static void answer(struct world *w, struct peer *peer)
                    more & 8 ? "uac" : "uas", 90 + take(w));
     if (more & 16)
         buf_lit(&b, "Contact: <sip:1428@pbx.test>, <sip:1427@pbx.test>;q=0.1\r\n");
-    if (more & 1)
+    if (more & 32)
+        buf_lit(&b, "Content-Disposition: early-session\r\n");
+    if (more & 64)
+        buf_lit(&b, "Content-Type: multipart/mixed;boundary=b\r\n\r\n"
+                    "--b\r\nContent-Type: application/sdp\r\n\r\n"
+                    "v=0\r\no=- 1 1 IN IP4 127.0.0.55\r\ns=-\r\nc=IN IP4 127.0.0.55\r\nt=0 0\r\n"
+                    "m=audio 4000 RTP/AVP 0 8\r\n\r\n"
+                    "--b\r\nContent-Type: application/sdp\r\n"
+                    "Content-Disposition: early-session\r\n\r\n"
+                    "v=0\r\no=- 2 1 IN IP4 127.0.0.55\r\ns=-\r\nc=IN IP4 127.0.0.55\r\nt=0 0\r\n"
+                    "m=audio 4002 RTP/AVP 8\r\n\r\n--b--\r\n");
+    else if (more & 1)
         buf_lit(&b,
                 "Content-Type: application/sdp\r\n\r\nv=0\r\no=- 1 1 IN IP4 127.0.0.55\r\ns=-\r\n"
                 "c=IN IP4 127.0.0.55\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0 8\r\n");
@@ -200,6 +211,8 @@ static void ask(struct world *w, struct peer *peer)
                    STR_ARG(id), STR_ARG(line_of(from, "tag=")), tag & 3);
     if (dice & 64)
         buf_printf(&b, "RAck: %u %u INVITE\r\nSession-Expires: %u\r\n", tag, cseq, 90 + tag);
+    if (dice & 8)
+        buf_lit(&b, "Content-Disposition: early-session\r\n");
     buf_z(&b, dice & 128 ? sdp : "\r\n");
     pbx_rx(w->pbx, w->now, &peer->flow, b.p, b.n);
 }
@@ -220,7 +233,7 @@ static void call(struct world *w)
                "Contact: <sip:c@127.0.0.77:5080>\r\n",
                numbers[dice % ARRAY_LEN(numbers)], id, id);
     if (dice & 64)
-        buf_lit(&b, "Supported: 100rel, timer\r\nSession-Expires: 100\r\n");
+        buf_lit(&b, "Supported: 100rel, timer, early-session\r\nSession-Expires: 100\r\n");
     buf_z(&b, dice & 128 ? "\r\n" : sdp);
     pbx_rx(w->pbx, w->now, &w->peer[0].flow, b.p, b.n);
 }

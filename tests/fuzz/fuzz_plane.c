@@ -160,7 +160,10 @@ static void blocks(struct world *w)
 {
     struct plane_block b;
     while (plane_block(&w->r, &b)) {
-        BUG_ON(b.record == 0 || b.record > RECS || b.n > PLANE_REC_TRACKS + 1 || !b.n);
+        BUG_ON(b.record == 0 || b.record > RECS || b.n > PLANE_REC_TRACKS + 1);
+        BUG_ON(b.n_marks > PLANE_REC_MARKS || !b.n != !b.samples || (!b.n && !b.n_marks));
+        if (!b.n)
+            continue; /* nothing but marks */
         BUG_ON(b.at && b.at != w->record_at[b.record]);
         w->record_at[b.record] = b.at + b.samples;
         int32_t sum = 0;

@@ -71,7 +71,7 @@ static void step(struct report *r, usec_t *now, struct input *in)
             write(r, *now, op & 128);
         break;
     default:
-        report_ssrc_set(r, op >> 6);
+        *now += v;
     }
 }
 

@@ -18,8 +18,8 @@ enum { CDR_PARENT = 22, CDR_DETAIL };
 struct truth {
     struct str id, scenario, caller, dialled, disposition, parent, detail;
     const struct play *play;
-    uint32_t group; /* of calls that are one: an index of a record */
-    uint32_t root;  /* leg of the analyser; NOBODY: not seen */
+    uint32_t group;  /* of calls that are one: an index of a record */
+    uint32_t root;   /* leg of the analyser; NOBODY: not seen */
     uint32_t n_legs; /* seen */
 };
 
@@ -204,10 +204,11 @@ static enum an_scenario scenario_of(const struct court *c, const struct truth *t
     static const struct {
         struct str word;
         enum an_scenario was;
-    } words[] = {{STR_INIT("conference"), AN_WAS_CONFERENCE}, {STR_INIT("pickup"), AN_WAS_PICKUP},
-                 {STR_INIT("transfer"), AN_WAS_TRANSFER},     {STR_INIT("voicemail"), AN_WAS_VOICEMAIL},
-                 {STR_INIT("sequential"), AN_WAS_SEQUENTIAL}, {STR_INIT("parallel"), AN_WAS_PARALLEL},
-                 {STR_INIT("forward"), AN_WAS_FORWARD}};
+    } words[] = {
+        {STR_INIT("conference"), AN_WAS_CONFERENCE}, {STR_INIT("pickup"), AN_WAS_PICKUP},
+        {STR_INIT("transfer"), AN_WAS_TRANSFER},     {STR_INIT("voicemail"), AN_WAS_VOICEMAIL},
+        {STR_INIT("sequential"), AN_WAS_SEQUENTIAL}, {STR_INIT("parallel"), AN_WAS_PARALLEL},
+        {STR_INIT("forward"), AN_WAS_FORWARD}};
     if (mixed(t))
         return AN_WAS_CONFERENCE;
     /* The record keeps the last word for a call that was several. */
@@ -263,10 +264,13 @@ static bool is_code(const struct an_leg *l)
     return to.n && to.p[0] == '*' && l->answer_ns != AN_NEVER;
 }
 
-static const struct an_edge *edge_of(const struct an_call *call, uint32_t leg, enum an_edge_kind kind)
+static const struct an_edge *edge_of(const struct an_call *call, uint32_t leg,
+                                     enum an_edge_kind kind)
 {
     for (uint32_t i = 0; i < call->n_edges; i++)
-        if (call->edge[i].kind == kind && (kind == AN_EDGE_PICKED ? call->edge[i].a == leg || call->edge[i].b == leg : call->edge[i].b == leg))
+        if (call->edge[i].kind == kind &&
+            (kind == AN_EDGE_PICKED ? call->edge[i].a == leg || call->edge[i].b == leg
+                                    : call->edge[i].b == leg))
             return &call->edge[i];
     return NULL;
 }
@@ -294,8 +298,8 @@ static void codes_judge(struct court *c)
         const struct truth *t = &c->cdr[c->cdr_of[i]];
         struct str caller = an_text_get(&call->text, call->caller);
         bool with_root = t->root != NOBODY && call_of(c, t->root) == call;
-        bool right = with_root && (str_eq(caller, t->caller) ||
-                                   str_eq(caller_behind(c, call, i), t->caller));
+        bool right = with_root &&
+                     (str_eq(caller, t->caller) || str_eq(caller_behind(c, call, i), t->caller));
         c->tally->codes++;
         if (call->caller_unknown)
             c->tally->codes_unknown++;

@@ -125,8 +125,7 @@ static bool somebody_calls(struct play *p)
 /* A talks with who has answered, until one of them hangs up. */
 static void talk_and_end(struct play *p)
 {
-    step(p, WHEN_UP, ROLE_A, talk(p), DO_HANG_UP)->who =
-        mix_chance(p->mix, 50) ? ROLE_A : ROLE_B;
+    step(p, WHEN_UP, ROLE_A, talk(p), DO_HANG_UP)->who = mix_chance(p->mix, 50) ? ROLE_A : ROLE_B;
 }
 
 /* ---- the stories ----------------------------------------------------------------------------- */
@@ -164,8 +163,8 @@ static bool refused(struct play *p)
 
 static bool nobody_there(struct play *p)
 {
-    struct phone *a = mix_chance(p->mix, 50) ? some_trunk(p->mix)
-                                             : some_phone(p->mix, is_free, NULL);
+    struct phone *a =
+        mix_chance(p->mix, 50) ? some_trunk(p->mix) : some_phone(p->mix, is_free, NULL);
     if (!a)
         return false;
     calls(p, a, a->trunk ? STR("07086669999") : STR("1999"));
@@ -310,7 +309,8 @@ static bool replaced(struct play *p)
     return picked_up_by(p, STR_NONE);
 }
 
-/* Two calls ring in one group at once, and somebody dials *8: the question is whose call that takes. */
+/* Two calls ring in one group at once, and somebody dials *8: the question is whose call that
+ * takes. */
 static bool rush(struct play *p)
 {
     struct mix *m = p->mix;
@@ -440,16 +440,27 @@ static const struct kind {
     unsigned weight;
     bool (*cast)(struct play *p);
 } kinds[] = {
-    {"answered", 4, answered},       {"outside", 2, outside},
-    {"refused", 2, refused},         {"nobody-there", 1, nobody_there},
-    {"cancelled", 2, cancelled},     {"not-answered", 1, not_answered},
-    {"held", 2, held},               {"blind", 2, blind},
-    {"attended", 2, attended},       {"blond", 1, blond},
-    {"asks", 1, asks},               {"phone-mixes", 2, phone_mixes},
-    {"picked-up", 4, picked_up},     {"rush", 3, rush},     {"picked-directly", 1, picked_directly},
-    {"replaced", 1, replaced},       {"server-mixes", 2, server_mixes},
-    {"hunt-in-turn", 2, hunt_in_turn}, {"hunt-at-once", 2, hunt_at_once},
-    {"forwarded", 2, forwarded},     {"redirected", 1, redirected},
+    {"answered", 4, answered},
+    {"outside", 2, outside},
+    {"refused", 2, refused},
+    {"nobody-there", 1, nobody_there},
+    {"cancelled", 2, cancelled},
+    {"not-answered", 1, not_answered},
+    {"held", 2, held},
+    {"blind", 2, blind},
+    {"attended", 2, attended},
+    {"blond", 1, blond},
+    {"asks", 1, asks},
+    {"phone-mixes", 2, phone_mixes},
+    {"picked-up", 4, picked_up},
+    {"rush", 3, rush},
+    {"picked-directly", 1, picked_directly},
+    {"replaced", 1, replaced},
+    {"server-mixes", 2, server_mixes},
+    {"hunt-in-turn", 2, hunt_in_turn},
+    {"hunt-at-once", 2, hunt_at_once},
+    {"forwarded", 2, forwarded},
+    {"redirected", 1, redirected},
     {"leaves-message", 1, leaves_message},
 };
 

@@ -69,8 +69,9 @@ static bool verdict(const struct tally *t)
     bool calls = permille(t->calls_right, t->calls, CALLS_PERMILLE);
     confusion_print(t);
     deciles_print(t);
-    printf("# %" PRIu64 " mixtures: legs %" PRIu64 " of %" PRIu64 " tied right (%.3f %%), calls %" PRIu64
-           " of %" PRIu64 " named right (%.3f %%); the worst is seed %" PRIu64 " with %u %% of its legs\n",
+    printf("# %" PRIu64 " mixtures: legs %" PRIu64 " of %" PRIu64
+           " tied right (%.3f %%), calls %" PRIu64 " of %" PRIu64
+           " named right (%.3f %%); the worst is seed %" PRIu64 " with %u %% of its legs\n",
            t->seeds, t->legs_right, t->legs, percent(t->legs_right, t->legs), t->calls_right,
            t->calls, percent(t->calls_right, t->calls), t->worst, t->worst_percent);
     printf("# codes that picked up: %" PRIu64 ", real caller %" PRIu64 ", unknown %" PRIu64

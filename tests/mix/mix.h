@@ -59,7 +59,7 @@ struct phone {
     unsigned index;
     struct str number; /* of an extension */
     struct str did;
-    unsigned group; /* pickup group */
+    unsigned group;            /* pickup group */
     const struct play *wanted; /* the story that counts on it, until that is over */
     /* What the exchange does with its calls. */
     struct phone *forward_always, *forward_busy, *forward_no_answer;
@@ -197,6 +197,5 @@ struct tally {
 };
 /* Analyses the capture, compares. 0 or negative errno. */
 MUST_CHECK int judge(struct mix *m, struct tally *t);
-
 
 #endif

@@ -90,7 +90,8 @@ struct line *phone_call(struct phone *p, struct play *play, enum role role, stru
     s.sdp = codecs(p);
     s.target = number;
     if (p->trunk)
-        s.from = ua_text(world_of(p), "<sip:" STR_FMT "@127.0.0.%u:5080>", STR_ARG(role >= ROLE_M && play->from_2.n ? play->from_2 : play->from),
+        s.from = ua_text(world_of(p), "<sip:" STR_FMT "@127.0.0.%u:5080>",
+                         STR_ARG(role >= ROLE_M && play->from_2.n ? play->from_2 : play->from),
                          (unsigned)p->ua.host.addr.ip[3]);
     if (header)
         s.edit[s.n_edits++] = *header;

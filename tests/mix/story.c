@@ -56,8 +56,7 @@ static struct phone *picker(struct play *p)
     unsigned first = (unsigned)mix_dice(m, m->n_phones);
     for (unsigned i = 0; rings && i < m->n_phones; i++) {
         struct phone *k = &m->phone[(first + i) % m->n_phones];
-        if (k != rings && k != p->phone[ROLE_A] && k->group == rings->group &&
-            !phone_busy(k, NULL))
+        if (k != rings && k != p->phone[ROLE_A] && k->group == rings->group && !phone_busy(k, NULL))
             return k;
     }
     return NULL;

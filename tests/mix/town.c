@@ -129,9 +129,7 @@ static void forwards_plan(struct mix *m)
         struct phone *p = &m->phone[m->n_phones - 1 - i];
         struct phone *to = &m->phone[mix_dice(m, m->n_phones - 4)];
         p->voicemail = false;
-        *(i == 0   ? &p->forward_always
-          : i == 1 ? &p->forward_busy
-                   : &p->forward_no_answer) = to;
+        *(i == 0 ? &p->forward_always : i == 1 ? &p->forward_busy : &p->forward_no_answer) = to;
     }
 }
 
@@ -150,7 +148,9 @@ static void person_enter(struct mix *m, unsigned i)
     bool trunk = i >= m->n_phones;
     bool shared = m->seed % 4 == 1 && !trunk; /* several phones behind one address */
     struct addr a = {.family = ADDR_V4,
-                     .port = (uint16_t)(trunk ? 5080 : shared ? 5060 + 2 * i : 5060),
+                     .port = (uint16_t)(trunk    ? 5080
+                                        : shared ? 5060 + 2 * i
+                                                 : 5060),
                      .ip = {127, 0, 1, (uint8_t)(10 + (shared ? i / 3 : i))}};
     if (trunk) {
         a.ip[2] = 0;

@@ -101,6 +101,7 @@ static int of_world(struct play *p, struct str name, uint64_t *ret)
         {STR_INIT("transfers"), p->w.pbx->calls->transfers.used},
         {STR_INIT("recordings"), p->w.pbx->calls->recordings.used},
         {STR_INIT("subscriptions"), subscription_count(p->w.pbx)},
+        {STR_INIT("idle"), pbx_is_idle(p->w.pbx)},
         {STR_INIT("bindings"), registrar_count(p->w.pbx)},
         {STR_INIT("stored"), p->w.n_bindings},
         {STR_INIT("cdrs"), p->w.n_cdrs},

@@ -79,10 +79,12 @@ static struct ua_call *call_of(struct ua *ua)
     return best;
 }
 
-/* The stream of a party's latest call, or the one whose RTP goes to ADDRESS:PORT. */
+/* The stream of a party's latest call, that of its early session (NAME/early), or the one whose RTP
+ * goes to ADDRESS:PORT. */
 static struct world_stream *stream_of(struct play *p, struct str name)
 {
-    struct ua *ua = play_ua(p, name);
+    ptrdiff_t slash = str_chr(name, '/');
+    struct ua *ua = play_ua(p, slash < 0 ? name : str_sub(name, 0, (size_t)slash));
     struct addr to;
     if (!ua && addr_parse_port(&to, name) == 0)
         return world_stream_to(&p->w, &to);
@@ -91,7 +93,10 @@ static struct world_stream *stream_of(struct play *p, struct str name)
         return NULL;
     }
     struct addr rtp = ua->host.addr;
-    rtp.port = call_of(ua)->rtp_port;
+    if (slash < 0)
+        rtp.port = call_of(ua)->rtp_port;
+    else
+        rtp.port = (uint16_t)(ua->call->rtp_port + UA_EARLY_PORT);
     return world_stream_to(&p->w, &rtp);
 }
 
@@ -125,18 +130,21 @@ static void none(struct play *p)
     }
 }
 
-/* expect stream NAME timeout|receiving|sending|mux OP N */
+/* expect stream NAME timeout|receiving|sending|mux|ptime|listens OP N */
 static void stream(struct play *p)
 {
     struct world_stream *s = p->n_words == 6 ? stream_of(p, p->word[2]) : NULL;
     if (!s) {
-        play_fail(p, &p->st->line, "expect stream NAME timeout|receiving|sending|mux OP N");
+        play_fail(p, &p->st->line,
+                  "expect stream NAME timeout|receiving|sending|mux|ptime|listens OP N");
         return;
     }
     struct str what = p->word[3];
     uint64_t got = str_eq(what, STR("timeout"))     ? s->timeout_ms
                    : str_eq(what, STR("receiving")) ? s->receiving
                    : str_eq(what, STR("mux"))       ? s->mux
+                   : str_eq(what, STR("ptime"))     ? s->ptime_ms
+                   : str_eq(what, STR("listens"))   ? s->listens
                                                     : s->sending;
     compare(p, what, got, p->word[4], p->word[5]);
 }
@@ -179,6 +187,14 @@ static void file(struct play *p)
     if (!ok)
         play_fail(p, &p->st->line, "no sidecar has " STR_FMT ", the first is %s",
                   STR_ARG(p->word[3]), p->w.file[0].json);
+}
+
+/* expect warned TEXT: something logged as a warning or worse has this in it. */
+static void logged(struct play *p)
+{
+    if (p->n_words != 3 || str_ifind(str_z(p->w.warned), p->word[2]) < 0)
+        play_fail(p, &p->st->line, "no warning has " STR_FMT ", the last are %s",
+                  STR_ARG(p->word[2]), p->w.warned);
 }
 
 /* NAME keys DIGITS: telephone-events of its latest call. NAME talks on|off: in a room. */
@@ -246,6 +262,8 @@ void expect_statement(struct play *p)
              str_eq(what, STR("recorded")) || str_eq(what, STR("guest")) ||
              str_eq(what, STR("paused")))
         hears(p);
+    else if (str_eq(what, STR("warned")))
+        logged(p);
     else if (str_eq(what, STR("api")) && p->n_words > 2)
         api(p);
     else if (str_eq(what, STR("no")) && p->n_words > 2)

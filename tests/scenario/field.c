@@ -5,6 +5,7 @@
 #include "base/num.h"
 #include "play.h"
 #include "wire/sdp/sdp.h"
+#include "wire/sip/multipart.h"
 
 struct look {
     struct play *p;
@@ -44,12 +45,13 @@ static struct str sdp_codecs(struct look *l, const struct sdp *s, const struct s
     return arena_dup(&l->p->w.arena, buf_str(&b));
 }
 
-static struct str sdp_field(struct look *l, struct str name)
+/* A field of one of the descriptions in the message. */
+static struct str sdp_field(struct look *l, struct str body, struct str name)
 {
     struct sdp s;
     struct sdp_error err;
     struct addr a;
-    if (!l->m.body.n || sdp_parse(&s, l->m.body, &l->p->w.arena, &err))
+    if (!body.n || sdp_parse(&s, body, &l->p->w.arena, &err))
         return STR_NONE;
     if (str_eq(name, STR("version")))
         return s.origin.version;
@@ -192,7 +194,9 @@ struct str field_get(struct play *p, struct str bytes, const struct ua_rx *rx, s
         if (str_eq(name, fields[i].name))
             return fields[i].get(l);
     if (str_starts(name, STR("sdp.")))
-        return sdp_field(l, str_from(name, 4));
+        return sdp_field(l, sip_body_find(&l->m, STR("application/sdp")), str_from(name, 4));
+    if (str_starts(name, STR("early.")))
+        return sdp_field(l, sip_body_early(&l->m, STR("application/sdp")), str_from(name, 6));
     return joined(l, name);
 }
 

@@ -216,14 +216,18 @@ static void advance_statement(struct play *p)
 /* media timeout NAME|ADDRESS:PORT, media stats NAME KEY=N ..., media none */
 static void media_statement(struct play *p)
 {
-    struct ua *ua = p->n_words > 2 ? play_ua(p, p->word[2]) : NULL;
+    struct str name = p->n_words > 2 ? p->word[2] : STR("");
+    ptrdiff_t slash = str_chr(name, '/');
+    struct ua *ua = play_ua(p, slash < 0 ? name : str_sub(name, 0, (size_t)slash));
     if (str_eq(p->word[1], STR("none"))) {
         p->w.no_ports = true;
         return;
     }
     struct addr rtp = ua ? ua->host.addr : (struct addr){0};
-    if (ua || p->n_words < 3 || addr_parse_port(&rtp, p->word[2]))
+    if (ua || addr_parse_port(&rtp, name))
         rtp.port = ua && ua->call ? ua->call->rtp_port : 1;
+    if (ua && slash > 0)
+        rtp.port = (uint16_t)(rtp.port + UA_EARLY_PORT);
     struct world_stream *s = world_stream_to(&p->w, &rtp);
     if (str_eq(p->word[1], STR("stats")) && s) {
         stats_statement(p, s);
@@ -269,17 +273,21 @@ static void restart_statement(struct play *p)
     complain(p);
 }
 
-/* disk full, disk busy, disk works; disk loses: all files are gone. */
+/* disk full, disk busy, disk works; disk long: what is being written has become too long; disk
+ * loses: all files are gone. */
 static void disk_statement(struct play *p)
 {
     struct str what = p->word[1];
     if (str_eq(what, STR("full")) || str_eq(what, STR("busy")) || str_eq(what, STR("works"))) {
-        p->w.disk_err = str_eq(what, STR("full")) ? -ENOSPC : 0;
+        world_disk_error(&p->w, str_eq(what, STR("full")) ? -ENOSPC : 0);
         p->w.load_err = str_eq(what, STR("busy")) ? -EBUSY : 0;
+    } else if (str_eq(what, STR("long"))) {
+        world_disk_error(&p->w, -EFBIG);
+        world_disk_error(&p->w, 0);
     } else if (str_eq(what, STR("loses")))
         memset(p->w.file, 0, sizeof(p->w.file));
     else
-        play_fail(p, &p->st->line, "disk full|busy|works|loses");
+        play_fail(p, &p->st->line, "disk full|long|busy|works|loses");
 }
 
 static void shutdown_statement(struct play *p)

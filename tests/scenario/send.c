@@ -27,18 +27,31 @@ static bool option(struct play *p, struct ua *ua, struct ua_spec *s, struct str 
     const struct {
         const char *key;
         struct str *to;
-    } texts[] = {{"from", &s->from},         {"to", &s->to},         {"ruri", &s->ruri},
-                 {"call-id", &s->call_id},   {"branch", &s->branch}, {"contact", &s->contact},
-                 {"tag", &s->tag},           {"as", &s->name},       {"of", &s->reply_to},
-                 {"auth", &s->auth},         {"sdp", &s->sdp},       {"sdp.dir", &s->dir},
-                 {"sdp.host", &s->sdp_host}, {"type", &s->type}};
+    } texts[] = {{"from", &s->from},
+                 {"to", &s->to},
+                 {"ruri", &s->ruri},
+                 {"call-id", &s->call_id},
+                 {"branch", &s->branch},
+                 {"contact", &s->contact},
+                 {"tag", &s->tag},
+                 {"as", &s->name},
+                 {"of", &s->reply_to},
+                 {"auth", &s->auth},
+                 {"sdp", &s->sdp},
+                 {"sdp.dir", &s->dir},
+                 {"sdp.host", &s->sdp_host},
+                 {"sdp.attr", &s->sdp_attr},
+                 {"type", &s->type},
+                 {"early", &s->early},
+                 {"early.dir", &s->early_dir}};
     const struct {
         const char *key;
         int64_t *to;
     } numbers[] = {{"cseq", &s->cseq},
                    {"max-forwards", &s->max_forwards},
                    {"expires", &s->expires},
-                   {"sdp.port", &s->sdp_port}};
+                   {"sdp.port", &s->sdp_port},
+                   {"early.port", &s->early_port}};
     for (unsigned i = 0; i < ARRAY_LEN(texts); i++)
         if (str_eq(key, str_z(texts[i].key))) {
             *texts[i].to = v;

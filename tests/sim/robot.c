@@ -640,7 +640,7 @@ struct rcall *robot_call_at(struct robot *r, uint16_t rtp_port)
 {
     for (struct list *node = r->calls.prev; node != &r->calls; node = node->prev) {
         struct rcall *c = container_of(node, struct rcall, node);
-        if (c->ua->rtp_port == rtp_port)
+        if (c->ua->rtp_port == rtp_port || c->ua->rtp_port + UA_EARLY_PORT == rtp_port)
             return c;
     }
     return NULL;

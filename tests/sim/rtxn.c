@@ -1,5 +1,6 @@
 /* The robots' own transactions, simpler than those of the engine and written apart from them.
  * RFC 3261 section 17. */
+#include "pbx/pbx_int.h"
 #include "robot.h"
 
 #define T1 (500 * USEC_MS)
@@ -159,6 +160,15 @@ static bool absorb_request(struct robot *r, const struct sip_msg *m, const struc
     return true;
 }
 
+/* What a full PBX or a guarded one refuses it does not remember: who asks again is answered anew.
+ */
+static bool refuses_blindly(const struct world *w)
+{
+    struct sip_stats st;
+    sip_core_stats(w->pbx->core, &st);
+    return st.overload || st.rate_limited;
+}
+
 static bool absorb_response(struct robot *r, const struct sip_msg *m)
 {
     struct rtxn *t = rtxn_find(r, m, true);
@@ -166,8 +176,7 @@ static bool absorb_response(struct robot *r, const struct sip_msg *m)
         return true;
     if (t->status >= 200) {
         bool same_pbx = t->starts == r->ua.host.w->starts;
-        /* With its table full the PBX forgets what it refuses: who asks again is answered anew. */
-        bool forgotten = t->status == 503;
+        bool forgotten = t->status == 503 && refuses_blindly(r->ua.host.w);
         if (m->status >= 200 && t->status != m->status && same_pbx && !forgotten)
             world_fail(r->ua.host.w, "two final responses to one request: %u and %u", t->status,
                        m->status);

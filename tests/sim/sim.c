@@ -12,8 +12,10 @@
 #include "pbx/call_int.h"
 #include "pbx/feature/conference_int.h"
 #include "pbx/feature/voicemail_int.h"
+#include "pbx/registrar.h"
 #include "pbx/subscription.h"
 #include "robot.h"
+#include "wire/sdp/oa_state.h"
 
 #define MAX_PHONES 6
 #define ROBOTS     (MAX_PHONES + 1)
@@ -151,6 +153,34 @@ static const struct leg_stream *stream_of(struct sim *s, media_id id, struct leg
     return NULL;
 }
 
+/* Who is in a room is a member of it, and hears no other. */
+static void check_room(struct sim *s, const struct world_stream *st, const struct leg *leg)
+{
+    struct pbx *p = s->w.pbx;
+    const struct member *m = member_of_call(p, call_find(p, leg->call));
+    bool own = m && leg_find(p, m->leg) == leg && m->stream == st->id;
+    uint64_t room = own ? member_room(p, m)->media : 0;
+    if (st->room != room)
+        world_fail(&s->w, "media: stream %llu is in room %llu in place of %llu",
+                   (unsigned long long)st->id, (unsigned long long)st->room,
+                   (unsigned long long)room);
+}
+
+/* An early session lives as long as the leg that it is of. */
+static bool has_ended(struct pbx *p, const struct leg *leg)
+{
+    const struct leg *of = leg->regular ? leg_find(p, leg->regular) : leg;
+    return !of || of->state == LEG_ENDED;
+}
+
+/* Early sessions say themselves with whom they are joined. */
+static bool talk(struct pbx *p, struct leg *leg, struct leg *other)
+{
+    if (leg->regular || other->regular)
+        return leg_find(p, leg->opposite) == other && leg_find(p, other->opposite) == leg;
+    return call_other(p, call_find(p, leg->call), leg) == other;
+}
+
 /* What a stream is for: it belongs to a leg, is linked within its call, hears music while the other
  * party holds and not otherwise, and is in the recording of its call. */
 static void check_stream(struct sim *s, const struct world_stream *st)
@@ -158,7 +188,8 @@ static void check_stream(struct sim *s, const struct world_stream *st)
     struct world *w = &s->w;
     struct leg *leg, *other = NULL;
     const struct leg_stream *own = stream_of(s, st->id, &leg);
-    bool music = !strcmp(st->hears, "music");
+    /* Now, or behind a tone. */
+    bool music = !strcmp(st->hears, "music") || !strcmp(st->behind, "music");
     unsigned long long id = st->id;
     if (!own) {
         world_fail(w, "media: stream %llu belongs to no leg", id);
@@ -167,19 +198,26 @@ static void check_stream(struct sim *s, const struct world_stream *st)
     const struct call *call = call_find(w->pbx, leg->call);
     s->music += music;
     s->recorded += st->record != 0;
+    if (has_ended(w->pbx, leg))
+        world_fail(w, "media: stream %llu belongs to a leg that has ended", id);
     if (st->peer && (!stream_of(s, st->peer, &other) || other->call != leg->call)) {
         world_fail(w, "media: stream %llu is linked to another call", id);
         return;
     }
-    /* A wrong answer leaves a leg without. */
+    /* Who hears itself is in the echo test. */
+    if (other && other != leg && !talk(w->pbx, leg, other))
+        world_fail(w, "media: stream %llu is linked to one whom it does not talk with", id);
+    check_room(s, st, leg);
+    if (call->state == CALL_UP && call_is_party(w->pbx, call, leg) && leg->oa == OA_NONE)
+        world_fail(w, "media: stream %llu is in a call that is up, and nothing is agreed", id);
     bool agreed = leg_has_agreed(leg) && other && leg_has_agreed(other);
-    if (agreed && st->formats != world_stream_find(w, st->peer)->formats)
+    if (agreed && !(st->formats && world_stream_find(w, st->peer)->formats))
         world_fail(w, "media: stream %llu is linked, and one of the two has no formats", id);
     if (st->peer && st->room)
         world_fail(w, "media: stream %llu is linked and in a room", id);
     if (own->music != music)
         world_fail(w, "media: stream %llu %s music", id, music ? "hears" : "does not hear");
-    if (music && !own->other_silent)
+    if (!strcmp(st->hears, "music") && !own->other_silent)
         world_fail(w, "media: stream %llu hears music, and nobody holds", id);
     /* Rooms and messages have recordings of their own. */
     if (st->record && !call->service && (leg->recorded != st->id || leg->record != call->record))
@@ -366,6 +404,17 @@ static void check_mailboxes(struct sim *s)
     s->messages += messages;
 }
 
+/* Every pair that the plane has announced is in the stock again. */
+static void check_ports(struct sim *s)
+{
+    const struct port_stock *stock = &s->w.pbx->calls->ports;
+    uint32_t announced = 0;
+    for (unsigned i = 0; i < sizeof(s->w.port_known) * 8; i++)
+        announced += s->w.port_known[i / 8] >> (i % 8) & 1;
+    if (stock->n[0] != announced)
+        world_fail(&s->w, "of %u port pairs %u are left", announced, stock->n[0]);
+}
+
 static void check(struct sim *s)
 {
     struct pbx *p = s->w.pbx;
@@ -384,10 +433,14 @@ static void check(struct sim *s)
     none(s, "members of conferences", p->conferences->members.used);
     none(s, "port pairs", p->calls->ports.in_use);
     none(s, "media streams", s->w.streams_open);
+    check_ports(s);
     none(s, "recordings", p->calls->recordings.used);
     for (unsigned i = 0; i < WORLD_FILES; i++)
         none(s, "files being written", s->w.file[i].there && s->w.file[i].number);
     none(s, "blobs of the engine", p->core->pool.live);
+    /* What goes on without calls: each binding, the audit, the question to the trunk, bans. */
+    uint64_t lasting = registrar_count(p) + 3;
+    none(s, "timers of the exchange", p->wheel.armed > lasting ? p->wheel.armed - lasting : 0);
     none(s, "offers or answers out of turn", p->calls->out_of_turn);
     none(s, "callers in queues", !list_empty(&p->calls->waiting));
     check_mailboxes(s);
@@ -471,7 +524,7 @@ static void operator(struct sim *s)
                       (unsigned long long)(total - rand_below(&w->rand, total < 4 ? 1 : 4)),
                       actions[rand_below(&w->rand, ARRAY_LEN(actions))]),
               &reply);
-    w->disk_err = rand_below(&w->rand, 20) ? 0 : -ENOSPC;
+    world_disk_error(w, rand_below(&w->rand, 20) ? 0 : -ENOSPC);
 }
 
 /* Time passes, and now and then a mailbox fills or empties. */

@@ -1,6 +1,7 @@
 /* What people do with the keys of their phones besides calling: transfer, pickup, groups, codes,
  * redirections, early acknowledgements. Everything may happen at any moment. */
 #include "robot.h"
+#include "wire/sip/multipart.h"
 
 static bool chance(struct robot *r, unsigned percent)
 {
@@ -64,9 +65,12 @@ void trick_supported(struct robot *r, struct ua_spec *spec)
         join(r, spec);
     if (chance(r, 50) || spec->n_edits == UA_EDITS)
         return;
-    spec->edit[spec->n_edits++] =
-        (struct ua_edit){'=', STR("Supported"),
-                         chance(r, 50) ? STR("100rel, timer, replaces") : STR("timer, replaces")};
+    static const char *const sets[] = {"100rel, timer, replaces", "timer, replaces",
+                                       "100rel, early-session", "100rel, timer, early-session"};
+    const char *set = sets[robot_dice(r, ARRAY_LEN(sets))];
+    spec->edit[spec->n_edits++] = (struct ua_edit){'=', STR("Supported"), str_z(set)};
+    if (chance(r, 5))
+        spec->early = STR("PCMU");
 }
 
 static void in_dialog(struct ua_spec *s, struct rcall *c, struct str method)
@@ -177,10 +181,18 @@ bool trick_while_ringing(struct rcall *c)
     struct ua_spec s;
     struct robot *r = c->r;
     ua_spec_init(&s);
+    if (chance(r, 15)) { /* an early session by UPDATE, in a dialog that may not be there yet */
+        in_dialog(&s, c, STR("UPDATE"));
+        s.early = chance(r, 50) ? STR("PCMU") : STR("PCMA,te");
+        rtxn_request(r, c, &s);
+        return true;
+    }
     if (r->conf.trunk || chance(r, 50)) { /* reliable, whether it is wanted or not */
         s.status = chance(r, 50) ? 180 : 183;
         if (chance(r, 60))
             s.sdp = STR("PCMU");
+        if (chance(r, 40)) /* an early session, with the answer or alone: RFC 3959 */
+            s.early = chance(r, 50) ? STR("PCMU,te") : STR("PCMA");
         s.edit[s.n_edits++] = (struct ua_edit){'=', STR("Require"), STR("100rel")};
         s.edit[s.n_edits++] = (struct ua_edit){
             '=', STR("RSeq"), ua_text(world_of(r), "%u", 1 + (unsigned)robot_dice(r, 3))};
@@ -208,5 +220,9 @@ void trick_acknowledge(struct rcall *c, const struct sip_msg *m)
     s.edit[s.n_edits++] = (struct ua_edit){
         '=', STR("RAck"),
         ua_text(world_of(c->r), STR_FMT " %u INVITE", STR_ARG(rseq), (unsigned)m->cseq.number)};
+    if (sip_body_early(m, STR("application/sdp")).n && chance(c->r, 80))
+        s.early = STR("PCMU");
+    if (s.early.n && chance(c->r, 15))
+        s.early_port = 0;
     rtxn_request(c->r, c, &s);
 }

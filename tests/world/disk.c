@@ -57,6 +57,20 @@ static void begin(struct world *w, const struct pbx_file *f)
                         .number = f->number, .err = w->disk_err, .text = STR("the disk is full")});
 }
 
+void world_disk_error(struct world *w, int err)
+{
+    bool news = err && !w->disk_err;
+    w->disk_err = err;
+    for (unsigned i = 0; news && i < WORLD_FILES; i++) {
+        const struct world_file *f = &w->file[i];
+        if (f->there && f->number)
+            recorded(w, &(struct pbx_recorded){.number = f->number,
+                                               .err = err,
+                                               .text = STR("the disk is full"),
+                                               .ms = (w->now - f->began) / USEC_MS});
+    }
+}
+
 static void end(struct world *w, struct world_file *file)
 {
     if (!file->stopped)

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "wire/sdp/sdp.h"
 #include "wire/sip/msg.h"
+#include "wire/sip/multipart.h"
 
 #define MAX_FIELDS 100
 
@@ -304,11 +305,10 @@ static void values(struct lint *l)
 }
 
 /* RFC 8866 section 9: the order of lines. */
-static void sdp_order(struct lint *l)
+static void sdp_order(struct lint *l, struct str rest)
 {
     static const char session[] = "vosiuepcbtrzka", media[] = "micbka";
     const char *order = session, *at = order;
-    struct str rest = l->body;
     while (rest.n && !l->bad) {
         const char *nl = memchr(rest.p, '\n', rest.n);
         size_t n = nl ? (size_t)(nl - rest.p) : rest.n;
@@ -350,16 +350,14 @@ static void sdp_media_check(struct lint *l, const struct sdp *s, const struct sd
     }
 }
 
-static void sdp(struct lint *l)
+static void sdp_body(struct lint *l, struct str body)
 {
     struct arena a;
     struct sdp s;
     struct sdp_error err;
-    if (str_ifind(get(l, STR("Content-Type")), STR("application/sdp")) < 0 || !l->body.n)
-        return;
-    sdp_order(l);
+    sdp_order(l, body);
     arena_init(&a, 0);
-    if (sdp_parse(&s, l->body, &a, &err)) {
+    if (sdp_parse(&s, body, &a, &err)) {
         say(l, "SDP: " STR_FMT, STR_ARG(sdp_reason_text(err.reason)));
     } else {
         if (!s.name.p || !s.origin.host.n)
@@ -368,6 +366,31 @@ static void sdp(struct lint *l)
             sdp_media_check(l, &s, &s.media[i]);
     }
     arena_done(&a);
+}
+
+/* Each description by itself: of an early session there may be one beside that of the session (RFC
+ * 3959 section 4), in a multipart that ends as it should. */
+static void sdp(struct lint *l)
+{
+    struct str type = get(l, STR("Content-Type"));
+    struct sip_multipart it;
+    struct sip_part part;
+    unsigned n = 0;
+    if (!l->body.n)
+        return;
+    if (str_istarts(type, STR("application/sdp")))
+        sdp_body(l, l->body);
+    if (!str_istarts(type, STR("multipart/")))
+        return;
+    if (sip_multipart_init(&it, type, l->body))
+        say(l, "Content-Type " STR_FMT, STR_ARG(type));
+    while (!l->bad && sip_multipart_next(&it, &part)) {
+        if (sip_content_is(part.content_type, STR("application/sdp")))
+            sdp_body(l, part.body);
+        n++;
+    }
+    if (n < 2)
+        say(l, "multipart of %u parts", n);
 }
 
 static void parser_agrees(struct lint *l)

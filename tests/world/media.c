@@ -118,6 +118,7 @@ static void set_format(struct world_stream *s, const struct media_cmd *cmd)
 {
     s->formats = cmd->n_rx && cmd->n_tx;
     s->mux = cmd->mux;
+    s->ptime_ms = cmd->ptime_ms;
 }
 
 static void close_stream(struct world *w, struct world_stream *s)
@@ -170,7 +171,9 @@ static uint32_t item_put(struct buf *b, const struct media_item *i)
 static void play_over(struct world *w, struct world_stream *s)
 {
     struct media_ev ev = {.kind = MEDIA_EV_PLAYED, .id = s->id, .token = s->token};
-    s->hears[0] = 0;
+    memcpy(s->hears, s->behind, sizeof(s->hears));
+    s->loop = s->behind[0] != 0;
+    s->behind[0] = 0;
     s->play_seq++;
     if (s->token)
         world_media_ev(w, &ev);
@@ -192,7 +195,11 @@ static void play(struct world *w, struct world_stream *s, const struct media_cmd
     struct buf b;
     uint64_t ms = 0;
     bool endless = cmd->play.loop;
-    size_t had = cmd->play.append ? strlen(s->hears) : 0;
+    if (cmd->play.loop)
+        s->behind[0] = 0;
+    else if (s->loop)
+        memcpy(s->behind, s->hears, sizeof(s->hears));
+    size_t had = cmd->play.append && !s->behind[0] ? strlen(s->hears) : 0;
     buf_init(&b, s->hears, sizeof(s->hears) - 1);
     b.n = had;
     for (unsigned i = 0; i < cmd->play.n_items; i++) {
@@ -237,9 +244,10 @@ static void sound(struct world *w, struct world_stream *s, const struct media_cm
                    (unsigned long long)s->id);
     if (cmd->kind == MEDIA_PLAY)
         play(w, s, cmd);
-    else if (cmd->kind == MEDIA_STOP && s->hears[0])
+    else if (cmd->kind == MEDIA_STOP && s->hears[0]) {
+        s->behind[0] = 0;
         play_over(w, s);
-    else if (cmd->kind == MEDIA_JOIN)
+    } else if (cmd->kind == MEDIA_JOIN)
         unlink_stream(w, s);
     if (cmd->kind == MEDIA_JOIN || cmd->kind == MEDIA_MEMBER) {
         if (cmd->kind == MEDIA_JOIN)

@@ -61,9 +61,10 @@ static void add_detail(struct world *w, const struct row_op *op)
 void world_store_rx(struct world *w, const struct row_op *op)
 {
     static const uint16_t columns[STORE_STATEMENTS] = {
-        [STORE_BINDING_PUT] = 11,   [STORE_BINDING_DEL] = 2, [STORE_CDR_PUT] = 22,
-        [STORE_CDR_DETAIL_PUT] = 3, [STORE_SETTING_PUT] = 3, [STORE_SETTING_DEL] = 2,
-        [STORE_QUALITY_PUT] = 16,   [STORE_MESSAGE_PUT] = 8, [STORE_MESSAGE_DEL] = 1};
+        [STORE_BINDING_PUT] = 11,   [STORE_BINDING_DEL] = 2,        [STORE_CDR_PUT] = 22,
+        [STORE_CDR_DETAIL_PUT] = 3, [STORE_SETTING_PUT] = 3,        [STORE_SETTING_DEL] = 2,
+        [STORE_CDR_RESTORE] = 22,   [STORE_CDR_DETAIL_RESTORE] = 3, [STORE_QUALITY_PUT] = 16,
+        [STORE_MESSAGE_PUT] = 8,    [STORE_MESSAGE_DEL] = 1};
     if (op->statement >= STORE_STATEMENTS || op->n != columns[op->statement]) {
         world_fail(w, "store: statement %u with %u values", op->statement, op->n);
         return;

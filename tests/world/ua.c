@@ -18,7 +18,8 @@ struct str ua_text(struct world *w, const char *fmt, ...)
 
 void ua_spec_init(struct ua_spec *spec)
 {
-    *spec = (struct ua_spec){.cseq = -1, .max_forwards = -1, .expires = -1, .sdp_port = -1};
+    *spec = (struct ua_spec){
+        .cseq = -1, .max_forwards = -1, .expires = -1, .sdp_port = -1, .early_port = -1};
 }
 
 /* ---- dialogs --------------------------------------------------------------------------------- */
@@ -353,6 +354,14 @@ static void put_body(struct draft *d, struct ua_call *c, struct ua_spec *spec)
     if (spec->body.p) {
         d->body = spec->body;
         add(d, "Content-Type", spec->type.n ? spec->type : STR("application/sdp"));
+    } else if (spec->sdp.n && spec->early.n) {
+        struct str type, session = ua_sdp(d->ua, c, spec);
+        d->body = ua_sdp_both(d->ua, session, ua_sdp_early(d->ua, c, spec), &type);
+        add(d, "Content-Type", type);
+    } else if (spec->early.n) {
+        d->body = ua_sdp_early(d->ua, c, spec);
+        add(d, "Content-Type", STR("application/sdp"));
+        add(d, "Content-Disposition", STR("early-session"));
     } else if (spec->sdp.n) {
         d->body = ua_sdp(d->ua, c, spec);
         add(d, "Content-Type", STR("application/sdp"));

@@ -70,7 +70,8 @@ struct ua_edit {
     char op; /* '=' replaces, '+' adds, '-' removes */
     struct str name, value;
 };
-#define UA_EDITS 24
+#define UA_EDITS      24
+#define UA_EARLY_PORT 30000
 /* What to send. Texts that are none are chosen by the UA. */
 struct ua_spec {
     struct str method; /* none: a response */
@@ -83,10 +84,13 @@ struct ua_spec {
     int64_t cseq, max_forwards, expires; /* -1: none */
     struct str auth;                     /* "yes", "wrong", "MD5", ... */
     struct str sdp;                      /* "PCMU,PCMA,te" */
-    struct str dir, sdp_host;
-    int64_t sdp_port; /* -1: its own */
-    bool same_sdp;    /* the version stays */
-    bool sdp_mux;     /* a=rtcp-mux */
+    struct str dir, sdp_host, sdp_attr;  /* sdp_attr: "ptime:20,maxptime:40" */
+    int64_t sdp_port;                    /* -1: its own */
+    struct str early; /* the same for an early session (RFC 3959), UA_EARLY_PORT above the other */
+    struct str early_dir;
+    int64_t early_port; /* -1: its own */
+    bool same_sdp;      /* the version stays */
+    bool sdp_mux;       /* a=rtcp-mux */
     struct str body, type;
     struct ua_edit edit[UA_EDITS];
     unsigned n_edits;
@@ -110,5 +114,8 @@ struct str ua_text(struct world *w, const char *fmt, ...) __attribute__((format(
 struct str ua_credentials(struct ua *ua, struct str method, struct str uri, struct str how);
 /* sdp.c */
 struct str ua_sdp(struct ua *ua, struct ua_call *call, const struct ua_spec *spec);
+struct str ua_sdp_early(struct ua *ua, struct ua_call *call, const struct ua_spec *spec);
+/* Both of them as the parts of a multipart, with `type` as its Content-Type. */
+struct str ua_sdp_both(struct ua *ua, struct str session, struct str early, struct str *type);
 
 #endif

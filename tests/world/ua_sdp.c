@@ -1,4 +1,5 @@
 /* Session descriptions of the user agents. */
+#include "wire/sip/multipart.h"
 #include "world/ua.h"
 
 struct ua_codec {
@@ -38,6 +39,34 @@ static bool next(struct str *rest, struct str *ret)
     return true;
 }
 
+struct str ua_sdp_early(struct ua *ua, struct ua_call *call, const struct ua_spec *spec)
+{
+    struct ua_spec s = *spec;
+    struct ua_call c = *call;
+    s.sdp = spec->early;
+    s.dir = spec->early_dir;
+    s.sdp_port = spec->early_port >= 0 ? spec->early_port : call->rtp_port + UA_EARLY_PORT;
+    s.sdp_mux = false;
+    c.index += 500; /* a session of its own in o= */
+    return ua_sdp(ua, &c, &s);
+}
+
+struct str ua_sdp_both(struct ua *ua, struct str session, struct str early, struct str *type)
+{
+    struct sip_part part[2] = {{.content_type = STR("application/sdp"), .body = session},
+                               {.content_type = STR("application/sdp"),
+                                .content_disposition = STR("early-session"),
+                                .body = early}};
+    size_t cap = session.n + early.n + 400;
+    struct buf b;
+    buf_init(&b, arena_take(&ua->host.w->arena, cap), cap);
+    for (unsigned i = 0; i < ARRAY_LEN(part); i++)
+        sip_multipart_put(&b, STR("two-parts"), &part[i]);
+    sip_multipart_end(&b, STR("two-parts"));
+    *type = STR("multipart/mixed; boundary=\"two-parts\"");
+    return buf_str(&b);
+}
+
 struct str ua_sdp(struct ua *ua, struct ua_call *call, const struct ua_spec *spec)
 {
     char *mem = arena_take(&ua->host.w->arena, 2048), host[64];
@@ -68,6 +97,9 @@ struct str ua_sdp(struct ua *ua, struct ua_call *call, const struct ua_spec *spe
     }
     if (spec->sdp_mux)
         buf_lit(&b, "a=rtcp-mux\r\n");
+    list = spec->sdp_attr;
+    while (next(&list, &one))
+        buf_printf(&b, "a=" STR_FMT "\r\n", STR_ARG(one));
     if (spec->dir.n)
         buf_printf(&b, "a=" STR_FMT "\r\n", STR_ARG(spec->dir));
     return buf_str(&b);

@@ -204,16 +204,32 @@ static void hash_in(struct world *w, const void *p, size_t n)
         w->hash = (w->hash ^ b[i]) * 1099511628211ull;
 }
 
+static void warned(struct world *w, struct str text)
+{
+    size_t n = strlen(w->warned), keep = sizeof(w->warned) - 2 - text.n;
+    if (n > keep) {
+        memmove(w->warned, w->warned + n - keep, keep);
+        n = keep;
+    }
+    memcpy(w->warned + n, text.p, text.n);
+    memcpy(w->warned + n + text.n, "\n", 2);
+}
+
 static void print_traces(struct world *w)
 {
     struct trace_rec rec;
     char text[1024];
     struct buf b;
     while (trace_next(pbx_trace(w->pbx), &rec)) {
-        if (!w->dump)
+        bool bad = trace_level_of(rec.id) <= TRACE_WARN;
+        if (!w->dump && !bad)
             continue;
         buf_init(&b, text, sizeof(text));
         trace_text(&b, &rec);
+        if (bad)
+            warned(w, buf_str(&b));
+        if (!w->dump)
+            continue;
         printf("%9.3f -- %.*s\n", (double)(w->now - w->started) / 1e6, (int)b.n, b.p);
     }
 }

@@ -61,10 +61,12 @@ struct world_stream {
     bool set, receiving, sending;
     struct addr rtp;
     uint32_t timeout_ms;
-    bool formats;    /* it was told what the party speaks */
-    bool mux;        /* and that its RTCP comes on the RTP port */
-    char hears[400]; /* what is played: "prompt:goodbye+tone:busy"; "": nothing */
-    char heard[128]; /* what was last played to its room */
+    bool formats;     /* it was told what the party speaks */
+    uint8_t ptime_ms; /* that it asks for */
+    bool mux;         /* and that its RTCP comes on the RTP port */
+    char hears[400];  /* what is played: "prompt:goodbye+tone:busy"; "": nothing */
+    char behind[400]; /* the loop that goes on when that is over */
+    char heard[128];  /* what was last played to its room */
     bool loop;
     uint32_t play_seq; /* of the last order to play */
     uint32_t token;
@@ -148,6 +150,7 @@ struct world {
     uint64_t sent, sent_bytes, lost, strays; /* strays: to an address where nobody is */
     uint64_t hash;                           /* of all the PBX has sent, and when */
     bool dump;                               /* print messages and traces as they pass */
+    char warned[2048]; /* the latest of what was logged as a warning or worse */
     bool failed;
     char failure[1024];
     /* Called for each row stored and each link made, when set. */
@@ -190,6 +193,8 @@ void world_drain(struct world *w);
 void world_file_rx(struct world *w, const struct pbx_file *f);
 /* What a killed process has left half written is finished. */
 void world_disk_reset(struct world *w);
+/* What writing fails with from now on, also of what is being written; 0: it works again. */
+void world_disk_error(struct world *w, int err);
 struct world_file *world_file_find(struct world *w, struct str name);
 /* The one that is being written under this number; NULL. */
 struct world_file *world_file_written(struct world *w, uint64_t number);

@@ -57,6 +57,9 @@ struct codec {
     int (*recover)(void *d, const uint8_t *payload, size_t n, unsigned samples, int16_t *out);
     /* Bytes written; `samples` is one that whole() allows. 0: nothing need be sent (DTX). */
     int (*encode)(void *e, const int16_t *in, unsigned samples, uint8_t out[CODEC_MAX_BYTES]);
+    /* The other side has heard another encoder since: what comes next leans on nothing said before.
+     * NULL: there is nothing to lean on, or it cannot be helped. */
+    void (*anew)(void *e);
     /* How many samples a payload holds; 0: none, or it is broken. */
     unsigned (*samples)(const struct media_format *f, const uint8_t *payload, size_t n);
     /* The longest frame not above `samples` that can be encoded; 0: none. */

@@ -80,6 +80,11 @@ static int encode(void *e, const int16_t *in, unsigned samples, uint8_t *out)
     return n <= 2 ? 0 : (int)n; /* RFC 7587 section 3.1.3: a frame of DTX need not be sent */
 }
 
+static void anew(void *e)
+{
+    opus_encoder_ctl(e, OPUS_RESET_STATE);
+}
+
 static unsigned samples_of(const struct media_format *f, const uint8_t *payload, size_t n)
 {
     int samples = n ? opus_packet_get_nb_samples(payload, (opus_int32)n, (opus_int32)rate(f)) : 0;
@@ -107,5 +112,6 @@ const struct codec codec_opus = {.name = STR_INIT("opus"),
                                  .conceal = conceal,
                                  .recover = recover,
                                  .encode = encode,
+                                 .anew = anew,
                                  .samples = samples_of,
                                  .whole = whole};

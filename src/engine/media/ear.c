@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "engine/media/drift.h"
 #include "engine/media/jbuf.h"
 #include "engine/media/pace.h"
 #include "engine/media/tape.h"
@@ -34,6 +35,7 @@ struct format {
     const struct codec *codec; /* NULL: an event or comfort noise */
     void *decoder;             /* NULL until it is heard */
     usec_t since;              /* when the decoder was made */
+    bool told;                 /* it knows what came before the first packet */
 };
 
 struct ear {
@@ -44,10 +46,14 @@ struct ear {
     bool begun; /* something has been heard */
     bool anew;  /* what comes next does not follow what was before */
     bool quiet; /* the party said that it is silent */
+    /* Of the last frame: nothing in it has come, and how much longer it was made. */
+    bool absent;
+    int32_t stretched_us;
     uint8_t by_pt[128];
     uint32_t next_ts; /* of what follows */
     uint64_t mean_us; /* scaled by 256 */
     struct pace pace;
+    struct drift drift;
     struct ear_stats stats;
     struct jbuf jbuf;
     struct tape tape;
@@ -109,6 +115,7 @@ void ear_formats(struct ear *e, const struct media_format *f, unsigned n)
             if (old[k].decoder && same_decoder(&old[k], to)) {
                 to->decoder = old[k].decoder;
                 to->since = old[k].since;
+                to->told = old[k].told;
                 old[k].decoder = NULL;
                 e->current = k == was ? e->n_formats : e->current;
                 break;
@@ -117,6 +124,16 @@ void ear_formats(struct ear *e, const struct media_format *f, unsigned n)
     }
     for (unsigned k = 0; k < n_old; k++)
         decoder_drop(&old[k]);
+}
+
+void *ear_decoder(struct ear *e, uint8_t pt)
+{
+    struct format *f = pt < 128 && e->by_pt[pt] != NO_FORMAT ? &e->format[e->by_pt[pt]] : NULL;
+    if (!f || !f->codec || f->decoder)
+        return NULL;
+    f->decoder = f->codec->decoder(&f->f);
+    f->told = f->decoder != NULL;
+    return f->decoder;
 }
 
 static int64_t us_of(const struct ear *e, int64_t samples)
@@ -171,6 +188,8 @@ void ear_rx(struct ear *e, usec_t now, const struct ear_packet *p)
     bool other = !e->jbuf.started || p->ssrc != e->jbuf.ssrc;
     if (other && in.kind != KIND_AUDIO && in.kind != KIND_CN)
         return;
+    if (in.kind == KIND_AUDIO)
+        drift_rx(&e->drift, now, p->ssrc, p->ts, f->f.clock_hz);
     in.n = in.kind == KIND_AUDIO ? p->n : in.kind == KIND_CN;
     enum jbuf_verdict v = jbuf_put(&e->jbuf, now, &in);
     e->stats.duplicate += v == JBUF_DUPLICATE;
@@ -264,8 +283,9 @@ static void renew(struct ear *e, usec_t now, struct format *f)
 {
     const struct jbuf_packet *h = jbuf_head(&e->jbuf);
     bool other = h->fresh || e->current != e->by_pt[h->pt];
-    if (other && f->decoder && now >= f->since + RENEW_US)
+    if (other && f->decoder && !f->told && now >= f->since + RENEW_US)
         decoder_drop(f);
+    f->told = false;
     if (f->decoder)
         return;
     f->decoder = f->codec->decoder(&f->f);
@@ -381,9 +401,8 @@ static void drop_excess(struct ear *e)
 {
     if (waiting_us(e) <= e->pace.limit + EXCESS)
         return;
-    uint8_t payload[JBUF_MAX_PAYLOAD];
     while (e->jbuf.n > 1 && waiting_us(e) > REMAIN) {
-        jbuf_take(&e->jbuf, payload);
+        jbuf_drop(&e->jbuf);
         e->stats.dropped++;
         e->anew = e->begun;
     }
@@ -404,10 +423,12 @@ static void adjust(struct ear *e, usec_t now, unsigned frame)
         n = tape_cut(t, (unsigned)(most < can ? most : can), force);
         e->stats.cuts += n != 0;
         e->stats.cut_us += (uint32_t)us_of(e, n);
+        e->stretched_us = -(int32_t)us_of(e, n);
     } else {
         n = tape_repeat(t, force);
         e->stats.repeats += n != 0;
         e->stats.repeated_us += (uint32_t)us_of(e, n);
+        e->stretched_us = (int32_t)us_of(e, n);
     }
     e->tries = n ? 0 : (uint8_t)(e->tries + !force);
     if (n)
@@ -441,6 +462,8 @@ enum ear_frame_kind ear_frame(struct ear *e, usec_t now, int16_t out[EAR_MAX_SAM
         made = true;
     }
     enum ear_frame_kind kind = concealed ? EAR_CONCEALED : heard ? EAR_VOICE : EAR_SILENT;
+    e->absent = !e->quiet && e->tape.made >= tape_waiting(&e->tape);
+    e->stretched_us = 0;
     if (!made)
         adjust(e, now, frame);
     tape_take(&e->tape, out, frame);
@@ -453,8 +476,33 @@ uint32_t ear_rate(const struct ear *e)
     return e->tape.rate;
 }
 
+bool ear_absent(const struct ear *e)
+{
+    return e->absent;
+}
+
+int32_t ear_stretched_us(const struct ear *e)
+{
+    return e->stretched_us;
+}
+
+bool ear_drift(const struct ear *e, int32_t *ppm_x10, uint32_t *error_x10)
+{
+    return drift_get(&e->drift, ppm_x10, error_x10);
+}
+
 void ear_stats_get(const struct ear *e, struct ear_stats *ret)
 {
     *ret = e->stats;
     ret->mean_ms = (uint32_t)(e->mean_us / 256 / 1000);
+}
+
+bool ear_discarded(struct ear *e, uint16_t *seq)
+{
+    return jbuf_discarded(&e->jbuf, seq);
+}
+
+unsigned ear_longest_ms(const struct ear *e)
+{
+    return (unsigned)((e->pace.limit + EXCESS) / US);
 }

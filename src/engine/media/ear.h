@@ -58,6 +58,9 @@ void ear_free(struct ear *e);
  * comfort noise (RFC 3389). CODEC_EVENT (RFC 4733) is not heard, but it is no loss either. Decoders
  * of formats that stay go on undisturbed. */
 void ear_formats(struct ear *e, const struct media_format *f, unsigned n);
+/* The decoder of a payload type before anything of it is heard, to be told what came before; NULL:
+ * it is heard already, or not known. */
+void *ear_decoder(struct ear *e, uint8_t pt);
 /* A packet of the party came. Whatever it holds is survived. */
 void ear_rx(struct ear *e, usec_t now, const struct ear_packet *p);
 /* The next 20 ms: ear_rate() / 50 samples are written, always. To be called every 20 ms; calls that
@@ -65,6 +68,16 @@ void ear_rx(struct ear *e, usec_t now, const struct ear_packet *p);
 enum ear_frame_kind ear_frame(struct ear *e, usec_t now, int16_t out[EAR_MAX_SAMPLES]);
 /* Samples per second of the last frame: 8000, 16000, 32000 or 48000, by what the party sends. */
 uint32_t ear_rate(const struct ear *e);
+/* Nothing of the last frame has come from the party, and it has not said that it is silent. */
+bool ear_absent(const struct ear *e);
+/* By how much the last frame was made longer (above 0) or shorter to change the delay. */
+int32_t ear_stretched_us(const struct ear *e);
+/* Its clock against ours: drift_get(). */
+bool ear_drift(const struct ear *e, int32_t *ppm_x10, uint32_t *error_x10);
 void ear_stats_get(const struct ear *e, struct ear_stats *ret);
+/* The sequence number of a packet that came but is not played; each once. False: there is none. */
+bool ear_discarded(struct ear *e, uint16_t *seq);
+/* No packet waits longer than this. */
+unsigned ear_longest_ms(const struct ear *e);
 
 #endif

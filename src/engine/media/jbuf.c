@@ -166,6 +166,21 @@ static void insert(struct jbuf *b, const struct jbuf_packet *p)
     b->waiting_us += p->play_us;
 }
 
+static void discard(struct jbuf *b, uint16_t seq)
+{
+    if (b->n_discarded == JBUF_PACKETS)
+        memmove(b->discarded, b->discarded + 1, --b->n_discarded * sizeof(b->discarded[0]));
+    b->discarded[b->n_discarded++] = seq;
+}
+
+bool jbuf_discarded(struct jbuf *b, uint16_t *seq)
+{
+    if (!b->n_discarded)
+        return false;
+    *seq = b->discarded[--b->n_discarded];
+    return true;
+}
+
 enum jbuf_verdict jbuf_put(struct jbuf *b, usec_t now, const struct jbuf_in *in)
 {
     if (in->n > JBUF_MAX_PAYLOAD)
@@ -174,17 +189,20 @@ enum jbuf_verdict jbuf_put(struct jbuf *b, usec_t now, const struct jbuf_in *in)
                             .ts = in->ts,
                             .play_us = in->play_us,
                             .n = (uint16_t)in->n,
+                            .seq = in->seq,
                             .pt = in->pt,
                             .kind = in->kind,
                             .marker = in->marker};
     enum jbuf_verdict v = place(b, now, in, &p.order);
+    if (v == JBUF_LATE && in->ssrc == b->ssrc)
+        discard(b, in->seq);
     if (v != JBUF_TAKEN && v != JBUF_FRESH)
         return v;
     b->stale_run = b->former_run = 0;
     b->accepted = now;
     p.fresh = v == JBUF_FRESH;
     while (b->n == JBUF_PACKETS || b->chunks_left < chunks_of(in->n)) {
-        unlink_head(b);
+        discard(b, unlink_head(b).seq);
         b->overflow++;
         if (b->n)
             at(b, 0)->fresh = true;
@@ -221,4 +239,10 @@ struct jbuf_packet jbuf_take(struct jbuf *b, uint8_t payload[JBUF_MAX_PAYLOAD])
     b->taken = p.order;
     b->taken_any = true;
     return p;
+}
+
+void jbuf_drop(struct jbuf *b)
+{
+    uint8_t payload[JBUF_MAX_PAYLOAD];
+    discard(b, jbuf_take(b, payload).seq);
 }

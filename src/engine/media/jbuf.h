@@ -34,7 +34,7 @@ struct jbuf_packet {
     uint32_t order;
     uint32_t ts;
     uint32_t play_us;
-    uint16_t n;
+    uint16_t n, seq;
     uint8_t pt, kind;
     bool marker;
     bool fresh; /* nothing is known about how it follows the one before */
@@ -65,10 +65,12 @@ struct jbuf {
     usec_t accepted; /* when the last one was */
     usec_t changed;  /* when former_ssrc ended; 0: never */
     bool taken_any;
-    uint32_t taken;      /* order of the last one taken out */
-    uint64_t taken_bits; /* bit i: taken - i was taken out */
-    uint32_t waiting_us; /* sum of play_us */
-    uint32_t overflow;   /* packets thrown out for want of room */
+    uint32_t taken;                   /* order of the last one taken out */
+    uint64_t taken_bits;              /* bit i: taken - i was taken out */
+    uint32_t waiting_us;              /* sum of play_us */
+    uint32_t overflow;                /* packets thrown out for want of room */
+    uint16_t discarded[JBUF_PACKETS]; /* sequence numbers, for jbuf_discarded() */
+    uint8_t n_discarded;
     uint8_t bytes[JBUF_BYTES];
 };
 
@@ -83,5 +85,10 @@ uint32_t jbuf_missing(const struct jbuf *b);
 size_t jbuf_peek(const struct jbuf *b, uint8_t payload[JBUF_MAX_PAYLOAD]);
 /* Takes the head out; its payload is in `payload`. Only if there is a head. */
 struct jbuf_packet jbuf_take(struct jbuf *b, uint8_t payload[JBUF_MAX_PAYLOAD]);
+/* Throws the head out: more is waiting than anybody wants to hear. Only if there is a head. */
+void jbuf_drop(struct jbuf *b);
+/* The sequence number of a packet that came and will not be played: too late, thrown out, or
+ * dropped. Each is told once, the last JBUF_PACKETS of them; false: there is none. */
+bool jbuf_discarded(struct jbuf *b, uint16_t *seq);
 
 #endif

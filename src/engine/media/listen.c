@@ -8,9 +8,24 @@
 #include "engine/media/plane_int.h"
 #include "wire/rtp/be.h"
 
+static bool has_events(const struct media_format *f, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (f[i].codec == CODEC_EVENT)
+            return true;
+    return false;
+}
+
+/* Its keys are sounds: telephone-event is not agreed on, or only we have named it. */
+static bool sounds_keys(const struct stream *s)
+{
+    return s->wants_keys &&
+           (!has_events(s->rx, s->n_rx) || (s->n_tx && !has_events(s->tx, s->n_tx)));
+}
+
 static bool wanted(const struct stream *s)
 {
-    return s->n_rx && (s->room || rec_has(s) || s->wants_keys);
+    return s->n_rx && (s->room || rec_has(s) || sounds_keys(s));
 }
 
 static void begin(struct plane *r, struct stream *s)
@@ -25,6 +40,9 @@ static void begin(struct plane *r, struct stream *s)
     }
     mix_loud_init(&l->loud);
     ear_formats(l->ear, s->rx, s->n_rx);
+    void *g722 = s->seam ? ear_decoder(l->ear, s->g722_pt) : NULL;
+    if (g722)
+        seam_decoder(s->seam, g722, 0);
     s->listen = l;
 }
 
@@ -49,14 +67,6 @@ void listen_free(struct stream *s)
     s->listen = NULL;
 }
 
-static bool sends_events(const struct stream *s)
-{
-    for (unsigned i = 0; i < s->n_rx; i++)
-        if (s->rx[i].codec == CODEC_EVENT)
-            return true;
-    return false;
-}
-
 void listen_follow(struct plane *r, struct stream *s)
 {
     if (wanted(s) && !s->listen)
@@ -66,7 +76,7 @@ void listen_follow(struct plane *r, struct stream *s)
     if (!s->listen)
         return;
     ear_formats(s->listen->ear, s->rx, s->n_rx);
-    bool keys = s->wants_keys && !sends_events(s);
+    bool keys = sounds_keys(s);
     if (keys && !s->listen->hear) {
         s->listen->hear = hear_new();
         r->count.no_memory += !s->listen->hear; /* there are no keys */
@@ -75,6 +85,25 @@ void listen_follow(struct plane *r, struct stream *s)
         hear_free(s->listen->hear);
         s->listen->hear = NULL;
     }
+}
+
+/* What nobody hears any more; if the packets pass as well, they are heard there. */
+static void discards_tell(struct stream *s)
+{
+    uint16_t seq;
+    while (ear_discarded(s->listen->ear, &seq))
+        if (s->room || s->peer == NO_STREAM)
+            report_discarded(&s->report, seq);
+}
+
+void listen_buffer(const struct stream *s, struct report_buffer *ret)
+{
+    struct ear_stats e;
+    *ret = (struct report_buffer){0};
+    if (!s->listen || (!s->room && s->peer != NO_STREAM))
+        return;
+    ear_stats_get(s->listen->ear, &e);
+    *ret = (struct report_buffer){(uint16_t)e.mean_ms, (uint16_t)ear_longest_ms(s->listen->ear)};
 }
 
 void listen_rx(struct stream *s, usec_t now, const struct shape *h, const uint8_t *bytes,
@@ -88,6 +117,7 @@ void listen_rx(struct stream *s, usec_t now, const struct shape *h, const uint8_
                            .pt = h->payload_type,
                            .marker = bytes[1] >> 7};
     ear_rx(s->listen->ear, now, &p);
+    discards_tell(s);
 }
 
 void listen_tick(struct plane *r, usec_t now, struct stream *s)
@@ -95,7 +125,10 @@ void listen_tick(struct plane *r, usec_t now, struct stream *s)
     static const struct mix_loud_conf conf = {.target = -20, .max_gain = 12, .hold = 20};
     struct listen *l = s->listen;
     bool silent = ear_frame(l->ear, now, l->pcm) == EAR_SILENT;
+    discards_tell(s);
     l->rate_hz = ear_rate(l->ear);
+    l->absent = ear_absent(l->ear);
+    l->stretched_us = ear_stretched_us(l->ear);
     l->n = l->rate_hz / 50;
     if (l->hear) {
         char digit = hear_frame(l->hear, l->pcm, l->n, l->rate_hz);

@@ -52,7 +52,7 @@ enum media_cmd_kind {
 
 enum media_item_kind {
     MEDIA_ITEM_SILENCE,
-    MEDIA_ITEM_CLIP, /* nothing if it is not there */
+    MEDIA_ITEM_CLIP, /* nothing if it is not there; a loop waits for it */
     MEDIA_ITEM_TONE, /* of call progress */
     MEDIA_ITEM_DIGIT /* telephone-event, or its tones where the party has not agreed to it */
 };
@@ -98,7 +98,8 @@ struct media_cmd {
         };
         struct { /* MEDIA_PLAY, MEDIA_CLIP */
             uint8_t n_items;
-            bool loop;      /* for ever, until MEDIA_STOP */
+            bool loop;      /* for ever, until MEDIA_STOP; what is played meanwhile without it
+                               is heard at once, and then the loop goes on */
             bool append;    /* behind what is being played; else in place of it */
             uint32_t token; /* comes back in MEDIA_EV_PLAYED; 0: no event is wanted */
             struct media_item item[MEDIA_MAX_ITEMS];

@@ -126,11 +126,6 @@ int mix_rate(struct mix *m, uint32_t rate_hz)
     return 0;
 }
 
-unsigned mix_frame(const struct mix *m)
-{
-    return m->frame;
-}
-
 static struct member *member_of(const struct mix *m, unsigned i)
 {
     BUG_ON(i >= m->conf.members);
@@ -168,16 +163,6 @@ void mix_leave(struct mix *m, unsigned i)
 void mix_set(struct mix *m, unsigned i, unsigned flags)
 {
     member_of(m, i)->flags = (uint8_t)flags;
-}
-
-bool mix_present(const struct mix *m, unsigned i)
-{
-    return member_of(m, i)->present;
-}
-
-unsigned mix_count(const struct mix *m)
-{
-    return m->present;
 }
 
 void mix_in(struct mix *m, unsigned i, const int16_t *frame)

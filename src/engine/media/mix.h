@@ -50,8 +50,6 @@ void mix_free(struct mix *m);
 /* Frames that follow have this rate; members, levels and gains stay. Call it before the first
  * mix_in() of a tick: frames given before are forgotten, and so are outputs. 0 or -EINVAL. */
 MUST_CHECK int mix_rate(struct mix *m, uint32_t rate_hz);
-/* Samples of one frame: 160, 320, 640 or 960. */
-unsigned mix_frame(const struct mix *m);
 
 /* A new member without flags; whoever had the index leaves. It is heard from its first sound of
  * speech on. Here and below, an index that the room does not have is a programming error. */
@@ -60,15 +58,12 @@ void mix_join(struct mix *m, unsigned i);
 void mix_leave(struct mix *m, unsigned i);
 /* Flags of enum mix_flag, in place of those before. */
 void mix_set(struct mix *m, unsigned i, unsigned flags);
-bool mix_present(const struct mix *m, unsigned i);
-/* How many members the room has. */
-unsigned mix_count(const struct mix *m);
 
-/* What the member says in this tick: mix_frame() samples, which are read by mix_run() and must
+/* What the member says in this tick: 20 ms of samples, which are read by mix_run() and must
  * live until then. NULL, or no call: it is silent. Of a member that is not present: ignored. */
 void mix_in(struct mix *m, unsigned i, const int16_t *frame);
 void mix_run(struct mix *m);
-/* What the member hears: mix_frame() samples that live until the next mix_run() or mix_rate().
+/* What the member hears: 20 ms of samples that live until the next mix_run() or mix_rate().
  * NULL when it is deaf, not present, or has joined since. *shared: the same pointer as mix_total(),
  * for every member that is not heard itself at the moment. */
 const int16_t *mix_out(const struct mix *m, unsigned i, bool *shared);

@@ -19,6 +19,8 @@ struct mouth {
     uint32_t rate_hz, ticks; /* of the codec; of one packet, in the clock of its timestamps */
     unsigned frame, n;       /* samples of a packet; waiting */
     uint32_t skipped;        /* ticks of packets that were not worth sending */
+    unsigned fade;           /* samples that are still to come out of `from` */
+    int16_t from, last;      /* last: of all that were taken */
     struct resample rs;
     int16_t fifo[MOUTH_MAX_FRAME];
 };
@@ -29,15 +31,32 @@ struct mouth_packet {
     size_t n;
 };
 
+/* How long the way out of one sound into another is, at `rate` samples a second: 5 ms. */
+static inline unsigned mouth_fade(uint32_t rate_hz)
+{
+    return rate_hz / 200;
+}
+/* Sample i of n on the way from `from` to v. */
+static inline int16_t mouth_faded(int v, int from, unsigned i, unsigned n)
+{
+    return (int16_t)(from + (v - from) * (int)(i + 1) / (int)(n + 1));
+}
+
 /* Speaks in this format from now on, ptime_ms (0: 20) a packet or what the codec can do below it.
+ * What waits for a whole packet stays, and so does what the encoder knows, if it can serve.
  * 0, -ENOTSUP (then it is mute) or -ENOMEM. */
 MUST_CHECK int mouth_set(struct mouth *m, const struct media_format *f, unsigned ptime_ms);
 void mouth_done(struct mouth *m);
+/* The sound that is put from now on has not to do with what was heard before it, of which `from`
+ * was the last sample (0 if that is long ago): it goes over into it, lest it clicks. other:
+ * somebody else has spoken meanwhile. */
+void mouth_begin(struct mouth *m, int16_t from, bool other);
 /* Takes from *pcm what fits, moves it on, and fills *ret if a packet is whole. Call it until it
  * returns false: then all was taken. */
 bool mouth_put(struct mouth *m, struct egress *e, usec_t now, uint32_t rate_hz, const int16_t **pcm,
                unsigned *n, struct mouth_packet *ret);
-/* The sound ends here: what waits for the rest of a packet goes out with silence behind it. */
+/* The sound ends here: what waits for the rest of a packet goes out, fading into silence. To be
+ * called until it returns false. */
 bool mouth_flush(struct mouth *m, struct egress *e, usec_t now, struct mouth_packet *ret);
 /* What waits is not said at all. */
 void mouth_forget(struct mouth *m);

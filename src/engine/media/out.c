@@ -134,11 +134,19 @@ static struct mouth *mouth_of(struct plane *r, struct stream *s)
     return s->mouth;
 }
 
+void plane_mouth_follow(struct plane *r, struct stream *s)
+{
+    if (s->mouth && !mouth_of(r, s))
+        mouth_done(s->mouth);
+}
+
 void plane_say(struct plane *r, usec_t now, struct stream *s, uint32_t rate_hz, const int16_t *pcm,
                unsigned n)
 {
     struct mouth_packet p;
     struct mouth *m = plane_can_say(r, s) ? mouth_of(r, s) : NULL;
+    if (m && m->n == 0)
+        turn_to_us(now, s);
     while (m && mouth_put(m, &s->egress, now, rate_hz, &pcm, &n, &p))
         plane_out_put(r, now, s, p.bytes, p.n);
 }
@@ -152,7 +160,7 @@ uint32_t plane_say_rate(struct plane *r, struct stream *s)
 void plane_say_end(struct plane *r, usec_t now, struct stream *s)
 {
     struct mouth_packet p;
-    if (s->mouth && plane_can_say(r, s) && mouth_flush(s->mouth, &s->egress, now, &p))
+    while (s->mouth && plane_can_say(r, s) && mouth_flush(s->mouth, &s->egress, now, &p))
         plane_out_put(r, now, s, p.bytes, p.n);
     egress_pause(&s->egress);
 }

@@ -112,21 +112,24 @@ static struct pass pass_of(const struct stream *peer, const struct media_format 
     if (f->codec == CODEC_EVENT) {
         const struct media_format *keys = plane_keys(peer);
         if (keys)
-            return (struct pass){PASS_EVENT, (uint8_t)(keys - peer->tx)};
-        return (struct pass){speech ? PASS_TONE : PASS_NOT, 0};
+            return (struct pass){.how = PASS_EVENT, .out = (uint8_t)(keys - peer->tx)};
+        return (struct pass){.how = speech ? PASS_TONE : PASS_NOT, .out = 0};
     }
     if (same >= 0)
-        return (struct pass){PASS_ON, (uint8_t)same};
+        return (struct pass){.how = PASS_ON, .out = (uint8_t)same};
     if (!speech || !codec_known(f->codec))
-        return (struct pass){PASS_NOT, 0};
+        return (struct pass){.how = PASS_NOT, .out = 0};
     bool laws = is_law(f->codec) && is_law(speech->codec);
-    return (struct pass){laws ? PASS_LAW : PASS_TRANS, (uint8_t)(speech - peer->tx)};
+    return (struct pass){.how = laws ? PASS_LAW : PASS_TRANS, .out = (uint8_t)(speech - peer->tx)};
 }
 
 static void pass_make(struct stream *s, const struct stream *peer)
 {
-    for (unsigned i = 0; i < s->n_rx; i++)
+    const struct media_format *speech = plane_speech(peer);
+    for (unsigned i = 0; i < s->n_rx; i++) {
         s->pass[i] = pass_of(peer, &s->rx[i]);
+        s->pass[i].clock_hz = speech ? speech->clock_hz : peer->tx[s->pass[i].out].clock_hz;
+    }
     s->pass_ready = true;
 }
 
@@ -138,22 +141,43 @@ static int format_of(const struct stream *s, uint8_t payload_type)
     return -1;
 }
 
+struct way {
+    const struct shape *h;
+    const struct media_format *in, *out;
+    uint32_t clock_hz; /* of the peer's timestamps */
+    uint8_t *payload;
+    size_t n;
+};
+
+static struct egress_in number_in(const struct stream *s, const struct way *w)
+{
+    return (struct egress_in){.from = s->self,
+                              .ssrc = w->h->ssrc,
+                              .ts = w->h->ts,
+                              .seq = w->h->seq,
+                              .event = w->in->codec == CODEC_EVENT,
+                              .clock_in_hz = w->in->clock_hz,
+                              .clock_out_hz = w->clock_hz};
+}
+
 /* The packet becomes one of the stream that we send to the peer; false: it comes too late for it.
  */
-static bool renumber(usec_t now, const struct stream *s, struct stream *peer, const struct shape *h,
-                     const struct media_format *in, const struct media_format *out, uint8_t *bytes)
+static bool renumber(usec_t now, struct stream *s, struct stream *peer, const struct way *w,
+                     uint8_t *bytes)
 {
-    const struct media_format *speech = plane_speech(peer);
-    struct egress_in ei = {.from = s->self,
-                           .ssrc = h->ssrc,
-                           .ts = h->ts,
-                           .seq = h->seq,
-                           .clock_in_hz = in->clock_hz,
-                           .clock_out_hz = speech ? speech->clock_hz : out->clock_hz};
+    struct turn before = turn_before(peer);
+    struct egress_in ei = number_in(s, w);
     struct egress_out o = egress_follow(&peer->egress, now, &ei);
     if (o.stale)
         return false;
-    bytes[1] = (uint8_t)(out->pt | (bytes[1] & 0x80) | (o.marker ? 0x80 : 0));
+    if (!o.marker && is_law(w->out->codec) && w->n) {
+        peer->told_codec = w->out->codec; /* as turn_pass() does: most packets are such */
+        peer->told_last = w->payload[w->n - 1];
+    } else if (!ei.event) {
+        struct turn_payload p = {w->out->codec, o.marker, w->payload, w->n, before};
+        turn_pass(now, s, peer, &p);
+    }
+    bytes[1] = (uint8_t)(w->out->pt | (bytes[1] & 0x80) | (o.marker ? 0x80 : 0));
     be16_put(bytes + 2, o.seq);
     be32_put(bytes + 4, o.ts);
     be32_put(bytes + 8, peer->egress.ssrc);
@@ -187,6 +211,10 @@ static int pass_on(struct plane *r, usec_t now, struct stream *s, struct stream 
         pass_make(s, peer);
     int i = format_of(s, h->payload_type);
     if (i < 0 || s->pass[i].how == PASS_NOT) {
+        struct media_format none = {.clock_hz = CLOCK_HZ};
+        struct way w = {.h = h, .in = i < 0 ? &none : &s->rx[i], .clock_hz = CLOCK_HZ};
+        struct egress_in ei = number_in(s, &w);
+        egress_skip(&peer->egress, &ei); /* the party does not miss it */
         r->count.unagreed++;
         return DROPPED;
     }
@@ -218,7 +246,11 @@ static int pass_on(struct plane *r, usec_t now, struct stream *s, struct stream 
     case PASS_ON:
         break;
     }
-    return renumber(now, s, peer, h, f, out, in->bytes) ? FORWARDED : DROPPED;
+    struct way w = {h, f, out, s->pass[i].clock_hz, payload, n};
+    if (renumber(now, s, peer, &w, in->bytes))
+        return FORWARDED;
+    report_discarded(&s->report, h->seq);
+    return DROPPED;
 }
 
 /* ---- keys ------------------------------------------------------------------------------------ */
@@ -275,6 +307,13 @@ static bool untouched(const struct stream *s, const struct stream *peer)
     return s->n_rx == 0 || !peer || peer->n_tx == 0;
 }
 
+/* What is passed on to it has a hole here. */
+static void follow_end(struct stream *peer)
+{
+    if (peer && peer->egress.following)
+        egress_pause(&peer->egress);
+}
+
 static int route(struct plane *r, struct stream *s, const struct plane_packet *in,
                  const struct shape *h, usec_t now, struct plane_forward *ret)
 {
@@ -282,14 +321,15 @@ static int route(struct plane *r, struct stream *s, const struct plane_packet *i
     /* RFC 3264 section 5.1: RTCP goes on whatever the direction of the media is. */
     if (!h->rtcp && (!s->receiving || (peer && !peer->sending))) {
         r->count.one_way++;
-        if (peer)
-            egress_pause(&peer->egress); /* what follows is no gap in the numbers */
+        follow_end(peer); /* what comes then is no gap in the numbers */
         return DROPPED;
     }
     bool to_rtcp = h->rtcp && peer && !peer->mux;
     const struct addr *to = peer ? latch_dest(to_rtcp ? &peer->rtcp : &peer->rtp) : NULL;
     if (!to || to->family != peer->family) {
         r->count.no_way++;
+        if (!h->rtcp)
+            follow_end(peer);
         return DROPPED;
     }
     *ret = (struct plane_forward){.to = *to, .port = peer->port, .is_rtcp = to_rtcp};
@@ -345,6 +385,8 @@ static int rx_stream(struct plane *r, struct stream *s, const struct plane_packe
     }
     if (!shape.rtcp && s->n_rx && s->receiving) {
         keys_rx(r, from->now, s, in, &shape);
+        if (shape.payload_type == s->g722_pt)
+            turn_said(s, in->bytes + shape.header, payload_end(in, &shape) - shape.header);
         if (s->listen)
             listen_rx(s, from->now, &shape, in->bytes, payload_end(in, &shape));
         if (s->room)

@@ -11,6 +11,7 @@
 #define GRACE_MS       500
 #define MAX_CLOCK_HZ   192000
 #define DELAY_MS       40 /* of a packet and a jitter buffer, as far as quality is estimated */
+#define NO_PT          255
 enum { TIMER_TIMEOUT, TIMER_RTCP };
 
 static struct stream *find(const struct plane *r, media_id id)
@@ -65,8 +66,10 @@ static void sound_free(struct stream *s)
     if (s->mouth)
         mouth_done(s->mouth);
     mem_free(s->mouth);
+    seam_free(s->seam);
     s->trans = NULL;
     s->mouth = NULL;
+    s->seam = NULL;
 }
 
 void plane_done(struct plane *r)
@@ -271,6 +274,7 @@ static int cmd_open(struct plane *r, usec_t now, const struct media_cmd *cmd)
     s->self = self;
     s->port = cmd->port;
     s->family = cmd->family;
+    s->g722_pt = NO_PT;
     s->counted_from = now;
     numbers_begin(r, now, s);
     r->by_port[cmd->port / 2] = plane_index1(s);
@@ -356,9 +360,14 @@ static int cmd_format(struct plane *r, usec_t now, const struct media_cmd *cmd)
     s->n_rx = formats_take(s->rx, cmd->rx, cmd->n_rx);
     s->n_tx = formats_take(s->tx, cmd->tx, cmd->n_tx);
     s->ptime_ms = cmd->ptime_ms;
+    s->g722_pt = NO_PT;
+    for (unsigned i = s->n_rx; i-- > 0;)
+        if (s->rx[i].codec == CODEC_G722)
+            s->g722_pt = s->rx[i].pt;
     const struct media_format *after = plane_speech(s);
     if (before && after && !media_format_same(&said, after))
         egress_pause(&s->egress); /* the clock of the timestamps may be another */
+    plane_mouth_follow(r, s);
     /* What is agreed, and so is sent; the first of those that we take may be but our offer. */
     const struct media_format *agreed = after ? after : s->n_rx ? &s->rx[0] : NULL;
     if (agreed)
@@ -372,13 +381,25 @@ static int cmd_format(struct plane *r, usec_t now, const struct media_cmd *cmd)
     return 0;
 }
 
-static void unlink_stream(struct plane *r, struct stream *s)
+/* What it has heard of its peer ends here: nothing of that waits for whom it hears next, and what
+ * is said meanwhile is no gap in its numbers. */
+static void hear_no_more(struct plane *r, usec_t now, struct stream *s)
+{
+    if (!s->play && !s->room)
+        plane_say_end(r, now, s);
+}
+
+static void unlink_stream(struct plane *r, usec_t now, struct stream *s)
 {
     struct stream *peer = plane_peer(r, s);
     pass_forget(r, s);
     s->peer = NO_STREAM;
-    if (!peer || peer == s)
+    if (!peer)
         return;
+    hear_no_more(r, now, s);
+    if (peer == s)
+        return;
+    hear_no_more(r, now, peer);
     peer->peer = NO_STREAM;
     timeout_arm(r, peer);
 }
@@ -388,8 +409,12 @@ static int cmd_link(struct plane *r, usec_t now, const struct media_cmd *cmd)
     struct stream *a = find(r, cmd->id), *b = find(r, cmd->peer);
     if (!a || !b)
         return -ENOENT;
-    unlink_stream(r, a);
-    unlink_stream(r, b);
+    if (a->peer == plane_index1(b)) { /* what they hear of each other goes on */
+        timeout_restart(r, now, a);
+        return 0;
+    }
+    unlink_stream(r, now, a);
+    unlink_stream(r, now, b);
     (void)room_leave(r, now, a);
     (void)room_leave(r, now, b);
     listen_follow(r, a);
@@ -402,12 +427,12 @@ static int cmd_link(struct plane *r, usec_t now, const struct media_cmd *cmd)
     return 0;
 }
 
-static int cmd_unlink(struct plane *r, const struct media_cmd *cmd)
+static int cmd_unlink(struct plane *r, usec_t now, const struct media_cmd *cmd)
 {
     struct stream *s = find(r, cmd->id);
     if (!s)
         return -ENOENT;
-    unlink_stream(r, s);
+    unlink_stream(r, now, s);
     timeout_arm(r, s);
     return 0;
 }
@@ -417,7 +442,7 @@ static int cmd_close(struct plane *r, usec_t now, const struct media_cmd *cmd)
     struct stream *s = find(r, cmd->id);
     if (!s)
         return -ENOENT;
-    unlink_stream(r, s);
+    unlink_stream(r, now, s);
     timer_stop(&r->wheel, &s->timer);
     timer_stop(&r->wheel, &s->rtcp_timer);
     plane_rtcp_bye(r, now, s);
@@ -443,7 +468,7 @@ static int sound_cmd(struct plane *r, usec_t now, struct stream *s, const struct
     case MEDIA_STOP:
         return play_stop(r, now, s);
     case MEDIA_JOIN:
-        unlink_stream(r, s);
+        unlink_stream(r, now, s);
         timeout_arm(r, s);
         return room_join(r, now, s, cmd);
     case MEDIA_LEAVE:
@@ -483,7 +508,7 @@ static int command(struct plane *r, usec_t now, const struct media_cmd *cmd)
     case MEDIA_LINK:
         return cmd_link(r, now, cmd);
     case MEDIA_UNLINK:
-        return cmd_unlink(r, cmd);
+        return cmd_unlink(r, now, cmd);
     case MEDIA_CLOSE:
         return cmd_close(r, now, cmd);
     case MEDIA_CLIP:

@@ -80,11 +80,30 @@ struct plane_track {
     bool silent;   /* nobody was there */
     const int16_t *pcm;
 };
+/* What is to be known of a track besides its sound. */
+enum plane_mark_kind {
+    PLANE_MARK_LOST,  /* for so many samples nothing came from its party */
+    PLANE_MARK_HELD,  /* the same, as had been agreed */
+    PLANE_MARK_ADDED, /* so many samples were put in here, since the party's clock is the slower */
+    PLANE_MARK_LEFT_OUT, /* so many were left out, since it is the faster, or came too early */
+    PLANE_MARK_CLOCK     /* the party that is in the track since `at`: how fast its clock is. Given
+                            again as more is known */
+};
+struct plane_mark {
+    uint64_t at; /* sample, from the beginning of the recording */
+    uint32_t samples;
+    uint8_t track, kind;
+    int32_t ppm_x10; /* above 0: faster than ours */
+    uint32_t error_x10;
+};
+#define PLANE_REC_MARKS 16
 struct plane_block {
     uint64_t record, at; /* its first sample, from the beginning of the recording */
     uint32_t rate_hz;
-    unsigned samples, n; /* never 0 */
+    unsigned samples, n; /* 0, both of them: the block is nothing but marks */
+    unsigned n_marks;
     struct plane_track plane[PLANE_REC_TRACKS + 1];
+    struct plane_mark mark[PLANE_REC_MARKS];
 };
 
 struct plane_forward {

@@ -11,6 +11,7 @@
 #include "engine/media/mouth.h"
 #include "engine/media/plane.h"
 #include "engine/media/report.h"
+#include "engine/media/seam.h"
 
 /* Indices of streams are kept plus one. */
 #define NO_STREAM 0
@@ -29,7 +30,8 @@ enum pass_how {
 
 /* What becomes of one payload type of a party. */
 struct pass {
-    uint8_t how, out; /* enum pass_how; index into the tx formats of the peer */
+    uint8_t how, out;  /* enum pass_how; index into the tx formats of the peer */
+    uint32_t clock_hz; /* of the timestamps that the peer gets: its speech's */
 };
 
 struct trans;
@@ -45,6 +47,8 @@ struct listen {
     struct mix_loud loud;
     uint32_t rate_hz;
     unsigned n;
+    bool absent;          /* nothing of it has come from the party */
+    int32_t stretched_us; /* it was made so much longer */
     int16_t pcm[EAR_MAX_SAMPLES];
 };
 
@@ -77,7 +81,11 @@ struct stream {
     struct egress egress;
     uint64_t name; /* of the party in RTCP: random */
 
+    uint8_t told_codec, told_last; /* of what was passed on to it last; its last byte */
+    uint8_t g722_pt;               /* under which it speaks G.722; above 127: it does not */
+
     /* Only where they are needed. */
+    struct seam *seam;   /* of its G.722 */
     struct trans *trans; /* what the party says, on its way into another codec */
     struct mouth *mouth;
     struct play *play; /* what is being played to it */
@@ -150,10 +158,39 @@ void plane_out_rtcp(struct plane *r, struct stream *s, const uint8_t *bytes, siz
 /* Says this to the party, in the first of its codecs that is known here. */
 void plane_say(struct plane *r, usec_t now, struct stream *s, uint32_t rate_hz, const int16_t *pcm,
                unsigned n);
+/* Its format has changed: what waits for a packet in another one is not said. */
+void plane_mouth_follow(struct plane *r, struct stream *s);
 /* The rate that it is spoken to at; 8000 if it cannot be spoken to. */
 uint32_t plane_say_rate(struct plane *r, struct stream *s);
 /* What was said ends here. */
 void plane_say_end(struct plane *r, usec_t now, struct stream *s);
+
+/* ---- turn.c ---------------------------------------------------------------------------------- */
+
+/* The party has said this in G.722. */
+void turn_said(struct stream *s, const uint8_t *payload, size_t n);
+/* Its mouth is about to speak. */
+void turn_to_us(usec_t now, struct stream *s);
+/* What was sent to a party before a packet is passed on to it. */
+struct turn {
+    bool started, ours;
+    usec_t at;
+};
+static inline struct turn turn_before(const struct stream *s)
+{
+    const struct egress *e = &s->egress;
+    return (struct turn){.started = e->started, .ours = e->started && !e->following, .at = e->at};
+}
+/* A payload of s on its way to `to`, which may change it; turns: it is the first of another sound.
+ */
+struct turn_payload {
+    uint8_t codec;
+    bool turns;
+    uint8_t *bytes;
+    size_t n;
+    struct turn before;
+};
+void turn_pass(usec_t now, struct stream *s, struct stream *to, const struct turn_payload *p);
 
 /* ---- tick.c ---------------------------------------------------------------------------------- */
 
@@ -170,6 +207,8 @@ void listen_follow(struct plane *r, struct stream *s);
 void listen_free(struct stream *s);
 /* Adds what the ear had to make up, and what came too late for it. */
 void listen_stats(const struct stream *s, struct media_stats *ret);
+/* The jitter buffer that it is heard through now. */
+void listen_buffer(const struct stream *s, struct report_buffer *ret);
 /* A packet of the party; end: of its payload. */
 void listen_rx(struct stream *s, usec_t now, const struct shape *h, const uint8_t *bytes,
                size_t end);

@@ -16,16 +16,19 @@
 struct play {
     struct media_item item[MEDIA_MAX_QUEUE];
     unsigned n, at;
-    bool loop;
-    bool begun; /* the present item */
+    unsigned round; /* so many of the last items are a loop */
+    bool begun;     /* the present item */
     uint32_t token;
+    struct media_item back[MEDIA_MAX_ITEMS]; /* the loop that goes on behind them */
+    unsigned n_back, back_at;
+    uint32_t back_pos, back_token;
     uint64_t left; /* samples of the present item at rate_hz; UINT64_MAX: no end */
     uint32_t rate_hz;
     struct tone tone;
     struct dtmf_tx tx;
     uint32_t clock_hz; /* of the event under way */
     struct media_clip *clip;
-    uint32_t pos; /* in it */
+    uint32_t pos, skip; /* in it; where the next one begins */
     struct resample rs;
 };
 
@@ -103,7 +106,8 @@ static bool event_begin(struct plane *r, usec_t now, struct stream *s, const str
         return false;
     uint32_t clock_hz = speech ? speech->clock_hz : f->clock_hz;
     plane_say_end(r, now, s);
-    struct egress_out o = egress_make(&s->egress, now, clock_hz, 0);
+    struct egress_out o =
+        egress_make(&s->egress, now, &(struct egress_frame){.clock_hz = clock_hz});
     s->egress.seq--; /* egress_again() takes it */
     struct dtmf_order order = {.digit = i->digit,
                                .volume = DIGIT_VOLUME,
@@ -132,6 +136,39 @@ void play_free(struct stream *s)
     s->play = NULL;
 }
 
+static void told(struct plane *r, struct stream *s, uint32_t token)
+{
+    if (token)
+        plane_event_new(r, MEDIA_EV_PLAYED, s)->token = token;
+}
+
+/* The loop waits behind what takes its place, where it stands. */
+static void loop_leave(struct play *p)
+{
+    unsigned first = p->n - p->round;
+    p->n_back = p->round;
+    memcpy(p->back, p->item + first, p->round * sizeof(p->back[0]));
+    p->back_at = p->at > first ? p->at - first : 0;
+    p->back_pos = p->at >= first && p->begun && p->clip ? p->pos : 0;
+    p->back_token = p->token;
+    p->n = first;
+    p->round = 0;
+}
+
+static void loop_again(struct plane *r, struct play *p)
+{
+    const struct media_item *i = &p->back[p->back_at];
+    item_end(p);
+    memcpy(p->item, p->back, p->n_back * sizeof(p->back[0]));
+    p->n = p->round = p->n_back;
+    p->at = p->back_at;
+    p->token = p->back_token;
+    p->n_back = 0;
+    const struct media_clip *c =
+        i->kind == MEDIA_ITEM_CLIP && i->clip < MEDIA_MAX_CLIPS ? r->clip[i->clip] : NULL;
+    p->skip = c && p->back_pos < c->n ? p->back_pos : 0;
+}
+
 /* All was played, or it was stopped. */
 static void finish(struct plane *r, usec_t now, struct stream *s)
 {
@@ -139,8 +176,20 @@ static void finish(struct plane *r, usec_t now, struct stream *s)
     s->play_keys = false;
     play_free(s);
     plane_say_end(r, now, s);
-    if (token)
-        plane_event_new(r, MEDIA_EV_PLAYED, s)->token = token;
+    told(r, s, token);
+}
+
+/* All was played. */
+static void over(struct plane *r, usec_t now, struct stream *s)
+{
+    struct play *p = s->play;
+    if (!p->n_back) {
+        finish(r, now, s);
+        return;
+    }
+    s->play_keys = false;
+    told(r, s, p->token);
+    loop_again(r, p);
 }
 
 int play_cmd(struct plane *r, usec_t now, struct stream *s, const struct media_cmd *cmd)
@@ -155,7 +204,12 @@ int play_cmd(struct plane *r, usec_t now, struct stream *s, const struct media_c
     }
     struct play *p = s->play;
     s->play_keys = false;
-    unsigned old = cmd->play.append ? p->n - p->at : 0;
+    if (cmd->play.loop)
+        p->n_back = 0;
+    else if (p->round)
+        loop_leave(p);
+    /* What was heard of the loop does not delay what is heard in its place. */
+    unsigned old = cmd->play.append && p->n > p->at ? p->n - p->at : 0;
     if (old + cmd->play.n_items > MEDIA_MAX_QUEUE)
         return -ENOBUFS;
     if (!old) {
@@ -166,7 +220,7 @@ int play_cmd(struct plane *r, usec_t now, struct stream *s, const struct media_c
     memcpy(p->item + old, cmd->play.item, cmd->play.n_items * sizeof(p->item[0]));
     p->at = 0;
     p->n = old + cmd->play.n_items;
-    p->loop = cmd->play.loop;
+    p->round = cmd->play.loop ? cmd->play.n_items : 0;
     p->token = cmd->play.token;
     return 0;
 }
@@ -202,7 +256,8 @@ static bool item_begin(struct plane *r, usec_t now, struct stream *s, const stru
             return false;
         }
         p->clip->refs++;
-        p->pos = 0;
+        p->pos = p->skip;
+        p->skip = 0;
         return true;
     case MEDIA_ITEM_TONE:
         return tone_start(&p->tone, p->rate_hz, str_of(i->country, 2), (enum tone_kind)i->tone) ==
@@ -248,16 +303,21 @@ static unsigned item_run(struct play *p, const struct media_item *i, int16_t *ou
     return made;
 }
 
-/* Fills the frame; returns how much of it is sound. */
+/* Fills the frame; returns how much of it is sound. A loop in which there is nothing is silent: its
+ * sound may still be on its way. */
 static unsigned fill(struct plane *r, usec_t now, struct stream *s, int16_t *out, unsigned n)
 {
     struct play *p = s->play;
     unsigned made = 0, empty = 0;
     while (made < n && p->n) {
         if (p->at == p->n) {
-            if (!p->loop || empty > p->n)
+            if (!p->round)
                 break;
-            p->at = 0;
+            p->at = p->n - p->round;
+        }
+        if (empty > p->n) {
+            memset(out + made, 0, (n - made) * sizeof(*out));
+            return n;
         }
         const struct media_item *i = &p->item[p->at];
         if (!p->begun)
@@ -294,7 +354,7 @@ unsigned play_frame(struct plane *r, usec_t now, struct stream *s, uint32_t rate
     rate_set(s->play, rate_hz);
     unsigned n = fill(r, now, s, out, rate_hz / 50);
     if (n < rate_hz / 50 && plane_event_room(r))
-        finish(r, now, s);
+        over(r, now, s);
     return n;
 }
 
@@ -310,5 +370,5 @@ void play_tick(struct plane *r, usec_t now, struct stream *s)
     else if (n)
         plane_say(r, now, s, p->rate_hz, frame, n);
     if (n < want && plane_event_room(r))
-        finish(r, now, s);
+        over(r, now, s);
 }

@@ -8,11 +8,21 @@
 
 #define TICKS_A_BLOCK 5 /* 100 ms */
 #define SAMPLES_MAX   (16000 / 10)
+/* A shorter gap is what a lost packet or two make, and is hidden well. */
+#define GAP_TICKS 5
+/* How often it is told how the clock of a party is. */
+#define CLOCK_TICKS 500
+/* Marks that wait for a block; what comes beyond is not told. */
+#define MARKS_WAIT 64
 
 struct track {
     uint32_t stream; /* index + 1; 0: nobody now */
     uint8_t number;
-    bool heard; /* in this block */
+    uint8_t gap;    /* enum plane_mark_kind, since gap_at; NO_GAP */
+    bool heard;     /* in this block */
+    uint64_t since; /* sample from which this stream is in it */
+    uint64_t gap_at;
+    unsigned clock_in; /* ticks until its clock is told */
     struct resample rs;
     int16_t *pcm;       /* of this block */
     const int16_t *now; /* of this tick; NULL: silence */
@@ -24,10 +34,15 @@ struct rec {
     uint32_t rate_hz;
     unsigned n, ticks;
     bool tracks, mixed, paused, stopping;
+    bool ready; /* `out` is to be taken */
     int16_t *mix;
     struct track track[PLANE_REC_TRACKS];
+    unsigned n_marks;
+    struct plane_mark mark[MARKS_WAIT];
     struct plane_block out;
 };
+
+enum { NO_GAP = UINT8_MAX };
 
 static struct rec *rec_find(const struct plane *r, uint64_t number)
 {
@@ -94,16 +109,88 @@ static struct track *track_take(struct rec *rec, uint8_t number)
         if (!t->pcm)
             return NULL;
         t->number = number;
+        t->gap = NO_GAP;
         rec->n++;
     }
     return t;
 }
 
+/* ---- what is to be known besides the sound ----------------------------------------------------
+ */
+
+/* The sample that comes next. */
+static uint64_t here(const struct rec *rec)
+{
+    return rec->at + (uint64_t)rec->ticks * (rec->rate_hz / 50);
+}
+
+static struct plane_mark *mark(struct rec *rec, const struct track *t, enum plane_mark_kind kind,
+                               uint64_t at)
+{
+    if (rec->n_marks == MARKS_WAIT)
+        return NULL;
+    struct plane_mark *m = &rec->mark[rec->n_marks++];
+    *m = (struct plane_mark){.kind = (uint8_t)kind, .track = t->number, .at = at};
+    return m;
+}
+
+static void gap_end(struct rec *rec, struct track *t, uint64_t at)
+{
+    bool told = t->gap != NO_GAP && at >= t->gap_at + GAP_TICKS * (rec->rate_hz / 50);
+    struct plane_mark *m = told ? mark(rec, t, (enum plane_mark_kind)t->gap, t->gap_at) : NULL;
+    if (m)
+        m->samples = (uint32_t)(at - t->gap_at);
+    t->gap = NO_GAP;
+}
+
+static void clock_tell(struct rec *rec, struct track *t, const struct stream *s)
+{
+    int32_t ppm_x10;
+    uint32_t error_x10;
+    t->clock_in = CLOCK_TICKS;
+    if (!s->listen || !ear_drift(s->listen->ear, &ppm_x10, &error_x10))
+        return;
+    struct plane_mark *m = mark(rec, t, PLANE_MARK_CLOCK, t->since);
+    if (m) {
+        m->ppm_x10 = ppm_x10;
+        m->error_x10 = error_x10;
+    }
+}
+
+/* A pause is known to who has ordered it, and is no gap. */
+static void track_watch(struct rec *rec, struct track *t, const struct stream *s)
+{
+    const struct listen *l = s->listen;
+    uint8_t gap = NO_GAP;
+    if (!rec->paused && (!l || l->absent))
+        gap = s->receiving ? PLANE_MARK_LOST : PLANE_MARK_HELD;
+    if (gap != t->gap) {
+        gap_end(rec, t, here(rec));
+        t->gap = gap;
+        t->gap_at = here(rec);
+    }
+    if (t->clock_in-- == 0)
+        clock_tell(rec, t, s);
+    if (!l || l->stretched_us == 0 || rec->paused)
+        return;
+    bool longer = l->stretched_us > 0;
+    uint64_t us = (uint64_t)(longer ? l->stretched_us : -(int64_t)l->stretched_us);
+    struct plane_mark *m = mark(rec, t, longer ? PLANE_MARK_ADDED : PLANE_MARK_LEFT_OUT, here(rec));
+    if (m)
+        m->samples = (uint32_t)(us * rec->rate_hz / 1000000);
+}
+
+/* ---- who is in which recording ----------------------------------------------------------------
+ */
+
 static void leave_one(struct stream *s, struct rec *rec)
 {
     for (unsigned i = 0; rec && i < rec->n; i++)
-        if (rec->track[i].stream == plane_index1(s))
+        if (rec->track[i].stream == plane_index1(s)) {
+            gap_end(rec, &rec->track[i], here(rec));
+            clock_tell(rec, &rec->track[i], s);
             rec->track[i].stream = NO_STREAM;
+        }
     for (unsigned i = 0; i < STREAM_RECS; i++)
         if (s->rec[i] == rec)
             s->rec[i] = NULL;
@@ -139,6 +226,8 @@ static int track_join(struct plane *r, usec_t now, struct stream *s, const struc
     if (t->stream)
         let_go(r, now, plane_at(r, t->stream), rec);
     t->stream = plane_index1(s);
+    t->since = here(rec);
+    t->clock_in = CLOCK_TICKS;
     s->rec[slot] = rec;
     plane_tick_begin(r, now);
     return 0;
@@ -187,6 +276,8 @@ static void track_tick(struct plane *r, struct rec *rec, struct track *t, unsign
     const struct stream *s = t->stream ? plane_at(r, t->stream) : NULL;
     const struct listen *l = s && !rec->paused ? s->listen : NULL;
     t->now = NULL;
+    if (s)
+        track_watch(rec, t, s);
     if (l && !rec->tracks && l->rate_hz == rec->rate_hz) {
         t->now = l->pcm;
         return;
@@ -243,8 +334,13 @@ static void block_make(struct rec *rec)
     b->n = n;
     rec->at += b->samples;
     rec->ticks = 0;
-    if (n == 0)
-        b->samples = 0; /* no track could be had: there is nothing to write */
+    if (n == 0 || b->samples == 0) /* no track could be had, or it has ended */
+        b->n = b->samples = 0;
+    b->n_marks = rec->n_marks < PLANE_REC_MARKS ? rec->n_marks : PLANE_REC_MARKS;
+    rec->n_marks -= b->n_marks;
+    memcpy(b->mark, rec->mark, b->n_marks * sizeof(b->mark[0]));
+    memmove(rec->mark, rec->mark + b->n_marks, rec->n_marks * sizeof(rec->mark[0]));
+    rec->ready = b->samples || b->n_marks;
 }
 
 void recs_tick(struct plane *r, usec_t now)
@@ -253,7 +349,7 @@ void recs_tick(struct plane *r, usec_t now)
     {
         struct rec *rec = container_of(node, struct rec, in_plane);
         unsigned from = rec->ticks * (rec->rate_hz / 50);
-        rec->out.samples = 0;
+        rec->ready = false;
         if (rec->ticks == 0)
             for (unsigned i = 0; i < rec->n; i++)
                 rec->track[i].heard = false;
@@ -264,17 +360,16 @@ void recs_tick(struct plane *r, usec_t now)
                 mix_tick(rec, from);
             rec->ticks++;
         }
-        if (rec->ticks == TICKS_A_BLOCK || (rec->stopping && rec->ticks))
+        if (rec->ticks == TICKS_A_BLOCK || (rec->stopping && (rec->ticks || rec->n_marks)))
             block_make(rec);
-        if ((rec->out.samples || rec->stopping) && !rec->full.next)
+        if ((rec->ready || rec->stopping) && !rec->full.next)
             list_append(&r->full, &rec->full);
     }
 }
 
 bool recs_wait(const struct plane *r)
 {
-    list_each(node,
-              &r->recs) if (container_of(node, struct rec, in_plane)->out.samples) return true;
+    list_each(node, &r->recs) if (container_of(node, struct rec, in_plane)->ready) return true;
     return false;
 }
 
@@ -285,12 +380,12 @@ bool plane_block(struct plane *r, struct plane_block *ret)
         struct rec *rec = container_of(node, struct rec, full);
         if (!rec->stopping)
             list_remove(&rec->full);
-        if (rec->out.samples) {
+        if (rec->ready) {
             *ret = rec->out;
-            rec->out.samples = 0;
+            rec->ready = false;
             return true;
         }
-        if (!rec->stopping || rec->ticks || !plane_event_room(r))
+        if (!rec->stopping || rec->ticks || rec->n_marks || !plane_event_room(r))
             continue; /* the next tick makes a block of what there is */
         struct stream none = {.id = rec->number};
         plane_event_new(r, MEDIA_EV_RECORDED, &none);

@@ -8,6 +8,10 @@
 #define INTERVAL       (5 * USEC_S)
 #define FIRST_INTERVAL (INTERVAL / 2)
 #define UNKNOWN        127 /* RFC 3611 section 4.7: not available */
+#define PACKET_MS      20
+/* RX config: RFC 3611 section 4.7.6. How fast a buffer adapts is not told. */
+#define STANDARD_PLC 0xC0
+#define ADAPTIVE     0x30
 
 /* splitmix64: times need no secret. */
 static uint64_t random_next(struct report *r)
@@ -46,15 +50,6 @@ void report_codec_set(struct report *r, struct str codec, uint32_t clock_hz, uin
     r->codec = qos_codec_find(codec);
     r->clock_hz = clock_hz ? clock_hz : CLOCK_HZ;
     r->delay_ms = delay_ms;
-}
-
-void report_ssrc_set(struct report *r, uint32_t ssrc)
-{
-    if (r->tx.ssrc == ssrc)
-        return;
-    r->tx.ssrc = ssrc;
-    r->far.lost_before += r->far.lost;
-    r->far.lost = 0;
 }
 
 usec_t report_deadline(const struct report *r)
@@ -129,6 +124,7 @@ static void put_voip(const struct report *r, struct buf *out)
 {
     struct report_quality q;
     report_quality(r, &q);
+    uint32_t end_ms = r->buffer.max_ms ? r->buffer.nominal_ms + (uint32_t)PACKET_MS : r->delay_ms;
     uint8_t mos = UNKNOWN, mos_alone = UNKNOWN, factor = UNKNOWN;
     if (q.in.mos_x100) {
         struct qos_path alone = {.loss_e4 = q.burst.bad_e4,
@@ -149,7 +145,7 @@ static void put_voip(const struct report *r, struct buf *out)
         .burst_ms = q.burst.burst_ms,
         .gap_ms = q.burst.gap_ms,
         .round_trip_ms = ms16(q.rtt_us / 1000),
-        .end_system_ms = ms16(r->delay_ms),
+        .end_system_ms = ms16(end_ms),
         .signal_dbm = UNKNOWN,
         .noise_dbm = UNKNOWN,
         .rerl = UNKNOWN,
@@ -158,9 +154,10 @@ static void put_voip(const struct report *r, struct buf *out)
         .ext_r_factor = UNKNOWN,
         .mos_lq = mos_alone,
         .mos_cq = mos,
-        .jb_nominal_ms = ms16(r->delay_ms),
-        .jb_max_ms = ms16(r->delay_ms),
-        .jb_abs_max_ms = ms16(r->delay_ms),
+        .rx_config = r->buffer.max_ms ? STANDARD_PLC | ADAPTIVE : 0,
+        .jb_nominal_ms = r->buffer.nominal_ms,
+        .jb_max_ms = r->buffer.max_ms,
+        .jb_abs_max_ms = r->buffer.max_ms,
     };
     rtcp_xr_voip_build(out, r->tx.ssrc, &v);
 }

@@ -43,7 +43,7 @@ struct report_rx {
 
 struct report_tx {
     uint32_t ssrc; /* ours */
-    uint32_t ts;   /* of the last packet */
+    uint32_t ts;   /* the newest */
     usec_t at;     /* when that was */
     uint64_t packets, bytes;
     uint64_t packets_at[2]; /* packets at the last report and the one before */
@@ -52,16 +52,20 @@ struct report_tx {
 /* What the far end says of what it receives from us. */
 struct report_far {
     bool reported, has_voip;
-    uint8_t fraction;     /* lost since its report before, in 256ths */
-    uint32_t lost;        /* in all, not below 0 */
-    uint32_t lost_before; /* of the SSRCs that we had before */
-    uint32_t jitter;      /* in units of the timestamp */
+    uint8_t fraction; /* lost since its report before, in 256ths */
+    uint32_t lost;    /* in all, not below 0 */
+    uint32_t jitter;  /* in units of the timestamp */
     struct rtcp_voip voip;
 };
 
 struct report_rtt {
     uint32_t last_us, max_us, n;
     uint64_t sum_us;
+};
+
+/* The jitter buffer that what is received goes through; zero: there is none. */
+struct report_buffer {
+    uint16_t nominal_ms, max_ms;
 };
 
 struct report {
@@ -76,6 +80,7 @@ struct report {
     uint32_t sent_n;               /* counted up for ever */
     const struct qos_codec *codec; /* NULL: nothing is known about it */
     uint32_t clock_hz, delay_ms;
+    struct report_buffer buffer;
     uint64_t random;
     usec_t last, next;  /* the last report and the next one */
     uint32_t reports;   /* written */
@@ -94,8 +99,11 @@ void report_init(struct report *r, usec_t now, const struct report_setup *s);
  * 1 Hz (0: 8000), and the delay that a
  * packet has at this end in ms: its own length, the jitter buffer and the codec. */
 void report_codec_set(struct report *r, struct str codec, uint32_t clock_hz, uint32_t delay_ms);
-/* What is sent has another SSRC from now on. */
-void report_ssrc_set(struct report *r, uint32_t ssrc);
+/* As it is now. It adapts, up to max_ms, and hides what is missing. */
+static inline void report_buffer_set(struct report *r, const struct report_buffer *b)
+{
+    r->buffer = *b;
+}
 
 /* For each RTP packet received from the far end; another SSRC is another source of the same leg. */
 void report_rtp(struct report *r, usec_t now, uint32_t ssrc, uint16_t seq, uint32_t ts,
@@ -105,8 +113,10 @@ void report_discarded(struct report *r, uint16_t seq);
 /* For each RTP packet sent; bytes: of its payload. */
 static inline void report_sent(struct report *r, usec_t now, uint32_t ts, size_t bytes)
 {
-    r->tx.ts = ts;
-    r->tx.at = now;
+    if ((int32_t)(ts - r->tx.ts) > 0 || r->tx.packets == 0) {
+        r->tx.ts = ts; /* the packets of an event keep the time at which it began */
+        r->tx.at = now;
+    }
     r->tx.packets++;
     r->tx.bytes += bytes;
 }

@@ -49,7 +49,7 @@ static void quality_out(const struct report *r, struct report_quality *q)
     *o = (struct report_side){
         .known = f->reported || f->has_voip,
         .packets = r->tx.packets,
-        .lost = f->lost_before + f->lost,
+        .lost = f->lost,
         .jitter_us = (uint32_t)((uint64_t)f->jitter * USEC_S / r->clock_hz),
     };
     o->loss_e4 = part_e4(o->lost, o->packets);

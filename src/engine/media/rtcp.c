@@ -51,7 +51,10 @@ static void write_out(struct plane *r, usec_t now, struct stream *s, bool bye)
     struct buf b;
     struct report_write w = {
         .ntp_offset = r->limits.ntp_offset, .cname = cname_of(s, name), .flags = REPORT_XR};
+    struct report_buffer jitter;
     buf_init(&b, mem, sizeof(mem));
+    listen_buffer(s, &jitter);
+    report_buffer_set(&s->report, &jitter);
     int err =
         bye ? report_bye(&s->report, now, &w, STR_NONE, &b) : report_make(&s->report, now, &w, &b);
     if (!err)

@@ -50,8 +50,10 @@ static void tick(struct plane *r, usec_t now)
 
 void plane_tick_run(struct plane *r, usec_t now)
 {
-    if (r->tick_due != USEC_NEVER && now > r->tick_due + LATE_US)
+    if (r->tick_due != USEC_NEVER && now > r->tick_due + LATE_US) {
         r->tick_due = now - LATE_US;
+        list_each(node, &r->ticking) egress_pause(&container_of(node, struct stream, tick)->egress);
+    }
     while (r->tick_due <= now) {
         r->tick_due += TICK_US;
         tick(r, r->tick_due - TICK_US);

@@ -68,14 +68,6 @@ static int begin(struct tone *t, uint32_t rate_hz)
     return 0;
 }
 
-bool tone_country_known(struct str country)
-{
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        if (str_ieq(table[i].country, country))
-            return true;
-    return false;
-}
-
 int tone_start(struct tone *t, uint32_t rate_hz, struct str country, enum tone_kind kind)
 {
     struct tone n = {0};
@@ -156,17 +148,4 @@ size_t tone_make(struct tone *t, int16_t *out, size_t n)
     if (i < n)
         memset(out + i, 0, (n - i) * sizeof(*out));
     return i;
-}
-
-void tone_stop(struct tone *t)
-{
-    t->once = true;
-    t->steps = t->steps ? (uint8_t)(t->at + 1) : 0;
-    if (t->steps == 0 || t->pos >= t->on) {
-        t->done = true;
-    } else if (t->on == NO_END || t->on - t->pos > t->ramp) {
-        /* As far from the end as it is from the beginning, if it has just begun. */
-        t->on = t->pos + (t->pos < t->ramp ? t->pos : t->ramp) + 1;
-    }
-    t->len = t->on;
 }

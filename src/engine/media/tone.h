@@ -43,9 +43,8 @@ struct tone {
     int32_t peak[TONE_PARTS];
 };
 
-/* Is anything known about the country? Codes of ISO 3166, without case. */
-bool tone_country_known(struct str country);
-/* rate: 8000 to 48000. -ENOENT: the country is not known; -EINVAL: the rate. */
+/* country: ISO 3166, without case. rate: 8000 to 48000. -ENOENT: the country is not known; -EINVAL:
+ * the rate. */
 MUST_CHECK int tone_start(struct tone *t, uint32_t rate_hz, struct str country,
                           enum tone_kind kind);
 /* One digit of 0-9 * # A-D, once, with the silence behind it; on_ms of 1 to 60000. The higher
@@ -55,8 +54,6 @@ MUST_CHECK int tone_digit(struct tone *t, uint32_t rate_hz, char digit, uint32_t
 /* The next n samples. Behind the end of a tone that ends they are zeros; returns how many belong to
  * the tone. */
 size_t tone_make(struct tone *t, int16_t *out, size_t n);
-/* Ends within TONE_RAMP_MS. */
-void tone_stop(struct tone *t);
 
 /* Music on hold of our own making: a loop that begins where it ends. rate as above. */
 #define MOH_S 24

@@ -9,6 +9,10 @@
 
 /* A longer hole is silence, not loss. */
 #define CONCEAL_MS 60
+/* Some clocks stumble by so much from packet to packet: no time is missing. */
+#define STUMBLE_MS 5
+/* A decoder is made anew not more often. */
+#define RENEW_US (200 * USEC_MS)
 
 struct trans {
     const struct codec *codec;
@@ -17,6 +21,7 @@ struct trans {
     plc_state_t *plc; /* of codecs that cannot conceal by themselves */
     bool made_up;     /* by it, and nothing real since */
     uint32_t rate_hz;
+    usec_t since; /* when the decoder was made */
     bool started;
     uint32_t ssrc, ts;             /* the timestamp that comes next */
     uint16_t seq;                  /* likewise */
@@ -41,32 +46,41 @@ void trans_free(struct trans *t)
     mem_free(t);
 }
 
-/* Ready to decode this format; false: out of memory. */
-static bool decoder_set(struct trans *t, const struct media_format *f)
+/* A decoder for what the party says now. That of G.722 must know what the party has said before. */
+static bool decoder_make(struct stream *s, usec_t now, const struct trans_in *in)
 {
-    if (t->codec && t->f.codec == f->codec && t->f.pt == f->pt && t->f.clock_hz == f->clock_hz)
-        return true;
+    struct trans *t = s->trans;
     decoder_drop(t);
-    const struct codec *c = codec_of(f->codec);
-    t->dec = c ? c->decoder(f) : NULL;
+    const struct codec *c = codec_of(in->f->codec);
+    t->dec = c ? c->decoder(in->f) : NULL;
     if (!t->dec)
         return false;
+    if (in->f->codec == CODEC_G722 && s->seam)
+        seam_decoder(s->seam, t->dec, in->n);
     t->codec = c;
-    t->f = *f;
-    t->rate_hz = c->rate(f);
-    t->started = false;
+    t->f = *in->f;
+    t->rate_hz = c->rate(in->f);
+    t->since = now;
     return true;
 }
 
-static struct trans *trans_of(struct stream *s, const struct media_format *f)
+/* Ready to decode this format; NULL: out of memory. */
+static struct trans *trans_of(struct stream *s, usec_t now, const struct trans_in *in)
 {
+    const struct media_format *f = in->f;
     if (!s->trans) {
         s->trans = mem_zero(sizeof(*s->trans));
         if (!s->trans)
             return NULL;
         s->trans->plc = plc_init(NULL);
     }
-    return s->trans->plc && decoder_set(s->trans, f) ? s->trans : NULL;
+    struct trans *t = s->trans;
+    if (!t->plc)
+        return NULL;
+    if (t->codec && t->f.codec == f->codec && t->f.pt == f->pt && t->f.clock_hz == f->clock_hz)
+        return t;
+    t->started = false;
+    return decoder_make(s, now, in) ? t : NULL;
 }
 
 /* The samples of a hole that lost packets have left; false: it is none, or too long. */
@@ -111,27 +125,45 @@ static void conceal(struct plane *r, usec_t now, struct stream *s, struct stream
     plane_say(r, now, peer, t->rate_hz, t->pcm, (unsigned)made);
 }
 
+/* How the packet follows the one before: what is missing is made up, or the sound ends and begins
+ * anew. False: out of memory. */
+static bool follow(struct plane *r, usec_t now, struct stream *s, const struct trans_in *in)
+{
+    struct trans *t = s->trans;
+    bool same = t->started && in->h->ssrc == t->ssrc;
+    uint32_t ticks = in->h->ts - t->ts, stumble = in->f->clock_hz / 1000 * STUMBLE_MS;
+    unsigned samples;
+    if (same && in->h->seq == t->seq && ticks + stumble <= 2 * stumble)
+        return true;
+    if (same && ticks == 0)
+        return true;
+    if (same && in->h->seq != t->seq && hole(t, ticks, &samples)) {
+        conceal(r, now, s, in->peer, samples);
+        return true;
+    }
+    plane_say_end(r, now, in->peer);
+    if (now < t->since + RENEW_US || (same && in->f->codec != CODEC_G722))
+        return true;
+    return decoder_make(s, now, in); /* of another encoder, or in step with it again */
+}
+
 void trans_rx(struct plane *r, usec_t now, struct stream *s, const struct trans_in *in)
 {
     const struct shape *h = in->h;
-    struct stream *peer = in->peer;
-    struct trans *t = trans_of(s, in->f);
+    struct trans *t = trans_of(s, now, in);
     if (!t) {
         r->count.no_memory++;
         return;
     }
-    bool goes_on = t->started && h->ssrc == t->ssrc;
-    if (goes_on && rtp_seq_before(h->seq, t->seq) && (uint16_t)(t->seq - h->seq) < 100) {
+    if (t->started && h->ssrc == t->ssrc && rtp_seq_before(h->seq, t->seq) &&
+        (uint16_t)(t->seq - h->seq) < 100) {
         s->stats.late++;
+        report_discarded(&s->report, h->seq);
         return;
     }
-    uint32_t ticks = h->ts - t->ts;
-    unsigned samples;
-    if (goes_on && ticks != 0) {
-        if (h->seq != t->seq && hole(t, ticks, &samples))
-            conceal(r, now, s, peer, samples);
-        else
-            plane_say_end(r, now, peer);
+    if (t->started && !follow(r, now, s, in)) {
+        r->count.no_memory++;
+        return;
     }
     int got = t->codec->decode(t->dec, in->payload, in->n, t->pcm);
     if (got < 0) {
@@ -144,5 +176,5 @@ void trans_rx(struct plane *r, usec_t now, struct stream *s, const struct trans_
     t->ssrc = h->ssrc;
     t->seq = (uint16_t)(h->seq + 1);
     t->ts = h->ts + (uint32_t)((uint64_t)(unsigned)got * in->f->clock_hz / t->rate_hz);
-    plane_say(r, now, peer, t->rate_hz, t->pcm, (unsigned)got);
+    plane_say(r, now, in->peer, t->rate_hz, t->pcm, (unsigned)got);
 }

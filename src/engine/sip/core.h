@@ -78,10 +78,12 @@ enum sip_out_kind {
                           with sip_prack() */
     SIP_OUT_PRACKED,   /* the PRACK of our reliable 1xx came; with a body, txn is to be answered */
     SIP_OUT_REFRESH,   /* the session timer wants a re-INVITE that changes nothing */
-    SIP_OUT_ANSWERED,  /* the 2xx to our INVITE (also of a re-INVITE): sip_ack() it */
+    SIP_OUT_ANSWERED,  /* the 2xx to our INVITE (also of a re-INVITE), and the dialog that is left:
+                          sip_ack() it */
     SIP_OUT_FAILED,    /* 300-699 to our INVITE, or 408/503 made here (msg NULL). Of a re-INVITE:
                           the session stays unless `ended` */
-    SIP_OUT_IN_DIALOG, /* another request inside session (INFO, UPDATE, ...): sip_respond(txn) */
+    SIP_OUT_IN_DIALOG, /* another request inside session (INFO, UPDATE, ...), in this dialog of it:
+                          sip_respond(txn) */
     SIP_OUT_BYE,       /* the peer hung up; 200 was sent, the session is gone */
     SIP_OUT_ENDED      /* the session is over for another reason: our BYE was answered or timed
                           out (status), no ACK came, the dialog is unknown to the peer */
@@ -98,9 +100,11 @@ struct sip_out {
     handle_t session, txn, dialog;
     uint64_t user;             /* the user's number of the session or request */
     const struct sip_msg *msg; /* valid until the next input; may be NULL */
+    uint32_t rseq;             /* of a reliable SIP_OUT_PROGRESS */
     uint16_t status;
     bool ended;
     bool reliable; /* SIP_OUT_PROGRESS */
+    bool marked;   /* SIP_OUT_PRACKED: of a provisional that was sent so */
     bool expired;  /* SIP_OUT_ENDED: the session timer ran out */
 };
 
@@ -150,6 +154,7 @@ struct sip_answer {
     usec_t delay; /* over UDP, leaves so much later; not for INVITE */
     bool
         reliable; /* a 101-199 is repeated until its PRACK, if the caller knows 100rel (RFC 3262) */
+    bool marked;  /* reliable: its SIP_OUT_PRACKED says so too */
     bool once;    /* forget the request with this answer. Who asks again is answered anew, and
                      nobody unknown takes our memory (RFC 3261 26.3.2.4) */
 };
@@ -173,6 +178,7 @@ struct sip_invite_cmd {
     uint8_t leg;    /* its number in the history */
     bool focus;     /* the Contact is that of a conference: sip_session_set_focus() */
     bool no_100rel; /* leave 100rel out of Supported: provisionals cannot be acknowledged in time */
+    bool no_early_session; /* and early-session: nobody would hear it */
     struct sip_content content;
 };
 /* 0 and *ret, or -EAGAIN (a table is full), -EINVAL, -EMSGSIZE. */
@@ -197,8 +203,13 @@ int sip_progress(struct sip_core *c, usec_t now, handle_t session, const struct 
 int sip_accept(struct sip_core *c, usec_t now, handle_t session, const struct sip_answer *a);
 int sip_reject(struct sip_core *c, usec_t now, handle_t session, const struct sip_answer *a);
 
+/* A reliable provisional, as its SIP_OUT_PROGRESS names it: others may have come since. */
+struct sip_reliable {
+    handle_t dialog;
+    uint32_t rseq;
+};
 /* UAC: acknowledges a reliable provisional (RFC 3262 section 4), with an answer or an offer. */
-int sip_prack(struct sip_core *c, usec_t now, handle_t session, handle_t dialog,
+int sip_prack(struct sip_core *c, usec_t now, handle_t session, const struct sip_reliable *which,
               const struct sip_content *content);
 /* UAC: acknowledges SIP_OUT_ANSWERED, with an answer if the 2xx held the offer. Repeated 2xx get
  * the same ACK by themselves. */
@@ -312,7 +323,7 @@ void sip_core_stats(const struct sip_core *c, struct sip_stats *ret);
 
 /* What the peer has said that it can do, in Supported and Allow of its latest messages. */
 struct sip_peer {
-    bool timer, rel100, replaces, from_change, norefersub;
+    bool timer, rel100, replaces, from_change, norefersub, early_session;
     bool rel100_required; /* its INVITE: every provisional of ours is reliable */
     bool allow_known;
     uint32_t allow; /* bit 1 << enum sip_method */

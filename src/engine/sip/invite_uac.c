@@ -45,6 +45,7 @@ static int send_invite(struct sip_core *c, handle_t h, struct sip_dialog *d,
                         .timed = s,
                         .initial = true,
                         .no_100rel = cmd->no_100rel,
+                        .no_early_session = cmd->no_early_session,
                         .focus = s->focus,
                         .content = &cmd->content};
     int err = request_build(c, &r, &to, &branch, &b);
@@ -365,6 +366,7 @@ static void rx_2xx(struct sip_core *c, struct sip_txn *t, const struct sip_msg *
         return;
     }
     struct sip_out *o = session_emit(c, h, SIP_OUT_ANSWERED);
+    o->dialog = slot_handle(&c->dialogs, d);
     o->txn = s->invite;
     o->status = m->status;
     o->msg = m;
@@ -390,13 +392,15 @@ static void rx_1xx(struct sip_core *c, struct sip_txn *t, const struct sip_msg *
         return;
     if (s->state == SES_CANCELLING) { /* who repeats it until it is acknowledged may stop */
         static const struct sip_content nothing;
+        struct sip_reliable which = {.dialog = slot_handle(&c->dialogs, d), .rseq = d->rseq};
         if (reliable)
-            (void)sip_prack(c, c->now, h, slot_handle(&c->dialogs, d), &nothing);
+            (void)sip_prack(c, c->now, h, &which, &nothing);
         return;
     }
     peer_note(s, m);
     struct sip_out *o = session_emit(c, h, SIP_OUT_PROGRESS);
     o->reliable = reliable;
+    o->rseq = reliable ? d->rseq : 0;
     o->dialog = d ? slot_handle(&c->dialogs, d) : 0;
     o->txn = s->invite;
     o->status = m->status;

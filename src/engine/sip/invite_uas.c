@@ -301,6 +301,7 @@ void uas_in_dialog(struct sip_core *c, struct sip_dialog *d, struct sip_txn *txn
             stimer_note_request(c, s, m);
     }
     struct sip_out *o = session_emit(c, d->session, SIP_OUT_IN_DIALOG);
+    o->dialog = slot_handle(&c->dialogs, d);
     o->txn = txn_handle(c, txn);
     o->msg = m;
     o->flow = txn->flow;

@@ -10,7 +10,7 @@ struct rel_item {
     struct blob *blob;
     uint32_t rseq;
     uint16_t status;
-    bool body;
+    bool body, marked;
 };
 
 struct sip_rel {
@@ -99,8 +99,11 @@ int rel_progress(struct sip_core *c, struct sip_session *s, struct sip_txn *t,
     int err = respond_build(c, t, &full, contact, &blob);
     if (err)
         return err;
-    r->item[r->n++] = (struct rel_item){
-        .blob = blob, .rseq = r->next++, .status = a->status, .body = a->content.body.n != 0};
+    r->item[r->n++] = (struct rel_item){.blob = blob,
+                                        .rseq = r->next++,
+                                        .status = a->status,
+                                        .body = a->content.body.n != 0,
+                                        .marked = a->marked};
     if (r->n == 1)
         send_first(c, r, t);
     return 0;
@@ -184,6 +187,7 @@ void rel_prack(struct sip_core *c, struct sip_session *s, struct sip_txn *txn,
     o->txn = body ? txn_handle(c, txn) : 0;
     o->msg = m;
     o->flow = txn->flow;
+    o->marked = s->rel->item[0].marked;
     s->rel->answered = !body; /* else its answer goes before whatever waits */
     timer_stop(&c->wheel, &s->rel->retry);
     timer_stop(&c->wheel, &s->rel->life);
@@ -244,23 +248,23 @@ bool rel_in_order(struct sip_dialog *d, const struct sip_msg *m, bool *reliable)
     return true;
 }
 
-int sip_prack(struct sip_core *c, usec_t now, handle_t session, handle_t dialog,
+int sip_prack(struct sip_core *c, usec_t now, handle_t session, const struct sip_reliable *which,
               const struct sip_content *content)
 {
     core_enter_cmd(c, now);
     struct sip_session *s = session_find(c, session);
-    struct sip_dialog *d = slot_find(&c->dialogs, dialog);
+    struct sip_dialog *d = slot_find(&c->dialogs, which->dialog);
     struct sip_field field[SIP_FIELDS_MAX + 1];
     struct sip_content full = *content;
     struct sip_txn *t;
     char mem[48];
     struct buf rack;
-    if (!s || !d || d->session != session || !d->rseq)
+    if (!s || !d || d->session != session || !d->rseq || which->rseq > d->rseq)
         return -ENOENT;
     if (content->n_fields > SIP_FIELDS_MAX)
         return -EMSGSIZE;
     buf_init(&rack, mem, sizeof(mem));
-    buf_u64(&rack, d->rseq);
+    buf_u64(&rack, which->rseq);
     buf_ch(&rack, ' ');
     buf_u64(&rack, s->invite_cseq);
     buf_lit(&rack, " INVITE");

@@ -77,19 +77,15 @@ static void put_via(struct sip_core *c, struct sip_build *w, const struct flow *
     buf_lit(&w->b, ";rport\r\n"); /* RFC 3581 section 3 */
 }
 
-static void put_supported(struct sip_core *c, struct sip_build *w, bool no_100rel)
+static void put_supported(struct sip_core *c, struct sip_build *w, const struct sip_req *r)
 {
     struct str rest = str_z(c->conf.supported_call), tag;
     char mem[256];
     struct buf b;
-    if (!rest.n || !no_100rel) {
-        if (rest.n)
-            sip_build_hdr(w, SIP_H_SUPPORTED, rest);
-        return;
-    }
     buf_init(&b, mem, sizeof(mem));
     while (sip_list_next(&rest, &tag)) {
-        if (str_ieq(tag, STR("100rel")))
+        if ((r->no_100rel && str_ieq(tag, STR("100rel"))) ||
+            (r->no_early_session && str_ieq(tag, STR("early-session"))))
             continue;
         if (b.n)
             buf_lit(&b, ", ");
@@ -127,7 +123,7 @@ static int write_request(struct sip_core *c, const struct sip_req *r, const stru
     }
     if (r->advertise) {
         sip_build_hdr(&w, SIP_H_ALLOW, str_z(c->conf.allow));
-        put_supported(c, &w, r->no_100rel);
+        put_supported(c, &w, r);
     }
     stimer_write_request(c, r->timed, &w, r->initial);
     if (c->conf.server_name[0])
@@ -416,7 +412,8 @@ int dialog_request(struct sip_core *c, struct sip_dialog *d, enum sip_method met
                         .content = content};
     if (method == SIP_INVITE || (method == SIP_UPDATE && s->state >= SES_ANSWERED))
         r.timed = s;
-    r.no_100rel = method == SIP_INVITE; /* a re-INVITE is answered at once or not at all */
+    /* A re-INVITE is answered at once or not at all, and in no early dialog. */
+    r.no_100rel = r.no_early_session = method == SIP_INVITE;
     if (target_refresh)
         r.contact = s->contact_user.p ? s->contact_user : STR("");
     r.focus = s->focus;

@@ -70,6 +70,7 @@ struct sip_session {
     uint8_t n_dialogs;
     /* What the peer can do. */
     bool peer_timer, peer_rel, peer_rel_required, peer_replaces, peer_from_change, peer_norefersub;
+    bool peer_early_session;
     bool peer_update, peer_allow_known;
     uint32_t peer_allow;
     /* The session timer: stimer.c. */
@@ -164,7 +165,7 @@ struct sip_req {
     int max_forwards;
     bool advertise;                  /* Allow and Supported */
     const struct sip_session *timed; /* whose session timer is asked for; NULL: none */
-    bool initial, no_100rel, focus;
+    bool initial, no_100rel, no_early_session, focus;
     const struct sip_content *content;
 };
 struct req_branch {

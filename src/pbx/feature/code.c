@@ -172,8 +172,16 @@ static void set(struct pbx *p, struct call *call, const struct plan *plan)
         confirm(p, call);
 }
 
+/* Whom the record names: the extension that is meant, else the code itself. */
+static void note_callee(struct pbx *p, struct call *call, const struct plan *plan)
+{
+    bool whose = plan->feature == FEATURE_PICKUP_DIRECTED;
+    cdr_keep(p, call, &call->cdr.callee, whose ? plan->number : call->cdr.dialled);
+}
+
 void code_dialled(struct pbx *p, struct call *call, const struct plan *plan)
 {
+    note_callee(p, call, plan);
     switch (plan->feature) {
     case FEATURE_PICKUP_GROUP:
     case FEATURE_PICKUP_DIRECTED:

@@ -19,6 +19,9 @@ void conference_reload(struct pbx *p, const struct config *before);
 /* Is there a room of this number that was made for the occasion? */
 bool conference_is_open(const struct pbx *p, struct str number);
 
+/* The recording of a room has become too long, and has ended: it goes on as another one. */
+void conference_record_again(struct pbx *p, handle_t recording);
+
 /* ---- ways in --------------------------------------------------------------------------------- */
 /* The caller has dialled a room: PLAN_CONFERENCE. */
 void conference_dialled(struct pbx *p, struct call *call, const struct plan *plan);

@@ -1,6 +1,6 @@
-/* What the files of the conferences share: room.c keeps rooms and members, conference.c lets people
- * in and hears their keys, focus.c invites and removes, merge.c makes rooms of calls, roster.c
- * tells who is there. */
+/* What the files of the conferences share: room.c keeps rooms, member.c who is in them,
+ * conference.c lets people in and hears their keys, focus.c invites and removes, merge.c makes
+ * rooms of calls, roster.c tells who is there. */
 #ifndef PBX_FEATURE_CONFERENCE_INT_H
 #define PBX_FEATURE_CONFERENCE_INT_H
 
@@ -98,7 +98,10 @@ void room_changed(struct pbx *p, struct room *room);
 void room_lock(struct pbx *p, struct room *room, bool locked);
 /* Everybody is told, and hung up. */
 void room_end(struct pbx *p, struct room *room);
+/* Frees a text that the room or one of its members owns. */
+void room_free_text(struct pbx *p, struct str *owned);
 
+/* ---- member.c -------------------------------------------------------------------------------- */
 /* A member of the room in this call, not yet inside; leg may be NULL for one who is yet to be
  * called. The call is the conference's from now on. NULL: the table is full. */
 struct member *member_new(struct pbx *p, struct room *room, struct call *call,
@@ -133,7 +136,8 @@ struct focus_call {
     const struct config_extension *by; /* whose rights count; NULL: those of the exchange */
     const struct sip_uri *target;      /* or: */
     struct str number;
-    handle_t transfer; /* who is told; 0: nobody */
+    handle_t transfer;      /* who is told; 0: nobody */
+    struct str referred_by; /* of the REFER; none: it had none */
 };
 /* Calls somebody for the room. 0, or the status that refuses it. */
 MUST_CHECK unsigned focus_invite(struct pbx *p, struct room *room, const struct focus_call *f);

@@ -5,6 +5,7 @@
 #include "pbx/feature/announce.h"
 #include "pbx/feature/code.h"
 #include "pbx/feature/conference.h"
+#include "pbx/feature/early_session.h"
 #include "pbx/feature/pickup.h"
 #include "pbx/gate.h"
 #include "pbx/hangup.h"
@@ -223,7 +224,8 @@ static unsigned unacceptable(const struct sip_msg *m)
     if (m->max_forwards == 0)
         return 483;
     bool sdp = !m->body.n || sip_content_is(type, STR("application/sdp")) ||
-               sip_body_find(m, STR("application/sdp")).n;
+               sip_body_find(m, STR("application/sdp")).n ||
+               sip_body_early(m, STR("application/sdp")).n;
     if (!sdp)
         return 415;
     if (is_encoded(m))
@@ -296,6 +298,7 @@ static void begin(struct pbx *p, const struct sip_out *o, struct call *call,
     call->late_offer = offer == NULL;
     if (offer)
         (void)leg_rx_offer(p, caller, sip_body_find(m, STR("application/sdp")));
+    early_invited(p, caller, m);
     if (busy || full)
         dial_refuse(p, call, 503);
     else if (sip_msg_has(m, SIP_H_REPLACES) && !sip_msg_has(m, SIP_H_JOIN))

@@ -119,6 +119,8 @@ void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o);
 void dial_answered(struct pbx *p, struct leg *leg, const struct sip_out *o);
 /* The caller's PRACK of a provisional of ours. */
 void dial_pracked(struct pbx *p, struct leg *leg, const struct sip_out *o);
+/* Do those who are called make the offer, since the caller has made none? */
+bool dial_is_late(struct pbx *p, const struct dial *d);
 /* The record and the trace: this leg has answered. */
 void dial_note_answer(struct pbx *p, struct call *call, struct leg *leg, const struct sdp *sdp);
 /* What the caller is told when this callee says `status`. */

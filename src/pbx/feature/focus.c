@@ -99,7 +99,9 @@ unsigned focus_invite(struct pbx *p, struct room *room, const struct focus_call 
     status = d ? 0 : 503;
     if (d) {
         d->from = from;
-        status = dial_add(p, d, &plan);
+        /* RFC 3892 section 2.2: it must be passed on as it is. */
+        bool lost = pbx_keep(p, &d->referred_by, f->referred_by);
+        status = lost ? 503 : dial_add(p, d, &plan);
     }
     if (status)
         conference_failed(p, call, status);
@@ -211,7 +213,10 @@ static void follow(struct pbx *p, struct member *self, struct transfer *t, const
 {
     struct room *room = member_room(p, self);
     const struct leg *own = leg_find(p, self->leg);
-    struct focus_call f = {.by = own->extension, .target = &r->target, .transfer = t->self};
+    struct focus_call f = {.by = own->extension,
+                           .target = &r->target,
+                           .transfer = t->self,
+                           .referred_by = r->referred_by};
     handle_t told = t->self;
     unsigned status;
     transfer_notify(p, t, 100, NULL);

@@ -73,14 +73,6 @@ unsigned merge_other(struct pbx *p, struct leg *leg, struct room *room)
     return status;
 }
 
-/* A place in a room opens it without a PIN: one gives one's own. */
-static bool may_give_place(const struct leg *asks, const struct leg *replaced)
-{
-    bool same_trunk =
-        asks->trunk && replaced->trunk && str_eq(asks->trunk->name, replaced->trunk->name);
-    return same_trunk || pickup_may_replace(asks, replaced);
-}
-
 unsigned conference_take_place(struct pbx *p, struct leg *asks, struct leg *stays,
                                struct leg *replaced)
 {
@@ -89,7 +81,7 @@ unsigned conference_take_place(struct pbx *p, struct leg *asks, struct leg *stay
     struct member *m = member_of_call(p, theirs);
     if (!m || m->state != MEMBER_INSIDE || leg_find(p, m->leg) != replaced)
         return 480;
-    if (!may_give_place(asks, replaced))
+    if (!leg_same_user(asks, replaced)) /* it opens the room without a PIN: one gives one's own */
         return 403;
     struct room *room = member_room(p, m);
     room->n_counted--; /* it goes as soon as the other one is there */
@@ -225,6 +217,13 @@ static bool open_up(struct pbx *p, struct call *call, struct leg *leg, struct ro
     return status == 0;
 }
 
+/* A trunk joins nothing: it has no users of ours. */
+static bool may_join(struct pbx *p, const struct leg *comes, const struct leg *named)
+{
+    bool own = comes->extension && leg_same_user(comes, named);
+    return own || (p->config->features.join == CONF_JOIN_GROUP && pickup_may_replace(comes, named));
+}
+
 static unsigned join_refusal(struct pbx *p, const struct leg *comes, struct leg *named,
                              const struct sip_dialog_found *found)
 {
@@ -233,7 +232,7 @@ static unsigned join_refusal(struct pbx *p, const struct leg *comes, struct leg 
     struct call *call = call_find(p, named->call);
     if (found->ended || call->state == CALL_ENDING)
         return 603;
-    if (!pickup_may_replace(comes, named))
+    if (!may_join(p, comes, named))
         return 403;
     if (found->early || call->state != CALL_UP || !call_is_party(p, call, named))
         return 488; /* section 4: what we cannot satisfy */
@@ -250,13 +249,10 @@ static unsigned join_refusal(struct pbx *p, const struct leg *comes, struct leg 
 static struct leg *joined_leg(struct pbx *p, const struct leg *comes, const struct sip_msg *m,
                               unsigned *status)
 {
-    struct sip_values it = sip_values(m, SIP_H_JOIN);
     struct sip_dialog_found found;
     struct replaces join;
-    struct str value, more;
     *status = 400;
-    if (!sip_values_next(&it, &value) || sip_values_next(&it, &more) ||
-        sip_msg_has(m, SIP_H_REPLACES) || replaces_parse(&join, value))
+    if (sip_msg_has(m, SIP_H_REPLACES) || replaces_in(&join, m, SIP_H_JOIN))
         return NULL;
     *status = 481;
     if (!sip_dialog_lookup(p->core, &join.id, &found))
@@ -288,7 +284,7 @@ bool conference_join(struct pbx *p, struct call *call, const struct sip_msg *m)
         dial_refuse(p, call, 503);
         return true;
     }
-    own->trusted = true;
+    own->trusted = leg_same_user(comes, named); /* a colleague is asked for the PIN of a room */
     member_count(p, own);
     bool answered = conference_answer(p, call, room);
     /* Refused for its media, it leaves the others as they were. */

@@ -200,6 +200,14 @@ static void tell_phone(struct pbx *p, const struct config_extension *e, const st
         return; /* it hears the next change */
 }
 
+/* A phone that has subscribed as well is not told twice. Behind a proxy its address is that of
+ * others too. */
+static bool has_subscribed(struct pbx *p, struct str number, const struct binding *b)
+{
+    return subscription_tells(p, &mwi_package, number, b->contact,
+                              b->path.n ? NULL : &b->flow.peer);
+}
+
 static void tell_phones(struct pbx *p, struct pbx_timer *t)
 {
     struct mailbox *m = container_of(t, struct mailbox, tell);
@@ -210,7 +218,8 @@ static void tell_phones(struct pbx *p, struct pbx_timer *t)
     m->not_before = p->now + INTERVAL;
     unsigned n = registrar_find(p, e, b, ARRAY_LEN(b));
     for (unsigned i = 0; i < n; i++)
-        tell_phone(p, e, b[i]);
+        if (!has_subscribed(p, m->number, b[i]))
+            tell_phone(p, e, b[i]);
 }
 
 static void tell_soon(struct pbx *p, struct mailbox *m, usec_t in)

@@ -49,8 +49,11 @@ static int send_outside(struct pbx *p, struct transfer *t, const struct sip_cont
 {
     handle_t h;
     struct sip_request_cmd cmd = {.method = SIP_NOTIFY,
+                                  .in_dialog = true,
                                   .to = t->flow,
+                                  .pinned = t->pinned,
                                   .ruri = t->contact,
+                                  .route = t->route,
                                   .from = t->local,
                                   .to_hdr = t->remote,
                                   .call_id = t->call_id,

@@ -1,5 +1,5 @@
 /* The INVITE to one target: who calls it, what it is offered, what is carried on. */
-#include "pbx/feature/dial.h"
+#include "pbx/feature/early_session.h"
 #include "pbx/subscription.h"
 #include "pbx/trunk.h"
 
@@ -183,6 +183,7 @@ static int send_invite(struct pbx *p, struct dial *d, struct leg *leg, struct st
         .leg = leg->number,
         .focus = d->purpose == DIAL_ROOM,
         .no_100rel = !body.n && !caller_knows_100rel(p, owner),
+        .no_early_session = !early_wanted(p, d),
         .content = {
             .field = field, .type = body.n ? STR("application/sdp") : STR_NONE, .body = body}};
     cmd.content.n_fields = invite_fields(p, d, leg, asserted, field);

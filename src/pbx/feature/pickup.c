@@ -222,6 +222,8 @@ static unsigned replaces_refusal(struct pbx *p, const struct leg *comes, struct 
         return found->uac && leg_is_calling(goes) && dial_of(p, call) ? 0 : 481;
     if (early_only)
         return 486;
+    if (!leg_same_user(comes, goes)) /* who picks up takes what rings, and nothing that talks */
+        return 403;
     return call_is_party(p, call, goes) ? 0 : 481;
 }
 
@@ -230,7 +232,7 @@ void pickup_replaces(struct pbx *p, struct call *call, const struct sip_msg *m)
     struct leg *comes = call_caller(p, call);
     struct sip_dialog_found found;
     struct replaces rep;
-    if (replaces_parse(&rep, sip_msg_get(m, SIP_H_REPLACES))) {
+    if (replaces_in(&rep, m, SIP_H_REPLACES)) {
         dial_refuse(p, call, 400);
         return;
     }

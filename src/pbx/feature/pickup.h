@@ -11,7 +11,8 @@ void pickup_dialled(struct pbx *p, struct call *call, struct str number);
 /* An INVITE with Replaces: it takes the place of a leg, ringing or up. */
 void pickup_replaces(struct pbx *p, struct call *call, const struct sip_msg *m);
 
-/* Who may replace this leg, or join it: who could pick up its calls, or who is the same user. */
+/* Who may replace this leg while it rings, or join it: who could pick up its calls, or who is the
+ * same user. */
 bool pickup_may_replace(const struct leg *comes, const struct leg *goes);
 
 #endif

@@ -84,6 +84,21 @@ int replaces_parse(struct replaces *ret, struct str value)
     return 0;
 }
 
+int replaces_in(struct replaces *ret, const struct sip_msg *m, enum sip_hdr_id id)
+{
+    struct sip_values it = sip_values(m, id);
+    struct str value, more;
+    if (!sip_values_next(&it, &value) || sip_values_next(&it, &more))
+        return -EINVAL;
+    return replaces_parse(ret, value);
+}
+
+bool replaces_misplaced(const struct sip_msg *m)
+{
+    return m->method != SIP_INVITE &&
+           (sip_msg_has(m, SIP_H_REPLACES) || sip_msg_has(m, SIP_H_JOIN));
+}
+
 int target_dialog_parse(struct sip_dialog_id *ret, struct str value)
 {
     struct str call_id, params;

@@ -22,6 +22,11 @@ struct replaces {
     bool early_only;
 };
 MUST_CHECK int replaces_parse(struct replaces *ret, struct str value);
+/* The one in a Replaces or Join header field; -EINVAL: there is none, or more than one. */
+MUST_CHECK int replaces_in(struct replaces *ret, const struct sip_msg *m, enum sip_hdr_id id);
+/* Only an INVITE may have them: any other request is refused with 400 (RFC 3891 section 3, RFC 3911
+ * section 4). */
+bool replaces_misplaced(const struct sip_msg *m);
 /* The dialog that a Target-Dialog names; its tags are those that the sender sees (RFC 4538 section
  * 7). -EINVAL. */
 MUST_CHECK int target_dialog_parse(struct sip_dialog_id *ret, struct str value);

@@ -9,6 +9,8 @@
 
 /* The target `leg` rings. early: its owner had a session with us before. */
 void ringback_begin(struct pbx *p, struct dial *d, const struct leg *leg, bool early);
+/* Whom it has heard is gone; others may still ring. */
+void ringback_again(struct pbx *p, struct dial *d);
 /* Nobody rings any more, or somebody has answered. Harmless when nothing is heard. */
 void ringback_end(struct pbx *p, struct dial *d);
 /* The first RTP of `leg`: who hears it hears no tone any more. */

@@ -1,11 +1,18 @@
 /* What the targets of a search say: they ring, answer, and one of them is kept. */
 #include "pbx/feature/conference.h"
+#include "pbx/feature/early_session.h"
 #include "pbx/feature/ringback.h"
 #include "pbx/feature/transfer.h"
 #include "pbx/sound.h"
 #include "wire/sip/multipart.h"
 
 #define ELSEWHERE "SIP;cause=200;text=\"Call completed elsewhere\""
+
+/* Of a call that is up already whoever is called for a party of it has got an offer. */
+bool dial_is_late(struct pbx *p, const struct dial *d)
+{
+    return d->purpose == DIAL_CALL && call_find(p, d->call)->late_offer;
+}
 
 /* ---- ringing --------------------------------------------------------------------------------- */
 
@@ -47,7 +54,8 @@ static struct str early_media(struct pbx *p, struct dial *d, struct leg *leg,
     if (owner->settled) /* it has its answer: RFC 3262 section 5 */
         return STR_NONE;
     if (d->purpose != DIAL_CALL || call->late_offer || (first && first != leg) ||
-        leg_sdp_of(p, o->msg, &sdp) || !sdp || transcode_answer(p, owner, sdp, &body))
+        leg_sdp_of(p, o->msg, &sdp) || !sdp || !leg_may_answer(p, leg, sdp) ||
+        transcode_answer(p, owner, sdp, &body))
         return STR_NONE;
     leg_set_remote(p, leg, sdp);
     early_formats(p, owner, leg, body, sdp);
@@ -56,45 +64,56 @@ static struct str early_media(struct pbx *p, struct dial *d, struct leg *leg,
     return body;
 }
 
-/* What a reliable provisional has said holds; the 2xx need not repeat it (RFC 3262 section 5). */
+/* What a reliable provisional has said holds; the 2xx need not repeat it (RFC 3262 section 5). An
+ * answer of no use does not: the 2xx will find none. */
 static void settle(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
-    (void)leg_rx_answer(p, leg, sip_body_find(o->msg, STR("application/sdp")));
+    const struct sdp *sdp;
+    if (leg_sdp_of(p, o->msg, &sdp) || !sdp || !leg_may_answer(p, leg, sdp))
+        return;
+    struct str said = sip_body_find(o->msg, STR("application/sdp"));
+    if (leg->settled && o->dialog != leg->dialog) { /* its own, should it be the one that answers */
+        leg_keep(p, leg, &leg->forked, said);
+        leg->forked_dialog = o->dialog;
+    }
+    if (leg->settled)
+        return;
+    (void)leg_rx_answer(p, leg, said);
     leg->settled = true;
     leg->dialog = o->dialog;
 }
 
-/* An early session of its own (RFC 3959) is refused in the PRACK: what the callee lets be heard
- * before the answer goes the way of the session. */
-static void refuse_early(struct pbx *p, struct leg *leg, const struct sip_msg *m,
-                         struct sip_content *content)
+/* Several early dialogs may offer something; the first is answered by the caller. The others wait
+ * in vain: nothing that we could say to their offers would be the caller's. */
+static void offered(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
-    static const struct sip_field disposition = {.id = SIP_H_CONTENT_DISPOSITION,
-                                                 .value = STR_INIT("early-session")};
-    struct str text = sip_body_early(m, STR("application/sdp"));
-    const struct sdp *offer = leg_sdp_kept(p, text);
-    if (!offer || leg_refuse_early(p, leg, offer, &content->body))
+    if (leg_rx_offer(p, leg, sip_body_find(o->msg, STR("application/sdp"))))
         return;
-    content->type = STR("application/sdp");
-    content->field = &disposition;
-    content->n_fields = 1;
+    leg->prack = (struct sip_reliable){.dialog = o->dialog, .rseq = o->rseq};
+    leg->dialog = o->dialog;
 }
 
 /* A reliable provisional is acknowledged at once, unless it holds an offer: the caller's PRACK will
  * answer that. */
-static void acknowledge(struct pbx *p, struct call *call, struct leg *leg, const struct sip_out *o)
+static void acknowledge(struct pbx *p, struct dial *d, struct leg *leg, const struct sip_out *o)
 {
+    struct call *call = call_find(p, d->call);
     struct sip_content content = {.n_fields = 0};
+    struct sip_field field;
+    struct str early;
     bool body = sip_body_find(o->msg, STR("application/sdp")).n != 0;
-    if (body && !leg->settled && !call->late_offer)
+    if (body && !dial_is_late(p, d))
         settle(p, leg, o);
-    if (body && call->late_offer && !leg->settled) {
-        (void)leg_rx_offer(p, leg, sip_body_find(o->msg, STR("application/sdp")));
-        leg->prack_dialog = o->dialog;
+    bool waits = early_offered(p, d, leg, o, &early);
+    if (body && dial_is_late(p, d) && !leg->settled) {
+        offered(p, leg, o);
         return;
     }
-    refuse_early(p, leg, o->msg, &content);
-    if (sip_prack(p->core, p->now, leg->session, o->dialog, &content))
+    if (waits)
+        return;
+    struct sip_reliable which = {.dialog = o->dialog, .rseq = o->rseq};
+    early_pack(p, &content, &field, STR_NONE, early);
+    if (sip_prack(p->core, p->now, leg->session, &which, &content))
         call_trace(p, call, TRACE_CALL_MEMORY, STR("PRACK"));
 }
 
@@ -113,7 +132,7 @@ static struct str early_offer(struct pbx *p, struct dial *d, struct leg *leg)
 {
     struct call *call = call_find(p, d->call);
     struct leg *owner = leg_find(p, d->owner);
-    const struct sdp *offer = leg->prack_dialog ? leg_sdp_kept(p, leg->offer) : NULL;
+    const struct sdp *offer = leg->prack.dialog ? leg_sdp_kept(p, leg->offer) : NULL;
     struct str body = STR_NONE;
     if (!offer || leg_awaits_answer(owner) || owner->settled || d->purpose != DIAL_CALL)
         return STR_NONE;
@@ -125,42 +144,57 @@ static struct str early_offer(struct pbx *p, struct dial *d, struct leg *leg)
     return body;
 }
 
-static void tell_owner(struct pbx *p, struct dial *d, struct sip_answer *a)
+struct descriptions {
+    struct str session, early;
+};
+
+static void tell_owner(struct pbx *p, struct dial *d, struct sip_answer *a,
+                       const struct descriptions *what)
 {
     struct leg *owner = leg_find(p, d->owner);
     struct sip_peer peer;
     bool known = sip_session_peer(p->core, owner->session, &peer);
     bool reliable = known && (peer.rel100_required || (a->reliable && peer.rel100));
     int err = sip_progress(p->core, p->now, owner->session, a);
-    if (err || !reliable || !a->content.body.n || leg_awaits_answer(owner))
+    if (what->early.n)
+        early_told(p, d, what->early, err == 0);
+    if (err || !reliable || !what->session.n || leg_awaits_answer(owner))
         return;
-    leg_tx_answer(p, owner, a->content.body);
+    leg_tx_answer(p, owner, what->session);
     owner->settled = true;
 }
 
-/* The caller has answered the offer of the one whom it hears: so do we. */
-static void early_answered(struct pbx *p, struct leg *owner, struct leg *leg,
+/* The caller has answered the offer of the one whom it hears: so do we. false: not so that they
+ * could talk. */
+static bool early_answered(struct pbx *p, struct leg *owner, struct leg *leg,
                            const struct sip_msg *m)
 {
     const struct sdp *answer, *offer = leg_sdp_kept(p, leg->offer);
-    struct sip_content content = {.type = STR("application/sdp")};
-    if (leg_sdp_of(p, m, &answer) || !answer || !offer ||
-        transcode_answer(p, leg, answer, &content.body))
-        return;
+    struct sip_content content = {.n_fields = 0};
+    struct sip_field field;
+    struct str body;
+    if (leg_sdp_of(p, m, &answer) || !answer || !offer || !leg_may_answer(p, owner, answer) ||
+        transcode_answer(p, leg, answer, &body))
+        return false;
     (void)leg_rx_answer(p, owner, sip_body_find(m, STR("application/sdp")));
-    leg_tx_answer(p, leg, content.body);
+    leg_tx_answer(p, leg, body);
     owner->settled = leg->settled = true;
     leg_set_remote(p, owner, answer);
     leg_set_remote(p, leg, offer);
     bridge_link(p, owner, leg);
-    (void)sip_prack(p->core, p->now, leg->session, leg->prack_dialog, &content);
-    leg->prack_dialog = 0;
+    early_pack(p, &content, &field, body, early_prack_text(p, leg));
+    (void)sip_prack(p->core, p->now, leg->session, &leg->prack, &content);
+    leg->prack.dialog = 0;
+    return true;
 }
 
 void dial_pracked(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
     struct leg *other = call_other(p, call, leg);
+    bool early = early_pracked(p, leg, o), fits = true;
+    if (!early && !leg_awaits_answer(leg) && early_updated(p, leg, o))
+        return;
     if (!sip_body_find(o->msg, STR("application/sdp")).n) {
         if (o->txn)
             pbx_respond(p, o->txn, 200); /* a body of another kind */
@@ -171,12 +205,14 @@ void dial_pracked(struct pbx *p, struct leg *leg, const struct sip_out *o)
         return;
     }
     if (other && other->ack_waits) /* it has answered meanwhile, and waits for the same */
-        bridge_late_answer(p, leg, other, o->msg);
-    else if (other && other->prack_dialog)
-        early_answered(p, leg, other, o->msg);
+        late_answered(p, leg, other, o->msg);
+    else if (other && other->prack.dialog)
+        fits = early_answered(p, leg, other, o->msg);
     else /* who made the offer is gone; another one may be there */
-        bridge_own_answered(p, leg, other, o->msg);
+        late_own_answered(p, leg, other, o->msg);
     pbx_respond(p, o->txn, 200);
+    if (!fits)
+        dial_refuse(p, call, 488);
 }
 
 void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o)
@@ -184,7 +220,8 @@ void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o)
     struct call *call = call_find(p, leg->call);
     struct dial *d = slot_find(&p->calls->dials, leg->dial);
     struct sip_field field[SIP_FIELDS_MAX];
-    struct sip_answer a = {.status = o->status, .content = {.field = field}};
+    struct sip_answer a = {.status = o->status};
+    struct descriptions what;
     if (!d || !leg_is_calling(leg))
         return;
     bool early = sound_stream(leg_find(p, d->owner)) != NULL;
@@ -196,7 +233,7 @@ void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o)
     if (o->status == 100)
         return;
     if (o->reliable)
-        acknowledge(p, call, leg, o);
+        acknowledge(p, d, leg, o);
     if (o->status == 180)
         note_ringing(p, call, leg);
     if (d->purpose == DIAL_TRANSFER) {
@@ -209,17 +246,21 @@ void dial_progress(struct pbx *p, struct leg *leg, const struct sip_out *o)
         conference_progress(p, call, o->status);
         return;
     }
+    what.session = call->late_offer ? early_offer(p, d, leg) : early_media(p, d, leg, o);
+    what.session = what.session.n ? what.session : early_stand_in(p, d, leg);
+    what.early = o->reliable ? early_for_caller(p, d, &a.marked) : STR_NONE;
     a.reliable = o->reliable;
-    a.content.body = call->late_offer ? early_offer(p, d, leg) : early_media(p, d, leg, o);
+    a.marked &= what.early.n != 0;
     if (o->status == 180)
         ringback_begin(p, d, leg, early);
-    if (a.content.body.n)
-        a.content.type = STR("application/sdp");
-    else if (o->status == 180 && call->rang)
-        return; /* another phone of the same extension */
-    call->rang |= o->status == 180;
-    a.content.n_fields = carry_fields(o->msg, field, 0, ARRAY_LEN(field));
-    tell_owner(p, d, &a);
+    /* Another phone of the same extension need not say again that it rings. */
+    if (what.session.n || what.early.n || o->status != 180 || !call->rang) {
+        call->rang |= o->status == 180;
+        a.content.n_fields = carry_fields(o->msg, field, 0, ARRAY_LEN(field) - 1);
+        early_pack(p, &a.content, field, what.session, what.early);
+        tell_owner(p, d, &a, &what);
+    }
+    early_turn(p, call);
 }
 
 /* ---- the answer ------------------------------------------------------------------------------ */
@@ -253,7 +294,10 @@ static unsigned answer_for_caller(struct pbx *p, struct call *call, struct leg *
 static void give_up(struct pbx *p, struct dial *d, struct leg *leg, unsigned status)
 {
     static const struct sip_content nothing;
-    sip_ack(p->core, p->now, leg->session, &nothing);
+    if (leg->offer.n)
+        late_refuse(p, leg);
+    else
+        sip_ack(p->core, p->now, leg->session, &nothing);
     if (d->purpose == DIAL_TRANSFER) {
         leg->dropped = true;
         call_drop_leg(p, leg, STR("Q.850;cause=88;text=\"Incompatible destination\""));
@@ -265,20 +309,6 @@ static void give_up(struct pbx *p, struct dial *d, struct leg *leg, unsigned sta
         conference_failed(p, call_find(p, d->call), status);
     else
         dial_refuse(p, call_find(p, d->call), status);
-}
-
-/* The caller has agreed with another phone already: this one's offer is answered for it. */
-static void ack_own_answer(struct pbx *p, struct leg *leg, struct leg *caller)
-{
-    const struct sdp *offer = leg_sdp_kept(p, leg->offer);
-    struct sip_content content = {.type = STR("application/sdp")};
-    if (!offer || transcode_cross(p, leg, offer, leg_sdp_kept(p, caller->said), &content.body))
-        content.type = content.body = STR_NONE;
-    sip_ack(p->core, p->now, leg->session, &content);
-    if (content.body.n)
-        leg_tx_answer(p, leg, content.body);
-    else
-        leg_oa_failed(p, leg);
 }
 
 /* The caller waits for this answer. */
@@ -302,9 +332,13 @@ static void connect_caller(struct pbx *p, struct dial *d, struct leg *leg, const
     call_set_party(p, call, d->side, leg);
     dial_stop(p, call);
     leg->ack_waits = late;
-    if (call->late_offer && !late && !leg->settled)
-        ack_own_answer(p, leg, caller);
-    else if (!late)
+    /* The caller has agreed with another phone already: this one's offer is answered for it. */
+    bool answers = call->late_offer && !late && !leg->settled;
+    if (answers && !late_ack(p, leg, caller)) {
+        dial_refuse(p, call, 488);
+        return;
+    }
+    if (!late && !answers)
         sip_ack(p->core, p->now, leg->session, &nothing);
     leg_set_remote(p, leg, sdp);
     bridge_link(p, caller, leg);
@@ -353,6 +387,25 @@ static void connect_room(struct pbx *p, struct dial *d, struct leg *leg, const s
     conference_answered(p, call, leg);
 }
 
+/* Another early dialog than the one that had agreed answers: what was said there has gone with it,
+ * and our offer, which was for all of them, is answered anew (RFC 3261 section 13.2.2.4). The
+ * answer that the 2xx need not repeat. */
+static struct str other_fork(struct pbx *p, struct leg *leg, const struct sip_out *o)
+{
+    struct str body = sip_body_find(o->msg, STR("application/sdp"));
+    bridge_abandon(p, leg);
+    if (leg->settled && leg_awaits_answer(leg))
+        leg_oa_failed(p, leg); /* of a change that was asked for there */
+    if (leg->offer.n)
+        leg_oa_failed(p, leg);
+    if (leg->settled && !dial_is_late(p, slot_find(&p->calls->dials, leg->dial)))
+        leg_tx_offer(p, leg, leg->told);
+    leg->settled = false;
+    leg->dialog = o->dialog;
+    leg->prack.dialog = 0;
+    return body.n || leg->forked_dialog != o->dialog ? body : leg->forked;
+}
+
 void dial_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     struct call *call = call_find(p, leg->call);
@@ -364,15 +417,20 @@ void dial_answered(struct pbx *p, struct leg *leg, const struct sip_out *o)
     leg->status = o->status;
     dial_drop(p, d, leg, STR(ELSEWHERE));
     unsigned status = leg_sdp_of(p, o->msg, &sdp) ? 502 : 0;
-    if (leg->settled) /* what the 2xx says again is no news: RFC 6337 section 2.2 */
+    struct str body = sip_body_find(o->msg, STR("application/sdp"));
+    if (leg->dialog && leg->dialog != o->dialog) {
+        body = other_fork(p, leg, o);
+        sdp = leg_sdp_kept(p, body);
+    } else if (leg->settled) { /* what the 2xx says again is no news: RFC 6337 section 2.2 */
         sdp = leg_sdp_kept(p, leg->said);
-    if (status || !sdp) {
+    }
+    bool late = dial_is_late(p, d);
+    bool wrong = sdp && !leg->settled && !late && !leg_may_answer(p, leg, sdp);
+    if (status || !sdp || wrong) {
         give_up(p, d, leg, status ? status : 488);
         return;
     }
     /* What was offered holds now, if there was an offer; else the 2xx is the offer. */
-    struct str body = sip_body_find(o->msg, STR("application/sdp"));
-    bool late = d->purpose == DIAL_CALL && call->late_offer;
     if (!leg->settled && late)
         (void)leg_rx_offer(p, leg, body);
     else if (!leg->settled)

@@ -1,5 +1,6 @@
 /* The target set and its batches: who rings next, and when nobody is left. */
 #include "pbx/feature/conference.h"
+#include "pbx/feature/early_session.h"
 #include "pbx/feature/queue.h"
 #include "pbx/feature/ringback.h"
 #include "pbx/feature/transfer.h"
@@ -392,11 +393,16 @@ void dial_failed(struct pbx *p, struct leg *leg, const struct sip_out *o)
     }
     queue_refused(p, d, leg);
     call_leg_over(p, leg);
-    if (call->party[d->side] == slot_handle(&p->calls->legs, leg))
+    bool heard = call->party[d->side] == slot_handle(&p->calls->legs, leg);
+    if (heard)
         call->party[d->side] = 0; /* its early media ends with it */
+    early_turn(p, call);
     bool final = settles(p, d, leg, o);
-    if (!final && dial_rings(p, d))
+    if (!final && dial_rings(p, d)) {
+        if (heard)
+            ringback_again(p, d);
         return;
+    }
     bool forwarded = !forward_failed(p, d, dial_status_for_caller(leg));
     if (final && !forwarded) {
         fail(p, d, dial_best_status(p, d));

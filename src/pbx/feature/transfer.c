@@ -9,6 +9,7 @@
 #include "pbx/feature/service.h"
 #include "pbx/gate.h"
 #include "pbx/hangup.h"
+#include "pbx/subscription.h"
 #include "wire/sip/multipart.h"
 
 #define LEAVES_US (2 * USEC_S) /* a transferor that does not hang up by itself */
@@ -40,8 +41,8 @@ static struct transfer *transfer_new(struct pbx *p, struct leg *leg, const struc
 
 static void transfer_free(struct pbx *p, struct transfer *t)
 {
-    struct str *texts[] = {&t->target, &t->call_id,   &t->local,
-                           &t->remote, &t->local_tag, &t->contact};
+    struct str *texts[] = {&t->target,    &t->call_id, &t->local, &t->remote,
+                           &t->local_tag, &t->contact, &t->route};
     struct leg *leg = leg_find(p, t->leg);
     struct call *call = call_find(p, t->call);
     pbx_timer_stop(p, &t->timer);
@@ -465,12 +466,43 @@ static unsigned refusal(struct pbx *p, struct leg *leg)
     return call->transfer || leg->transfer || call->dial ? 491 : 0;
 }
 
+/* RFC 3891 section 3: a dialog may be replaced by who it belongs to. One that is none of ours is
+ * not for us to judge. */
+static bool is_theirs(struct pbx *p, const struct leg *leg, const struct refer *r)
+{
+    struct replaces rep;
+    struct sip_dialog_found found;
+    if (!r->replaces.n || replaces_parse(&rep, r->replaces) ||
+        !sip_dialog_lookup(p->core, &rep.id, &found))
+        return true;
+    const struct leg *replaced = leg_of_user(p, found.user);
+    return !replaced || leg_same_user(leg, replaced);
+}
+
+static void refuse_strange(struct pbx *p, const struct sip_out *o)
+{
+    struct sip_field warning = {.id = SIP_H_WARNING};
+    struct sip_answer a = {.status = 403, .content = {.field = &warning, .n_fields = 1}};
+    struct buf b;
+    char mem[320];
+    buf_init(&b, mem, sizeof(mem));
+    buf_lit(&b, "399 ");
+    buf_str_put(&b, p->domain);
+    buf_lit(&b, " \"Replaces names a call of somebody else\"");
+    warning.value = buf_str(&b);
+    sip_respond(p->core, p->now, o->txn, &a);
+}
+
 /* The dialog that the REFER makes, for its NOTIFYs. */
 static int keep_dialog(struct pbx *p, struct transfer *t, const struct sip_out *o)
 {
     const struct sip_msg *m = o->msg;
+    struct str route = subscription_route(p, m);
     t->flow = o->flow;
-    int err = pbx_keep(p, &t->call_id, m->call_id);
+    t->pinned = sip_is_pinned(m, &o->flow);
+    int err = sip_msg_has(m, SIP_H_RECORD_ROUTE) && !route.n ? -EMSGSIZE : 0;
+    err |= pbx_keep(p, &t->route, route);
+    err |= pbx_keep(p, &t->call_id, m->call_id);
     err |= pbx_keep(p, &t->local, sip_msg_get(m, SIP_H_TO));
     err |= pbx_keep(p, &t->remote, sip_msg_get(m, SIP_H_FROM));
     err |= pbx_keep(p, &t->local_tag, sip_txn_local_tag(p->core, o->txn));
@@ -502,20 +534,29 @@ void transfer_over(struct pbx *p, struct transfer *t, unsigned status)
     transfer_free(p, t);
 }
 
-void transfer_refer(struct pbx *p, struct leg *leg, const struct sip_out *o)
+/* The REFER is followed or refused. */
+static void follow(struct pbx *p, struct leg *leg, const struct sip_out *o, bool outside)
 {
     struct refer r;
-    if (call_find(p, leg->call)->service == SERVICE_CONFERENCE) {
-        conference_refer(p, leg, o);
-        return;
-    }
     unsigned status = refer_parse(p, o->msg, &r);
     status = status ? status : r.bye ? 501 : refusal(p, leg);
-    struct transfer *t = status ? NULL : transfer_begin(p, leg, o, &r, false);
+    if (!status && !is_theirs(p, leg, &r)) {
+        refuse_strange(p, o);
+        return;
+    }
+    struct transfer *t = status ? NULL : transfer_begin(p, leg, o, &r, outside);
     if (status)
         pbx_respond(p, o->txn, status);
     else if (t)
         carry_out(p, t, leg, &r);
+}
+
+void transfer_refer(struct pbx *p, struct leg *leg, const struct sip_out *o)
+{
+    if (call_find(p, leg->call)->service == SERVICE_CONFERENCE)
+        conference_refer(p, leg, o);
+    else
+        follow(p, leg, o, false);
 }
 
 /* ---- outside of the dialog (RFC 4538) -------------------------------------------------------- */
@@ -545,21 +586,12 @@ static struct leg *named_leg(struct pbx *p, const struct sip_out *o, unsigned *s
 
 void transfer_refer_outside(struct pbx *p, const struct sip_out *o)
 {
-    struct refer r;
     unsigned status;
     if (conference_refer_outside(p, o))
         return;
     struct leg *leg = named_leg(p, o, &status);
-    if (!leg) {
-        if (status)
-            pbx_respond(p, o->txn, status);
-        return;
-    }
-    status = refer_parse(p, o->msg, &r);
-    status = status ? status : r.bye ? 501 : refusal(p, leg);
-    struct transfer *t = status ? NULL : transfer_begin(p, leg, o, &r, true);
-    if (status)
+    if (leg)
+        follow(p, leg, o, true);
+    else if (status)
         pbx_respond(p, o->txn, status);
-    else if (t)
-        carry_out(p, t, leg, &r);
 }

@@ -21,9 +21,10 @@ struct transfer {
     struct pbx_timer timer; /* a transferor that stays is hung up */
     struct str target;      /* owned: the number, for the record */
     /* A REFER outside the dialog makes one of its own; none: the NOTIFYs go in that of the leg. */
-    struct str call_id, local, remote, local_tag, contact; /* owned */
+    struct str call_id, local, remote, local_tag, contact, route; /* owned */
     uint32_t notify_cseq;
     struct flow flow;
+    bool pinned; /* behind NAT: it is reached through `flow` */
 };
 
 /* A REFER inside the dialog of a leg. */

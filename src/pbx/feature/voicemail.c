@@ -120,6 +120,8 @@ void voicemail_listen(struct pbx *p, struct call *call, struct str number)
         return;
     struct vm_session *s = begin(p, call_caller(p, call), VM_LISTEN, box);
     cdr_keep(p, call, &call->cdr.answered_by, STR(VOICEMAIL_WORD));
+    if (box.n)
+        cdr_keep(p, call, &call->cdr.callee, box);
     if (s)
         s->own = own.n && str_eq(own, box);
 }

@@ -95,6 +95,8 @@ static void typed(struct pbx *p, struct vm_session *s)
     } else {
         if (pbx_keep(p, &s->number, str_of(s->typed, s->n_typed)))
             s->number = STR_NONE;
+        if (s->number.n && vm_owner(p, s->number))
+            cdr_keep(p, call_find(p, s->call), &call_find(p, s->call)->cdr.callee, s->number);
         ask(p, s, LISTEN_PIN, PROMPTS);
     }
 }

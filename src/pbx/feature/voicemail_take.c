@@ -158,7 +158,7 @@ void voicemail_recorded(struct pbx *p, const struct pbx_recorded *r)
     struct vm_box *b = vm_box_find(p, t->number);
     if (!r->ended) { /* what there is stays; RECORDED and END follow as ever */
         struct vm_session *s = vm_session_find(p, t->session);
-        trace_emit(&p->trace, TRACE_VM_MESSAGE, 0, TS(t->number), TS(STR("")), TS(r->text));
+        trace_emit(&p->trace, TRACE_VM_STOPPED, 0, TS(t->number), TS(r->text));
         if (s && s->take == h) {
             (void)vm_take_end(p, s, false);
             (s->kind == VM_LEAVE ? &vm_leave_does : &vm_listen_does)->broken(p, s);

@@ -16,8 +16,7 @@
 #ifndef WIRE_CAP_CAP_H
 #define WIRE_CAP_CAP_H
 
-#include "base/assert.h"
-#include "base/buf.h"
+#include "base/addr.h"
 
 #define CAP_MAX_FRAME  262144     /* bytes of one frame; a length above it is no length */
 #define CAP_MAX_IFACES 256        /* of one section */
@@ -104,6 +103,10 @@ void cap_write_iface(struct buf *b, uint16_t link, struct str name);
 void cap_write_frame(struct buf *b, const struct cap_frame *f, struct str comment);
 /* TLS keys for the frames that follow. */
 void cap_write_keys(struct buf *b, struct str keylog);
+/* A packet that never was on the wire: a UDP datagram of these addresses, as a frame of a CAP_RAW
+ * interface has it. For what was put together from a stream, or came in HEP. */
+void cap_put_udp(struct buf *b, const struct addr *src, const struct addr *dst, struct str payload);
+#define CAP_UDP_BYTES 48 /* what it puts in front of the payload, at most */
 /* The bytes that cap_write_frame() will put for n bytes of a frame, at most. */
 static inline size_t cap_frame_bytes(size_t n, struct str comment)
 {

@@ -106,3 +106,65 @@ void cap_write_keys(struct buf *b, struct str keylog)
     put_padded(b, keylog.p, keylog.n);
     block_close(b, at);
 }
+
+/* RFC 1071, over 16-bit words; an odd byte is followed by a zero. */
+static uint32_t sum(uint32_t from, const uint8_t *p, size_t n)
+{
+    uint64_t s = from;
+    for (; n >= 2; p += 2, n -= 2)
+        s += be16_get(p);
+    if (n)
+        s += (uint32_t)p[0] << 8;
+    while (s >> 16)
+        s = (s & 0xFFFF) + (s >> 16);
+    return (uint32_t)s;
+}
+
+/* An address of IPv4 among those of IPv6 (RFC 4291 section 2.5.5.2). */
+static void put_v6(uint8_t out[16], const struct addr *a)
+{
+    if (a->family == ADDR_V6) {
+        memcpy(out, a->ip, 16);
+        return;
+    }
+    memset(out, 0, 10);
+    out[10] = out[11] = 0xFF;
+    memcpy(out + 12, a->ip, 4);
+}
+
+void cap_put_udp(struct buf *b, const struct addr *src, const struct addr *dst, struct str payload)
+{
+    bool v6 = src->family == ADDR_V6 || dst->family == ADDR_V6;
+    uint8_t p[CAP_UDP_BYTES] = {0};
+    size_t head = v6 ? 40 : 20, ip_bytes = v6 ? 16 : 4, n = 8 + payload.n;
+    uint8_t *addresses = p + head - 2 * ip_bytes, *udp = p + head;
+    if (n + (v6 ? 0 : 20) > UINT16_MAX || head + n > b->cap - b->n) {
+        b->full = true;
+        return;
+    }
+    if (v6) {
+        p[0] = 0x60;
+        be16_put(p + 4, (uint16_t)n);
+        p[6] = 17;
+        p[7] = 64;
+        put_v6(addresses, src);
+        put_v6(addresses + 16, dst);
+    } else {
+        p[0] = 0x45;
+        be16_put(p + 2, (uint16_t)(head + n));
+        p[8] = 64;
+        p[9] = 17;
+        memcpy(addresses, src->ip, 4);
+        memcpy(addresses + 4, dst->ip, 4);
+        be16_put(p + 10, (uint16_t)~sum(0, p, head));
+    }
+    be16_put(udp, src->port);
+    be16_put(udp + 2, dst->port);
+    be16_put(udp + 4, (uint16_t)n);
+    /* RFC 768: over the addresses, the protocol and the length too; never 0. */
+    uint32_t s = sum(17 + (uint32_t)n, addresses, 2 * ip_bytes + 8);
+    uint16_t check = (uint16_t)~sum(s, (const uint8_t *)payload.p, payload.n);
+    be16_put(udp + 6, check ? check : 0xFFFF);
+    buf_put(b, (const char *)p, head + 8);
+    buf_str_put(b, payload);
+}

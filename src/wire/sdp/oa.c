@@ -82,8 +82,17 @@ struct stream_text {
     const struct codecs *codecs;
     const struct sdp_stream *stream;
     enum sdp_dir dir;
-    uint32_t ptime_ms;
+    uint32_t ptime_ms, maxptime_ms; /* 0: not written */
 };
+
+static void put_time(struct buf *b, const char *name, uint32_t ms)
+{
+    if (!ms)
+        return;
+    buf_z(b, name);
+    buf_u64(b, ms);
+    buf_lit(b, "\r\n");
+}
 
 static void put_stream(struct buf *b, const struct stream_text *s)
 {
@@ -95,11 +104,8 @@ static void put_stream(struct buf *b, const struct stream_text *s)
     buf_lit(b, "\r\n");
     for (unsigned i = 0; i < s->codecs->n; i++)
         sdp_write_codec(b, &s->codecs->v[i]);
-    if (s->ptime_ms) {
-        buf_lit(b, "a=ptime:");
-        buf_u64(b, s->ptime_ms);
-        buf_lit(b, "\r\n");
-    }
+    put_time(b, "a=ptime:", s->ptime_ms);
+    put_time(b, "a=maxptime:", s->maxptime_ms);
     sdp_write_rtcp(b, s->stream);
     sdp_write_dir(b, s->dir);
 }
@@ -166,7 +172,9 @@ int sdp_answer_build(struct buf *b, const struct sdp_answer_args *a)
             .stream = &a->stream[i],
             .dir = a->stream[i].set_dir ? a->stream[i].dir
                                         : sdp_dir_reverse(sdp_media_dir(a->offer, m)),
-            .ptime_ms = theirs && theirs->ptime_ms ? theirs->ptime_ms : m->ptime_ms};
+            .ptime_ms = theirs && theirs->ptime_ms ? theirs->ptime_ms : m->ptime_ms,
+            /* RFC 8866 section 6.5: what is sent to us goes on to the other one as it is. */
+            .maxptime_ms = theirs ? theirs->maxptime_ms : 0};
         put_stream(b, &s);
         live++;
     }
@@ -265,7 +273,8 @@ int sdp_offer_build(struct buf *b, const struct sdp_offer_args *a)
                                 .codecs = &codecs,
                                 .stream = &a->stream[i],
                                 .dir = a->stream[i].set_dir ? a->stream[i].dir : SDP_SENDRECV,
-                                .ptime_ms = m->ptime_ms};
+                                .ptime_ms = m->ptime_ms,
+                                .maxptime_ms = m->maxptime_ms};
         put_stream(b, &s);
         live++;
     }

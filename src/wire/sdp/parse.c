@@ -240,7 +240,10 @@ static uint8_t payload_type(struct str arg)
 static uint32_t milliseconds(struct str arg)
 {
     uint64_t ms;
-    return num_u64(&ms, str_trim(arg), 10000) ? 0 : (uint32_t)ms;
+    struct str whole = str_trim(arg); /* it may be a real number: RFC 8866 section 6.4 */
+    ptrdiff_t dot = str_chr(whole, '.');
+    whole = dot > 0 ? str_sub(whole, 0, (size_t)dot) : whole;
+    return num_u64(&ms, whole, 10000) ? 0 : (uint32_t)ms;
 }
 
 /* RFC 3605 section 2.1: a=rtcp:53020 [IN IP4 126.16.64.4]. */

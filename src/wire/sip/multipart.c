@@ -175,3 +175,35 @@ struct str sip_body_early(const struct sip_msg *m, struct str type)
 {
     return find(m, &(struct wanted){.type = type, .early = true});
 }
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+static void put_field(struct buf *b, enum sip_hdr_id id, struct str value)
+{
+    if (!value.n)
+        return;
+    buf_str_put(b, sip_hdr_name(id));
+    buf_lit(b, ": ");
+    buf_str_put(b, value);
+    buf_lit(b, "\r\n");
+}
+
+void sip_multipart_put(struct buf *b, struct str boundary, const struct sip_part *part)
+{
+    buf_lit(b, "--");
+    buf_str_put(b, boundary);
+    buf_lit(b, "\r\n");
+    put_field(b, SIP_H_CONTENT_TYPE, part->content_type);
+    put_field(b, SIP_H_CONTENT_DISPOSITION, part->content_disposition);
+    put_field(b, SIP_H_CONTENT_ID, part->content_id);
+    buf_lit(b, "\r\n");
+    buf_str_put(b, part->body);
+    buf_lit(b, "\r\n"); /* belongs to the delimiter that follows: RFC 2046 section 5.1.1 */
+}
+
+void sip_multipart_end(struct buf *b, struct str boundary)
+{
+    buf_lit(b, "--");
+    buf_str_put(b, boundary);
+    buf_lit(b, "--\r\n");
+}

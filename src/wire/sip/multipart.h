@@ -2,6 +2,7 @@
 #ifndef WIRE_SIP_MULTIPART_H
 #define WIRE_SIP_MULTIPART_H
 
+#include "base/buf.h"
 #include "wire/sip/msg.h"
 
 struct sip_part {
@@ -24,5 +25,11 @@ bool sip_content_is(struct str content_type, struct str type);
  * Content-Disposition is early-session (RFC 3959) is found by the second only. */
 struct str sip_body_find(const struct sip_msg *m, struct str type);
 struct str sip_body_early(const struct sip_msg *m, struct str type);
+
+/* Appends one part: its types and its body (`headers` is not looked at). No body may hold the
+ * boundary. What does not fit shows in b->full. */
+void sip_multipart_put(struct buf *b, struct str boundary, const struct sip_part *part);
+/* Ends the body, behind its last part. */
+void sip_multipart_end(struct buf *b, struct str boundary);
 
 #endif

@@ -60,11 +60,10 @@ static void record(const struct sender *s, uint64_t at_ns)
     assert_true(n_packets < MAX_PACKETS);
     struct packet *p = &packets[n_packets++];
     *p = (struct packet){at_ns, n_bytes, RTP_HEADER_BYTES + s->payload_n, s->src, s->dst};
-    rtp_header_build(bytes + n_bytes, &(struct rtp_header){.pt = s->pt,
-                                                           .marker = s->marker,
-                                                           .seq = s->seq,
-                                                           .ts = s->ts,
-                                                           .ssrc = s->ssrc});
+    rtp_header_build(
+        bytes + n_bytes,
+        &(struct rtp_header){
+            .pt = s->pt, .marker = s->marker, .seq = s->seq, .ts = s->ts, .ssrc = s->ssrc});
     memcpy(bytes + n_bytes + RTP_HEADER_BYTES, s->payload, s->payload_n);
     n_bytes += p->n;
 }
@@ -101,10 +100,8 @@ static void take(void)
     int16_t *out[AN_AUDIO_MAX_TRACKS + 1];
     unsigned n;
     do {
-        for (uint32_t i = 0; i <= plan.n_tracks; i++) {
-            sound[i] = realloc(sound[i], (n_sound + 4800) * sizeof(int16_t));
+        for (uint32_t i = 0; i <= plan.n_tracks; i++)
             out[i] = sound[i] + n_sound;
-        }
         n = an_audio_take(audio, 4800, out);
         n_sound += n;
     } while (n);
@@ -113,6 +110,11 @@ static void take(void)
 static void second_reading(uint32_t rate)
 {
     assert_int_equal(an_audio_new(&audio, engine, &plan, rate), 0);
+    uint64_t all = (plan.to_ns - plan.from_ns) * (an_audio_rate(audio) / 1000) / MS + 4800;
+    for (uint32_t i = 0; i <= plan.n_tracks; i++) {
+        sound[i] = malloc(all * sizeof(int16_t));
+        assert_non_null(sound[i]);
+    }
     for (unsigned i = 0; i < n_packets; i++) {
         struct an_datum d = datum(i);
         while (!an_audio_rx(audio, &d))
@@ -238,8 +240,8 @@ static void test_pause(void **state)
         a.ts += 160;
         a.now_ns += 20 * MS;
     }
-    a.now_ns += 3 * 3600 * SECOND; /* and hours later */
-    a.ts += 3 * 3600 * 8000u;
+    a.now_ns += 600 * SECOND; /* and ten minutes later */
+    a.ts += 600 * 8000u;
     for (unsigned i = 0; i < 50; i++) {
         tone(&a, 0, UINT64_MAX, 400);
         record(&a, a.now_ns);
@@ -249,9 +251,9 @@ static void test_pause(void **state)
     assert_true(level(sound[0] + 7000, 800) > 3000);
     assert_true(level(sound[0] + 8000 + 480, 15000) < 1);
     assert_true(level(sound[0] + 24080, 7000) > 3000);
-    assert_near(n_sound, 3 * 3600 * 8000 + 40000, 200);
+    assert_near(n_sound, 600 * 8000 + 40000, 200);
     assert_true(level(sound[0] + n_sound - 7000, 6000) > 3000);
-    assert_true(level(sound[0] + 32000 + 480, 3 * 3600 * 8000 - 1000) < 1);
+    assert_true(level(sound[0] + 32000 + 480, 600 * 8000 - 1000) < 1);
 }
 
 /* The clock of the sender is off by 200 ppm: after five minutes what it says is still in time. */
@@ -356,8 +358,9 @@ static void test_tones_are_keys(void **state)
         bool on = i / 5 % 4 == 1; /* 100 ms of 400 */
         for (unsigned k = 0; k < 160; k++) {
             double t = (i * 160 + k) / 8000.0;
-            a.payload[k] = codec_ulaw_code((int16_t)(
-                on ? 6000 * sin(2 * M_PI * 770 * t) + 6000 * sin(2 * M_PI * 1336 * t) : 0));
+            a.payload[k] = codec_ulaw_code(
+                (int16_t)(on ? 6000 * sin(2 * M_PI * 770 * t) + 6000 * sin(2 * M_PI * 1336 * t)
+                             : 0));
         }
         record(&a, a.now_ns);
         step(&a);
@@ -486,8 +489,7 @@ static void test_keys_that_are_none(void **state)
         {"1 AES_CM_128_HMAC_SHA1_80 inline:AAAA", -EBADMSG},
         {"1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewky!jA7fQp9CnVubGVz", -EBADMSG},
         {"1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVzAA", -EBADMSG},
-        {"1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|1:4",
-         -ENOTSUP},
+        {"1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|1:4", -ENOTSUP},
         {"1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz "
          "UNENCRYPTED_SRTP",
          -ENOTSUP},
@@ -545,10 +547,10 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_two_voices),  TEST(test_loss),           TEST(test_pause),
-        TEST(test_drift),       TEST(test_rates),          TEST(test_begins_anew),
-        TEST(test_srtp),        TEST(test_tones_are_keys), TEST(test_keys_that_are_none),
-        TEST(test_peaks),       TEST(test_memory),
+        TEST(test_two_voices), TEST(test_loss),           TEST(test_pause),
+        TEST(test_drift),      TEST(test_rates),          TEST(test_begins_anew),
+        TEST(test_srtp),       TEST(test_tones_are_keys), TEST(test_keys_that_are_none),
+        TEST(test_peaks),      TEST(test_memory),
     };
     if (srtp_start())
         return 1;

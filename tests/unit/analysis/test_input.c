@@ -86,6 +86,11 @@ static void a_cut_datagram_is_told(void **state)
     assert_int_equal(lab.got[0].bytes.n, 70);
     for (uint32_t n = 0; n < 28; n++)
         lab_frame_cut(&lab, n);
+    /* What lies behind the datagram in its packet is not part of it. */
+    packet_udp(&lab.k, sip_ends, STR(OPTIONS "more"));
+    be16_put(lab.k.p + 24, 8 + sizeof(OPTIONS) - 1);
+    lab_frame(&lab);
+    is_sip(lab.n - 1, OPTIONS);
     lab_close(&lab);
 }
 
@@ -211,6 +216,12 @@ static void tcp_open(uint32_t seq)
     lab_tcp(&lab, tcp_ends, (struct tcp){seq - 1, 0, SYN}, STR(""));
 }
 
+static void client_bytes(struct str s)
+{
+    lab_tcp(&lab, tcp_ends, (struct tcp){tcp_seq, 0, ACK}, s);
+    tcp_seq += (uint32_t)s.n;
+}
+
 static void messages_are_cut_from_a_stream(void **state)
 {
     (void)state;
@@ -254,6 +265,7 @@ static void a_gap_costs_the_message_it_is_in(void **state)
     assert_int_equal(lab.n, 4);
     assert_true(lab.got[1].truncated);
     assert_memory_equal(lab.got[1].bytes.p, "OPTIONS sip:second", 18);
+    assert_int_equal(lab.got[1].first_frame, 3);
     struct an_datum *d = is_sip(2, OPTIONS);
     assert_int_equal(d->frame, 4); /* it came when it came */
     assert_false(d->truncated);
@@ -277,8 +289,11 @@ static void what_has_no_length_ends_where_the_next_begins(void **state)
     is_sip(0, "OPTIONS sip:a SIP/2.0\r\nCall-ID: 2\r\n\r\nbody\r\n");
     is_sip(1, OPTIONS);
     client("OPTIONS sip:a SIP/2.0\r\nCall-ID: 2\r\n\r\n");
+    assert_int_equal(lab.warnings, 2);
+    client("a body that comes late\r\n");
     client(OK);
     is_sip(3, OK);
+    assert_int_equal(lab.warnings, 2); /* one for each that has no length */
     /* A line of a body that is quoted is no begin, as no header follows it. */
     client("garbage\r\nmore\r\nSIP/2.0 200 OK\r\n\r\n");
     client("\r\nINVITE sip:x SIP/2.0\r\nCall-ID: 7\r\nl: 0\r\n\r\n");
@@ -320,6 +335,31 @@ static void a_stream_joined_in_the_middle(void **state)
     client(OPTIONS);
     is_sip(0, OPTIONS);
     lab_close(&lab);
+}
+
+/* A load balancer says first whose connection it is. */
+static void behind_a_load_balancer(void **state)
+{
+    static const char v2[] = "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0C\1\2\3\4\5\6\7\x08\x12\x34\x56\x78";
+    (void)state;
+    tcp_open(1);
+    client("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" OPTIONS);
+    is_sip(0, OPTIONS);
+    lab_close(&lab);
+    tcp_open(1);
+    client("PRO");
+    client("XY TCP4 192.0.2.1 192.0.2.2 1 2\r\n");
+    client(OPTIONS);
+    is_sip(0, OPTIONS);
+    lab_close(&lab);
+    for (size_t cut = 5; cut < sizeof(v2); cut += 4) {
+        tcp_open(1);
+        client_bytes(str_of(v2, cut));
+        client_bytes(str_of(v2 + cut, sizeof(v2) - 1 - cut));
+        client(OPTIONS);
+        is_sip(0, OPTIONS);
+        lab_close(&lab);
+    }
 }
 
 static void what_is_not_sip_is_skipped(void **state)
@@ -372,12 +412,6 @@ static struct str ws_frame(unsigned first, bool masked, struct str s)
     for (size_t i = 0; i < s.n; i++)
         f[n + i] = (char)(s.p[i] ^ (masked ? "\x12\x34\x56\x78"[i % 4] : 0));
     return str_of(f, n + s.n);
-}
-
-static void client_bytes(struct str s)
-{
-    lab_tcp(&lab, tcp_ends, (struct tcp){tcp_seq, 0, ACK}, s);
-    tcp_seq += (uint32_t)s.n;
 }
 
 static void websocket(void **state)
@@ -599,6 +633,7 @@ int main(void)
         cmocka_unit_test(what_has_no_length_ends_where_the_next_begins),
         cmocka_unit_test(a_message_that_is_too_large_is_cut),
         cmocka_unit_test(a_stream_joined_in_the_middle),
+        cmocka_unit_test(behind_a_load_balancer),
         cmocka_unit_test(what_is_not_sip_is_skipped),
         cmocka_unit_test(websocket),
         cmocka_unit_test(from_an_agent),

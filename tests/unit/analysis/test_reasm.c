@@ -230,6 +230,26 @@ static void a_silent_gap_is_given_up(void **state)
     flow_close(f);
 }
 
+/* A gap that may still be filled does not hold up another one that will not. */
+static void gaps_take_turns(void **state)
+{
+    struct flow *f = flow_open(8);
+    (void)state;
+    f->a.port = 1;
+    say(f, 0, D(100), STR("a"));
+    say(f, 0, D(105), STR("A"));
+    f->a.port = 2;
+    say(f, 0, D(100), STR("b"));
+    say(f, 0, D(105), STR("B"));
+    say(f, 1, (struct tcp){7, 106, ACK}, STR(""));
+    f->now_ns += SEC;
+    f->a.port = 3;
+    for (uint32_t i = 0; i < 3; i++)
+        say(f, 0, D(i), STR("."));
+    heard(f, 0, "ab..#B.");
+    flow_close(f);
+}
+
 static void too_much_behind_a_gap_is_not_kept(void **state)
 {
     static char block[1000];
@@ -279,6 +299,13 @@ static void a_port_is_used_again(void **state)
     say(f, 0, D(90000), STR("more"));
     heard(f, 0, "old#waitsnewmore");
     assert_int_equal(f->ends, 2);
+    /* With numbers that go on where the old ones ended. */
+    say(f, 0, (struct tcp){90004, 0, RST}, STR(""));
+    say(f, 0, (struct tcp){90003, 0, SYN}, STR(""));
+    assert_true(f->r.seg.flags == SYN);
+    say(f, 0, D(90004), STR("last"));
+    heard(f, 0, "old#waitsnewmorelast");
+    assert_int_equal(f->r.slots.used, 1);
     flow_close(f);
 }
 
@@ -413,6 +440,7 @@ int main(void)
         cmocka_unit_test(random_segments),
         cmocka_unit_test(a_gap_is_given_up),
         cmocka_unit_test(a_silent_gap_is_given_up),
+        cmocka_unit_test(gaps_take_turns),
         cmocka_unit_test(too_much_behind_a_gap_is_not_kept),
         cmocka_unit_test(begun_before_the_capture),
         cmocka_unit_test(a_port_is_used_again),

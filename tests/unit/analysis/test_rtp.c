@@ -262,6 +262,35 @@ static void test_mirror(void **state)
     assert_int_equal(only()->jitter_us, 0);
 }
 
+/* Also where nobody announced it. */
+static void test_mirror_unexpected(void **state)
+{
+    struct sender s = sender("10.0.0.7:4000", "10.0.0.8:5000", 1);
+    for (unsigned i = 0; i < 100; i++) {
+        send_at(&s, s.now_ns);
+        send_at(&s, s.now_ns + 30000);
+        step(&s);
+    }
+    assert_int_equal(only()->packets, 100);
+    assert_true(only()->mirrored);
+}
+
+/* What an old call had named belongs to nobody later. */
+static void test_long_over(void **state)
+{
+    call(0, 0);
+    legs[0].end_ns = SECOND;
+    struct sender late = sender(phone, pbx, 2), s = sender(phone, pbx, 1);
+    late.now_ns = 10 * SECOND; /* its last packets may come late */
+    send_n(&late, 1);
+    assert_int_equal(only()->leg, 0);
+    s.now_ns = 12 * SECOND;
+    send_n(&s, 50);
+    assert_int_equal(an_rtp_streams(rtp), 2);
+    assert_int_equal(an_rtp_stream(rtp, 1)->leg, AN_NONE);
+    assert_int_equal(an_rtp_stats(rtp)->unexpected, 1);
+}
+
 static void test_some_twice(void **state)
 {
     call(0, 0);
@@ -597,6 +626,8 @@ int main(void)
         TEST(test_clock_guessed),
         TEST(test_no_rtp),
         TEST(test_mirror),
+        TEST(test_mirror_unexpected),
+        TEST(test_long_over),
         TEST(test_some_twice),
         TEST(test_flow),
         TEST(test_copy_at_another_place),

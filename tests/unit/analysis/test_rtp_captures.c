@@ -2,11 +2,14 @@
  * hand. */
 #include "read_test.h"
 
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "analysis/audio.h"
 #include "analysis/engine.h"
 #include "base/num.h"
+#include "engine/media/srtp.h"
 
 static const char *folder(void)
 {
@@ -18,32 +21,44 @@ static const char *folder(void)
     return NULL;
 }
 
-static struct an_engine *read_all(const uint8_t *p, size_t n)
+/* Feeds every datum to `rx`. */
+static void each_datum(const uint8_t *p, size_t n, void (*rx)(void *, const struct an_datum *),
+                       void *user)
 {
     static struct cap c;
     struct cap_frame f;
     struct an_input *in;
     struct an_datum d;
-    struct an_engine *e;
     size_t used;
     int r;
     assert_int_equal(an_input_new(&in, NULL), 0);
-    assert_int_equal(
-        an_engine_new(&e, &(struct an_engine_args){.max_legs = 1000, .max_streams = 1000}), 0);
     cap_init(&c);
     while ((r = cap_next(&c, p, n, true, &f, &used)) != 0) {
         if (r > 0) {
             an_input_frame(in, &f);
             while (an_input_next(in, &d))
-                an_engine_rx(e, &d);
+                rx(user, &d);
         }
         p += used;
         n -= used;
     }
     an_input_end(in);
     while (an_input_next(in, &d))
-        an_engine_rx(e, &d);
+        rx(user, &d);
     an_input_free(in);
+}
+
+static void rx_engine(void *user, const struct an_datum *d)
+{
+    an_engine_rx(user, d);
+}
+
+static struct an_engine *read_all(const uint8_t *p, size_t n)
+{
+    struct an_engine *e;
+    assert_int_equal(
+        an_engine_new(&e, &(struct an_engine_args){.max_legs = 1000, .max_streams = 1000}), 0);
+    each_datum(p, n, rx_engine, e);
     assert_int_equal(an_engine_settle(e), 0);
     return e;
 }
@@ -223,11 +238,158 @@ static void keys(void **state)
     an_engine_free(e);
 }
 
+/* ---- sound ----------------------------------------------------------------------------------- */
+
+/* The tracks of one call and their mix. */
+struct heard {
+    struct an_plan plan;
+    struct an_audio *audio;
+    int16_t *s[AN_AUDIO_MAX_TRACKS + 1];
+    uint32_t n;
+};
+
+static void heard_take(struct heard *h)
+{
+    int16_t *out[AN_AUDIO_MAX_TRACKS + 1];
+    unsigned n;
+    do {
+        for (uint32_t i = 0; i <= h->plan.n_tracks; i++)
+            out[i] = h->s[i] + h->n;
+        n = an_audio_take(h->audio, 48000, out);
+        h->n += n;
+    } while (n);
+}
+
+static void rx_heard(void *user, const struct an_datum *d)
+{
+    struct heard *h = user;
+    while (!an_audio_rx(h->audio, d))
+        heard_take(h);
+    heard_take(h);
+}
+
+static void wav_write_file(const struct heard *h, uint32_t track, const char *name)
+{
+    char path[256];
+    if (!getenv("WAV"))
+        return;
+    snprintf(path, sizeof(path), "%s/%s-%u.raw", getenv("WAV"), name, track);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(h->s[track], 2, h->n, f), h->n);
+    fclose(f);
+}
+
+/* How like speech it is: noise is unlike itself one sample later. */
+static double likeness(const int16_t *s, uint32_t n)
+{
+    double same = 1, next = 0;
+    for (uint32_t i = 1; i < n; i++) {
+        same += (double)s[i] * s[i];
+        next += (double)s[i] * s[i - 1];
+    }
+    return next / same;
+}
+
+static struct heard *hear_call(struct an_engine *e, uint32_t call, const char *name)
+{
+    char path[512];
+    struct heard *h = calloc(1, sizeof(*h));
+    snprintf(path, sizeof(path), "%s/%s", folder(), name);
+    struct file f = file_read(path);
+    an_audio_plan(e, call, &h->plan);
+    assert_int_equal(an_audio_new(&h->audio, e, &h->plan, 0), 0);
+    uint64_t all = (h->plan.to_ns - h->plan.from_ns) / 1000000 * 48 + 48000;
+    for (uint32_t i = 0; i <= h->plan.n_tracks; i++)
+        h->s[i] = malloc(all * sizeof(int16_t));
+    each_datum(f.p, f.n, rx_heard, h);
+    an_audio_end(h->audio);
+    while (!an_audio_done(h->audio))
+        heard_take(h);
+    free(f.p);
+    for (uint32_t i = 0; i <= h->plan.n_tracks; i++) {
+        double sum = 0;
+        for (uint32_t k = 0; k < h->n; k++)
+            sum += (double)h->s[i][k] * h->s[i][k];
+        const struct an_track_stats *st = an_audio_stats(h->audio, i);
+        wav_write_file(h, i, name);
+        if (getenv("SHOW"))
+            printf("  %s: %u samples, level %.0f, likeness %.2f, %llu packets, %llu locked, %llu "
+                   "unreadable, %llu late, %llu ms concealed\n",
+                   i < h->plan.n_tracks ? h->plan.track[i].name : "mix", h->n, sqrt(sum / h->n),
+                   likeness(h->s[i], h->n), (unsigned long long)st->packets,
+                   (unsigned long long)st->locked, (unsigned long long)st->unreadable,
+                   (unsigned long long)st->late, (unsigned long long)st->concealed_ms);
+    }
+    return h;
+}
+
+static void heard_free(struct heard *h)
+{
+    an_audio_free(h->audio);
+    for (unsigned i = 0; i <= AN_AUDIO_MAX_TRACKS; i++)
+        free(h->s[i]);
+    free(h);
+}
+
+/* Two phones with SRTP through an exchange: two tracks of speech. */
+static void srtp_is_speech(void **state)
+{
+    static const char name[] = "srtp-sdes.pcap";
+    if (!folder())
+        skip();
+    struct an_engine *e = engine_of(name);
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < an_engine_calls(e); i++) {
+        struct heard *h = hear_call(e, i, name);
+        if (h->plan.n_tracks) {
+            assert_int_equal(h->plan.n_tracks, 2);
+            for (unsigned t = 0; t < 2; t++) {
+                assert_int_equal(an_audio_stats(h->audio, t)->locked, 0);
+                assert_int_equal(an_audio_stats(h->audio, t)->packets, 1135);
+                assert_true(likeness(h->s[t], h->n) > 0.3);
+            }
+            found++;
+        }
+        heard_free(h);
+    }
+    assert_int_equal(found, 1);
+    an_engine_free(e);
+}
+
+static void all_calls_are_heard(void **state)
+{
+    static const char *const names[] = {"sip-call-rtp-g711.pcap", "sip-g722.pcap", "sip-opus.pcap",
+                                        "sip-dtmf-rfc2833.cap", "sip-prack-rtp.pcap"};
+    if (!folder())
+        skip();
+    for (unsigned n = 0; n < ARRAY_LEN(names); n++) {
+        struct an_engine *e = engine_of(names[n]);
+        uint32_t tracks = 0;
+        for (uint32_t i = 0; i < an_engine_calls(e); i++) {
+            struct heard *h = hear_call(e, i, names[n]);
+            for (uint32_t t = 0; t < h->plan.n_tracks; t++) {
+                const struct an_track_stats *st = an_audio_stats(h->audio, t);
+                assert_int_equal(st->unreadable + st->late, 0);
+                assert_true(likeness(h->s[t], h->n) > 0.5);
+                tracks++;
+            }
+            heard_free(h);
+        }
+        assert_true(tracks > 0);
+        an_engine_free(e);
+    }
+}
+
 int main(void)
 {
+    if (srtp_start())
+        return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_tshark_counts),
         cmocka_unit_test(keys),
+        cmocka_unit_test(srtp_is_speech),
+        cmocka_unit_test(all_calls_are_heard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

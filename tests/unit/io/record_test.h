@@ -25,7 +25,9 @@ struct world {
     struct loop *loop;
     struct recorder *r;
     struct recorder_config cfg;
-    unsigned failed, ended;
+    unsigned failed, ended, found;
+    uint64_t found_ms;
+    char found_text[256];
     struct record_event last_failed, last_ended;
     char failed_text[RECORD_TEXT_MAX];
     struct record_gap gap[RECORD_GAPS_MAX];
@@ -34,6 +36,13 @@ struct world {
 static inline void on_event(void *ctx, const struct record_event *e)
 {
     struct world *w = ctx;
+    if (e->kind == RECORD_FOUND) {
+        w->found++;
+        w->found_ms = e->ms;
+        snprintf(w->found_text, sizeof(w->found_text), "%s/%s " STR_FMT, e->folder, e->base,
+                 STR_ARG(e->meta));
+        return;
+    }
     if (e->kind == RECORD_FAILED) {
         w->failed++;
         w->last_failed = *e;

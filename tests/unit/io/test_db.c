@@ -12,12 +12,14 @@ static const char *const schema[] = {
     "CREATE TABLE IF NOT EXISTS binding (aor TEXT NOT NULL, contact TEXT NOT NULL, expires INTEGER,"
     " note TEXT, PRIMARY KEY (aor, contact)) WITHOUT ROWID",
 };
-enum { UPSERT, DROP, BROKEN };
+enum { UPSERT, DROP, BROKEN, PRUNE };
 static const char *const statements[] = {
     [UPSERT] = ("INSERT INTO binding VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET "
                 "expires = excluded.expires, note = excluded.note"),
     [DROP] = "DELETE FROM binding WHERE aor = ?1",
     [BROKEN] = "INSERT INTO binding (aor, contact) VALUES (?1, NULL)",
+    [PRUNE] = ("DELETE FROM binding WHERE aor IN"
+               " (SELECT aor FROM binding WHERE aor < ?1 ORDER BY aor LIMIT 100)"),
 };
 
 struct world {
@@ -51,7 +53,7 @@ static void world_init(struct world *w)
                                 .schema = schema,
                                 .schema_n = 1,
                                 .statement = statements,
-                                .statement_n = 3,
+                                .statement_n = ARRAY_LEN(statements),
                                 .done = on_done,
                                 .ctx = w};
     assert_int_equal(loop_new(&w->loop), 0);
@@ -163,6 +165,32 @@ static void test_group_commit(void **state)
     world_done(&w);
 }
 
+/* Old rows go, a few at a time, and what is stored meanwhile is not held up. */
+static void test_prune(void **state)
+{
+    struct world w;
+    char aor[32];
+    (void)state;
+    world_init(&w);
+    for (unsigned i = 0; i < 1000; i++) {
+        snprintf(aor, sizeof(aor), "%04u", i);
+        put(&w, aor, i);
+    }
+    uint64_t seq = db_commit(w.db);
+    LOOP_UNTIL(w.loop, w.told == seq);
+    db_prune(w.db, PRUNE, STR("0305"));
+    put(&w, "0000", 1);
+    seq = db_commit(w.db);
+    LOOP_UNTIL(w.loop, w.told == seq);
+    LOOP_UNTIL(w.loop, db_stats_get(w.db).pruned >= 305);
+    db_prune(w.db, PRUNE, STR("0306"));
+    db_prune(w.db, PRUNE, STR("0310"));
+    LOOP_UNTIL(w.loop, count(&w, "SELECT count(*) FROM binding WHERE aor < '0310'") == 0);
+    assert_int_equal(count(&w, "SELECT count(*) FROM binding"), 690);
+    db_prune(w.db, PRUNE, STR("9"));
+    world_done(&w); /* what is left waits for the next time */
+}
+
 /* A batch that cannot be stored is named, and takes no other with it. */
 static void test_bad_batch(void **state)
 {
@@ -271,7 +299,7 @@ static void test_killed(void **state)
                                    .schema = schema,
                                    .schema_n = 1,
                                    .statement = statements,
-                                   .statement_n = 3,
+                                   .statement_n = ARRAY_LEN(statements),
                                    .done = on_done,
                                    .ctx = &w};
         if (loop_new(&w.loop) || db_open(&w.db, w.loop, &w.cfg, w.note))
@@ -376,11 +404,12 @@ static void test_open_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),      cmocka_unit_test(test_group_commit),
-        cmocka_unit_test(test_bad_batch),   cmocka_unit_test(test_no_allocation),
-        cmocka_unit_test(test_bounded),     cmocka_unit_test(test_locked),
-        cmocka_unit_test(test_killed),      cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_permissions), cmocka_unit_test(test_open_errors),
+        cmocka_unit_test(test_values),        cmocka_unit_test(test_group_commit),
+        cmocka_unit_test(test_prune),         cmocka_unit_test(test_bad_batch),
+        cmocka_unit_test(test_no_allocation), cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_locked),        cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_damaged),       cmocka_unit_test(test_permissions),
+        cmocka_unit_test(test_open_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

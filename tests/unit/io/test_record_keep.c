@@ -14,6 +14,18 @@ static void child_main(struct world *w, int fd)
     if (recorder_begin(w->r, &b) || recorder_meta(w->r, 1, STR("{\"from\":\"1427\"}")))
         _exit(1);
     for (uint64_t at = 0;; at += STEP) {
+        struct record_block *gap = at == 800 ? recorder_block_get(w->r, 0, 0) : NULL;
+        if (gap) {
+            gap->record = 1;
+            gap->rate_hz = RATE;
+            gap->at = 0;
+            gap->n_marks = 1;
+            gap->mark[0] =
+                (struct record_mark){.kind = RECORD_LOST, .track = 5, .at = 160, .samples = 320};
+            (void)recorder_put(w->r, gap);
+        }
+        if (at == 16000 && recorder_meta(w->r, 1, STR("{\"from\":\"1427\"}")))
+            _exit(1);
         if (!recorder_put(w->r, block(w, 1, at, 2, both)))
             _exit(1);
         uint64_t n = at + STEP;
@@ -48,9 +60,15 @@ static void test_killed(void **state)
     stop(w);
     assert_int_equal(w->ended, 0);
     expect_sidecar(w, "killed", "\"state\":\"interrupted\",\n\"convert_to\":null");
-    expect_sidecar(w, "killed", "\"gaps\":null");
+    /* What was known when the sidecar was written last is known still, and until when. */
+    expect_sidecar(w, "killed",
+                   "\"gaps\":[],\n\"gap_samples\":0,\n\"track_gaps\":[[5,160,320,\"lost\"]]");
+    expect_sidecar(w, "killed", "\n\"listed_until\":1");
+    expect_sidecar(w, "killed", "\"stopped\":\"killed\",\n\"stopped_at\":");
     expect_sidecar(w, "killed", "\"stopped_by\":\"interrupted\"");
     expect_sidecar(w, "killed", "\"call\":{\"from\":\"1427\"}\n}\n");
+    assert_int_equal(w->found, 1);
+    assert_string_equal(w->found_text, "/killed {\"from\":\"1427\"}");
     /* A second of the process's life: four of the recording. */
     uint32_t mix, track;
     int16_t *s = load(w, "killed.flac", &mix);
@@ -59,11 +77,13 @@ static void test_killed(void **state)
     free(s);
     free(load(w, "killed-track5.flac", &track));
     assert_true(mix + 5 * RATE >= written && track + 5 * RATE >= written);
+    assert_int_equal(w->found_ms, (mix > track ? mix : track) / (RATE / 1000));
     /* It is done with. */
     start(w);
     begin(w, 2, "next", SOUND_WAV, RECORD_FILE_TRACKS);
     end(w, 2);
     assert_int_equal(recorder_stats_get(w->r).recovered, 0);
+    assert_int_equal(w->found, 1);
 }
 
 /* Stopped before it was made smaller; the next process does it. */
@@ -167,6 +187,35 @@ static void test_cut_sidecars(void **state)
     expect_sidecar(w, name, "\"number\":18446744073709551615,\n\"rate\":8000,\n\"call\":null\n}\n");
 }
 
+/* Two in one folder would repair and remove what the other one writes. */
+static void test_one_a_folder(void **state)
+{
+    struct world *w = *state;
+    struct recorder *other = NULL;
+    start(w);
+    assert_int_equal(recorder_open(&other, w->loop, &w->cfg), -EBUSY);
+    assert_null(other);
+    recording(w, 1, "", "a");
+    stop(w);
+    start(w);
+}
+
+/* A sidecar that a kill has left half written goes, and nothing else that is called so. */
+static void test_half_a_sidecar(void **state)
+{
+    struct world *w = *state;
+    static const char *const other[] = {"a.json.x.tmp", ".json.1.tmp", "a.jso.1.tmp",
+                                        "a.json.tmp",   "a.json.1.tm", "a.json1.tmp"};
+    file_put(w, "a.json.123.tmp", "{");
+    for (size_t i = 0; i < ARRAY_LEN(other); i++)
+        file_put(w, other[i], "{");
+    start(w);
+    LOOP_UNTIL(w->loop, !there(w, "a.json.123.tmp"));
+    stop(w);
+    for (size_t i = 0; i < ARRAY_LEN(other); i++)
+        assert_true(there(w, other[i]));
+}
+
 /* ---- retention ------------------------------------------------------------------------------- */
 
 static void age(struct world *w, const char *name, unsigned days)
@@ -233,6 +282,8 @@ int main(void)
         TEST(test_stopped_before_conversion),
         TEST(test_foreign_sidecars),
         TEST(test_cut_sidecars),
+        TEST(test_one_a_folder),
+        TEST(test_half_a_sidecar),
         TEST(test_old_recordings_go),
         TEST(test_too_many_recordings_go),
     };

@@ -136,6 +136,54 @@ static void test_gaps(void **state)
     assert_int_equal(w->last_ended.gap_samples, 300 * STEP);
 }
 
+static void mark(struct world *w, uint64_t number, struct record_mark m)
+{
+    struct record_block *b = recorder_block_get(w->r, 0, 0);
+    assert_non_null(b);
+    b->record = number;
+    b->rate_hz = RATE;
+    b->at = 0;
+    b->mark[b->n_marks++] = m;
+    assert_true(recorder_put(w->r, b));
+}
+
+/* What the media plane knows of the tracks: gaps, samples put in and left out, clocks. */
+static void test_marks(void **state)
+{
+    struct world *w = *state;
+    start(w);
+    begin(w, 1, "a", SOUND_WAV, RECORD_FILE_MIX);
+    feed(w, 1, 0, 8000, RECORD_MIX);
+    mark(w, 1, (struct record_mark){.kind = RECORD_LOST, .track = 1, .at = 100, .samples = 900});
+    mark(w, 1, (struct record_mark){.kind = RECORD_HELD, .track = 2, .at = 2000, .samples = 4000});
+    mark(w, 1, (struct record_mark){.kind = RECORD_LEFT_OUT, .track = 1, .at = 50, .samples = 80});
+    mark(w, 1, (struct record_mark){.kind = RECORD_ADDED, .track = 2, .at = 99, .samples = 40});
+    mark(w, 1,
+         (struct record_mark){.kind = RECORD_CLOCK, .track = 1, .ppm_x10 = 7, .error_x10 = 9});
+    mark(w, 1,
+         (struct record_mark){.kind = RECORD_CLOCK, .track = 1, .ppm_x10 = -1234, .error_x10 = 15});
+    mark(w, 1, (struct record_mark){.kind = RECORD_MARKS, .track = 1});
+    mark(w, 1, (struct record_mark){.kind = RECORD_LOST, .track = RECORD_TRACKS, .samples = 1});
+    end(w, 1);
+    expect_sidecar(w, "a",
+                   "\"track_gaps\":[[1,100,900,\"lost\"],[2,2000,4000,\"held\"]],\n"
+                   "\"shifts\":[[1,50,-80],[2,99,40]],\n"
+                   "\"clocks\":[{\"track\":1,\"from\":0,\"ppm\":-123.4,\"error\":1.5}],\n");
+    expect_sidecar(w, "a",
+                   "{\"track\":1,\"lost\":900,\"held\":0,\"added\":0,\"left_out\":80},"
+                   "{\"track\":2,\"lost\":0,\"held\":4000,\"added\":40,\"left_out\":0}],\n"
+                   "\"unlisted\":0,\n\"listed_until\":8000,\n");
+    expect_sidecar(w, "a", "\"stopped\":null,\n\"stopped_at\":null,\n\"stopped_by\":null,");
+    /* More than are listed are counted, and summed up. */
+    begin(w, 2, "b", SOUND_WAV, RECORD_FILE_MIX);
+    feed(w, 2, 0, 800, RECORD_MIX);
+    for (unsigned i = 0; i < RECORD_LISTED_MAX + 5; i++)
+        mark(w, 2, (struct record_mark){.kind = RECORD_ADDED, .track = 3, .at = i, .samples = 2});
+    end(w, 2);
+    expect_sidecar(w, "b", "\"added\":8202,");
+    expect_sidecar(w, "b", "\"unlisted\":5,");
+}
+
 /* The writer sleeps while far more comes than the queue takes: what is lost is silence, in place.
  */
 static void test_full_queue_loses_blocks_not_time(void **state)
@@ -372,7 +420,13 @@ static void test_disk_full(void **state)
     assert_int_equal(w->last_failed.number, 1);
     assert_int_equal(w->last_failed.err, -EFBIG);
     assert_string_equal(w->failed_text, "much-track0.wav: file too large");
+    assert_int_equal(w->last_failed.ms, (100001 - 44) / 2 / 8); /* not that of what came later */
+    mark(w, 1, (struct record_mark){.kind = RECORD_LOST, .at = 49000, .samples = 9000});
+    mark(w, 1, (struct record_mark){.kind = RECORD_LOST, .at = 50000, .samples = 9000});
     end(w, 1);
+    expect_sidecar(w, "much", "\"samples\":49978,");
+    expect_sidecar(w, "much", "\"track_gaps\":[[0,49000,978,\"lost\"]],");
+    expect_sidecar(w, "much", "\"stopped_at\":49978,");
     end(w, 2);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
     assert_int_equal(w->failed, 1);
@@ -409,7 +463,9 @@ static int on_a_small_disk(struct world *w)
         loop_run_once(loop, 20);
     char command[512];
     snprintf(command, sizeof(command),
-             "cd %s && test $(ls | wc -l) = 3 && grep -q '\"state\":\"failed\"' a.json", w->dir);
+             "cd %s && test $(ls | wc -l) = 3 && grep -q '\"state\":\"failed\"' a.json && "
+             "grep -q '\"stopped\":\"disk-full\"' a.json",
+             w->dir);
     if (w->ended != 1 || system(command))
         return 4;
     SF_INFO info = {0};
@@ -511,6 +567,7 @@ int main(void)
         TEST(test_which_files),
         TEST(test_names),
         TEST(test_gaps),
+        TEST(test_marks),
         TEST(test_full_queue_loses_blocks_not_time),
         TEST(test_blocks_come_back),
         TEST(test_block_memory),

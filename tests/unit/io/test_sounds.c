@@ -207,6 +207,27 @@ static void test_user_file_wins(void **state)
     assert_non_null(strstr(w->trouble, "en/hello.wav cannot be used: "));
 }
 
+/* A file whose name is misspelt would be missed in silence. */
+static void test_what_nobody_asks_for(void **state)
+{
+    struct world *w = *state;
+    int err;
+    file_make(w, "user/en/hello.wav", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 5, 200);
+    file_make(w, "user/en/notes.txt", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 5, 200);
+    start(w);
+    assert_int_equal(sounds_look(w->s), 0);
+    assert_non_null(get(w, "hello", SPEECH_EN, &err));
+    assert_int_equal(w->troubles, 0);
+    file_make(w, "user/ko/helo.flac", SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 5, 200);
+    file_make(w, "user/hello.wav", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 5, 200);
+    file_make(w, "user/en/hello.mp3", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 5, 200);
+    assert_int_equal(sounds_look(w->s), 0);
+    LOOP_UNTIL(w->loop, w->troubles == 1);
+    assert_non_null(
+        strstr(w->trouble, "nothing plays them: hello.wav, en/hello.mp3, ko/helo.flac"));
+    assert_int_equal(w->n, 1);
+}
+
 static void test_what_cannot_be_had(void **state)
 {
     struct world *w = *state;
@@ -323,9 +344,15 @@ static void test_open_without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_speaks_both_languages), TEST(test_spoken_once),         TEST(test_user_file_wins),
-        TEST(test_what_cannot_be_had),    TEST(test_no_speech),           TEST(test_queue),
-        TEST(test_close_while_speaking),  TEST(test_open_without_memory),
+        TEST(test_speaks_both_languages),
+        TEST(test_spoken_once),
+        TEST(test_user_file_wins),
+        TEST(test_what_cannot_be_had),
+        TEST(test_no_speech),
+        TEST(test_queue),
+        TEST(test_close_while_speaking),
+        TEST(test_open_without_memory),
+        TEST(test_what_nobody_asks_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,12 +34,22 @@ struct side {
     uint64_t at; /* samples said */
     int16_t heard[HEARD];
     unsigned n;
-    bool quiet;
+    bool quiet; /* it sends nothing */
+    bool mute;  /* it sends silence */
     unsigned packets, breaks, events, markers;
     uint32_t ssrc, ts;
     uint16_t seq;
     uint8_t pt;
     uint16_t duration;
+    /* The time that the timestamps of its sound tell, in us: against that of the clock, the packets
+     * that begin before the one before ends, and the telephone-events by their timestamps. */
+    bool timed;
+    uint32_t sound_ts, event_ts;
+    usec_t sound_at;
+    int64_t length_us, off_us, off_most_us;
+    unsigned overlaps, keys;
+    struct rtcp_voip voip; /* what it was told last about what it sends */
+    unsigned voips;
 };
 
 struct bed {
@@ -68,9 +78,12 @@ static inline uint16_t port_of(unsigned i)
     return (uint16_t)(20000 + 2 * i);
 }
 
+static inline void drain(struct bed *b);
+
 static inline void cmd(struct bed *b, struct media_cmd c)
 {
     assert_int_equal(plane_cmd(&b->r, b->now, &c), 0);
+    drain(b);
 }
 
 static inline void tell_format(struct bed *b, unsigned i, const struct media_format *f, bool events)
@@ -94,6 +107,7 @@ static inline void side_codec(struct bed *b, unsigned i, const struct media_form
     s->dec = codec_of(f->codec)->decoder(f);
     assert_non_null(s->dec);
     assert_int_equal(mouth_set(&s->mouth, f, 20), 0);
+    s->timed = false; /* what came meanwhile was in another clock */
     tell_format(b, i, f, true);
 }
 
@@ -132,6 +146,22 @@ static inline int teardown(void **state)
     return mem_live() != 0;
 }
 
+/* One packet of sound. */
+static inline void hear_time(struct bed *b, struct side *s, uint32_t ts, unsigned samples)
+{
+    int64_t us = (int64_t)(int32_t)(ts - s->sound_ts) * 1000000 / s->f.clock_hz;
+    if (s->timed) {
+        s->overlaps += us + 200 < s->length_us;
+        s->off_us += us - (int64_t)(b->now - s->sound_at);
+        if (llabs(s->off_us) > s->off_most_us)
+            s->off_most_us = llabs(s->off_us);
+    }
+    s->timed = true;
+    s->sound_ts = ts;
+    s->sound_at = b->now;
+    s->length_us = (int64_t)samples * 1000000 / codec_rate(&s->f);
+}
+
 static inline void hear(struct bed *b, uint16_t port, const uint8_t *bytes, size_t n)
 {
     struct side *s = &b->s[(port - 20000) / 2];
@@ -146,6 +176,8 @@ static inline void hear(struct bed *b, uint16_t port, const uint8_t *bytes, size
     s->ts = v.ts;
     s->pt = v.pt;
     if (v.pt == EVENTS) {
+        s->keys += s->events == 0 || v.ts != s->event_ts;
+        s->event_ts = v.ts;
         s->events++;
         s->duration = be16_get(v.payload + 2);
         return;
@@ -154,8 +186,21 @@ static inline void hear(struct bed *b, uint16_t port, const uint8_t *bytes, size
     int16_t pcm[CODEC_MAX_SAMPLES];
     int got = codec_of(s->f.codec)->decode(s->dec, v.payload, v.payload_bytes, pcm);
     assert_true(got > 0);
+    hear_time(b, s, v.ts, (unsigned)got);
     for (int i = 0; i < got && s->n < HEARD; i++)
         s->heard[s->n++] = pcm[i];
+}
+
+static inline void hear_rtcp(struct bed *b, uint16_t port, const uint8_t *bytes, size_t n)
+{
+    struct side *s = &b->s[(port - 20000) / 2];
+    struct rtcp_packet k;
+    struct rtcp_xr_block x;
+    assert_int_equal(rtcp_check(bytes, n, false), 0);
+    for (size_t at = 0; rtcp_next(&k, bytes, n, &at);)
+        for (size_t in = 0; k.type == RTCP_XR && rtcp_xr_next(&x, &k, &in);)
+            s->voips += rtcp_voip_get(&s->voip, &x) == 0;
+    b->rtcp++;
 }
 
 static inline void drain(struct bed *b)
@@ -164,8 +209,7 @@ static inline void drain(struct bed *b)
     while (plane_out(&b->r, &m)) {
         struct addr to = phone((m.port - 20000u) / 2);
         if (m.is_rtcp) {
-            assert_int_equal(rtcp_check(m.bytes, m.n, false), 0);
-            b->rtcp++;
+            hear_rtcp(b, m.port, m.bytes, m.n);
             continue;
         }
         assert_true(addr_eq(&m.to, &to));
@@ -194,7 +238,7 @@ static inline void say(struct bed *b, unsigned i)
     int16_t pcm[960];
     unsigned n = s->mouth.rate_hz / 50;
     const int16_t *from = pcm;
-    sine(pcm, n, s->at, s->hz, s->mouth.rate_hz, 8000);
+    sine(pcm, n, s->at, s->hz, s->mouth.rate_hz, s->mute ? 0 : 8000);
     s->at += n;
     while (mouth_put(&s->mouth, &s->egress, b->now, s->mouth.rate_hz, &from, &n, &p)) {
         if (i == A && b->lose) {

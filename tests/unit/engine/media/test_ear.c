@@ -329,6 +329,11 @@ static void drift(struct bed *b, double ppm)
     assert_int_equal(s.lost + s.late + s.dropped + s.resets, 0);
     assert_true(s.most_ms <= 70);
     assert_true(fabs(moved - ppm * 3600) <= 30000);
+    int32_t measured;
+    uint32_t error;
+    assert_true(ear_drift(b->e, &measured, &error));
+    assert_true(fabs(measured / 10.0 - ppm) <= 1);
+    assert_true(error <= 5);
     assert_true(s.cuts + s.repeats - before.cuts - before.repeats <= 200);
     assert_smooth(b, 1.7);
     assert_tone(b, 0.99);

@@ -71,7 +71,7 @@ static unsigned chance(struct room *r, unsigned of)
 static void say(struct room *r, unsigned i)
 {
     struct mouthful *s = &r->s[i];
-    unsigned n = mix_frame(r->m);
+    unsigned n = r->rate / 50;
     if (s->amp <= 0 && s->noise <= 0)
         return;
     sine(s->said, n, s->at, s->hz, r->rate, s->amp);
@@ -83,7 +83,7 @@ static void say(struct room *r, unsigned i)
 static void hear(struct room *r, unsigned i)
 {
     struct mouthful *s = &r->s[i];
-    unsigned n = mix_frame(r->m);
+    unsigned n = r->rate / 50;
     const int16_t *out = mix_out(r->m, i, &s->shared);
     s->at += n;
     if (!out)
@@ -133,7 +133,6 @@ static void test_each_hears_all_others(void **state)
     static const uint32_t rates[] = {8000, 16000, 32000, 48000};
     for (unsigned k = 0; k < ARRAY_LEN(rates); k++) {
         open_room(r, rates[k], NULL);
-        assert_int_equal(mix_frame(r->m), rates[k] / 50);
         for (unsigned i = 0; i < 6; i++)
             join(r, i, 300 + 250 * i, i < 5 ? 4600 : 0); /* -20 dBov; the last one listens */
         run(r, 1000);
@@ -179,7 +178,6 @@ static void test_three_and_back_to_two(void **state)
     assert_true(hears(r, 0, 900, 200) < 9000);
     assert_true(hears(r, 1, 440, 200) > 2500);
     mix_leave(r->m, 2);
-    assert_int_equal(mix_count(r->m), 2);
     run(r, 2200);
     assert_memory_equal(r->s[1].heard + r->s[1].n - 160, r->s[0].said, 160 * sizeof(int16_t));
     assert_memory_equal(r->s[0].heard + r->s[0].n - 160, r->s[1].said, 160 * sizeof(int16_t));
@@ -323,12 +321,16 @@ static void test_no_clicks(void **state)
     open_room(r, 48000, &no_gain);
     r->seed = 4711;
     join(r, 0, 90, 0);
+    bool there[8] = {false};
     for (unsigned t = 0; t < 4000; t++) {
         unsigned i = 1 + chance(r, 6);
-        if (chance(r, 4) == 0 && mix_present(r->m, i))
-            mix_leave(r->m, i);
-        else if (chance(r, 4) == 0 && !mix_present(r->m, i))
-            join(r, i, 80 + 15 * i, 8000);
+        if (chance(r, 4) == 0) {
+            if (there[i])
+                mix_leave(r->m, i);
+            else
+                join(r, i, 80 + 15 * i, 8000);
+            there[i] = !there[i];
+        }
         if (chance(r, 4) == 0)
             mix_set(r->m, i, chance(r, 3) ? 0 : MIX_MUTED);
         r->s[i].amp = chance(r, 3) ? 8000 : 0;
@@ -523,7 +525,6 @@ static void test_rate_changes(void **state)
         assert_true(fabs(hears(r, 0, 800, 200) - 4600) < 100);
     }
     assert_int_equal(mix_rate(r->m, 44100), -EINVAL);
-    assert_int_equal(mix_frame(r->m), 320);
 }
 
 static void test_same_again(void **state)
@@ -559,7 +560,6 @@ static void test_full_room(void **state)
     open_room(r, 8000, &conf);
     for (unsigned i = 0; i < MIX_MAX_MEMBERS; i++)
         mix_join(r->m, i);
-    assert_int_equal(mix_count(r->m), MIX_MAX_MEMBERS);
     sine(pcm, 160, 0, 500, 8000, 5000);
     uint64_t requests = mem_requests();
     for (unsigned t = 0; t < 500; t++) {

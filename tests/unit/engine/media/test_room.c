@@ -34,6 +34,60 @@ static void forget(struct bed *b)
         b->s[i].n = 0;
 }
 
+/* 20 ms, of which every tenth packet comes 600 ms late. */
+static void say_some_late(struct bed *b, unsigned turn)
+{
+    static struct mouth_packet held[3];
+    struct mouth_packet *late = &held[turn / 10 % 3];
+    struct side *s = &b->s[A];
+    struct mouth_packet p;
+    int16_t pcm[160];
+    const int16_t *from = pcm;
+    unsigned n = 160;
+    sine(pcm, n, s->at, s->hz, 8000, 8000);
+    s->at += n;
+    assert_true(mouth_put(&s->mouth, &s->egress, b->now, 8000, &from, &n, &p));
+    if (turn % 10 == 9) {
+        if (turn > 30)
+            send_packet(b, A, late->bytes, late->n);
+        *late = p;
+    } else {
+        send_packet(b, A, p.bytes, p.n);
+    }
+    run(b, 20);
+}
+
+/* RFC 3611: who comes too late for the room is told so, and how long the buffer waits. In a call
+ * whose packets pass there is neither, whatever is recorded of it. */
+static void test_discards_are_told(void **state)
+{
+    struct bed *b = *state;
+    struct side *s = &b->s[A];
+    enter(b, A, &formats[0]);
+    enter(b, B, &formats[0]);
+    s->quiet = true;
+    for (unsigned i = 0; i < 1000; i++)
+        say_some_late(b, i);
+    assert_true(s->voips > 0);
+    assert_in_range(s->voip.discard_rate, 20, 27); /* a tenth, of 256 */
+    assert_in_range(s->voip.loss_rate, 0, 2);
+    assert_int_equal(s->voip.rx_config, 0xF0);
+    assert_in_range(s->voip.jb_nominal_ms, 0, 120);
+    assert_int_equal(s->voip.jb_max_ms, 240);
+    assert_int_equal(s->voip.jb_abs_max_ms, 240);
+    assert_int_equal(s->voip.end_system_ms, s->voip.jb_nominal_ms + 20);
+    cmd(b, (struct media_cmd){.kind = MEDIA_LINK, .id = 1, .peer = 2});
+    struct media_stats before, after;
+    assert_int_equal(plane_stats(&b->r, 1, &before), 0);
+    assert_in_range(before.quality.in.discarded, 90, 100);
+    for (unsigned i = 0; i < 1000; i++)
+        say_some_late(b, i);
+    assert_int_equal(plane_stats(&b->r, 1, &after), 0);
+    assert_int_equal(after.quality.in.discarded, before.quality.in.discarded);
+    assert_int_equal(s->voip.rx_config, 0);
+    assert_int_equal(s->voip.jb_max_ms, 0);
+}
+
 /* Three with three codecs: each hears the two others and not itself. */
 static void test_three(void **state)
 {
@@ -328,6 +382,93 @@ static void test_record_party_leaves(void **state)
     mem_free(t);
 }
 
+/* One second after the other: heard, nothing sent, held, heard. Both gaps are told with their
+ * places, whatever is written; a pause is none. */
+static void test_record_gaps(void **state)
+{
+    struct bed *b = *state;
+    struct plane_block k;
+    struct plane_mark gap[8];
+    unsigned n = 0;
+    call(b, &formats[0], &formats[0]);
+    record_as(b, 1, 1, 8000, false);
+    record_as(b, 2, 2, 8000, false);
+    for (unsigned ms = 0; ms < 6000; ms += 20) {
+        struct media_cmd c = {.kind = MEDIA_RECORD_PAUSE, .on = ms == 4000};
+        c.record.number = 5;
+        b->s[A].quiet = (ms >= 1000 && ms < 3000) || (ms >= 4000 && ms < 5000);
+        if (ms == 2000 || ms == 3000)
+            cmd(b, (struct media_cmd){.kind = MEDIA_SET,
+                                      .id = 1,
+                                      .rtp = phone(0),
+                                      .receiving = ms == 3000,
+                                      .sending = true});
+        if (ms == 4000 || ms == 5000)
+            cmd(b, c);
+        if (ms == 5980)
+            cmd(b, (struct media_cmd){.kind = MEDIA_CLOSE, .id = 1});
+        run(b, 20);
+        while (plane_block(&b->r, &k))
+            for (unsigned i = 0; i < k.n_marks; i++)
+                if (k.mark[i].kind != PLANE_MARK_CLOCK && k.mark[i].samples >= 800)
+                    gap[n++ % 8] = k.mark[i];
+    }
+    assert_int_equal(n, 2);
+    assert_int_equal(gap[0].kind, PLANE_MARK_LOST);
+    assert_int_equal(gap[0].track, 1);
+    assert_in_range(gap[0].at, 8000, 9000);
+    assert_in_range(gap[0].at + gap[0].samples, 15800, 16400);
+    assert_int_equal(gap[1].kind, PLANE_MARK_HELD);
+    assert_int_equal(gap[1].at, gap[0].at + gap[0].samples);
+    assert_in_range(gap[1].at + gap[1].samples, 23800, 25000);
+}
+
+/* A phone whose clock is off by so much: that is measured, and each sample left out or put in is
+ * told, also what has to wait for the end. */
+static void record_drift(struct bed *b, double ppm)
+{
+    struct plane_block k;
+    int32_t measured = 0;
+    int64_t moved = 0;
+    double us = 0, said = 0;
+    struct media_cmd stop = {.kind = MEDIA_RECORD_STOP};
+    stop.record.number = 5;
+    call(b, &formats[0], &formats[0]);
+    record_as(b, 1, 1, 8000, true);
+    for (usec_t end = b->now + 300 * USEC_S; b->now < end;) {
+        for (; us * (1 + ppm / 1e6) >= said; said += 20000)
+            say(b, A);
+        us += 1000;
+        b->now += 1000;
+        plane_tick(&b->r, b->now);
+        drain(b);
+        if (b->now == end)
+            cmd(b, stop);
+        while (plane_block(&b->r, &k))
+            for (unsigned i = 0; i < k.n_marks; i++) {
+                if (k.mark[i].kind == PLANE_MARK_CLOCK)
+                    measured = k.mark[i].ppm_x10;
+                if (k.mark[i].kind == PLANE_MARK_ADDED)
+                    moved += k.mark[i].samples;
+                if (k.mark[i].kind == PLANE_MARK_LEFT_OUT)
+                    moved -= k.mark[i].samples;
+            }
+    }
+    assert_true(fabs(measured / 10.0 - ppm) < 5);
+    /* 300 s are 2.4 million samples; what waits in the buffer is not yet moved. */
+    assert_true(fabs((double)moved + ppm * 2.4) < 300);
+}
+
+static void test_record_drift(void **state)
+{
+    record_drift(*state, 400);
+}
+
+static void test_record_drift_slow(void **state)
+{
+    record_drift(*state, -400);
+}
+
 /* A stream in two recordings at once, which leaves one of them and goes on in the other. */
 static void test_two_recordings(void **state)
 {
@@ -366,10 +507,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_mute_and_deaf, setup, teardown),
         cmocka_unit_test_setup_teardown(test_call_becomes_room, setup, teardown),
         cmocka_unit_test_setup_teardown(test_made_up_is_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_discards_are_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_talks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_room_play, setup, teardown),
         cmocka_unit_test_setup_teardown(test_key_heard, setup, teardown),
         cmocka_unit_test_setup_teardown(test_record, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_record_gaps, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_record_drift, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_record_drift_slow, setup, teardown),
         cmocka_unit_test_setup_teardown(test_two_recordings, setup, teardown),
         cmocka_unit_test_setup_teardown(test_record_loud_mix, setup, teardown),
         cmocka_unit_test_setup_teardown(test_record_party_leaves, setup, teardown),

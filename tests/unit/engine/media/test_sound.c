@@ -200,12 +200,96 @@ static void test_loop_and_stop(void **state)
     run(b, 400);
     assert_hears(&b->s[B], 200, 500, 900);
     assert_true(event(b, MEDIA_EV_PLAYED, &ev));
-    /* What is not there is over at once, even in a loop. */
-    play(b, B, (struct media_item){.kind = MEDIA_ITEM_CLIP, .clip = 1}, true, 6);
+    /* What is not there is over at once. */
+    play(b, B, (struct media_item){.kind = MEDIA_ITEM_CLIP, .clip = 1}, false, 6);
     run(b, 40);
     assert_true(event(b, MEDIA_EV_PLAYED, &ev));
     assert_int_equal(ev.token, 6);
     assert_int_equal(b->s[B].breaks, 0);
+}
+
+/* Music that is not loaded yet begins when it is. */
+static void test_loop_waits_for_its_sound(void **state)
+{
+    struct bed *b = *state;
+    struct media_ev ev;
+    call(b, &formats[0], &formats[0]);
+    play(b, B, (struct media_item){.kind = MEDIA_ITEM_CLIP, .clip = 1}, true, 6);
+    run(b, 400);
+    assert_false(event(b, MEDIA_EV_PLAYED, &ev));
+    assert_true(level(b->s[B].heard + b->s[B].n - 800, 800, 500, 8000) < 50);
+    give_clip(b, 1, 900, 8000, 300);
+    run(b, 400);
+    assert_hears(&b->s[B], 250, 900, 500);
+    cmd(b, (struct media_cmd){.kind = MEDIA_STOP, .id = B + 1});
+    assert_true(event(b, MEDIA_EV_PLAYED, &ev));
+    assert_int_equal(ev.token, 6);
+    run(b, 400);
+    assert_hears(&b->s[B], 200, 500, 900);
+    assert_int_equal(b->s[B].breaks, 0);
+}
+
+static void play_more(struct bed *b, uint32_t clip, bool append, bool loop, uint32_t token)
+{
+    struct media_cmd m = {.kind = MEDIA_PLAY, .id = B + 1};
+    m.play.n_items = 1;
+    m.play.item[0] = (struct media_item){.kind = MEDIA_ITEM_CLIP, .clip = clip};
+    m.play.append = append;
+    m.play.loop = loop;
+    m.play.token = token;
+    cmd(b, m);
+}
+
+/* A prompt in the middle of the music is heard at once, and then the music goes on where it was: of
+ * the two halves of its clip the first comes half a second after the second one, not before. */
+static void test_prompt_over_music(void **state)
+{
+    struct bed *b = *state;
+    struct side *s = &b->s[B];
+    struct media_ev ev;
+    call(b, &formats[0], &formats[0]);
+    give_clip(b, 1, 900, 8000, 1000);
+    struct media_clip *c = b->r.clip[1];
+    sine(c->sample + 4000, 4000, 0, 1700, 8000, 8000);
+    give_clip(b, 2, 700, 8000, 200);
+    for (unsigned append = 0; append < 2; append++) {
+        play_more(b, 1, false, true, 5);
+        run(b, 300);
+        assert_hears(s, 200, 900, 1700);
+        play_more(b, 2, append, false, 6);
+        run(b, 200);
+        assert_hears(s, 140, 700, 900);
+        run(b, 40);
+        assert_true(event(b, MEDIA_EV_PLAYED, &ev));
+        assert_int_equal(ev.token, 6);
+        run(b, 140);
+        assert_hears(s, 120, 900, 1700);
+        run(b, 300);
+        assert_hears(s, 200, 1700, 900);
+        assert_false(event(b, MEDIA_EV_PLAYED, &ev));
+        play_more(b, 2, true, false, 7); /* and it ends with the music */
+        cmd(b, (struct media_cmd){.kind = MEDIA_STOP, .id = B + 1});
+        assert_true(event(b, MEDIA_EV_PLAYED, &ev));
+        assert_int_equal(ev.token, 7);
+        run(b, 300);
+        assert_hears(s, 200, 500, 900);
+    }
+    assert_int_equal(s->breaks, 0);
+}
+
+/* A loop behind a prompt is the loop alone. */
+static void test_loop_behind_a_prompt(void **state)
+{
+    struct bed *b = *state;
+    call(b, &formats[0], &formats[0]);
+    give_clip(b, 1, 900, 8000, 300);
+    give_clip(b, 2, 700, 8000, 200);
+    play_more(b, 2, false, false, 0);
+    play_more(b, 1, true, true, 0);
+    run(b, 200);
+    assert_hears(&b->s[B], 120, 700, 900);
+    run(b, 1000);
+    assert_hears(&b->s[B], 900, 900, 700);
 }
 
 static void test_tone_then_silence(void **state)
@@ -299,6 +383,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_event_beside_transcoding, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_stream_over_links, setup, teardown),
         cmocka_unit_test_setup_teardown(test_loop_and_stop, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_loop_waits_for_its_sound, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_prompt_over_music, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_loop_behind_a_prompt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tone_then_silence, setup, teardown),
         cmocka_unit_test_setup_teardown(test_digits_out, setup, teardown),
         cmocka_unit_test_setup_teardown(test_key_becomes_tone, setup, teardown),

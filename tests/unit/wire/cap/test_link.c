@@ -285,6 +285,61 @@ static void depth_is_bounded(void **state)
     assert_int_equal(cap_ip_of(&ip, CAP_ETHERNET, b.p, (uint32_t)b.n), -ENOENT);
 }
 
+/* The sum of RFC 1071 over bytes and what a checksum covers besides is all ones. */
+static uint32_t checked(uint32_t s, const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        s += i % 2 ? p[i] : (uint32_t)p[i] << 8;
+    while (s >> 16)
+        s = (s & 0xFFFF) + (s >> 16);
+    return s;
+}
+
+static void a_packet_is_made(void **state)
+{
+    static const char *const hosts[][2] = {{"192.0.2.1", "198.51.100.2"},
+                                           {"2001:db8::1", "2001:db8::2"},
+                                           {"192.0.2.1", "2001:db8::2"}};
+    (void)state;
+    for (unsigned i = 0; i < 3; i++)
+        for (size_t n = 0; n < 40; n += 13) {
+            char mem[200], text[40];
+            struct addr src, dst;
+            struct cap_ip ip;
+            struct buf b;
+            memset(text, 'A' + (char)n, sizeof(text));
+            assert_int_equal(addr_parse(&src, str_z(hosts[i][0]), 5060), 0);
+            assert_int_equal(addr_parse(&dst, str_z(hosts[i][1]), 40001), 0);
+            buf_init(&b, mem, sizeof(mem));
+            cap_put_udp(&b, &src, &dst, str_of(text, n));
+            assert_false(b.full);
+            assert_true(b.n <= CAP_UDP_BYTES + n);
+            const uint8_t *p = (const uint8_t *)mem;
+            assert_int_equal(cap_ip_of(&ip, CAP_RAW, p, (uint32_t)b.n), 0);
+            assert_int_equal(ip.proto, CAP_PROTO_UDP);
+            assert_int_equal(ip.n, 8 + n);
+            assert_int_equal(ip.wire_n, 8 + n);
+            assert_int_equal(be16_get(ip.p), 5060);
+            assert_int_equal(be16_get(ip.p + 2), 40001);
+            assert_int_equal(be16_get(ip.p + 4), 8 + n);
+            assert_memory_equal(ip.p + 8, text, n);
+            if (i < 2)
+                assert_true(addr_ip_eq(&ip.src, &src) && addr_ip_eq(&ip.dst, &dst));
+            size_t ip_bytes = i ? 32 : 8;
+            if (i == 0)
+                assert_int_equal(checked(0, p, 20), 0xFFFF);
+            assert_int_equal(checked(17 + 8 + (uint32_t)n, ip.p - ip_bytes, ip_bytes + 8 + n),
+                             0xFFFF);
+        }
+    static char big[70000];
+    struct addr a = {.family = ADDR_V4};
+    struct buf b;
+    buf_init(&b, big, sizeof(big));
+    cap_put_udp(&b, &a, &a, str_of(big, 65508));
+    assert_true(b.full);
+    assert_int_equal(b.n, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +350,7 @@ int main(void)
         cmocka_unit_test(what_the_capture_cut_is_told),
         cmocka_unit_test(what_is_no_ip_is_refused),
         cmocka_unit_test(depth_is_bounded),
+        cmocka_unit_test(a_packet_is_made),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

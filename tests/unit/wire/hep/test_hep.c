@@ -65,10 +65,10 @@ static void a_packet_made_by_hand(void **state)
                                "\0\0\0\4\0\x0A\x0A\0\0\2" /* destination */
                                "\0\0\0\7\0\x08\x13\xC4"   /* ports */
                                "\0\0\0\x08\0\x08\x13\xC5"
-                               "\0\1\0\x0F\0\x09xyz" /* a vendor's */
-                               "\0\0\x01\0\0\6"      /* one to come */
-                               "\0\0\0\x0B\0\7\5"    /* RTCP */
-                               "\0\0\0\x0F\0\x08hi";
+                               "\0\0\x01\0\0\6"   /* one to come */
+                               "\0\0\0\x0B\0\7\5" /* RTCP */
+                               "\0\0\0\x0F\0\x08hi"
+                               "\0\1\0\x0F\0\x09xyz"; /* a vendor's */
     struct hep h;
     assert_int_equal(hep_parse(&h, p, sizeof(p) - 1), -EBADMSG); /* longer than it is */
     uint8_t q[sizeof(p)];

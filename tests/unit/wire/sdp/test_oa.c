@@ -214,6 +214,25 @@ static void the_direction_fits(void **state)
     }
 }
 
+/* RFC 8866 section 6.5: no packet may be longer than who gets it in the end can take. */
+static void the_longest_packet_is_told(void **state)
+{
+    struct str got =
+        answer(*state, SDP_HEAD "m=audio 4000 RTP/AVP 0\r\na=ptime:20\r\na=maxptime:60\r\n",
+               SDP_HEAD "m=audio 5000 RTP/AVP 0\r\na=maxptime:40.5\r\n", 0);
+    assert_true(str_ifind(got, STR("a=ptime:20\r\na=maxptime:40\r\n")) > 0);
+    got = answer(*state, SDP_HEAD "m=audio 4000 RTP/AVP 0\r\na=maxptime:60\r\n", NULL, 0);
+    assert_true(str_ifind(got, STR("maxptime")) < 0);
+    struct sdp from =
+        must_parse(*state, SDP_HEAD "m=audio 4000 RTP/AVP 8\r\na=ptime:30\r\na=maxptime:30\r\n");
+    struct sdp_offer_args args = {.from = &from, .local = local, .stream = streams, .n_streams = 1};
+    char mem[1024];
+    struct buf b;
+    buf_init(&b, mem, sizeof(mem));
+    assert_int_equal(sdp_offer_build(&b, &args), 0);
+    assert_true(str_ifind(buf_str(&b), STR("a=ptime:30\r\na=maxptime:30\r\n")) > 0);
+}
+
 /* ---- offers ---------------------------------------------------------------------------------- */
 
 static void an_offer_begins_with_what_is_in_use(void **state)
@@ -325,6 +344,7 @@ int main(void)
         sdp_unit(an_answer_has_the_other_ones_numbers),
         sdp_unit(refused_media_keep_their_places),
         sdp_unit(the_direction_fits),
+        sdp_unit(the_longest_packet_is_told),
         sdp_unit(an_offer_begins_with_what_is_in_use),
         sdp_unit(a_number_has_one_meaning),
         sdp_unit(parties_fit_when_each_knows_what_the_other_sends),

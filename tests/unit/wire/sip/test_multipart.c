@@ -81,6 +81,40 @@ static void test_early(void **state)
     assert_str(sip_body_early(&m, STR("application/sdp")), "early");
 }
 
+/* What is written is read again as it was, also an empty body and one that ends in a line end. */
+static void test_build(void **state)
+{
+    char mem[400];
+    struct buf b;
+    struct sip_multipart it;
+    struct sip_part part;
+    const struct sip_part one = {.content_type = STR("application/sdp"),
+                                 .content_disposition = STR("session"),
+                                 .body = STR("v=0\r\n")};
+    const struct sip_part two = {.content_type = STR("application/sdp"),
+                                 .content_disposition = STR("early-session"),
+                                 .content_id = STR("<1>")};
+    buf_init(&b, mem, sizeof(mem));
+    sip_multipart_put(&b, STR("b1"), &one);
+    sip_multipart_put(&b, STR("b1"), &two);
+    sip_multipart_end(&b, STR("b1"));
+    assert_false(b.full);
+    assert_int_equal(sip_multipart_init(&it, STR(TYPE), buf_str(&b)), 0);
+    assert_true(sip_multipart_next(&it, &part));
+    assert_str(part.content_type, "application/sdp");
+    assert_str(part.content_disposition, "session");
+    assert_none(part.content_id);
+    assert_str(part.body, "v=0\r\n");
+    assert_true(sip_multipart_next(&it, &part));
+    assert_str(part.content_disposition, "early-session");
+    assert_str(part.content_id, "<1>");
+    assert_str(part.body, "");
+    assert_false(sip_multipart_next(&it, &part));
+    buf_init(&b, mem, 40);
+    sip_multipart_put(&b, STR("b1"), &one);
+    assert_true(b.full);
+}
+
 static void test_find(void **state)
 {
     struct sip_msg m = {0};
@@ -102,10 +136,8 @@ static void test_find(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_edges),
-        cmocka_unit_test(test_early),
-        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_parts), cmocka_unit_test(test_edges), cmocka_unit_test(test_early),
+        cmocka_unit_test(test_build), cmocka_unit_test(test_find),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
