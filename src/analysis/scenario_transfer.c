@@ -46,8 +46,8 @@ static void replaced_look(struct look *l)
     if (!f)
         return;
     bool sent = f->leg->referred_by.n || !f->leg->replaces.n;
-    struct an_trait *trait = look_trait(l, sent ? AN_WAS_TRANSFER : AN_WAS_PICKUP,
-                                        sent ? "attended" : "replaces", 80);
+    struct an_trait *trait =
+        look_trait(l, sent ? AN_WAS_TRANSFER : AN_WAS_PICKUP, sent ? "attended" : "replaces", 80);
     if (!trait)
         return;
     trait->leg = trait->who = sent ? e->a : e->b;
