@@ -31,6 +31,16 @@ static struct str meant(struct str dialled, struct str rung)
     return n >= 3 ? str_from(a, a.n - n) : a;
 }
 
+/* Who has sent the call on, where its leg says so (RFC 5806); else who was rung. */
+static struct str meant_by(const struct an_leg *leg)
+{
+    struct sip_nameaddr by;
+    struct str diversion = an_leg_text(leg, leg->diversion);
+    return diversion.n && sip_nameaddr_parse(&by, diversion) == 0 && by.uri.user.n
+               ? by.uri.user
+               : an_leg_callee(leg);
+}
+
 static void put(struct an_call *c, struct an_ref *where, struct str s)
 {
     *where = an_text_put(&c->text, s, MAX_NUMBER);
@@ -65,7 +75,7 @@ static void names_set(struct look *l)
     put(c, &c->caller_name,
         an_leg_text(root, root->asserted_display.n ? root->asserted_display : root->from.display));
     put(c, &c->dialled, dialled);
-    put(c, &c->callee, rung ? meant(dialled, an_leg_callee(rung->leg)) : call_extension(dialled));
+    put(c, &c->callee, rung ? meant(dialled, meant_by(rung->leg)) : call_extension(dialled));
     if (child)
         put(c, &c->answered_by, call_extension(an_leg_callee(child->leg)));
     else if (root->answer_ns != AN_NEVER)
@@ -78,7 +88,7 @@ static enum an_outcome outcome_of(const struct an_leg *root)
 {
     if (root->answer_ns != AN_NEVER)
         return AN_ANSWERED;
-    if (root->cancel_ns != AN_NEVER || root->final == 487)
+    if (look_cancelled(root))
         return AN_CANCELLED;
     switch (root->final) {
     case 0:

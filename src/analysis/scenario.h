@@ -22,6 +22,11 @@ void trait_frame(struct an_trait *trait, uint64_t frame);
 void trait_edge(struct an_trait *trait, const struct an_edge *edge);
 const struct an_edge *look_edge(const struct look *l, enum an_edge_kind kind, uint32_t leg);
 struct fact *look_fact(const struct look *l, uint32_t leg);
+/* The caller has given up; a CANCEL alone may have come too late. */
+static inline bool look_cancelled(const struct an_leg *leg)
+{
+    return leg->final == 487 || (leg->cancel_ns != AN_NEVER && leg->final < 300);
+}
 /* A child was dialed for its parent, and not by a transfer. */
 bool look_is_attempt(const struct look *l, const struct fact *f);
 

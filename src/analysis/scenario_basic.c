@@ -57,7 +57,7 @@ void scenario_basic(struct look *l)
     voicemail(l);
     if (root->answer_ns != AN_NEVER)
         return;
-    if (root->cancel_ns != AN_NEVER || root->final == 487)
+    if (look_cancelled(root))
         ended(l, AN_WAS_CANCELLED, root->cancel_msg, 95);
     else if (root->final >= 400)
         ended(l, AN_WAS_FAILED, root->final_msg, 95);

@@ -45,7 +45,8 @@ static struct attempts attempts_look(struct look *l)
         bool early = l->fact[0]->answer_ns == AN_NEVER || f->start_ns <= l->fact[0]->answer_ns;
         if (!early || !look_is_attempt(l, f))
             continue;
-        if (a.last) {
+        /* Several phones of one extension, or several ways to one number, are one attempt. */
+        if (a.last && an_number_like(&a.last->callee, &f->callee) != AN_EQUAL) {
             bool both = overlap(a.last, f);
             a.overlapping += both;
             a.following += !both;

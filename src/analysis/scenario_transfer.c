@@ -7,17 +7,44 @@ static uint32_t other_end(const struct an_edge *e, uint32_t leg)
     return e->a == leg ? e->b : e->a;
 }
 
+/* What one REFER of the leg has brought about. */
+static const struct an_edge *edge_of(const struct look *l, const struct fact *f,
+                                     const struct an_refer *r)
+{
+    if (r->replaces.n) {
+        const struct an_edge *e = look_edge(l, AN_EDGE_REPLACED, f->index);
+        return e ? e : look_edge(l, AN_EDGE_TRANSFER, f->index);
+    }
+    for (uint32_t i = 0; i < l->n_facts; i++)
+        if (l->fact[i]->referred == r)
+            return look_edge(l, AN_EDGE_TRANSFER, l->fact[i]->index);
+    return NULL;
+}
+
+/* Who was called for it did not answer, and nobody else did in its place. */
+static bool has_failed(const struct look *l, const struct an_edge *e, uint32_t from)
+{
+    uint32_t leg = other_end(e, from);
+    const struct fact *to = look_fact(l, leg);
+    if (e->kind == AN_EDGE_REPLACED && to && to->answer_ns == AN_NEVER)
+        for (uint32_t i = 0; i < l->n_facts; i++) /* the consultation had not been answered yet */
+            if (l->fact[i]->parent != AN_NONE && &l->t->fact[l->fact[i]->parent] == to)
+                leg = l->fact[i]->index;
+    to = look_fact(l, leg);
+    return to && to->answer_ns == AN_NEVER && to->stop_ns != AN_NEVER &&
+           !look_edge(l, AN_EDGE_PICKED, leg);
+}
+
 static void refer_look(struct look *l, const struct fact *f, const struct an_refer *r)
 {
     const struct an_leg *leg = f->leg;
     bool attended = r->replaces.n != 0;
-    const struct an_edge *e =
-        look_edge(l, attended ? AN_EDGE_REPLACED : AN_EDGE_TRANSFER, f->index);
-    if (!e && attended)
-        e = look_edge(l, AN_EDGE_TRANSFER, f->index);
+    const struct an_edge *e = edge_of(l, f, r);
     struct str method = an_leg_text(leg, r->method);
     /* One that has failed has moved nobody. */
     if (r->status >= 300 || r->progress >= 300 || str_ieq(method, STR("BYE")))
+        return;
+    if (e && has_failed(l, e, f->index))
         return;
     /* A REFER about a conference moves nobody: its legs are joined by their focus. */
     if (leg->focus[AN_CALLEE] || leg->focus[AN_CALLER])
