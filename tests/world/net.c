@@ -277,21 +277,29 @@ void world_net_tx(struct world *w, const struct flow *flow, struct str bytes)
     }
 }
 
+static void tap_from_host(struct world *w, const struct flow *flow, struct str bytes)
+{
+    struct world_conn *c = world_conn_find(w, flow->conn);
+    if (c)
+        pcap_tcp(w->conf.pcap, wall_now(w), &c->pcap, conn_side(c, true), bytes);
+    else
+        pcap_udp(w->conf.pcap, wall_now(w), &flow->peer, &w->udp, bytes);
+}
+
 void world_tx(struct world_host *h, enum proto proto, struct str bytes)
 {
     struct world *w = h->w;
     struct flow flow = {.proto = PROTO_UDP, .listener = w->udp_listener, .peer = source_of(h)};
     if (h->deaf)
         return;
-    if (proto == PROTO_UDP) {
-        pcap_udp(w->conf.pcap, wall_now(w), &flow.peer, &w->udp, bytes);
-    } else {
+    if (proto != PROTO_UDP) {
         struct world_conn *c = world_conn_find(w, h->conn);
         if (!c)
             c = conn_open(w, h, true);
         flow = conn_flow(w, c);
-        pcap_tcp(w->conf.pcap, wall_now(w), &c->pcap, conn_side(c, true), bytes);
     }
+    if (!w->conf.tap_at_pbx)
+        tap_from_host(w, &flow, bytes);
     under_way(w, h, WORLD_FROM_HOST, &flow, bytes);
 }
 
@@ -306,6 +314,8 @@ void world_net_deliver(struct world *w, struct world_event *e)
             e->host->rx(e->host, &e->flow, bytes);
         return;
     }
+    if (w->conf.tap_at_pbx)
+        tap_from_host(w, &e->flow, bytes);
     bool dropped = banned(w, &e->flow.peer);
     print(w, "<<", &e->flow.peer, bytes, dropped);
     if (!dropped)

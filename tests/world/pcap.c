@@ -35,10 +35,13 @@ static unsigned fold(uint32_t sum)
 
 int pcap_init(struct pcap *p, const char *path)
 {
-    uint32_t head[6] = {0xA1B2C3D4, 2 | 4 << 16, 0, 0, 262144, LINKTYPE_RAW};
     FILE *file = fopen(path, "wb");
-    if (!file)
-        return -errno;
+    return file ? pcap_begin(p, file) : -errno;
+}
+
+int pcap_begin(struct pcap *p, FILE *file)
+{
+    uint32_t head[6] = {0xA1B2C3D4, 2 | 4 << 16, 0, 0, 262144, LINKTYPE_RAW};
     if (fwrite(head, sizeof(head), 1, file) != 1) {
         fclose(file);
         return -EIO;

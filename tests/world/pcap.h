@@ -20,6 +20,8 @@ struct pcap_stream {
 
 /* 0 or negative errno. */
 MUST_CHECK int pcap_init(struct pcap *p, const char *path);
+/* Into a file that is open; it is closed when this fails. */
+MUST_CHECK int pcap_begin(struct pcap *p, FILE *file);
 void pcap_done(struct pcap *p);
 void pcap_udp(struct pcap *p, uint64_t at_us, const struct addr *from, const struct addr *to,
               struct str bytes);

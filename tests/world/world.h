@@ -114,6 +114,7 @@ struct world_conf {
     struct str name;   /* of the configuration, for messages */
     uint64_t seed;
     struct pcap *pcap; /* NULL: no capture */
+    bool tap_at_pbx;   /* it sees what a host sends when it arrives, else when it is sent */
     enum trace_level level;
 };
 

@@ -4,7 +4,7 @@
 # `skip CASE: why`, one a line, and exits nonzero if one failed. Unit tests are the programs
 # BUILD/tests/unit_*, which print TAP.
 
-suites="lint docs unit unit-asan unit-tsan unit-clang cli torture scenario scenario-asan sim sim-asan fuzz e2e"
+suites="lint docs unit unit-asan unit-tsan unit-clang cli torture scenario scenario-asan sim sim-asan mix calls golden fuzz e2e"
 
 test_now() {
     date +%s
@@ -55,7 +55,7 @@ test_queue_suite() {
 test_builds() {
     for preset in dev asan tsan clang fuzz; do
         case $preset in
-        dev) for_suites="docs unit cli torture scenario sim e2e" ;;
+        dev) for_suites="docs unit cli torture scenario sim mix calls golden e2e" ;;
         asan) for_suites="unit-asan scenario-asan sim-asan" ;;
         tsan) for_suites="unit-tsan" ;;
         clang) for_suites="unit-clang" ;;
@@ -79,10 +79,13 @@ test_queue() {
     test_has unit-clang && test_queue_units clang unit-clang
     test_has docs && test_queue_suite docs 60 docs dev
     test_has cli && test_queue_suite cli 60 cli dev
+    test_has golden && test_queue_suite golden 120 golden dev
     test_has torture && test_queue_suite torture 120 torture dev
     test_has scenario && test_queue_suite scenario 300 scenario dev
     test_has scenario-asan && test_queue_suite scenario-asan 300 scenario asan
     test_has sim && test_queue_suite sim 300 sim dev RD_SIM_SEEDS="${RD_SIM_SEEDS:-1000}"
+    test_has mix && test_queue_suite mix 300 mix dev RD_MIX_SEEDS="${RD_MIX_SEEDS:-1000}"
+    test_has calls && test_queue_suite calls 120 calls dev
     test_has sim-asan && test_queue_suite sim-asan 300 sim asan RD_SIM_SEEDS=100
     return 0
 }

@@ -37,6 +37,11 @@ unsigned resample_run(struct resample *r, const int16_t *in, unsigned *n, int16_
     return made;
 }
 
+unsigned resample_lag(const struct resample *r)
+{
+    return r->state ? (unsigned)speex_resampler_get_output_latency(r->state) : 0;
+}
+
 void resample_done(struct resample *r)
 {
     if (r->state)

@@ -20,6 +20,8 @@ MUST_CHECK int resample_set(struct resample *r, uint32_t in_hz, uint32_t out_hz)
  * were written. Equal rates copy. */
 unsigned resample_run(struct resample *r, const int16_t *in, unsigned *n, int16_t *out,
                       unsigned max);
+/* By how many samples what is written lags behind what was taken. */
+unsigned resample_lag(const struct resample *r);
 void resample_done(struct resample *r);
 
 #endif

@@ -1,0 +1,177 @@
+#include "analysis/json.h"
+
+#include <time.h>
+
+void json_init(struct json *j, struct an_sink *sink)
+{
+    *j = (struct json){.sink = sink};
+}
+
+static void line(struct json *j)
+{
+    if (j->pretty && j->depth && j->depth <= 3) {
+        an_sink_ch(j->sink, '\n');
+        an_sink_fill(j->sink, STR("  "), j->depth);
+    }
+}
+
+/* Text in quotes. buf_json() writes at most six bytes for one, so a piece always fits. */
+static void quoted(struct json *j, struct str v)
+{
+    char mem[6 * 256 + 64];
+    an_sink_ch(j->sink, '"');
+    while (v.n) {
+        size_t n = v.n < 256 ? v.n : 256;
+        /* A character is not cut in two: its later bytes are 10xxxxxx. */
+        for (size_t back = 0; n < v.n && back < 3 && ((uint8_t)v.p[n] & 0xC0) == 0x80; back++)
+            n--;
+        struct buf b;
+        buf_init(&b, mem, sizeof(mem));
+        buf_json(&b, str_sub(v, 0, n));
+        struct str text = buf_str(&b);
+        /* "</script>" would end the element that the text is in, "<!--" would change it. */
+        for (ptrdiff_t at; j->in_page && (at = str_chr(text, '<')) >= 0;) {
+            an_sink_put(j->sink, text.p, (size_t)at);
+            an_sink_z(j->sink, "\\u003c");
+            text = str_from(text, (size_t)at + 1);
+        }
+        an_sink_str(j->sink, text);
+        v = str_from(v, n);
+    }
+    an_sink_ch(j->sink, '"');
+}
+
+static void begin(struct json *j, const char *name)
+{
+    uint32_t bit = 1u << j->depth;
+    BUG_ON(j->depth && !!name != !!(j->object & bit));
+    if (j->more & bit)
+        an_sink_ch(j->sink, ',');
+    j->more |= bit;
+    line(j);
+    if (name) {
+        quoted(j, str_z(name));
+        an_sink_z(j->sink, j->pretty ? ": " : ":");
+    }
+}
+
+static void open_level(struct json *j, const char *name, bool object)
+{
+    begin(j, name);
+    BUG_ON(j->depth + 1 >= JSON_MAX_DEPTH);
+    an_sink_ch(j->sink, object ? '{' : '[');
+    j->depth++;
+    uint32_t bit = 1u << j->depth;
+    j->more &= ~bit;
+    j->object = object ? j->object | bit : j->object & ~bit;
+}
+
+void json_object(struct json *j, const char *name)
+{
+    open_level(j, name, true);
+}
+
+void json_array(struct json *j, const char *name)
+{
+    open_level(j, name, false);
+}
+
+void json_end(struct json *j)
+{
+    uint32_t bit = 1u << j->depth;
+    bool more = j->more & bit, object = j->object & bit, broken = j->depth <= 3;
+    j->depth--;
+    if (more && broken) {
+        line(j);
+        if (j->pretty && !j->depth)
+            an_sink_ch(j->sink, '\n');
+    }
+    an_sink_ch(j->sink, object ? '}' : ']');
+}
+
+void json_str(struct json *j, const char *name, struct str v)
+{
+    begin(j, name);
+    quoted(j, v);
+}
+
+void json_str_if(struct json *j, const char *name, struct str v)
+{
+    if (v.n)
+        json_str(j, name, v);
+}
+
+void json_u64(struct json *j, const char *name, uint64_t v)
+{
+    begin(j, name);
+    an_sink_fmt(j->sink, "%llu", (unsigned long long)v);
+}
+
+void json_i64(struct json *j, const char *name, int64_t v)
+{
+    begin(j, name);
+    an_sink_fmt(j->sink, "%lld", (long long)v);
+}
+
+void json_bool(struct json *j, const char *name, bool v)
+{
+    begin(j, name);
+    an_sink_z(j->sink, v ? "true" : "false");
+}
+
+void json_null(struct json *j, const char *name)
+{
+    begin(j, name);
+    an_sink_z(j->sink, "null");
+}
+
+void json_fixed(struct json *j, const char *name, int64_t v, unsigned digits)
+{
+    uint64_t unit = 1, n = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    for (unsigned i = 0; i < digits; i++)
+        unit *= 10;
+    begin(j, name);
+    an_sink_fmt(j->sink, "%s%llu.%0*llu", v < 0 ? "-" : "", (unsigned long long)(n / unit),
+                (int)digits, (unsigned long long)(n % unit));
+}
+
+void json_data(struct json *j, const char *name, const char *type, struct str head, struct str body)
+{
+    BUG_ON(head.n % 3);
+    begin(j, name);
+    an_sink_fmt(j->sink, "\"data:%s;base64,", type);
+    an_sink_base64(j->sink, head.p, head.n);
+    an_sink_base64(j->sink, body.p, body.n);
+    an_sink_ch(j->sink, '"');
+}
+
+void json_addr(struct json *j, const char *name, const struct addr *a)
+{
+    char mem[64];
+    struct buf b;
+    if (a->family == ADDR_NONE) {
+        json_null(j, name);
+        return;
+    }
+    buf_init(&b, mem, sizeof(mem));
+    addr_put(&b, a);
+    json_str(j, name, buf_str(&b));
+}
+
+void an_put_time(struct buf *b, uint64_t at_ns)
+{
+    time_t at_s = (time_t)(at_ns / 1000000000u);
+    struct tm tm;
+    gmtime_r(&at_s, &tm);
+    buf_printf(b, "%04d-%02d-%02dT%02d:%02d:%02d.%09uZ", tm.tm_year + 1900, tm.tm_mon + 1,
+               tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (unsigned)(at_ns % 1000000000u));
+}
+
+void json_time(struct json *j, const char *name, uint64_t at_ns)
+{
+    char mem[64];
+    struct buf b;
+    buf_init(&b, mem, sizeof(mem));
+    an_put_time(&b, at_ns);
+    json_str(j, name, buf_str(&b));
+}
