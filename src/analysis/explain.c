@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "analysis/explain_int.h"
+#include "analysis/scenario.h"
 #include "base/mem.h"
 
 struct rule {
@@ -205,7 +206,7 @@ struct str side_name(struct explain *x, const struct an_leg *leg, enum an_side s
 {
     struct str user = side == AN_CALLER ? an_leg_caller(leg) : an_leg_callee(leg);
     if (user.n)
-        return user;
+        return call_extension(user);
     return leg->n_hosts > (unsigned)side ? addr_name(x, &leg->host[side]) : STR_NONE;
 }
 
@@ -253,6 +254,8 @@ static int by_time(const void *p, const void *q)
     const struct an_finding *a = p, *b = q;
     if (a->at_ns != b->at_ns)
         return a->at_ns < b->at_ns ? -1 : 1;
+    if (a->n_frames && b->n_frames && a->frame[0] != b->frame[0])
+        return a->frame[0] < b->frame[0] ? -1 : 1;
     if (a->rule != b->rule)
         return a->rule < b->rule ? -1 : 1;
     return (a->leg > b->leg) - (a->leg < b->leg);

@@ -37,7 +37,7 @@ static inline void find_said(struct explain *x, enum an_rule rule, const struct 
     find(x, rule, s->leg_index, s->index, s->msg->at_ns);
 }
 
-/* How a side of a leg is called: its number, else its address. */
+/* How a side of a leg is called: its number without a tenant, else its address. */
 struct str side_name(struct explain *x, const struct an_leg *leg, enum an_side side);
 /* "INVITE", or "200 INVITE". */
 struct str msg_name(struct explain *x, const struct an_leg *leg, const struct an_msg *m);

@@ -2,12 +2,12 @@
 
 #include <time.h>
 
-void json_init(struct json *j, struct an_sink *sink)
+void an_json_init(struct an_json *j, struct an_sink *sink)
 {
-    *j = (struct json){.sink = sink};
+    *j = (struct an_json){.sink = sink};
 }
 
-static void line(struct json *j)
+static void line(struct an_json *j)
 {
     if (j->pretty && j->depth && j->depth <= 3) {
         an_sink_ch(j->sink, '\n');
@@ -16,7 +16,7 @@ static void line(struct json *j)
 }
 
 /* Text in quotes. buf_json() writes at most six bytes for one, so a piece always fits. */
-static void quoted(struct json *j, struct str v)
+static void quoted(struct an_json *j, struct str v)
 {
     char mem[6 * 256 + 64];
     an_sink_ch(j->sink, '"');
@@ -41,7 +41,7 @@ static void quoted(struct json *j, struct str v)
     an_sink_ch(j->sink, '"');
 }
 
-static void begin(struct json *j, const char *name)
+static void begin(struct an_json *j, const char *name)
 {
     uint32_t bit = 1u << j->depth;
     BUG_ON(j->depth && !!name != !!(j->object & bit));
@@ -55,7 +55,7 @@ static void begin(struct json *j, const char *name)
     }
 }
 
-static void open_level(struct json *j, const char *name, bool object)
+static void open_level(struct an_json *j, const char *name, bool object)
 {
     begin(j, name);
     BUG_ON(j->depth + 1 >= JSON_MAX_DEPTH);
@@ -66,17 +66,17 @@ static void open_level(struct json *j, const char *name, bool object)
     j->object = object ? j->object | bit : j->object & ~bit;
 }
 
-void json_object(struct json *j, const char *name)
+void an_json_object(struct an_json *j, const char *name)
 {
     open_level(j, name, true);
 }
 
-void json_array(struct json *j, const char *name)
+void an_json_array(struct an_json *j, const char *name)
 {
     open_level(j, name, false);
 }
 
-void json_end(struct json *j)
+void an_json_end(struct an_json *j)
 {
     uint32_t bit = 1u << j->depth;
     bool more = j->more & bit, object = j->object & bit, broken = j->depth <= 3;
@@ -89,43 +89,43 @@ void json_end(struct json *j)
     an_sink_ch(j->sink, object ? '}' : ']');
 }
 
-void json_str(struct json *j, const char *name, struct str v)
+void an_json_str(struct an_json *j, const char *name, struct str v)
 {
     begin(j, name);
     quoted(j, v);
 }
 
-void json_str_if(struct json *j, const char *name, struct str v)
+void an_json_str_if(struct an_json *j, const char *name, struct str v)
 {
     if (v.n)
-        json_str(j, name, v);
+        an_json_str(j, name, v);
 }
 
-void json_u64(struct json *j, const char *name, uint64_t v)
+void an_json_u64(struct an_json *j, const char *name, uint64_t v)
 {
     begin(j, name);
     an_sink_fmt(j->sink, "%llu", (unsigned long long)v);
 }
 
-void json_i64(struct json *j, const char *name, int64_t v)
+void an_json_i64(struct an_json *j, const char *name, int64_t v)
 {
     begin(j, name);
     an_sink_fmt(j->sink, "%lld", (long long)v);
 }
 
-void json_bool(struct json *j, const char *name, bool v)
+void an_json_bool(struct an_json *j, const char *name, bool v)
 {
     begin(j, name);
     an_sink_z(j->sink, v ? "true" : "false");
 }
 
-void json_null(struct json *j, const char *name)
+void an_json_null(struct an_json *j, const char *name)
 {
     begin(j, name);
     an_sink_z(j->sink, "null");
 }
 
-void json_fixed(struct json *j, const char *name, int64_t v, unsigned digits)
+void an_json_fixed(struct an_json *j, const char *name, int64_t v, unsigned digits)
 {
     uint64_t unit = 1, n = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
     for (unsigned i = 0; i < digits; i++)
@@ -135,7 +135,8 @@ void json_fixed(struct json *j, const char *name, int64_t v, unsigned digits)
                 (int)digits, (unsigned long long)(n % unit));
 }
 
-void json_data(struct json *j, const char *name, const char *type, struct str head, struct str body)
+void json_data(struct an_json *j, const char *name, const char *type, struct str head,
+               struct str body)
 {
     BUG_ON(head.n % 3);
     begin(j, name);
@@ -145,17 +146,17 @@ void json_data(struct json *j, const char *name, const char *type, struct str he
     an_sink_ch(j->sink, '"');
 }
 
-void json_addr(struct json *j, const char *name, const struct addr *a)
+void an_json_addr(struct an_json *j, const char *name, const struct addr *a)
 {
     char mem[64];
     struct buf b;
     if (a->family == ADDR_NONE) {
-        json_null(j, name);
+        an_json_null(j, name);
         return;
     }
     buf_init(&b, mem, sizeof(mem));
     addr_put(&b, a);
-    json_str(j, name, buf_str(&b));
+    an_json_str(j, name, buf_str(&b));
 }
 
 void an_put_time(struct buf *b, uint64_t at_ns)
@@ -167,11 +168,11 @@ void an_put_time(struct buf *b, uint64_t at_ns)
                tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (unsigned)(at_ns % 1000000000u));
 }
 
-void json_time(struct json *j, const char *name, uint64_t at_ns)
+void an_json_time(struct an_json *j, const char *name, uint64_t at_ns)
 {
     char mem[64];
     struct buf b;
     buf_init(&b, mem, sizeof(mem));
     an_put_time(&b, at_ns);
-    json_str(j, name, buf_str(&b));
+    an_json_str(j, name, buf_str(&b));
 }

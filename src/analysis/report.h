@@ -34,7 +34,7 @@ struct an_style {
 
 struct an_host; /* names.c */
 struct an_report;
-struct json;
+struct an_json;
 
 struct an_report {
     const struct an_engine *engine;
@@ -45,7 +45,7 @@ struct an_report {
     uint64_t more_notes; /* not kept */
     struct an_style style;
     /* Further members of a call's object: its sound. NULL: none. */
-    void (*sound)(const struct an_report *r, uint32_t call, struct json *j);
+    void (*sound)(const struct an_report *r, uint32_t call, struct an_json *j);
     void *sound_user;
 
     /* Made by an_report_init(). */
@@ -73,7 +73,7 @@ void an_report_ladder(const struct an_report *r, uint32_t call, struct an_sink *
 /* docs/analyze-json.md; only one call if `call` is not AN_NONE. */
 void an_report_json(const struct an_report *r, uint32_t call, struct an_sink *out);
 /* The same, by a writer that the caller has begun. */
-void an_report_json_to(const struct an_report *r, uint32_t call, struct json *j);
+void an_report_json_to(const struct an_report *r, uint32_t call, struct an_json *j);
 /* One page for a browser. The style must want messages. */
 void an_report_html(const struct an_report *r, uint32_t call, struct an_sink *out);
 /* One line a call, the first with names. RFC 4180. */

@@ -56,41 +56,41 @@ void an_report_findings(const struct an_report *r, uint32_t index, struct an_sin
 }
 
 static void json_finding(const struct an_report *r, const struct an_findings *all,
-                         const struct an_finding *f, struct json *j)
+                         const struct an_finding *f, struct an_json *j)
 {
     char mem[2048];
     struct buf b;
-    json_object(j, NULL);
-    json_str(j, "rule", an_rule_word((enum an_rule)f->rule));
-    json_str(j, "severity", an_severity_word(an_rule_severity((enum an_rule)f->rule)));
-    json_fixed(j, "at_s", (int64_t)(f->at_ns - r->zero_ns), 9);
-    json_u64(j, "leg", an_engine_leg(r->engine, f->leg)->number);
+    an_json_object(j, NULL);
+    an_json_str(j, "rule", an_rule_word((enum an_rule)f->rule));
+    an_json_str(j, "severity", an_severity_word(an_rule_severity((enum an_rule)f->rule)));
+    an_json_fixed(j, "at_s", (int64_t)(f->at_ns - r->zero_ns), 9);
+    an_json_u64(j, "leg", an_engine_leg(r->engine, f->leg)->number);
     if (f->msg != AN_NONE)
-        json_u64(j, "message", f->msg);
-    json_array(j, "frames");
+        an_json_u64(j, "message", f->msg);
+    an_json_array(j, "frames");
     for (unsigned i = 0; i < f->n_frames; i++)
-        json_u64(j, NULL, f->frame[i]);
-    json_end(j);
-    json_u64(j, "count", f->count);
-    json_str_if(j, "source", an_rule_source((enum an_rule)f->rule));
+        an_json_u64(j, NULL, f->frame[i]);
+    an_json_end(j);
+    an_json_u64(j, "count", f->count);
+    an_json_str_if(j, "source", an_rule_source((enum an_rule)f->rule));
     buf_init(&b, mem, sizeof(mem));
     an_finding_put(&b, all, f, r->style.in_page ? AN_ENGLISH : (enum an_lang)r->style.lang);
-    json_str(j, "text", buf_str(&b));
+    an_json_str(j, "text", buf_str(&b));
     if (r->style.in_page) {
         buf_init(&b, mem, sizeof(mem));
         an_finding_put(&b, all, f, AN_KOREAN);
-        json_str(j, "text_ko", buf_str(&b));
+        an_json_str(j, "text_ko", buf_str(&b));
     }
-    json_end(j);
+    an_json_end(j);
 }
 
-void an_json_findings(const struct an_report *r, uint32_t index, struct json *j)
+void an_json_findings(const struct an_report *r, uint32_t index, struct an_json *j)
 {
     struct an_findings all;
-    json_array(j, "findings");
+    an_json_array(j, "findings");
     if (an_explain(r->engine, index, &all) == 0)
         for (uint32_t i = 0; i < all.n; i++)
             json_finding(r, &all, &all.v[i], j);
-    json_end(j);
+    an_json_end(j);
     an_findings_done(&all);
 }

@@ -29,8 +29,8 @@ static void put_head(const struct an_report *r, struct an_sink *out)
 
 void an_report_html(const struct an_report *r, uint32_t call, struct an_sink *out)
 {
-    struct json j;
-    json_init(&j, out);
+    struct an_json j;
+    an_json_init(&j, out);
     j.in_page = true;
     put_head(r, out);
     an_sink_z(out, "<script type=\"application/json\" id=\"data\">");

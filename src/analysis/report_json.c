@@ -11,7 +11,7 @@
 
 struct doc {
     const struct an_report *r;
-    struct json *j;
+    struct an_json *j;
     char *text;    /* of one message, if texts are wanted */
     uint64_t left; /* bytes of texts that may still be written */
 };
@@ -26,121 +26,121 @@ static const char *const sides[] = {"caller", "callee"};
 static void put_since(const struct doc *d, const char *name, uint64_t at_ns)
 {
     if (at_ns == AN_NEVER)
-        json_null(d->j, name);
+        an_json_null(d->j, name);
     else
-        json_fixed(d->j, name, (int64_t)(at_ns - d->r->zero_ns), NS_DIGITS);
+        an_json_fixed(d->j, name, (int64_t)(at_ns - d->r->zero_ns), NS_DIGITS);
 }
 
 static void put_span(const struct doc *d, const char *name, uint64_t ns)
 {
     if (ns == AN_NEVER)
-        json_null(d->j, name);
+        an_json_null(d->j, name);
     else
-        json_fixed(d->j, name, (int64_t)ns, NS_DIGITS);
+        an_json_fixed(d->j, name, (int64_t)ns, NS_DIGITS);
 }
 
 static void put_side(const struct doc *d, const char *name, unsigned side)
 {
     if (side < ARRAY_LEN(sides))
-        json_str(d->j, name, str_z(sides[side]));
+        an_json_str(d->j, name, str_z(sides[side]));
     else
-        json_null(d->j, name);
+        an_json_null(d->j, name);
 }
 
 /* The number of a leg, by its index. */
 static void put_leg_number(const struct doc *d, const char *name, uint32_t leg)
 {
     if (leg == AN_NONE)
-        json_null(d->j, name);
+        an_json_null(d->j, name);
     else
-        json_u64(d->j, name, an_engine_leg(d->r->engine, leg)->number);
+        an_json_u64(d->j, name, an_engine_leg(d->r->engine, leg)->number);
 }
 
 /* ---- input ----------------------------------------------------------------------------------- */
 
 static void put_files(const struct doc *d)
 {
-    json_array(d->j, "files");
+    an_json_array(d->j, "files");
     for (uint32_t i = 0; i < d->r->n_files; i++) {
         const struct an_file *f = &d->r->file[i];
-        json_object(d->j, NULL);
-        json_str(d->j, "name", f->name);
-        json_str(d->j, "format", f->format);
-        json_u64(d->j, "first_frame", f->frame_base + 1);
-        json_u64(d->j, "frames", f->frames);
-        json_u64(d->j, "bytes", f->bytes);
-        json_u64(d->j, "dropped", f->dropped);
+        an_json_object(d->j, NULL);
+        an_json_str(d->j, "name", f->name);
+        an_json_str(d->j, "format", f->format);
+        an_json_u64(d->j, "first_frame", f->frame_base + 1);
+        an_json_u64(d->j, "frames", f->frames);
+        an_json_u64(d->j, "bytes", f->bytes);
+        an_json_u64(d->j, "dropped", f->dropped);
         if (f->first_ns != AN_NEVER) {
-            json_time(d->j, "from", f->first_ns);
-            json_time(d->j, "to", f->last_ns);
+            an_json_time(d->j, "from", f->first_ns);
+            an_json_time(d->j, "to", f->last_ns);
             put_span(d, "duration_s", f->last_ns > f->first_ns ? f->last_ns - f->first_ns : 0);
         }
-        json_end(d->j);
+        an_json_end(d->j);
     }
-    json_end(d->j);
+    an_json_end(d->j);
 }
 
 static void put_counts(const struct doc *d)
 {
     const struct an_engine_stats *s = an_engine_stats(d->r->engine);
-    json_array(d->j, "transports");
+    an_json_array(d->j, "transports");
     for (unsigned i = 0; i < AN_TRANSPORTS; i++) {
         if (!s->by_transport[i])
             continue;
-        json_object(d->j, NULL);
-        json_str(d->j, "name", str_z(transport_names[i]));
-        json_u64(d->j, "messages", s->by_transport[i]);
+        an_json_object(d->j, NULL);
+        an_json_str(d->j, "name", str_z(transport_names[i]));
+        an_json_u64(d->j, "messages", s->by_transport[i]);
         uint64_t share = (s->by_transport[i] * 10000 + s->messages / 2) / s->messages;
-        json_fixed(d->j, "percent", (int64_t)share, 2);
-        json_end(d->j);
+        an_json_fixed(d->j, "percent", (int64_t)share, 2);
+        an_json_end(d->j);
     }
-    json_end(d->j);
-    json_object(d->j, "methods");
+    an_json_end(d->j);
+    an_json_object(d->j, "methods");
     for (unsigned i = 0; i < SIP_METHOD_COUNT; i++) {
         char name[32] = "other";
         if (i)
             str_copy_z(name, sizeof(name), sip_method_name((enum sip_method)i));
         if (s->by_method[i])
-            json_u64(d->j, name, s->by_method[i]);
+            an_json_u64(d->j, name, s->by_method[i]);
     }
-    json_end(d->j);
-    json_object(d->j, "statuses");
+    an_json_end(d->j);
+    an_json_object(d->j, "statuses");
     for (unsigned i = 0; i < ARRAY_LEN(s->by_status); i++) {
         char name[4] = {(char)('0' + i / 100), (char)('0' + i / 10 % 10), (char)('0' + i % 10), 0};
         if (s->by_status[i])
-            json_u64(d->j, name, s->by_status[i]);
+            an_json_u64(d->j, name, s->by_status[i]);
     }
-    json_end(d->j);
+    an_json_end(d->j);
 }
 
 static void put_notes(const struct doc *d)
 {
-    json_array(d->j, "warnings");
+    an_json_array(d->j, "warnings");
     for (uint32_t i = 0; i < d->r->n_notes; i++) {
-        json_object(d->j, NULL);
+        an_json_object(d->j, NULL);
         if (d->r->note[i].frame)
-            json_u64(d->j, "frame", d->r->note[i].frame);
-        json_str(d->j, "text", d->r->note[i].text);
-        json_end(d->j);
+            an_json_u64(d->j, "frame", d->r->note[i].frame);
+        an_json_str(d->j, "text", d->r->note[i].text);
+        an_json_end(d->j);
     }
-    json_end(d->j);
-    json_u64(d->j, "more_warnings", d->r->more_notes);
+    an_json_end(d->j);
+    an_json_u64(d->j, "more_warnings", d->r->more_notes);
 }
 
 static void put_input(const struct doc *d)
 {
     const struct an_engine_stats *s = an_engine_stats(d->r->engine);
-    json_object(d->j, "input");
+    an_json_object(d->j, "input");
     put_files(d);
-    json_time(d->j, "from", d->r->zero_ns);
-    json_u64(d->j, "sip_messages", s->messages);
-    json_u64(d->j, "retransmissions", s->retransmissions);
-    json_u64(d->j, "further_hops", s->hops);
-    json_u64(d->j, "malformed", s->bad_messages);
-    json_u64(d->j, "rtp_streams", an_rtp_streams(an_engine_rtp(d->r->engine)));
+    an_json_time(d->j, "from", d->r->zero_ns);
+    an_json_u64(d->j, "sip_messages", s->messages);
+    an_json_u64(d->j, "retransmissions", s->retransmissions);
+    an_json_u64(d->j, "further_hops", s->hops);
+    an_json_u64(d->j, "malformed", s->bad_messages);
+    an_json_u64(d->j, "rtp_streams", an_rtp_streams(an_engine_rtp(d->r->engine)));
     put_counts(d);
     put_notes(d);
-    json_end(d->j);
+    an_json_end(d->j);
 }
 
 /* ---- legs ------------------------------------------------------------------------------------ */
@@ -152,9 +152,9 @@ static void put_text(struct doc *d, const struct an_msg *m)
     size_t n = m->bytes_n <= d->left ? an_engine_bytes(d->r->engine, m, d->text, LONGEST_MSG) : 0;
     d->left -= n;
     if (n)
-        json_str(d->j, "text", str_of(d->text, n));
+        an_json_str(d->j, "text", str_of(d->text, n));
     else
-        json_bool(d->j, "text_left_out", true);
+        an_json_bool(d->j, "text_left_out", true);
 }
 
 static void put_msg(struct doc *d, const struct an_leg *leg, uint32_t index)
@@ -164,46 +164,46 @@ static void put_msg(struct doc *d, const struct an_leg *leg, uint32_t index)
     struct str what = an_leg_text(leg, m->what);
     char mem[128];
     struct buf hint;
-    json_object(d->j, NULL);
-    json_u64(d->j, "frame", m->frame);
+    an_json_object(d->j, NULL);
+    an_json_u64(d->j, "frame", m->frame);
     put_since(d, "at_s", m->at_ns);
-    json_u64(d->j, "from", m->src);
-    json_u64(d->j, "to", m->dst);
-    json_str(d->j, "transport", str_z(transport_names[m->transport % AN_TRANSPORTS]));
+    an_json_u64(d->j, "from", m->src);
+    an_json_u64(d->j, "to", m->dst);
+    an_json_str(d->j, "transport", str_z(transport_names[m->transport % AN_TRANSPORTS]));
     if (m->status) {
-        json_u64(d->j, "status", m->status);
-        json_str_if(d->j, "reason", m->flags & AN_MSG_BAD ? STR_NONE : what);
+        an_json_u64(d->j, "status", m->status);
+        an_json_str_if(d->j, "reason", m->flags & AN_MSG_BAD ? STR_NONE : what);
     }
-    json_str(d->j, "method", m->method == SIP_METHOD_UNKNOWN && !m->status ? what : method);
-    json_u64(d->j, "cseq", m->cseq);
+    an_json_str(d->j, "method", m->method == SIP_METHOD_UNKNOWN && !m->status ? what : method);
+    an_json_u64(d->j, "cseq", m->cseq);
     put_side(d, "by", m->side);
     buf_init(&hint, mem, sizeof(mem));
     an_put_sdp_hint(&hint, leg, index);
     if (m->flags & (AN_MSG_SDP | AN_MSG_EARLY_SDP))
-        json_str(d->j, "sdp", buf_str(&hint));
+        an_json_str(d->j, "sdp", buf_str(&hint));
     if (m->flags & AN_MSG_RETRANS)
-        json_bool(d->j, "retransmission", true);
+        an_json_bool(d->j, "retransmission", true);
     if (m->flags & AN_MSG_HOP)
-        json_bool(d->j, "further_hop", true);
+        an_json_bool(d->j, "further_hop", true);
     if (m->flags & AN_MSG_COPY)
-        json_bool(d->j, "captured_twice", true);
+        an_json_bool(d->j, "captured_twice", true);
     if (m->flags & AN_MSG_CUT)
-        json_bool(d->j, "truncated", true);
+        an_json_bool(d->j, "truncated", true);
     if (m->flags & AN_MSG_BAD)
-        json_str(d->j, "malformed", what);
+        an_json_str(d->j, "malformed", what);
     put_text(d, m);
-    json_end(d->j);
+    an_json_end(d->j);
 }
 
 static void put_party(const struct doc *d, const char *name, const struct an_leg *leg,
                       const struct an_party *p)
 {
-    json_object(d->j, name);
-    json_str_if(d->j, "display", an_leg_text(leg, p->display));
-    json_str_if(d->j, "user", an_leg_text(leg, p->user));
-    json_str_if(d->j, "host", an_leg_text(leg, p->host));
-    json_str_if(d->j, "tag", an_leg_text(leg, p->tag));
-    json_end(d->j);
+    an_json_object(d->j, name);
+    an_json_str_if(d->j, "display", an_leg_text(leg, p->display));
+    an_json_str_if(d->j, "user", an_leg_text(leg, p->user));
+    an_json_str_if(d->j, "host", an_leg_text(leg, p->host));
+    an_json_str_if(d->j, "tag", an_leg_text(leg, p->tag));
+    an_json_end(d->j);
 }
 
 /* What the headers of its first request, and of the answer, say. */
@@ -235,13 +235,13 @@ static void put_headers(const struct doc *d, const struct an_leg *leg)
     put_party(d, "from", leg, &leg->from);
     put_party(d, "to", leg, &leg->to);
     for (unsigned i = 0; i < ARRAY_LEN(texts); i++)
-        json_str_if(d->j, texts[i].name, an_leg_text(leg, texts[i].text));
+        an_json_str_if(d->j, texts[i].name, an_leg_text(leg, texts[i].text));
     if (leg->xfer_pressed)
-        json_bool(d->j, "xfer_pressed", true);
+        an_json_bool(d->j, "xfer_pressed", true);
     if (leg->focus[0] || leg->focus[1])
-        json_bool(d->j, "is_focus", true);
+        an_json_bool(d->j, "is_focus", true);
     if (leg->elsewhere)
-        json_bool(d->j, "completed_elsewhere", true);
+        an_json_bool(d->j, "completed_elsewhere", true);
 }
 
 static void put_times(const struct doc *d, const struct an_leg *leg)
@@ -268,134 +268,134 @@ static void put_media(const struct doc *d, const struct an_leg *leg, const struc
     static const char *const dirs[] = {"sendrecv", "sendonly", "recvonly", "inactive"};
     static const char *const kinds[] = {"other",       "audio", "video",  "text",
                                         "application", "image", "message"};
-    json_object(d->j, NULL);
-    json_str(d->j, "kind", str_z(m->kind < ARRAY_LEN(kinds) ? kinds[m->kind] : kinds[0]));
-    json_addr(d->j, "rtp", &m->rtp);
-    json_str(d->j, "direction", str_z(dirs[m->dir % ARRAY_LEN(dirs)]));
-    json_bool(d->j, "encrypted", m->secure);
-    json_array(d->j, "codecs");
+    an_json_object(d->j, NULL);
+    an_json_str(d->j, "kind", str_z(m->kind < ARRAY_LEN(kinds) ? kinds[m->kind] : kinds[0]));
+    an_json_addr(d->j, "rtp", &m->rtp);
+    an_json_str(d->j, "direction", str_z(dirs[m->dir % ARRAY_LEN(dirs)]));
+    an_json_bool(d->j, "encrypted", m->secure);
+    an_json_array(d->j, "codecs");
     for (unsigned i = 0; i < m->n_codecs; i++) {
-        json_object(d->j, NULL);
-        json_u64(d->j, "pt", m->codec[i].pt);
-        json_str_if(d->j, "name", an_leg_text(leg, m->codec[i].name));
+        an_json_object(d->j, NULL);
+        an_json_u64(d->j, "pt", m->codec[i].pt);
+        an_json_str_if(d->j, "name", an_leg_text(leg, m->codec[i].name));
         if (m->codec[i].clock)
-            json_u64(d->j, "clock", m->codec[i].clock);
-        json_end(d->j);
+            an_json_u64(d->j, "clock", m->codec[i].clock);
+        an_json_end(d->j);
     }
-    json_end(d->j);
-    json_end(d->j);
+    an_json_end(d->j);
+    an_json_end(d->j);
 }
 
 static void put_sdps(const struct doc *d, const struct an_leg *leg)
 {
-    json_array(d->j, "descriptions");
+    an_json_array(d->j, "descriptions");
     for (uint32_t i = 0; i < leg->n_sdps; i++) {
         const struct an_sdp *s = &leg->sdp[i];
-        json_object(d->j, NULL);
-        json_u64(d->j, "message", s->msg);
+        an_json_object(d->j, NULL);
+        an_json_u64(d->j, "message", s->msg);
         put_side(d, "by", s->side);
-        json_str(d->j, "is", s->answer ? STR("answer") : STR("offer"));
-        json_array(d->j, "media");
+        an_json_str(d->j, "is", s->answer ? STR("answer") : STR("offer"));
+        an_json_array(d->j, "media");
         for (unsigned k = 0; k < s->n_media; k++)
             put_media(d, leg, &s->media[k]);
-        json_end(d->j);
-        json_end(d->j);
+        an_json_end(d->j);
+        an_json_end(d->j);
     }
-    json_end(d->j);
+    an_json_end(d->j);
 }
 
 static void put_holds(const struct doc *d, const struct an_leg *leg)
 {
-    json_array(d->j, "holds");
+    an_json_array(d->j, "holds");
     for (uint32_t i = 0; i < leg->n_holds; i++) {
-        json_object(d->j, NULL);
+        an_json_object(d->j, NULL);
         put_side(d, "by", leg->hold[i].side);
         put_since(d, "from_s", leg->hold[i].from_ns);
         put_since(d, "to_s", leg->hold[i].to_ns);
-        json_end(d->j);
+        an_json_end(d->j);
     }
-    json_end(d->j);
+    an_json_end(d->j);
 }
 
 static void put_refers(const struct doc *d, const struct an_leg *leg)
 {
-    json_array(d->j, "refers");
+    an_json_array(d->j, "refers");
     for (uint32_t i = 0; i < leg->n_refers; i++) {
         const struct an_refer *f = &leg->refer[i];
-        json_object(d->j, NULL);
-        json_u64(d->j, "message", f->msg);
+        an_json_object(d->j, NULL);
+        an_json_u64(d->j, "message", f->msg);
         put_side(d, "by", f->side);
-        json_str(d->j, "target", an_leg_text(leg, f->target));
-        json_str_if(d->j, "user", an_leg_text(leg, f->user));
-        json_str_if(d->j, "replaces", an_leg_text(leg, f->replaces));
-        json_str_if(d->j, "referred_by", an_leg_text(leg, f->by));
-        json_u64(d->j, "status", f->status);
-        json_u64(d->j, "progress", f->progress);
-        json_end(d->j);
+        an_json_str(d->j, "target", an_leg_text(leg, f->target));
+        an_json_str_if(d->j, "user", an_leg_text(leg, f->user));
+        an_json_str_if(d->j, "replaces", an_leg_text(leg, f->replaces));
+        an_json_str_if(d->j, "referred_by", an_leg_text(leg, f->by));
+        an_json_u64(d->j, "status", f->status);
+        an_json_u64(d->j, "progress", f->progress);
+        an_json_end(d->j);
     }
-    json_end(d->j);
+    an_json_end(d->j);
 }
 
 static void put_leg(struct doc *d, uint32_t index)
 {
     const struct an_leg *leg = an_engine_leg(d->r->engine, index);
-    json_object(d->j, NULL);
-    json_u64(d->j, "number", leg->number);
-    json_str(d->j, "kind", str_z(leg_kinds[leg->kind % AN_LEG_KINDS]));
-    json_str(d->j, "call_id", an_leg_text(leg, leg->call_id));
+    an_json_object(d->j, NULL);
+    an_json_u64(d->j, "number", leg->number);
+    an_json_str(d->j, "kind", str_z(leg_kinds[leg->kind % AN_LEG_KINDS]));
+    an_json_str(d->j, "call_id", an_leg_text(leg, leg->call_id));
     put_headers(d, leg);
     put_times(d, leg);
     if (leg->final)
-        json_u64(d->j, "status", leg->final);
+        an_json_u64(d->j, "status", leg->final);
     if (leg->bye_side < ARRAY_LEN(sides))
         put_side(d, "bye_by", leg->bye_side);
-    json_u64(d->j, "challenges", leg->challenges);
-    json_u64(d->j, "retransmissions", leg->retrans);
-    json_array(d->j, "hosts");
+    an_json_u64(d->j, "challenges", leg->challenges);
+    an_json_u64(d->j, "retransmissions", leg->retrans);
+    an_json_array(d->j, "hosts");
     for (uint16_t i = 0; i < leg->n_hosts; i++) {
-        json_object(d->j, NULL);
-        json_addr(d->j, "address", &leg->host[i]);
-        json_str_if(d->j, "name", an_host_name(d->r, &leg->host[i]));
-        json_end(d->j);
+        an_json_object(d->j, NULL);
+        an_json_addr(d->j, "address", &leg->host[i]);
+        an_json_str_if(d->j, "name", an_host_name(d->r, &leg->host[i]));
+        an_json_end(d->j);
     }
-    json_end(d->j);
+    an_json_end(d->j);
     put_sdps(d, leg);
     put_holds(d, leg);
     put_refers(d, leg);
-    json_array(d->j, "messages");
+    an_json_array(d->j, "messages");
     for (uint32_t i = 0; i < leg->n_msgs; i++)
         put_msg(d, leg, i);
-    json_end(d->j);
-    json_u64(d->j, "more_messages", leg->more_msgs);
-    json_end(d->j);
+    an_json_end(d->j);
+    an_json_u64(d->j, "more_messages", leg->more_msgs);
+    an_json_end(d->j);
 }
 
 /* ---- streams --------------------------------------------------------------------------------- */
 
 static void put_quality(const struct doc *d, const struct an_stream *s)
 {
-    json_u64(d->j, "lost", s->lost);
-    json_fixed(d->j, "loss_percent", s->loss_e4, 2);
-    json_u64(d->j, "out_of_order", s->late);
-    json_u64(d->j, "too_late", s->overdue);
-    json_u64(d->j, "repeated", s->repeated);
-    json_bool(d->j, "captured_twice", s->mirrored);
-    json_fixed(d->j, "jitter_ms", s->jitter_us, 3);
-    json_fixed(d->j, "max_jitter_ms", s->most_jitter_us, 3);
-    json_u64(d->j, "gaps", s->gaps);
-    json_u64(d->j, "max_gap_ms", s->most_gap_ms);
-    json_u64(d->j, "sound_ms", s->sound_ms);
-    json_u64(d->j, "silent_ms", s->silent_ms);
+    an_json_u64(d->j, "lost", s->lost);
+    an_json_fixed(d->j, "loss_percent", s->loss_e4, 2);
+    an_json_u64(d->j, "out_of_order", s->late);
+    an_json_u64(d->j, "too_late", s->overdue);
+    an_json_u64(d->j, "repeated", s->repeated);
+    an_json_bool(d->j, "captured_twice", s->mirrored);
+    an_json_fixed(d->j, "jitter_ms", s->jitter_us, 3);
+    an_json_fixed(d->j, "max_jitter_ms", s->most_jitter_us, 3);
+    an_json_u64(d->j, "gaps", s->gaps);
+    an_json_u64(d->j, "max_gap_ms", s->most_gap_ms);
+    an_json_u64(d->j, "sound_ms", s->sound_ms);
+    an_json_u64(d->j, "silent_ms", s->silent_ms);
     if (s->drift_ppm == INT32_MAX)
-        json_null(d->j, "clock_drift_ppm");
+        an_json_null(d->j, "clock_drift_ppm");
     else
-        json_i64(d->j, "clock_drift_ppm", s->drift_ppm);
+        an_json_i64(d->j, "clock_drift_ppm", s->drift_ppm);
     if (s->mos_x100 == AN_RTP_NO_MOS) {
-        json_null(d->j, "mos");
+        an_json_null(d->j, "mos");
         return;
     }
-    json_fixed(d->j, "mos", s->mos_x100, 2);
-    json_fixed(d->j, "r_factor", s->r_x10, 1);
+    an_json_fixed(d->j, "mos", s->mos_x100, 2);
+    an_json_fixed(d->j, "r_factor", s->r_x10, 1);
 }
 
 /* What its receiver said of it by RTCP. */
@@ -403,15 +403,15 @@ static void put_remote(const struct doc *d, const struct an_stream *s)
 {
     if (!s->rtcp.reports)
         return;
-    json_object(d->j, "receiver");
-    json_u64(d->j, "reports", s->rtcp.reports);
-    json_i64(d->j, "lost", s->rtcp.lost);
-    json_fixed(d->j, "jitter_ms", s->rtcp.jitter_us, 3);
+    an_json_object(d->j, "receiver");
+    an_json_u64(d->j, "reports", s->rtcp.reports);
+    an_json_i64(d->j, "lost", s->rtcp.lost);
+    an_json_fixed(d->j, "jitter_ms", s->rtcp.jitter_us, 3);
     if (s->rtcp.rtt_n)
-        json_fixed(d->j, "round_trip_ms", s->rtcp.rtt_us, 3);
+        an_json_fixed(d->j, "round_trip_ms", s->rtcp.rtt_us, 3);
     if (s->rtcp.mos_x10)
-        json_fixed(d->j, "mos", s->rtcp.mos_x10, 1);
-    json_end(d->j);
+        an_json_fixed(d->j, "mos", s->rtcp.mos_x10, 1);
+    an_json_end(d->j);
 }
 
 static void put_digits(const struct doc *d, const struct an_stream *s)
@@ -420,121 +420,121 @@ static void put_digits(const struct doc *d, const struct an_stream *s)
     size_t n = 0;
     for (uint32_t i = 0; i < s->n_digits && i < AN_RTP_MAX_DIGITS; i++)
         digits[n++] = s->digit[i].digit;
-    json_str(d->j, "digits", str_of(digits, n));
+    an_json_str(d->j, "digits", str_of(digits, n));
 }
 
 static void put_stream(const struct doc *d, uint32_t index)
 {
     const struct an_stream *s = an_rtp_stream(an_engine_rtp(d->r->engine), index);
-    json_object(d->j, NULL);
-    json_u64(d->j, "number", s->number);
+    an_json_object(d->j, NULL);
+    an_json_u64(d->j, "number", s->number);
     put_leg_number(d, "leg", s->leg);
     if (s->leg != AN_NONE)
         put_side(d, "by", s->side);
-    json_addr(d->j, "from", &s->src);
-    json_addr(d->j, "to", &s->dst);
-    json_u64(d->j, "ssrc", s->ssrc);
-    json_str_if(d->j, "codec", an_stream_codec(an_engine_rtp(d->r->engine), s));
-    json_array(d->j, "payload_types");
+    an_json_addr(d->j, "from", &s->src);
+    an_json_addr(d->j, "to", &s->dst);
+    an_json_u64(d->j, "ssrc", s->ssrc);
+    an_json_str_if(d->j, "codec", an_stream_codec(an_engine_rtp(d->r->engine), s));
+    an_json_array(d->j, "payload_types");
     for (unsigned i = 0; i < s->n_formats; i++)
-        json_u64(d->j, NULL, s->format[i].pt);
-    json_end(d->j);
-    json_bool(d->j, "encrypted", s->secure);
+        an_json_u64(d->j, NULL, s->format[i].pt);
+    an_json_end(d->j);
+    an_json_bool(d->j, "encrypted", s->secure);
     put_since(d, "first_s", s->first_ns);
     put_since(d, "last_s", s->last_ns);
-    json_u64(d->j, "first_frame", s->first_frame);
-    json_u64(d->j, "last_frame", s->last_frame);
-    json_u64(d->j, "packets", s->packets);
-    json_u64(d->j, "bytes", s->bytes);
+    an_json_u64(d->j, "first_frame", s->first_frame);
+    an_json_u64(d->j, "last_frame", s->last_frame);
+    an_json_u64(d->j, "packets", s->packets);
+    an_json_u64(d->j, "bytes", s->bytes);
     put_quality(d, s);
     put_remote(d, s);
     put_digits(d, s);
-    json_end(d->j);
+    an_json_end(d->j);
 }
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
 static void put_edges(const struct doc *d, const struct an_call *call)
 {
-    json_array(d->j, "edges");
+    an_json_array(d->j, "edges");
     for (uint32_t i = 0; i < call->n_edges; i++) {
         const struct an_edge *e = &call->edge[i];
-        json_object(d->j, NULL);
+        an_json_object(d->j, NULL);
         put_leg_number(d, "from", e->a);
         put_leg_number(d, "to", e->b);
-        json_str(d->j, "kind", an_edge_word((enum an_edge_kind)e->kind));
-        json_fixed(d->j, "confidence", e->confidence, 2);
-        json_array(d->j, "evidence");
+        an_json_str(d->j, "kind", an_edge_word((enum an_edge_kind)e->kind));
+        an_json_fixed(d->j, "confidence", e->confidence, 2);
+        an_json_array(d->j, "evidence");
         for (unsigned k = 0; k < e->n_proofs; k++) {
             const struct an_proof *p = &e->proof[k];
-            json_object(d->j, NULL);
-            json_str(d->j, "what", an_evidence_word((enum an_evidence)p->what));
-            json_fixed(d->j, "points", p->points, 1);
-            json_u64(d->j, "frame", p->frame);
-            json_str(d->j, "text", an_evidence_text((enum an_evidence)p->what));
-            json_end(d->j);
+            an_json_object(d->j, NULL);
+            an_json_str(d->j, "what", an_evidence_word((enum an_evidence)p->what));
+            an_json_fixed(d->j, "points", p->points, 1);
+            an_json_u64(d->j, "frame", p->frame);
+            an_json_str(d->j, "text", an_evidence_text((enum an_evidence)p->what));
+            an_json_end(d->j);
         }
-        json_end(d->j);
-        json_end(d->j);
+        an_json_end(d->j);
+        an_json_end(d->j);
     }
-    json_end(d->j);
+    an_json_end(d->j);
 }
 
 static void put_traits(const struct doc *d, const struct an_call *call)
 {
-    json_array(d->j, "traits");
+    an_json_array(d->j, "traits");
     for (uint32_t i = 0; i < call->n_traits; i++) {
         const struct an_trait *t = &call->trait[i];
-        json_object(d->j, NULL);
-        json_str(d->j, "scenario", an_scenario_word((enum an_scenario)t->scenario));
-        json_str_if(d->j, "form", str_z(t->form));
-        json_fixed(d->j, "confidence", t->confidence, 2);
+        an_json_object(d->j, NULL);
+        an_json_str(d->j, "scenario", an_scenario_word((enum an_scenario)t->scenario));
+        an_json_str_if(d->j, "form", str_z(t->form));
+        an_json_fixed(d->j, "confidence", t->confidence, 2);
         put_since(d, "from_s", t->from_ns);
         put_since(d, "to_s", t->to_ns);
         put_leg_number(d, "leg", t->leg);
         put_leg_number(d, "other_leg", t->other);
         put_leg_number(d, "who_leg", t->who);
         if (t->who != AN_NONE)
-            json_str(d->j, "who", an_leg_party(d->r, an_engine_leg(d->r->engine, t->who)));
+            an_json_str(d->j, "who", an_leg_party(d->r, an_engine_leg(d->r->engine, t->who)));
         put_leg_number(d, "target_leg", t->target);
         if (t->target != AN_NONE)
-            json_str(d->j, "target", an_trait_target(d->r, t));
-        json_array(d->j, "frames");
+            an_json_str(d->j, "target", an_trait_target(d->r, t));
+        an_json_array(d->j, "frames");
         for (unsigned k = 0; k < t->n_frames; k++)
-            json_u64(d->j, NULL, t->frame[k]);
-        json_end(d->j);
-        json_end(d->j);
+            an_json_u64(d->j, NULL, t->frame[k]);
+        an_json_end(d->j);
+        an_json_end(d->j);
     }
-    json_end(d->j);
+    an_json_end(d->j);
 }
 
 static void put_attempts(const struct doc *d, const struct an_call *call)
 {
-    json_array(d->j, "attempts");
+    an_json_array(d->j, "attempts");
     for (uint32_t i = 0; i < call->n_attempts; i++) {
         const struct an_attempt *a = &call->attempt[i];
-        json_object(d->j, NULL);
+        an_json_object(d->j, NULL);
         put_leg_number(d, "leg", a->leg);
-        json_str(d->j, "number", an_leg_callee(an_engine_leg(d->r->engine, a->leg)));
-        json_u64(d->j, "status", a->status);
+        an_json_str(d->j, "number", an_leg_callee(an_engine_leg(d->r->engine, a->leg)));
+        an_json_u64(d->j, "status", a->status);
         put_since(d, "at_s", a->at_ns);
         put_since(d, "end_s", a->end_ns);
-        json_end(d->j);
+        an_json_end(d->j);
     }
-    json_end(d->j);
+    an_json_end(d->j);
 }
 
 static void put_who(const struct doc *d, const struct an_call *call)
 {
     if (call->caller_unknown)
-        json_null(d->j, "caller");
+        an_json_null(d->j, "caller");
     else
-        json_str(d->j, "caller", an_call_text(call, call->caller));
-    json_bool(d->j, "caller_unknown", call->caller_unknown);
-    json_str_if(d->j, "caller_name", an_call_text(call, call->caller_name));
-    json_str(d->j, "dialled", an_call_text(call, call->dialled));
-    json_str(d->j, "callee", an_call_text(call, call->callee));
-    json_str(d->j, "answered_by", an_call_text(call, call->answered_by));
+        an_json_str(d->j, "caller", an_call_text(call, call->caller));
+    an_json_bool(d->j, "caller_unknown", call->caller_unknown);
+    an_json_str_if(d->j, "caller_name", an_call_text(call, call->caller_name));
+    an_json_str(d->j, "dialled", an_call_text(call, call->dialled));
+    an_json_str(d->j, "callee", an_call_text(call, call->callee));
+    an_json_str(d->j, "answered_by", an_call_text(call, call->answered_by));
     put_side(d, "ended_by", call->ended_by);
 }
 
@@ -543,16 +543,16 @@ static void put_course(const struct doc *d, uint32_t index)
     const struct an_call *call = an_engine_call(d->r->engine, index);
     struct an_spans s = an_call_spans(d->r, call);
     uint16_t mos = an_call_mos(d->r, index);
-    json_str(d->j, "scenario", an_scenario_word((enum an_scenario)call->scenario));
-    json_str(d->j, "form",
-             call->n_traits && call->trait[0].scenario == call->scenario
-                 ? str_z(call->trait[0].form)
-                 : STR(""));
-    json_fixed(d->j, "confidence", call->confidence, 2);
-    json_str(d->j, "outcome", an_outcome_word((enum an_outcome)call->outcome));
-    json_u64(d->j, "status", call->status);
+    an_json_str(d->j, "scenario", an_scenario_word((enum an_scenario)call->scenario));
+    an_json_str(d->j, "form",
+                call->n_traits && call->trait[0].scenario == call->scenario
+                    ? str_z(call->trait[0].form)
+                    : STR(""));
+    an_json_fixed(d->j, "confidence", call->confidence, 2);
+    an_json_str(d->j, "outcome", an_outcome_word((enum an_outcome)call->outcome));
+    an_json_u64(d->j, "status", call->status);
     put_who(d, call);
-    json_time(d->j, "start", call->start_ns);
+    an_json_time(d->j, "start", call->start_ns);
     put_since(d, "start_s", call->start_ns);
     put_since(d, "ring_s", call->ring_ns);
     put_since(d, "answer_s", call->answer_ns);
@@ -562,17 +562,17 @@ static void put_course(const struct doc *d, uint32_t index)
     put_span(d, "ringing_s", s.ring);
     put_span(d, "talk_s", s.talk);
     if (mos)
-        json_fixed(d->j, "mos", mos, 2);
+        an_json_fixed(d->j, "mos", mos, 2);
     else
-        json_null(d->j, "mos");
+        an_json_null(d->j, "mos");
 }
 
 static void put_call(struct doc *d, uint32_t index)
 {
     const struct an_report *r = d->r;
     const struct an_call *call = an_engine_call(r->engine, index);
-    json_object(d->j, NULL);
-    json_u64(d->j, "number", call->number);
+    an_json_object(d->j, NULL);
+    an_json_u64(d->j, "number", call->number);
     put_course(d, index);
     put_attempts(d, call);
     put_traits(d, call);
@@ -580,15 +580,15 @@ static void put_call(struct doc *d, uint32_t index)
     an_json_findings(r, index, d->j);
     if (r->style.in_page)
         an_page_call(r, index, d->j);
-    json_array(d->j, "streams");
+    an_json_array(d->j, "streams");
     for (uint32_t i = r->stream_at[index]; i < r->stream_at[index + 1]; i++)
         put_stream(d, r->stream[i]);
-    json_end(d->j);
-    json_array(d->j, "legs");
+    an_json_end(d->j);
+    an_json_array(d->j, "legs");
     for (uint32_t i = 0; i < call->n_legs; i++)
         put_leg(d, call->leg[i]);
-    json_end(d->j);
-    json_end(d->j);
+    an_json_end(d->j);
+    an_json_end(d->j);
 }
 
 /* What belongs to no call. */
@@ -596,12 +596,12 @@ static void put_rest(struct doc *d)
 {
     const struct an_report *r = d->r;
     uint32_t calls = an_engine_calls(r->engine), legs = an_engine_legs(r->engine);
-    json_array(d->j, "other_legs");
+    an_json_array(d->j, "other_legs");
     for (uint32_t i = 0; i < legs; i++)
         if (an_engine_leg(r->engine, i)->call >= calls)
             put_leg(d, i);
-    json_end(d->j);
-    json_array(d->j, "other_streams");
+    an_json_end(d->j);
+    an_json_array(d->j, "other_streams");
     for (uint32_t i = 0; i < an_rtp_streams(an_engine_rtp(r->engine)); i++) {
         const struct an_stream *s = an_rtp_stream(an_engine_rtp(r->engine), i);
         if (!s->packets)
@@ -609,34 +609,34 @@ static void put_rest(struct doc *d)
         if (s->leg >= legs || an_engine_leg(r->engine, s->leg)->call >= calls)
             put_stream(d, i);
     }
-    json_end(d->j);
+    an_json_end(d->j);
 }
 
 void an_report_json(const struct an_report *r, uint32_t call, struct an_sink *out)
 {
-    struct json j;
-    json_init(&j, out);
+    struct an_json j;
+    an_json_init(&j, out);
     j.pretty = true;
     an_report_json_to(r, call, &j);
 }
 
-void an_report_json_to(const struct an_report *r, uint32_t call, struct json *j)
+void an_report_json_to(const struct an_report *r, uint32_t call, struct an_json *j)
 {
     struct doc d = {.r = r, .j = j, .left = r->style.max_messages};
     d.text = r->style.with_messages ? mem_alloc(LONGEST_MSG) : NULL;
-    json_object(j, NULL);
-    json_str(j, "schema", STR(SCHEMA));
-    json_str(j, "program", STR("ringdown " RD_VERSION));
+    an_json_object(j, NULL);
+    an_json_str(j, "schema", STR(SCHEMA));
+    an_json_str(j, "program", STR("ringdown " RD_VERSION));
     if (r->style.in_page)
         an_page_words(r, j);
     put_input(&d);
-    json_array(j, "calls");
+    an_json_array(j, "calls");
     for (uint32_t i = 0; i < an_engine_calls(r->engine); i++)
         if (call == AN_NONE || call == i)
             put_call(&d, i);
-    json_end(j);
+    an_json_end(j);
     if (call == AN_NONE)
         put_rest(&d);
-    json_end(j);
+    an_json_end(j);
     mem_free(d.text);
 }

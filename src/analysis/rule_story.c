@@ -29,27 +29,39 @@ static void tell_begin(struct explain *x, uint32_t i, bool first)
     find_arg(x, side_name(x, leg, AN_CALLEE));
 }
 
-static uint32_t msg_at(const struct an_leg *leg, uint64_t at_ns)
+/* The response to the INVITE at this time, 183 or one that rings. */
+static uint32_t sign_at(const struct an_leg *leg, uint64_t at_ns, bool rings)
 {
-    for (uint32_t i = 0; i < leg->n_msgs; i++)
-        if (leg->msg[i].at_ns == at_ns)
+    for (uint32_t i = 0; i < leg->n_msgs; i++) {
+        const struct an_msg *m = &leg->msg[i];
+        if (m->at_ns == at_ns && m->status > 100 && m->status < 200 && (m->status != 183) == rings)
             return i;
+    }
     return AN_NONE;
+}
+
+/* What answers a code that picks up is no person: the pickup itself is told. */
+static bool picks_up(const struct explain *x, uint32_t leg)
+{
+    for (uint32_t i = 0; i < x->call->n_traits; i++)
+        if (x->call->trait[i].scenario == AN_WAS_PICKUP && x->call->trait[i].leg == leg)
+            return true;
+    return false;
 }
 
 static void tell_progress(struct explain *x, uint32_t i)
 {
     const struct an_leg *leg = leg_of(x, i);
     if (leg->ringing_ns != AN_NEVER) {
-        find(x, AN_R_RANG, i, msg_at(leg, leg->ringing_ns), leg->ringing_ns);
+        find(x, AN_R_RANG, i, sign_at(leg, leg->ringing_ns, true), leg->ringing_ns);
         find_arg(x, side_name(x, leg, AN_CALLEE));
         find_span(x, leg->ringing_ns - begun(leg));
     }
     if (leg->progress_ns != AN_NEVER) {
-        find(x, AN_R_EARLY_MEDIA, i, msg_at(leg, leg->progress_ns), leg->progress_ns);
+        find(x, AN_R_EARLY_MEDIA, i, sign_at(leg, leg->progress_ns, false), leg->progress_ns);
         find_span(x, leg->progress_ns - begun(leg));
     }
-    if (leg->answer_ns != AN_NEVER) {
+    if (leg->answer_ns != AN_NEVER && !picks_up(x, i)) {
         find(x, AN_R_ANSWERED, i, leg->answer_msg, leg->answer_ns);
         find_arg(x, side_name(x, leg, AN_CALLEE));
         find_span(x, leg->answer_ns - begun(leg));

@@ -71,8 +71,7 @@ static void server_look(struct look *l)
 static void alone_look(struct look *l)
 {
     const struct an_leg *leg = l->fact[0]->leg;
-    if (l->call->n_traits || !leg->focus[AN_CALLEE] || l->fact[0]->answer_ns == AN_NEVER ||
-        l->n_facts > 1)
+    if (l->call->n_traits || !leg->focus[AN_CALLEE] || l->fact[0]->answer_ns == AN_NEVER)
         return;
     struct an_trait *trait = look_trait(l, AN_WAS_CONFERENCE, "server_mixed", 60);
     if (!trait)

@@ -10,6 +10,7 @@
 #define AFTER_NS     (3000 * MS)
 #define RING_MOST_NS (300000 * MS)
 #define TOGETHER_NS  (500 * MS)
+#define ELSEWHERE_NS (2000 * MS)
 #define NEAR_POINTS  20
 #define SURE_ENOUGH  50 /* percent */
 
@@ -43,11 +44,20 @@ static bool was_relieved(const struct an_leg *r)
     return r->cancel_ns != AN_NEVER || r->final < 300 || r->final == 487;
 }
 
-/* Who has not been connected with anybody was not with who picked up. */
-static bool was_refused(const struct fact *a)
+static bool near(uint64_t x, uint64_t y, uint64_t most)
 {
-    return a->answer_ns == AN_NEVER && a->leg->final >= 300 && !a->replaced && a->server_side &&
-           a->parent == AN_NONE;
+    return x != AN_NEVER && y != AN_NEVER && (x > y ? x - y : y - x) <= most;
+}
+
+/* Who was refused was not with who picked up, nor who was connected with somebody else while this
+ * one rang. */
+static bool was_elsewhere(const struct fact *a, const struct fact *r, uint64_t picked_ns)
+{
+    if (a == r || a->replaced || !a->server_side)
+        return false;
+    if (a->answer_ns == AN_NEVER)
+        return a->leg->final >= 300 && a->parent == AN_NONE;
+    return a->answer_ns > r->start_ns && !near(a->answer_ns, picked_ns, ELSEWHERE_NS);
 }
 
 /* Rings what an exchange calls, not what comes to it. */
@@ -87,11 +97,6 @@ static void score_caller(const struct fact *k, const struct fact *caller, struct
         score_add(s, AN_BY_CALLER_PART, frame);
     else if (like == AN_DIFFER && !an_number_same_tenant(&told, &k->caller) && told.c[0] != '*')
         score_add(s, AN_BY_CALLER_OTHER, frame);
-}
-
-static bool near(uint64_t x, uint64_t y, uint64_t most)
-{
-    return x != AN_NEVER && y != AN_NEVER && (x > y ? x - y : y - x) <= most;
 }
 
 /* An exchange does both in one turn, so what is nearer is worth more. */
@@ -159,7 +164,7 @@ static void ringing_for(struct tie *t, struct pickups *p, uint32_t k)
          r++) {
         struct score s;
         if (r == k || !rang_at(f, &t->fact[r], f->answer_ns) ||
-            was_refused(&t->fact[origin_of(t, r)]))
+            was_elsewhere(&t->fact[origin_of(t, r)], &t->fact[r], f->answer_ns))
             continue;
         enum an_likeness like = an_number_like(&target, &t->fact[r].callee);
         if (target.n && like != AN_EQUAL && like != AN_ENDS)

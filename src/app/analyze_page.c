@@ -140,26 +140,26 @@ static void wav_head(char out[48], uint32_t rate_hz, uint32_t bytes)
     le_put(out + 44, bytes, 4);
 }
 
-static void track_put(struct json *j, const struct an_plan *plan, const struct page_sound *page,
+static void track_put(struct an_json *j, const struct an_plan *plan, const struct page_sound *page,
                       uint32_t i)
 {
     const struct track *t = &page->track[i];
     char head[48];
-    json_object(j, NULL);
-    json_str(j, "name", i < plan->n_tracks ? str_z(plan->track[i].name) : STR("mix"));
+    an_json_object(j, NULL);
+    an_json_str(j, "name", i < plan->n_tracks ? str_z(plan->track[i].name) : STR("mix"));
     wav_head(head, plan->rate_hz, (uint32_t)t->n);
     json_data(j, "wav", "audio/wav", str_of(head, sizeof(head)), str_of(t->samples, t->n));
-    json_array(j, "peaks");
+    an_json_array(j, "peaks");
     for (uint32_t k = 0; k < t->peaks.n; k++)
-        json_u64(j, NULL, t->peaks.peak[k] / 128u);
-    json_end(j);
-    json_end(j);
+        an_json_u64(j, NULL, t->peaks.peak[k] / 128u);
+    an_json_end(j);
+    an_json_end(j);
 }
 
-void page_sounds_put(const struct an_report *r, uint32_t call, struct json *j)
+void page_sounds_put(const struct an_report *r, uint32_t call, struct an_json *j)
 {
     const struct page_sounds *p = r->sound_user;
-    json_array(j, "audio");
+    an_json_array(j, "audio");
     for (uint32_t i = 0; p && i < p->n; i++) {
         if (p->sound[i].call != call)
             continue;
@@ -167,5 +167,5 @@ void page_sounds_put(const struct an_report *r, uint32_t call, struct json *j)
         for (uint32_t k = p->page[i].n_tracks; k-- > 0;)
             track_put(j, &p->sound[i].plan, &p->page[i], k);
     }
-    json_end(j);
+    an_json_end(j);
 }

@@ -26,6 +26,6 @@ MUST_CHECK int page_sounds_read(struct page_sounds **ret, struct analyze *a,
                                 const struct an_report *r);
 void page_sounds_free(struct page_sounds *p);
 /* For an_report.sound, with the sounds as its user. */
-void page_sounds_put(const struct an_report *r, uint32_t call, struct json *j);
+void page_sounds_put(const struct an_report *r, uint32_t call, struct an_json *j);
 
 #endif

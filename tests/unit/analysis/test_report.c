@@ -43,19 +43,19 @@ static void a_cell_has_its_width_and_no_controls(void **state)
 static void json_is_escaped_also_for_a_page(void **state)
 {
     struct bed *b = bare_bed(state);
-    struct json j;
-    json_init(&j, &b->sink);
+    struct an_json j;
+    an_json_init(&j, &b->sink);
     j.in_page = true;
-    json_object(&j, NULL);
-    json_str(&j, "a", STR("</script><!--\"\n"));
-    json_array(&j, "b");
-    json_fixed(&j, NULL, -25, 1);
-    json_fixed(&j, NULL, 7, 3);
-    json_bool(&j, NULL, true);
-    json_null(&j, NULL);
-    json_end(&j);
-    json_time(&j, "c", BED_START_NS + 1);
-    json_end(&j);
+    an_json_object(&j, NULL);
+    an_json_str(&j, "a", STR("</script><!--\"\n"));
+    an_json_array(&j, "b");
+    an_json_fixed(&j, NULL, -25, 1);
+    an_json_fixed(&j, NULL, 7, 3);
+    an_json_bool(&j, NULL, true);
+    an_json_null(&j, NULL);
+    an_json_end(&j);
+    an_json_time(&j, "c", BED_START_NS + 1);
+    an_json_end(&j);
     assert_string_equal(bed_text(b),
                         "{\"a\":\"\\u003c/script>\\u003c!--\\\"\\u000a\",\"b\":[-2.5,0.007,true,"
                         "null],\"c\":\"2026-01-01T00:00:00.000000001Z\"}");
@@ -65,12 +65,12 @@ static void json_is_escaped_also_for_a_page(void **state)
 static void long_json_text_is_whole(void **state)
 {
     struct bed *b = bare_bed(state);
-    struct json j;
+    struct an_json j;
     char text[3 * 1000];
     for (unsigned i = 0; i < 1000; i++)
         memcpy(text + 3 * i, "한", 3);
-    json_init(&j, &b->sink);
-    json_str(&j, NULL, str_of(text, sizeof(text)));
+    an_json_init(&j, &b->sink);
+    an_json_str(&j, NULL, str_of(text, sizeof(text)));
     const char *out = bed_text(b);
     assert_int_equal(b->n_out, sizeof(text) + 2);
     assert_memory_equal(out + 1, text, sizeof(text));

@@ -200,8 +200,9 @@ static void test_clock_guessed(void **state)
 
 static void rx(const char *src, const char *dst, const void *p, size_t n)
 {
-    struct an_datum d = {.at_ns = SECOND + frame_number * MS,
-                         .frame = ++frame_number,
+    uint64_t before = frame_number++;
+    struct an_datum d = {.at_ns = SECOND + before * MS,
+                         .frame = frame_number,
                          .kind = AN_UDP_DATA,
                          .src = at(src),
                          .dst = at(dst),
