@@ -30,7 +30,8 @@ class Browser:
             raise Skip("chromium is not installed")
         self.complaints = []
         self.number = 0
-        self.folder = tempfile.TemporaryDirectory(prefix="rd-browser-")
+        # Its helpers may write a last word after it has ended.
+        self.folder = tempfile.TemporaryDirectory(prefix="rd-browser-", ignore_cleanup_errors=True)
         to_read, self.to = os.pipe()
         self.back, to_write = os.pipe()
         argv = [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
