@@ -34,7 +34,8 @@ class Browser:
         self.folder = tempfile.TemporaryDirectory(prefix="rd-browser-", ignore_cleanup_errors=True)
         to_read, self.to = os.pipe()
         self.back, to_write = os.pipe()
-        argv = [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
+        # Behind the cases that listen to voices in time.
+        argv = ["nice", "-n", "19", program, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
                 "--disable-dev-shm-usage", "--remote-debugging-pipe", "--autoplay-policy="
                 "no-user-gesture-required", f"--window-size={width},{height}", "--mute-audio",
                 "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={self.folder.name}"]
