@@ -39,7 +39,7 @@ struct ear {
     uint32_t ssrc, ts, ticks; /* of the newest packet */
     uint16_t seq;
     usec_t at;
-    bool started;
+    bool started, timed; /* timed: ticks is known */
     uint32_t event_ts; /* of the last digit */
     unsigned n_digits;
     char digit[EAR_MAX_DIGITS + 1];
