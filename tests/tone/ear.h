@@ -40,7 +40,7 @@ struct ear {
     uint16_t seq;
     usec_t at;
     bool started, timed; /* timed: ticks is known */
-    uint32_t event_ts; /* of the last digit */
+    uint32_t event_ts;   /* of the last digit */
     unsigned n_digits;
     char digit[EAR_MAX_DIGITS + 1];
 };
