@@ -240,7 +240,7 @@ static void scenario_set(struct look *l)
 
 /* ---- groups ---------------------------------------------------------------------------------- */
 
-static bool legs_set(struct look *l, uint32_t number)
+static bool legs_set(struct look *l, uint32_t index)
 {
     struct an_call *c = l->call;
     c->leg = mem_alloc(l->n_facts * sizeof(*c->leg));
@@ -249,17 +249,17 @@ static bool legs_set(struct look *l, uint32_t number)
     c->cap_legs = c->n_legs = l->n_facts;
     for (uint32_t i = 0; i < l->n_facts; i++) {
         c->leg[i] = l->fact[i]->index;
-        engine_leg(l->t->e, c->leg[i])->call = number - 1;
+        engine_leg(l->t->e, c->leg[i])->call = index;
     }
     return true;
 }
 
 /* Edges lie in the order of their calls. */
-static bool edges_set(struct look *l, uint32_t *at)
+static bool edges_set(struct look *l, uint32_t index, uint32_t *at)
 {
     struct an_call *c = l->call;
     uint32_t from = *at, n = 0;
-    while (*at < l->t->n_edges && engine_leg(l->t->e, l->t->edge[*at].a)->call == c->number - 1)
+    while (*at < l->t->n_edges && engine_leg(l->t->e, l->t->edge[*at].a)->call == index)
         ++*at, n++;
     c->edge = n ? mem_alloc(n * sizeof(*c->edge)) : NULL;
     if (n && !c->edge)
@@ -311,11 +311,13 @@ static int edges_sort(struct tie *t)
     return 0;
 }
 
-static int call_make(struct look *l, uint32_t number, uint32_t *edge_at)
+static int call_make(struct look *l, uint32_t index, uint32_t *edge_at)
 {
     struct an_call *c = l->call;
-    *c = (struct an_call){.number = number, .ended_by = AN_NO_SIDE};
-    if (!legs_set(l, number) || !edges_set(l, edge_at))
+    uint32_t id = l->fact[0]->leg->number;
+    bool forgets = l->t->e->args.forgets;
+    *c = (struct an_call){.id = id, .number = forgets ? id : index + 1, .ended_by = AN_NO_SIDE};
+    if (!legs_set(l, index) || !edges_set(l, index, edge_at))
         return -ENOMEM;
     times_set(l);
     names_set(l);
@@ -334,7 +336,7 @@ static int calls_fill(struct tie *t, const struct member *m, struct fact **of)
             of[n] = &t->fact[m[i + n].fact];
         l.n_facts = n;
         e->n_calls++;
-        int err = call_make(&l, e->n_calls, &edge_at);
+        int err = call_make(&l, e->n_calls - 1, &edge_at);
         if (err)
             return err;
     }

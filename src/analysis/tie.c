@@ -59,23 +59,28 @@ static int by_start(const void *x, const void *y)
     const struct fact *a = x, *b = y;
     if (a->start_ns != b->start_ns)
         return a->start_ns < b->start_ns ? -1 : 1;
-    return (a->index > b->index) - (a->index < b->index);
+    /* Numbers grow, and may begin anew. */
+    int32_t apart = (int32_t)(a->leg->number - b->leg->number);
+    return (apart > 0) - (apart < 0);
 }
 
 static int facts_make(struct tie *t)
 {
-    uint32_t n = an_engine_legs(t->e);
+    uint32_t n = t->e->legs.used, indices = an_engine_legs(t->e);
     t->fact = mem_alloc((n + 1) * sizeof(*t->fact));
-    t->fact_of = mem_alloc((n + 1) * sizeof(*t->fact_of));
+    t->fact_of = mem_alloc((indices + 1) * sizeof(*t->fact_of));
     t->group = mem_alloc((n + 1) * sizeof(*t->group));
     t->candidate = mem_alloc((size_t)(n + 1) * TIE_BEST * sizeof(*t->candidate));
     if (!t->fact || !t->fact_of || !t->group || !t->candidate)
         return -ENOMEM;
-    for (uint32_t i = 0; i < n; i++)
-        if (engine_leg(t->e, i)->kind == AN_LEG_CALL)
-            fact_fill(&t->fact[t->n_facts++], engine_leg(t->e, i));
+    list_each(node, &t->e->live)
+    {
+        const struct an_leg *leg = container_of(node, struct an_leg, live);
+        if (leg->kind == AN_LEG_CALL)
+            fact_fill(&t->fact[t->n_facts++], leg);
+    }
     qsort(t->fact, t->n_facts, sizeof(*t->fact), by_start);
-    memset(t->fact_of, 0xff, (n + 1) * sizeof(*t->fact_of));
+    memset(t->fact_of, 0xff, (indices + 1) * sizeof(*t->fact_of));
     for (uint32_t i = 0; i < t->n_facts; i++) {
         t->fact_of[t->fact[i].index] = i;
         t->group[i] = i;
