@@ -1,5 +1,5 @@
-/* bench_live [CALLS_PER_SECOND [SECONDS_EACH [SECONDS [FEATURES]]]]: calls through an exchange go by
- * (two legs, four streams each) while an engine of the analyser hands over what is over, once a
+/* bench_live [CALLS_PER_SECOND [SECONDS_EACH [SECONDS [FEATURES]]]]: calls through an exchange go
+ * by (two legs, four streams each) while an engine of the analyser hands over what is over, once a
  * virtual second. Prints what that costs of a core, and what the engine holds. FEATURES 1: each leg
  * names the other by X-CID; 2: half of the callers are anonymous. */
 #include <inttypes.h>
@@ -87,17 +87,17 @@ static void sip(uint32_t call, unsigned side, const char *method, unsigned statu
     if (features & 1)
         snprintf(more, sizeof(more), "X-CID: %08x%08x0@10.0.0.1\r\n", hash(call, 100),
                  hash(call, 200));
-    int n = snprintf(
-        b, sizeof(b),
-        "%s\r\nVia: SIP/2.0/UDP 10.0.0.%u:5060;branch=z9hG4bK%08x\r\nMax-Forwards: 70\r\n"
-        "From: <sip:%s%u@10.0.0.1>;tag=%08x\r\nTo: <sip:%u@10.0.0.1>%s\r\n"
-        "Call-ID: %08x%08x%u@10.0.0.1\r\nCSeq: %u %s\r\nContact: <sip:x@10.0.0.1>\r\n%s%s"
-        "Content-Length: %zu\r\n\r\n%s",
-        start, side ? 1 : 2, hash(call, 600 + side + (ack ? 10u : 0) + !invite * 20u),
-        silent ? "anonymous;x=" : "010", caller, hash(call, 400 + side), ext,
-        invite && !status ? "" : ";tag=b2c", hash(call, 100), hash(call, 200), side,
-        invite || ack ? 1 : 2, method, side ? more : "",
-        sdp ? "Content-Type: application/sdp\r\n" : "", strlen(body), body);
+    int n =
+        snprintf(b, sizeof(b),
+                 "%s\r\nVia: SIP/2.0/UDP 10.0.0.%u:5060;branch=z9hG4bK%08x\r\nMax-Forwards: 70\r\n"
+                 "From: <sip:%s%u@10.0.0.1>;tag=%08x\r\nTo: <sip:%u@10.0.0.1>%s\r\n"
+                 "Call-ID: %08x%08x%u@10.0.0.1\r\nCSeq: %u %s\r\nContact: <sip:x@10.0.0.1>\r\n%s%s"
+                 "Content-Length: %zu\r\n\r\n%s",
+                 start, side ? 1 : 2, hash(call, 600 + side + (ack ? 10u : 0) + !invite * 20u),
+                 silent ? "anonymous;x=" : "010", caller, hash(call, 400 + side), ext,
+                 invite && !status ? "" : ";tag=b2c", hash(call, 100), hash(call, 200), side,
+                 invite || ack ? 1 : 2, method, side ? more : "",
+                 sdp ? "Content-Type: application/sdp\r\n" : "", strlen(body), body);
     struct an_datum d = {.kind = AN_SIP, .transport = AN_UDP, .bytes = str_of(b, (size_t)n)};
     if (status)
         put(&d, to, from);
@@ -132,12 +132,18 @@ struct step {
 };
 
 static const struct step steps[] = {
-    {"INVITE", 0, 0, 0, false},           {"INVITE", 0, 1, 1, false},
-    {"INVITE", 180, 1, 40, false},        {"INVITE", 180, 0, 41, false},
-    {"INVITE", 200, 1, RING_MS, false},   {"ACK", 0, 1, RING_MS + 1, false},
-    {"INVITE", 200, 0, RING_MS + 1, false}, {"ACK", 0, 0, RING_MS + 3, false},
-    {"BYE", 0, 0, 0, true},               {"BYE", 200, 0, 1, true},
-    {"BYE", 0, 1, 1, true},               {"BYE", 200, 1, 3, true},
+    {"INVITE", 0, 0, 0, false},
+    {"INVITE", 0, 1, 1, false},
+    {"INVITE", 180, 1, 40, false},
+    {"INVITE", 180, 0, 41, false},
+    {"INVITE", 200, 1, RING_MS, false},
+    {"ACK", 0, 1, RING_MS + 1, false},
+    {"INVITE", 200, 0, RING_MS + 1, false},
+    {"ACK", 0, 0, RING_MS + 3, false},
+    {"BYE", 0, 0, 0, true},
+    {"BYE", 200, 0, 1, true},
+    {"BYE", 0, 1, 1, true},
+    {"BYE", 200, 1, 3, true},
 };
 
 static void done(void *user, struct an_engine *engine, uint32_t call, bool idle)

@@ -11,8 +11,8 @@
 #define UNHEARD_NS    (32 * SECOND)  /* Timer F: nobody waits for an answer any longer */
 #define SILENT_NS     (30 * SECOND)  /* of streams that nobody signalled: pauses end before */
 #define LATE_NS       (5 * SECOND)   /* what is over waits for others so long at most */
-#define TRIM_FROM     1024           /* a table that was so large gives its memory back when empty */
-#define WORTH         16             /* one leg in so many may be over: settle */
+#define TRIM_FROM     1024 /* a table that was so large gives its memory back when empty */
+#define WORTH         16   /* one leg in so many may be over: settle */
 
 static uint64_t later(uint64_t a, uint64_t b)
 {
@@ -33,8 +33,8 @@ static uint64_t after(uint64_t at_ns, uint64_t span_ns)
 static uint64_t call_leg_due(const struct an_leg *leg, uint64_t media_ns, const struct an_retire *r)
 {
     if (leg->end_ns == AN_NEVER) {
-        uint64_t idle = leg->answer_ns == AN_NEVER ? earlier(r->idle_ns, UNANSWERED_NS)
-                                                   : r->idle_ns;
+        uint64_t idle =
+            leg->answer_ns == AN_NEVER ? earlier(r->idle_ns, UNANSWERED_NS) : r->idle_ns;
         return after(later(leg->last_ns, media_ns), idle);
     }
     uint64_t end = later(leg->end_ns, leg->last_ns);

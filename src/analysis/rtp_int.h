@@ -67,7 +67,7 @@ struct an_rtp {
     struct rtp_candidate *candidate;
     struct an_rtp_stats stats;
     uint64_t seed;
-    uint32_t sweep; /* where the search for places that nobody needs goes on */
+    uint32_t sweep;     /* where the search for places that nobody needs goes on */
     uint32_t n_numbers; /* of streams, given so far */
     uint32_t max_streams;
     uint8_t n_names;
