@@ -1,7 +1,7 @@
 /* The way from legs to calls: facts of every call leg in the order of time; for each the legs it
  * may have been dialed for, with points; the best assignment of all; then what features leave
  * behind; then groups. */
-#include "analysis/tie.h"
+#include "analysis/tie_open.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -35,7 +35,16 @@ static uint64_t stop_of(const struct an_leg *leg)
     return leg->final >= 300 ? leg->end_ns : AN_NEVER;
 }
 
-static void fact_fill(struct fact *f, const struct an_leg *leg)
+/* A leg whose end a capture does not show was there till its last message; one of live traffic
+ * still is. */
+static uint64_t end_of(const struct an_engine *e, const struct an_leg *leg)
+{
+    if (leg->end_ns != AN_NEVER)
+        return leg->end_ns;
+    return e->args.forgets ? e->last_ns : leg->last_ns;
+}
+
+static void fact_fill(const struct an_engine *e, struct fact *f, const struct an_leg *leg)
 {
     *f = (struct fact){.leg = leg,
                        .index = engine_leg_index(leg),
@@ -43,7 +52,7 @@ static void fact_fill(struct fact *f, const struct an_leg *leg)
                        .callee = an_number_of(an_leg_callee(leg)),
                        .start_ns = leg->first_ns,
                        .answer_ns = crossed(leg) ? AN_NEVER : leg->answer_ns,
-                       .end_ns = leg->end_ns == AN_NEVER ? leg->last_ns : leg->end_ns,
+                       .end_ns = end_of(e, leg),
                        .first_frame = tie_frame(leg, 0),
                        .end_frame = tie_frame(leg, end_msg(leg)),
                        .parent = AN_NONE,
@@ -59,26 +68,33 @@ static int by_start(const void *x, const void *y)
     const struct fact *a = x, *b = y;
     if (a->start_ns != b->start_ns)
         return a->start_ns < b->start_ns ? -1 : 1;
-    return (a->index > b->index) - (a->index < b->index);
+    /* Numbers grow, and may begin anew. */
+    int32_t apart = (int32_t)(a->leg->number - b->leg->number);
+    return (apart > 0) - (apart < 0);
 }
 
 static int facts_make(struct tie *t)
 {
-    uint32_t n = an_engine_legs(t->e);
+    uint32_t n = t->e->legs.used, indices = an_engine_legs(t->e);
     t->fact = mem_alloc((n + 1) * sizeof(*t->fact));
-    t->fact_of = mem_alloc((n + 1) * sizeof(*t->fact_of));
+    t->fact_of = mem_alloc((indices + 1) * sizeof(*t->fact_of));
     t->group = mem_alloc((n + 1) * sizeof(*t->group));
     t->candidate = mem_alloc((size_t)(n + 1) * TIE_BEST * sizeof(*t->candidate));
     if (!t->fact || !t->fact_of || !t->group || !t->candidate)
         return -ENOMEM;
-    for (uint32_t i = 0; i < n; i++)
-        if (engine_leg(t->e, i)->kind == AN_LEG_CALL)
-            fact_fill(&t->fact[t->n_facts++], engine_leg(t->e, i));
+    list_each(node, &t->e->live)
+    {
+        struct an_leg *leg = container_of(node, struct an_leg, live);
+        leg->call = AN_NONE; /* that of an earlier settling is not its call now */
+        if (leg->kind == AN_LEG_CALL)
+            fact_fill(t->e, &t->fact[t->n_facts++], leg);
+    }
     qsort(t->fact, t->n_facts, sizeof(*t->fact), by_start);
-    memset(t->fact_of, 0xff, (n + 1) * sizeof(*t->fact_of));
+    memset(t->fact_of, 0xff, (indices + 1) * sizeof(*t->fact_of));
     for (uint32_t i = 0; i < t->n_facts; i++) {
         t->fact_of[t->fact[i].index] = i;
         t->group[i] = i;
+        tie_marks_set(t, &t->fact[i]);
     }
     return 0;
 }
@@ -162,10 +178,15 @@ struct best {
     unsigned n;
 };
 
+static bool is_before(const struct candidate *x, const struct candidate *y)
+{
+    return x->points != y->points ? x->points > y->points : x->a < y->a;
+}
+
 static void best_add(struct best *best, struct candidate c)
 {
     unsigned i = best->n;
-    while (i > 0 && best->c[i - 1].points < c.points)
+    while (i > 0 && is_before(&c, &best->c[i - 1]))
         i--;
     if (i == TIE_BEST)
         return;
@@ -176,40 +197,28 @@ static void best_add(struct best *best, struct candidate c)
         best->n++;
 }
 
-/* Attempts that stopped just now, or are about to in the very moment: who they were made for may
- * have another one made. */
-static void stops_note(struct tie *t, uint64_t now, const uint32_t *open, uint32_t n_open)
-{
-    for (uint32_t i = 0; i < n_open; i++) {
-        const struct fact *c = &t->fact[open[i]];
-        if (c->guess == AN_NONE || c->stop_ns == AN_NEVER || c->stop_ns > now + TIE_TURN_NS)
-            continue;
-        struct fact *a = &t->fact[c->guess];
-        if (a->child_stop_ns == AN_NEVER || a->child_stop_ns < c->stop_ns)
-            a->child_stop_ns = c->stop_ns;
-    }
-}
-
-static void candidates_of(struct tie *t, uint32_t b, uint32_t *open, uint32_t *n_open)
+static void candidates_of(struct tie *t, struct tie_open *open, uint32_t b)
 {
     struct best best = {.n = 0};
-    uint32_t still = 0;
-    stops_note(t, t->fact[b].start_ns, open, *n_open);
-    for (uint32_t i = 0; i < *n_open; i++) {
-        uint32_t a = open[i];
-        if (t->fact[a].end_ns + 1000 * MS < t->fact[b].start_ns)
-            continue; /* over: no longer open */
-        open[still++] = a;
+    struct fact *f = &t->fact[b];
+    const uint32_t *found;
+    tie_open_stops(open, b);
+    uint32_t n = tie_open_for(open, b, &found);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct fact *a = &t->fact[found[i]];
         struct score s;
-        if (!tie_possible(&t->fact[a], &t->fact[b]))
+        if (!tie_open_named(open, found[i], b) && tie_score_most(t, a, f) < TIE_LEAST)
             continue;
-        tie_score(t, &t->fact[a], &t->fact[b], &s);
+        if (!tie_possible(t, a, f))
+            continue;
+        tie_score(t, a, f, &s);
+        t->scored++;
         if (s.points >= TIE_LEAST)
-            best_add(&best, (struct candidate){a, b, s.points, t->fact[a].child_stop_ns});
+            best_add(&best, (struct candidate){found[i], b, s.points, a->child_stop_ns});
     }
-    *n_open = still;
-    t->fact[b].rival_points = best.n > 1 ? best.c[1].points : 0;
-    t->fact[b].guess = best.n ? best.c[0].a : AN_NONE;
+    t->looked += n;
+    f->rival_points = best.n > 1 ? best.c[1].points : 0;
+    f->guess = best.n ? best.c[0].a : AN_NONE;
     memcpy(&t->candidate[t->n_candidates], best.c, best.n * sizeof(best.c[0]));
     t->n_candidates += best.n;
 }
@@ -268,16 +277,16 @@ static void dialed_take(struct tie *t, const struct candidate *c)
 
 static void dialed_find(struct tie *t)
 {
-    uint32_t *open = mem_alloc((t->n_facts + 1) * sizeof(*open)), n_open = 0;
+    struct tie_open *open = tie_open_new(t);
     if (!open) {
         t->failed = true;
         return;
     }
     for (uint32_t b = 0; b < t->n_facts; b++) {
-        candidates_of(t, b, open, &n_open);
-        open[n_open++] = b;
+        candidates_of(t, open, b);
+        tie_open_put(open, b);
     }
-    mem_free(open);
+    tie_open_free(open);
     qsort(t->candidate, t->n_candidates, sizeof(*t->candidate), by_points);
     for (uint32_t i = 0; i < t->n_candidates; i++)
         dialed_take(t, &t->candidate[i]);
@@ -295,6 +304,13 @@ static void tie_done(struct tie *t)
     mem_free(t->group);
 }
 
+/* Roughly, on a machine of these years: there is no clock here. */
+static uint64_t cost_of(const struct tie *t)
+{
+    return 50 * t->looked + 400 * t->scored + 2000ull * t->e->legs.used +
+           1500ull * an_rtp_streams(t->e->rtp);
+}
+
 int an_engine_settle(struct an_engine *e)
 {
     struct tie t = {.e = e};
@@ -307,6 +323,7 @@ int an_engine_settle(struct an_engine *e)
     if (!err)
         err = tie_flow_find(&t);
     if (!err) {
+        tie_flows_mark(&t);
         tie_names(&t);
         tie_transfers_find(&t);
         dialed_find(&t);
@@ -315,6 +332,7 @@ int an_engine_settle(struct an_engine *e)
         tie_rooms(&t);
         err = t.failed ? -ENOMEM : call_make_all(&t);
     }
+    e->cost_ns = cost_of(&t);
     tie_done(&t);
     return err;
 }
