@@ -16,6 +16,9 @@ char *mem_strndup(const char *p, size_t n);
 /* Zeroed pages, reserved but not yet counted as used memory; NULL on failure. */
 void *mem_map(size_t bytes);
 void mem_unmap(void *p, size_t bytes);
+/* What mem_map() gave is used densely, or all over at random: in large pages, where the system has
+ * them, it costs fewer faults and look-ups of pages. */
+void mem_dense(void *p, size_t bytes);
 
 /* Blocks handed out and not freed by mem_alloc()/mem_resize(), and requests made so far. */
 uint64_t mem_live(void);
