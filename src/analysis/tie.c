@@ -9,7 +9,8 @@
 #include "base/mem.h"
 
 #define CROSSED_NS  (2000 * MS)
-#define MARGIN_SURE 40 /* points before the next candidate that leave no doubt */
+#define OVER_NS     (1000 * MS) /* an attempt that failed is known for so long */
+#define MARGIN_SURE 40          /* points before the next candidate that leave no doubt */
 
 /* ---- facts ----------------------------------------------------------------------------------- */
 
@@ -176,40 +177,74 @@ static void best_add(struct best *best, struct candidate c)
         best->n++;
 }
 
+/* A leg for which others may still be dialed: what decides about most pairs, side by side. */
+struct open {
+    uint64_t over_ns; /* nobody is dialed for it any more */
+    uint64_t answer_ns;
+    uint64_t stop_ns; /* of an attempt made for a leg that is known; else AN_NEVER */
+    uint32_t fact, from_host, to_host;
+    uint32_t caller_tail;
+};
+
+static struct open open_of(const struct tie *t, uint32_t fact)
+{
+    const struct fact *f = &t->fact[fact];
+    return (struct open){.over_ns = f->end_ns + OVER_NS,
+                         .answer_ns = f->answer_ns,
+                         .stop_ns = f->guess == AN_NONE ? AN_NEVER : f->stop_ns,
+                         .fact = fact,
+                         .from_host = f->from_host,
+                         .to_host = f->to_host,
+                         .caller_tail = f->caller.tail};
+}
+
+/* tie_possible() would say no to most: those of other hosts, or of other callers. */
+static bool worth_a_look(const struct open *a, const struct fact *b)
+{
+    const struct an_leg *leg = b->leg;
+    bool named = leg->x_cid.n || leg->session_id[0].n;
+    if (named || a->caller_tail == b->caller.tail)
+        return true;
+    if (a->answer_ns < b->start_ns)
+        return false;
+    return !a->to_host || !b->to_host || a->to_host == b->from_host || tie_leads_back(leg);
+}
+
 /* Attempts that stopped just now, or are about to in the very moment: who they were made for may
  * have another one made. */
-static void stops_note(struct tie *t, uint64_t now, const uint32_t *open, uint32_t n_open)
+static void stops_note(struct tie *t, uint64_t now, const struct open *open, uint32_t n_open)
 {
     for (uint32_t i = 0; i < n_open; i++) {
-        const struct fact *c = &t->fact[open[i]];
-        if (c->guess == AN_NONE || c->stop_ns == AN_NEVER || c->stop_ns > now + TIE_TURN_NS)
+        if (open[i].stop_ns == AN_NEVER || open[i].stop_ns > now + TIE_TURN_NS)
             continue;
-        struct fact *a = &t->fact[c->guess];
-        if (a->child_stop_ns == AN_NEVER || a->child_stop_ns < c->stop_ns)
-            a->child_stop_ns = c->stop_ns;
+        struct fact *a = &t->fact[t->fact[open[i].fact].guess];
+        if (a->child_stop_ns == AN_NEVER || a->child_stop_ns < open[i].stop_ns)
+            a->child_stop_ns = open[i].stop_ns;
     }
 }
 
-static void candidates_of(struct tie *t, uint32_t b, uint32_t *open, uint32_t *n_open)
+static void candidates_of(struct tie *t, uint32_t b, struct open *open, uint32_t *n_open)
 {
     struct best best = {.n = 0};
+    struct score s = {.bare = true};
+    struct fact *f = &t->fact[b];
     uint32_t still = 0;
-    stops_note(t, t->fact[b].start_ns, open, *n_open);
+    stops_note(t, f->start_ns, open, *n_open);
     for (uint32_t i = 0; i < *n_open; i++) {
-        uint32_t a = open[i];
-        if (t->fact[a].end_ns + 1000 * MS < t->fact[b].start_ns)
-            continue; /* over: no longer open */
-        open[still++] = a;
-        struct score s;
-        if (!tie_possible(&t->fact[a], &t->fact[b]))
+        struct fact *a = &t->fact[open[i].fact];
+        if (open[i].over_ns < f->start_ns)
+            continue; /* no longer open */
+        open[still++] = open[i];
+        if (!worth_a_look(&open[still - 1], f) || !tie_possible(a, f))
             continue;
-        tie_score(t, &t->fact[a], &t->fact[b], &s);
+        tie_score(t, a, f, &s);
         if (s.points >= TIE_LEAST)
-            best_add(&best, (struct candidate){a, b, s.points, t->fact[a].child_stop_ns});
+            best_add(&best,
+                     (struct candidate){open[still - 1].fact, b, s.points, a->child_stop_ns});
     }
     *n_open = still;
-    t->fact[b].rival_points = best.n > 1 ? best.c[1].points : 0;
-    t->fact[b].guess = best.n ? best.c[0].a : AN_NONE;
+    f->rival_points = best.n > 1 ? best.c[1].points : 0;
+    f->guess = best.n ? best.c[0].a : AN_NONE;
     memcpy(&t->candidate[t->n_candidates], best.c, best.n * sizeof(best.c[0]));
     t->n_candidates += best.n;
 }
@@ -251,7 +286,7 @@ static bool is_referred_elsewhere(struct tie *t, const struct candidate *c)
 static void dialed_take(struct tie *t, const struct candidate *c)
 {
     struct fact *a = &t->fact[c->a], *b = &t->fact[c->b];
-    struct score s;
+    struct score s = {0};
     if (b->parent != AN_NONE || !free_for(a, b) || descends(t, c->a, c->b) ||
         is_referred_elsewhere(t, c))
         return;
@@ -268,14 +303,15 @@ static void dialed_take(struct tie *t, const struct candidate *c)
 
 static void dialed_find(struct tie *t)
 {
-    uint32_t *open = mem_alloc((t->n_facts + 1) * sizeof(*open)), n_open = 0;
+    struct open *open = mem_alloc((t->n_facts + 1) * sizeof(*open));
+    uint32_t n_open = 0;
     if (!open) {
         t->failed = true;
         return;
     }
     for (uint32_t b = 0; b < t->n_facts; b++) {
         candidates_of(t, b, open, &n_open);
-        open[n_open++] = b;
+        open[n_open++] = open_of(t, b);
     }
     mem_free(open);
     qsort(t->candidate, t->n_candidates, sizeof(*t->candidate), by_points);
@@ -291,6 +327,7 @@ static void tie_done(struct tie *t)
     mem_free(t->fact_of);
     mem_free(t->candidate);
     mem_free(t->flow);
+    mem_free(t->flow_at);
     mem_free(t->edge);
     mem_free(t->group);
 }

@@ -18,6 +18,7 @@ struct fact {
     struct an_number caller, callee;
     uint64_t start_ns, answer_ns, end_ns; /* end: of what was seen, never AN_NEVER */
     uint64_t first_frame, end_frame;
+    uint32_t from_host, to_host;       /* numbers of tie_host.c; 0: fewer than two are known */
     uint32_t parent;                   /* the fact it was dialed for, or AN_NONE */
     uint32_t guess;                    /* what it was most likely dialed for, or AN_NONE */
     uint64_t stop_ns;                  /* it was given up, or failed; AN_NEVER: it was not */
@@ -37,6 +38,7 @@ struct fact {
 /* Points for and against, with where they are seen. */
 struct score {
     int points;
+    bool bare; /* only the points are wanted */
     uint8_t n;
     struct an_proof proof[AN_EDGE_MAX_EVIDENCE];
 };
@@ -66,15 +68,15 @@ struct tie {
     uint32_t *fact_of; /* of a leg; AN_NONE: it is no call */
     struct candidate *candidate;
     uint32_t n_candidates;
-    struct flow_pair *flow;
-    uint32_t n_flows;
+    struct flow_pair *flow; /* those of a leg behind each other: */
+    uint32_t *flow_at;      /* [legs + 1]: where they begin, by the lower of the two */
     struct an_edge *edge;
     uint32_t n_edges, cap_edges;
     uint32_t *group; /* of a fact: the first of its call, by union and find */
     bool failed;     /* memory is out */
 };
 
-/* tie_host.c: which hosts are exchanges; sets to_exchange and from_phone. 0 or -ENOMEM. */
+/* tie_host.c: sets from_host and to_host, to_exchange and from_phone. 0 or -ENOMEM. */
 int tie_hosts(struct tie *t);
 
 /* tie.c */
@@ -88,12 +90,15 @@ unsigned tie_confidence(int points, int next_best);
 /* The fact of the leg with this Call-ID; AN_NONE. */
 uint32_t tie_find(const struct tie *t, struct str call_id);
 
-/* tie_score.c: was b dialed for a? `cheap`: only what costs little; below 0 it cannot be. */
+/* tie_score.c: was b dialed for a? */
 bool tie_possible(const struct fact *a, const struct fact *b);
+/* Its headers say that it was made for another one. */
+bool tie_leads_back(const struct an_leg *leg);
+/* Begins anew; `bare` stays as it is. */
 void tie_score(const struct tie *t, const struct fact *a, const struct fact *b, struct score *s);
 uint64_t tie_frame(const struct an_leg *leg, uint32_t msg);
 
-/* tie_flow.c: finds t->flow. */
+/* tie_flow.c: finds t->flow. 0 or -ENOMEM. */
 int tie_flow_find(struct tie *t);
 uint32_t tie_flow_count(const struct tie *t, uint32_t leg_a, uint32_t leg_b);
 
