@@ -10,6 +10,7 @@
 #include "pbx/feature/transfer.h"
 #include "pbx/feature/voicemail.h"
 #include "pbx/gate.h"
+#include "pbx/kin.h"
 #include "pbx/options.h"
 #include "pbx/port.h"
 #include "pbx/record.h"
@@ -278,7 +279,8 @@ static int init_parts(struct pbx *p)
     err = err ? err : voicemail_init(p);
     err = err ? err : subscription_init(p);
     err = err ? err : conference_init(p);
-    return err ? err : call_init(p);
+    err = err ? err : call_init(p);
+    return err ? err : kin_init(p);
 }
 
 struct pbx *pbx_new(const struct pbx_conf *conf, usec_t now)
@@ -313,6 +315,7 @@ void pbx_free(struct pbx *p)
         if (o.kind == PBX_OUT_SEND)
             blob_unref(o.blob);
     call_done(p);
+    kin_done(p);
     conference_done(p);
     subscription_done(p);
     voicemail_done(p);
