@@ -137,6 +137,7 @@ struct an_leg {
     uint8_t kind;          /* enum an_leg_kind */
     uint8_t transports;    /* bits of enum an_transport */
     bool ended;            /* nothing more is expected */
+    bool sent;             /* its first message was, by the one whose traffic it is */
     struct an_text text;
     struct an_ref call_id;
 

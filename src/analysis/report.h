@@ -32,6 +32,13 @@ struct an_style {
     uint64_t max_messages; /* bytes of message texts in one report; more are left out */
 };
 
+/* Who is at an address, as somebody knows who need not guess. */
+struct an_known {
+    struct addr at;
+    struct str name;
+    bool phone; /* the name is the number of one */
+};
+
 struct an_host; /* names.c */
 struct an_report;
 struct an_json;
@@ -47,6 +54,8 @@ struct an_report {
     /* Further members of a call's object: its sound. NULL: none. */
     void (*sound)(const struct an_report *r, uint32_t call, struct an_json *j);
     void *sound_user;
+    const struct an_known *known;
+    uint32_t n_known;
 
     /* Made by an_report_init(). */
     uint64_t zero_ns;     /* the first frame's time */

@@ -201,7 +201,7 @@ static void candidates_of(struct tie *t, uint32_t b, uint32_t *open, uint32_t *n
             continue; /* over: no longer open */
         open[still++] = a;
         struct score s;
-        if (!tie_possible(&t->fact[a], &t->fact[b]))
+        if (!(t->e->args.own ? tie_own_possible : tie_possible)(&t->fact[a], &t->fact[b]))
             continue;
         tie_score(t, &t->fact[a], &t->fact[b], &s);
         if (s.points >= TIE_LEAST)
@@ -313,6 +313,8 @@ int an_engine_settle(struct an_engine *e)
         tie_transfers(&t);
         tie_pickups(&t);
         tie_rooms(&t);
+        if (e->args.own)
+            tie_own(&t);
         err = t.failed ? -ENOMEM : call_make_all(&t);
     }
     tie_done(&t);

@@ -88,6 +88,11 @@ unsigned tie_confidence(int points, int next_best);
 /* The fact of the leg with this Call-ID; AN_NONE. */
 uint32_t tie_find(const struct tie *t, struct str call_id);
 
+/* tie_own.c: what somebody knows to be one call becomes one. */
+void tie_own(struct tie *t);
+/* May it have dialed b for a? */
+bool tie_own_possible(const struct fact *a, const struct fact *b);
+
 /* tie_score.c: was b dialed for a? `cheap`: only what costs little; below 0 it cannot be. */
 bool tie_possible(const struct fact *a, const struct fact *b);
 void tie_score(const struct tie *t, const struct fact *a, const struct fact *b, struct score *s);

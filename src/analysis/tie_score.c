@@ -318,6 +318,8 @@ static void score_sdp(const struct an_leg *a, const struct an_leg *b, struct sco
 void tie_score(const struct tie *t, const struct fact *a, const struct fact *b, struct score *s)
 {
     *s = (struct score){0};
+    if (t->e->args.own)
+        score_add(s, AN_BY_OWN, 0);
     if (!t->e->args.without_names)
         score_names(a->leg, b->leg, s);
     score_host(a->leg, b->leg, s);
