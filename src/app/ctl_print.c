@@ -259,10 +259,30 @@ static void print_rooms(const json_t *rooms)
     }
 }
 
+/* The report as it came; where people ask why, how the media were belongs to it. */
+static void print_report(const char *word, const json_t *result)
+{
+    const json_t *quality = json_object_get(result, "quality");
+    json_int_t left_out = json_integer_value(json_object_get(result, "left_out"));
+    fputs(json_string_value(json_object_get(result, "text")), stdout);
+    if (left_out)
+        printf("... %lld older messages are left out\n", (long long)left_out);
+    if (json_is_true(json_object_get(result, "cut")))
+        puts("... and more");
+    if (strcmp(word, "ladder") == 0 || !json_array_size(quality))
+        return;
+    putchar('\n');
+    put_table("quality", quality);
+}
+
 void ctl_print(const char *word, const json_t *result)
 {
     if (put_table(word, result))
         return;
+    if (json_is_string(json_object_get(result, "text"))) {
+        print_report(word, result);
+        return;
+    }
     if (strcmp(word, "conferences") == 0) {
         print_rooms(result);
         return;
