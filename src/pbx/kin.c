@@ -32,10 +32,9 @@ int kin_init(struct pbx *p)
     p->kins = k;
     list_init(&k->past);
     k->max_past = p->config->limits.call_histories * KIN_A_HISTORY;
-    uint64_t seed = rand_u64(&p->rand);
     uint32_t live = p->config->limits.calls * 4;
     int err = slot_init(&k->slots, sizeof(struct kin), live + k->max_past);
-    return err ? err : hash_init(&k->by_id, live / 4 + k->max_past, seed);
+    return err ? err : hash_init(&k->by_id, live / 4 + k->max_past, p->kin_seed);
 }
 
 static void forget(struct pbx *p, struct kin *kin)

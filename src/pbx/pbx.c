@@ -283,6 +283,17 @@ static int init_parts(struct pbx *p)
     return err ? err : kin_init(p);
 }
 
+/* A number that is drawn beside the others: the same seed goes on giving the same messages. */
+static uint64_t side_seed(const uint8_t seed[32])
+{
+    struct rand r;
+    uint8_t key[32];
+    memcpy(key, seed, sizeof(key));
+    key[31] ^= 0xFF;
+    rand_init(&r, key);
+    return rand_u64(&r);
+}
+
 struct pbx *pbx_new(const struct pbx_conf *conf, usec_t now)
 {
     struct pbx *p = mem_zero(sizeof(*p));
@@ -295,6 +306,7 @@ struct pbx *pbx_new(const struct pbx_conf *conf, usec_t now)
     p->now = p->started = now;
     p->wall_offset_us = conf->wall_us - now;
     rand_init(&p->rand, conf->seed);
+    p->kin_seed = side_seed(conf->seed);
     timer_wheel_init(&p->wheel, now);
     arena_init(&p->turn, 64u << 20);
     blob_pool_init(&p->pool, 0);

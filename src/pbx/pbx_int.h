@@ -40,6 +40,7 @@ struct pbx {
     struct trunks *trunks;
     struct calls *calls;
     struct kins *kins;
+    uint64_t kin_seed; /* of their hash table */
     struct settings *settings;
     struct mwi *mwi;
     struct voicemail *voicemail;
