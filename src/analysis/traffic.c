@@ -17,6 +17,7 @@
  * are a chain, the latest first, which ends where it leads to what is gone. */
 struct entry {
     uint32_t bytes;  /* of the entry */
+    uint32_t back;   /* of the entry in front of it */
     uint32_t n;      /* of the message; 0: there is none, the memory ends behind it */
     uint64_t before; /* the next of its chain, plus one; 0: none */
     uint64_t id;     /* hash of its Call-ID */
@@ -31,6 +32,7 @@ struct an_traffic {
     char *mem;
     size_t cap;
     uint64_t head, tail; /* [tail, head) is in use */
+    uint32_t last;       /* bytes of the latest entry */
     uint64_t *index;     /* the latest of a chain, plus one */
     uint64_t mask;
     struct hash_table hash; /* for its seed */
@@ -117,10 +119,12 @@ static struct entry *room_for(struct an_traffic *t, size_t bytes)
     while (t->head + skip + bytes - t->tail > t->cap)
         forget_oldest(t);
     if (skip) {
-        /* Everything is a multiple of ALIGN, so the two members that a gap needs have room. */
+        /* Everything is a multiple of ALIGN, so the members that a gap needs have room. */
         struct entry *gap = entry_at(t, t->head);
         gap->bytes = (uint32_t)skip;
         gap->n = 0;
+        gap->back = t->last;
+        t->last = gap->bytes;
         t->head += skip;
     }
     return entry_at(t, t->head);
@@ -142,6 +146,7 @@ void an_traffic_put(struct an_traffic *t, const struct an_traffic_msg *m)
                         .id = id,
                         .at_ns = m->at_ns,
                         .bytes = (uint32_t)bytes,
+                        .back = t->last,
                         .n = (uint32_t)m->bytes.n,
                         .src = m->src,
                         .dst = m->dst,
@@ -150,6 +155,7 @@ void an_traffic_put(struct an_traffic *t, const struct an_traffic_msg *m)
     memcpy(e->text, m->bytes.p, m->bytes.n);
     *chain = t->head + 1;
     t->head += bytes;
+    t->last = (uint32_t)bytes;
     t->stats.kept++;
 }
 
@@ -275,4 +281,72 @@ int an_traffic_find(struct an_traffic *t, const struct an_traffic_ask *ask,
     int err = f->n ? answer(t, ask, f, ret) : -ENOENT;
     mem_free(f);
     return err;
+}
+
+/* ---- what was tried -------------------------------------------------------------------------- */
+
+#define LOOK_BACK_MOST 200000 /* entries, so that a large memory does not take long to look at */
+
+static bool told_before(const struct an_attempted *v, unsigned n, struct str call_id)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (str_eq(v[i].call_id, call_id))
+            return true;
+    return false;
+}
+
+/* How often it was asked, and what was answered last. */
+static void outcome(const struct an_traffic *t, const struct entry *of, struct sip_msg *m,
+                    struct an_attempted *a)
+{
+    uint64_t at = t->index[of->id & t->mask];
+    while (at && at - 1 >= t->tail) {
+        const struct entry *e = entry_at(t, at - 1);
+        at = e->before;
+        if (e->id != of->id)
+            continue;
+        bool invite = str_starts(str_of(e->text, e->n), STR("INVITE "));
+        a->invites += invite && !e->sent;
+        if (invite || a->status || !e->sent || sip_msg_parse(m, e->text, e->n, true))
+            continue;
+        if (!m->is_request && m->method == SIP_INVITE && m->status >= 200)
+            a->status = m->status;
+    }
+}
+
+static unsigned attempt_add(const struct an_traffic *t, const struct entry *e, struct sip_msg *m,
+                            struct an_attempted *v, unsigned n)
+{
+    if (e->sent || !str_starts(str_of(e->text, e->n), STR("INVITE ")) ||
+        sip_msg_parse(m, e->text, e->n, true) || m->to.tag.n || told_before(v, n, m->call_id))
+        return n;
+    v[n] = (struct an_attempted){.at_ns = e->at_ns,
+                                 .from_addr = e->src,
+                                 .call_id = m->call_id,
+                                 .from = m->from.uri.user,
+                                 .to = m->ruri.user};
+    outcome(t, e, m, &v[n]);
+    return n + 1;
+}
+
+int an_traffic_attempts(const struct an_traffic *t, struct an_attempted *ret, unsigned n)
+{
+    struct sip_msg *m = mem_alloc(sizeof(*m));
+    unsigned found = 0;
+    uint64_t at = t->head;
+    uint32_t back = t->last;
+    if (!m)
+        return -ENOMEM;
+    n = n < AN_ATTEMPTS_MAX ? n : AN_ATTEMPTS_MAX;
+    for (uint32_t i = 0; i < LOOK_BACK_MOST && found < n && back && at - back >= t->tail; i++) {
+        at -= back;
+        const struct entry *e = entry_at(t, at);
+        back = e->back;
+        if (e->n)
+            found = attempt_add(t, e, m, ret, found);
+        if (at == 0)
+            break;
+    }
+    mem_free(m);
+    return (int)found;
 }

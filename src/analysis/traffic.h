@@ -54,4 +54,19 @@ struct an_traffic_answer {
 MUST_CHECK int an_traffic_find(struct an_traffic *t, const struct an_traffic_ask *ask,
                                struct an_traffic_answer *ret);
 
+/* An INVITE from outside that began something, or tried to: the latest of those with its Call-ID.
+ */
+struct an_attempted {
+    uint64_t at_ns;
+    struct addr from_addr;
+    struct str call_id, from, to; /* users; in the traffic, until the next message is put there */
+    uint32_t invites;             /* with this Call-ID, repeats among them */
+    uint16_t status;              /* the last final one; 0: none yet */
+};
+#define AN_ATTEMPTS_MAX 200
+
+/* The latest, the newest first; at most n and AN_ATTEMPTS_MAX. How many, or -ENOMEM. */
+MUST_CHECK int an_traffic_attempts(const struct an_traffic *t, struct an_attempted *ret,
+                                   unsigned n);
+
 #endif

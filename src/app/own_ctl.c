@@ -276,32 +276,82 @@ static void put_id(struct buf *out, const json_t *request)
     buf_ch(out, '}');
 }
 
-bool own_request(struct wire *w, const char *method, const json_t *request, struct buf *out)
+/* ---- what was tried -------------------------------------------------------------------------- */
+
+static json_t *attempt_json(struct wire *w, const struct an_attempted *a)
+{
+    struct pbx_call_ids *ids = mem_alloc(sizeof(*ids));
+    json_t *j = json_object();
+    bool known = ids && pbx_call_ids_get(w->pbx, a->call_id, ids) == 0;
+    json_object_set_new(j, "at_ms", json_integer((json_int_t)(a->at_ns / 1000000)));
+    json_object_set_new(j, "from", api_text(a->from));
+    json_object_set_new(j, "to", api_text(a->to));
+    json_object_set_new(j, "source", api_addr(&a->from_addr));
+    json_object_set_new(j, "invites", json_integer(a->invites));
+    json_object_set_new(j, "status", a->status ? json_integer(a->status) : json_null());
+    json_object_set_new(j, "call", known ? json_integer((json_int_t)ids->number) : json_null());
+    json_object_set_new(j, "call_id", api_text(a->call_id));
+    mem_free(ids);
+    return j;
+}
+
+static json_t *attempts(struct wire *w, const json_t *request, int *err)
+{
+    int64_t limit = number(json_object_get(request, "params"), "limit", 20);
+    struct an_attempted *v = mem_alloc(AN_ATTEMPTS_MAX * sizeof(*v));
+    int n = !v ? -ENOMEM : !w->own->traffic || limit < 1 ? -ENOENT : 0;
+    if (!n)
+        n = an_traffic_attempts(w->own->traffic, v, limit > UINT32_MAX ? 0 : (unsigned)limit);
+    json_t *list = json_array();
+    for (int i = 0; i < n; i++)
+        json_array_append_new(list, attempt_json(w, &v[i]));
+    mem_free(v);
+    *err = n < 0 ? n : 0;
+    return list;
+}
+
+/* ---- the requests --------------------------------------------------------------------------- */
+
+static void put_error(struct wire *w, struct buf *out, int err)
+{
+    out->n = 0;
+    buf_printf(out, "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":%d,\"message\":\"%s\"}",
+               err == -ENOENT ? API_NOT_FOUND : API_INTERNAL, why(w, err));
+}
+
+/* A report about one call. 0 or a negative errno. */
+static int report(struct wire *w, const char *method, const json_t *request, struct buf *out)
 {
     char mem[512];
-    if (strcmp(method, "show") != 0 && strcmp(method, "explain") != 0 &&
-        strcmp(method, "ladder") != 0)
-        return false;
     struct question *q = mem_zero(sizeof(*q));
-    int err = q ? -ENOENT : -ENOMEM;
-    if (q) {
-        q->w = w;
-        q->params = json_object_get(request, "params");
-        if (w->own->traffic)
-            err = messages_find(q, name_of(q, mem, sizeof(mem)));
-    }
-    buf_lit(out, "{\"jsonrpc\":\"2.0\",\"result\":");
+    if (!q)
+        return -ENOMEM;
+    q->w = w;
+    q->params = json_object_get(request, "params");
+    int err = w->own->traffic ? messages_find(q, name_of(q, mem, sizeof(mem))) : -ENOENT;
     if (!err) {
         err = answer(q, method, out);
         an_engine_free(q->found.engine);
     }
-    if (err) {
-        out->n = 0;
-        buf_printf(out, "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":%d,\"message\":\"%s\"}",
-                   err == -ENOENT ? API_NOT_FOUND : API_INTERNAL, why(w, err));
-    }
-    put_id(out, request);
     mem_free(q);
+    return err;
+}
+
+bool own_request(struct wire *w, const char *method, const json_t *request, struct buf *out)
+{
+    bool list = strcmp(method, "attempts") == 0;
+    int err = 0;
+    if (!list && strcmp(method, "show") != 0 && strcmp(method, "explain") != 0 &&
+        strcmp(method, "ladder") != 0)
+        return false;
+    buf_lit(out, "{\"jsonrpc\":\"2.0\",\"result\":");
+    if (list)
+        put_json(out, attempts(w, request, &err));
+    else
+        err = report(w, method, request, out);
+    if (err)
+        put_error(w, out, err);
+    put_id(out, request);
     return true;
 }
 

@@ -29,7 +29,8 @@
  *   ban {address, seconds}  unban {address}  bans
  *
  * `reload`, `cdr`, `quality` of a record, and what is said of the messages of a call (`show`,
- * `explain`, `ladder`) need files, the database or the analyser and are the program's own.
+ * `explain`, `ladder`, `attempts`) need files, the database or the analyser and are the program's
+ * own.
  */
 #ifndef PBX_API_H
 #define PBX_API_H

@@ -237,6 +237,12 @@ def own_explain_case(lab):
             check(answer is not None and answer.status in (403, 407), f"answer: {answer}")
             if answer.status == 403:
                 break
+    tried = {a["call_id"]: a for a in lab.ctl("attempts")}
+    equal([tried[ids[0]][k] for k in ("from", "status", "call")], [CALLER, 486, 1], "an attempt")
+    equal(tried[call_id]["call"], None, "the call of an attempt that became none")
+    check(tried[call_id]["invites"] >= 4 and tried[call_id]["status"] in (403, 407),
+          f"an attempt: {tried[call_id]}")
+    check(call_id in text(lab, "attempts", "1") and ids[0] not in text(lab, "attempts", "1"), "one")
     found = rules(lab, call_id)
     check("wrong-credentials" in found and "auth-loop" in found, f"credentials: {found}")
     done = lab.ctl_run("explain", "no-such-call")

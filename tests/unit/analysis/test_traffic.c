@@ -165,6 +165,45 @@ static void what_nothing_ties(void **state)
     bed_close(&b);
 }
 
+static void invite(struct bed *b, char from, char to, const char *id, const char *caller)
+{
+    char text[600];
+    int n = snprintf(text, sizeof(text),
+                     "INVITE sip:1002@b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK%s\r\n"
+                     "Max-Forwards: 70\r\nFrom: <sip:%s@a>;tag=f%s\r\nTo: <sip:1002@b>\r\n"
+                     "Call-ID: %s\r\nCSeq: 1 INVITE\r\nContact: <sip:x@h>\r\n"
+                     "Content-Length: 0\r\n\r\n",
+                     id, caller, id, id);
+    put_raw(b, from, to, str_z(id), str_of(text, (size_t)n));
+}
+
+/* A leg that shows another number than the caller's, from another address than the caller's leg
+ * came to, is still dialed for the leg that came just then. */
+static void who_was_dialed_for_whom(void **state)
+{
+    (void)state;
+    static const char *const ids[] = {"in-1", "out-1", "in-2", "out-2"};
+    struct bed b;
+    bed_open(&b, 0);
+    invite(&b, 'A', 'P', "in-1", "1001");
+    invite(&b, 'Q', 'B', "out-1", "5550001");
+    b.now_ns += UINT64_C(10000000000);
+    invite(&b, 'B', 'P', "in-2", "1002");
+    invite(&b, 'Q', 'C', "out-2", "5550002");
+    assert_int_equal(find_ids(&b, ids, 4), 0);
+    const struct an_call *call = only_call(&b);
+    assert_int_equal(call->n_legs, 4);
+    bool first = false, second = false;
+    for (uint32_t i = 0; i < call->n_edges; i++) {
+        const struct an_edge *e = &call->edge[i];
+        first |= e->kind == AN_EDGE_DIALED && e->a == 0 && e->b == 1;
+        second |= e->kind == AN_EDGE_DIALED && e->a == 2 && e->b == 3;
+    }
+    assert_true(first && second);
+    an_engine_free(b.found.engine);
+    bed_close(&b);
+}
+
 /* Whatever is put there, the memory is what was granted, and the latest messages are in it. */
 static void within_bounds(void **state)
 {
@@ -257,6 +296,45 @@ static void what_began_before_memory(void **state)
     bed_close(&b);
 }
 
+/* Also what wrapped, and what was cut off at the end of the memory. */
+static void what_was_tried(void **state)
+{
+    (void)state;
+    struct bed b;
+    struct an_attempted v[20];
+    char in[24], out[24];
+    bed_open(&b, AN_TRAFFIC_LEAST);
+    assert_int_equal(an_traffic_attempts(b.t, v, 20), 0);
+    for (unsigned i = 0; i < 300; i++) {
+        snprintf(in, sizeof(in), "in-%u", i);
+        snprintf(out, sizeof(out), "out-%u", i);
+        busy(&b, in, out);
+    }
+    say(&b, 'C', 'P', "again", "INVITE sip:1002@b SIP/2.0", "1 INVITE", "");
+    say(&b, 'P', 'C', "again", "SIP/2.0 407 Proxy Authentication Required", "1 INVITE", "");
+    say(&b, 'C', 'P', "again", "INVITE sip:1003@b SIP/2.0", "2 INVITE", "");
+    assert_int_equal(an_traffic_attempts(b.t, v, 3), 3);
+    assert_true(str_eq(v[0].call_id, STR("again")));
+    assert_true(str_eq(v[0].from, STR("1001")) && str_eq(v[0].to, STR("1003")));
+    assert_int_equal(v[0].invites, 2);
+    assert_int_equal(v[0].status, 407);
+    assert_int_equal(v[0].from_addr.ip[3], 3);
+    assert_true(str_eq(v[1].call_id, STR("in-299")));
+    assert_int_equal(v[1].status, 486);
+    assert_int_equal(v[1].invites, 1);
+    assert_true(str_eq(v[2].call_id, STR("in-298")));
+    int n = an_traffic_attempts(b.t, v, 20);
+    assert_int_equal(n, 20);
+    struct an_attempted *all = malloc(AN_ATTEMPTS_MAX * sizeof(*all));
+    n = an_traffic_attempts(b.t, all, 1000000);
+    if (n <= 30 || n >= 200)
+        fail_msg("%d attempts", n); /* as many as there is memory for */
+    for (int i = 1; i < n; i++)
+        assert_true(all[i].at_ns < all[i - 1].at_ns);
+    free(all);
+    bed_close(&b);
+}
+
 static void without_memory(void **state)
 {
     (void)state;
@@ -290,9 +368,14 @@ static void without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_call_is_found), cmocka_unit_test(what_nothing_ties),
-        cmocka_unit_test(within_bounds),   cmocka_unit_test(the_oldest_go),
-        cmocka_unit_test(too_many),        cmocka_unit_test(what_began_before_memory),
+        cmocka_unit_test(a_call_is_found),
+        cmocka_unit_test(what_nothing_ties),
+        cmocka_unit_test(who_was_dialed_for_whom),
+        cmocka_unit_test(within_bounds),
+        cmocka_unit_test(the_oldest_go),
+        cmocka_unit_test(too_many),
+        cmocka_unit_test(what_began_before_memory),
+        cmocka_unit_test(what_was_tried),
         cmocka_unit_test(without_memory),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

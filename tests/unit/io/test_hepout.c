@@ -231,6 +231,36 @@ static void a_queue_that_is_full(void **state)
     bed_close(&b);
 }
 
+/* A connection that ends within a packet: the next one begins with a whole one. */
+static void a_packet_cut_in_two(void **state)
+{
+    (void)state;
+    struct bed b;
+    char text[60000];
+    uint8_t p[HEP_HEAD];
+    size_t got = 0;
+    bed_open(&b, SOCK_STREAM);
+    uint16_t port = b.at.port;
+    LOOP_UNTIL(b.loop, accepted(&b));
+    LOOP_UNTIL(b.loop, b.ups == 1);
+    memset(text, 'x', sizeof(text));
+    while (!hepout_stats_get(b.h)->dropped) {
+        put(&b, str_of(text, sizeof(text)));
+        loop_run_once(b.loop, 0);
+    }
+    uint64_t dropped = hepout_stats_get(b.h)->dropped;
+    close(b.conn);
+    close(b.fd);
+    LOOP_UNTIL(b.loop, b.downs == 1);
+    assert_int_equal(hepout_stats_get(b.h)->dropped, dropped + 1);
+    b.fd = server_open(&b, SOCK_STREAM, port);
+    LOOP_UNTIL(b.loop, accepted(&b));
+    put(&b, STR("whole"));
+    LOOP_UNTIL(b.loop, take(&b, p, sizeof(p), &got));
+    assert_true(hep_length(p, got) > 0);
+    bed_close(&b);
+}
+
 static void another_server(void **state)
 {
     (void)state;
@@ -267,6 +297,7 @@ int main(void)
         cmocka_unit_test(a_stream),
         cmocka_unit_test(a_server_that_comes_back),
         cmocka_unit_test(a_queue_that_is_full),
+        cmocka_unit_test(a_packet_cut_in_two),
         cmocka_unit_test(another_server),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
