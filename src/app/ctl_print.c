@@ -273,7 +273,8 @@ static void print_report(const char *word, const json_t *result)
 {
     const json_t *quality = json_object_get(result, "quality");
     json_int_t left_out = json_integer_value(json_object_get(result, "left_out"));
-    fputs(json_string_value(json_object_get(result, "text")), stdout);
+    const char *text = json_string_value(json_object_get(result, "text"));
+    fputs(text[0] == '\n' ? text + 1 : text, stdout); /* a heading has a line of its own above */
     if (left_out)
         printf("... %lld older messages are left out\n", (long long)left_out);
     if (json_is_true(json_object_get(result, "cut")))
