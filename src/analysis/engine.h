@@ -21,6 +21,7 @@ struct an_engine_args {
 
 struct an_engine_stats {
     uint64_t messages, bad_messages, retransmissions, hops;
+    uint64_t cut_messages;                   /* of which the capture has only the beginning */
     uint64_t legs_refused, messages_refused; /* a limit or memory */
     uint64_t by_transport[AN_TRANSPORTS];
     uint64_t by_method[SIP_METHOD_COUNT]; /* requests, repeats not counted */
