@@ -2,16 +2,19 @@
 says of its calls without any capture."""
 import collections
 import json
+import os
 import re
 import secrets
+import socket
 import subprocess
 
+import judge
 import sip
 from case_call import CALLER, callee, caller, finish, outside, phone, refused, register
 from case_page import pcap
 from hep import Collector
 from ladder import Ladder
-from lab import case, check, equal
+from lab import Skip, case, check, equal
 from script import Script
 
 PASSWORD = "hep-password-7"
@@ -140,6 +143,40 @@ def hep_away_case(lab):
             register(lab, "1428")
             equal(lab.ctl("stats")["hep"]["queued_bytes"], 0, "bytes that wait for nobody")
             equal(len(other.packets), n, "packets after the end")
+
+
+@case("hep_sngrep", weight=2)
+def hep_sngrep_case(lab):
+    """A reader of HEP that was not written for this: sngrep takes it and writes what it got."""
+    port = lab.ports(1)
+    try:
+        sngrep = lab.job("sngrep", ["sngrep", "-F", "-N", "-q", "-L", f"udp:127.0.0.1:{port}",
+                                    "-O", lab.path("sngrep.pcap")])
+    except FileNotFoundError:
+        raise Skip("sngrep is not installed") from None
+
+    def listens():
+        check(sngrep.running(), f"sngrep ended: {sngrep.last_words()}")
+        with open("/proc/net/udp", encoding="ascii") as f:
+            return f":{port:04X} " in f.read()
+    lab.until(listens, 10, "sngrep listens")
+    config = lab.config()
+    config["hep"] = {"to": f"127.0.0.1:{port}"}
+    lab.start(config)
+    register(lab, "1427")
+    answered_call(lab)
+    lab.cdrs(1)
+    messages = [m for m in lab.messages() if m.message.method != "REGISTER"]
+    sent = sorted((*m.source, *m.target, m.message.raw) for m in messages)
+
+    def written():
+        found = judge.packets(lab.path("sngrep.pcap")) if os.path.exists(lab.path("sngrep.pcap")) \
+            else []
+        return [m for m in found if m.message.method != "REGISTER"] \
+            if len(found) >= len(lab.messages()) else None
+    sngrep.end()
+    got = lab.until(written, 5, "sngrep has written what it got")
+    equal(sorted((*m.source, *m.target, m.message.raw) for m in got), sent, "what sngrep got")
 
 
 @case("hep_rtcp", weight=3)
@@ -271,6 +308,15 @@ def own_live_case(lab):
     found = {f["rule"] for f in call["findings"]}
     check("under-way" in found and "no-media" not in found and "one-way" not in found,
           f"findings: {found}")
+    with socket.socket(socket.AF_UNIX) as control:
+        control.connect(lab.path("ctl.sock"))
+        control.sendall(json.dumps({"jsonrpc": "2.0", "id": 5, "method": "show", "params":
+                                    {"call": int(number), "json": True, "messages": True}}).encode()
+                        + b"\n")
+        line = json.loads(control.makefile().readline())
+        equal(line["id"], 5, "id of the answer")
+        first = line["result"]["report"]["calls"][0]["legs"][0]["messages"][0]
+        check(first["text"].startswith("INVITE sip:"), f"the text of a message: {first}")
     check("The call goes on" in text(lab, "explain", number), "it goes on")
     ladder = text(lab, "--width", "120", "ladder", number)
     check("1427" in ladder and "Ringdown" in ladder, f"who the columns are:\n{ladder}")
