@@ -6,7 +6,6 @@
 
 #include "analysis/leg.h"
 
-#define AN_CALL_MAX_LEGS     256
 #define AN_EDGE_MAX_EVIDENCE 10
 #define AN_TRAIT_MAX_FRAMES  8
 
@@ -85,7 +84,8 @@ enum an_outcome { /* the disposition of call records */
 };
 
 struct an_call {
-    uint32_t number; /* from 1 */
+    uint32_t id;     /* number of its first leg: stays from settling to settling */
+    uint32_t number; /* from 1; of an engine that forgets: id */
     uint32_t *leg;   /* in the order of their first messages; the first is the caller's */
     uint32_t n_legs, cap_legs;
     struct an_edge *edge;

@@ -240,7 +240,7 @@ static void scenario_set(struct look *l)
 
 /* ---- groups ---------------------------------------------------------------------------------- */
 
-static bool legs_set(struct look *l, uint32_t number)
+static bool legs_set(struct look *l, uint32_t index)
 {
     struct an_call *c = l->call;
     c->leg = mem_alloc(l->n_facts * sizeof(*c->leg));
@@ -249,17 +249,17 @@ static bool legs_set(struct look *l, uint32_t number)
     c->cap_legs = c->n_legs = l->n_facts;
     for (uint32_t i = 0; i < l->n_facts; i++) {
         c->leg[i] = l->fact[i]->index;
-        engine_leg(l->t->e, c->leg[i])->call = number - 1;
+        engine_leg(l->t->e, c->leg[i])->call = index;
     }
     return true;
 }
 
 /* Edges lie in the order of their calls. */
-static bool edges_set(struct look *l, uint32_t *at)
+static bool edges_set(struct look *l, uint32_t index, uint32_t *at)
 {
     struct an_call *c = l->call;
     uint32_t from = *at, n = 0;
-    while (*at < l->t->n_edges && engine_leg(l->t->e, l->t->edge[*at].a)->call == c->number - 1)
+    while (*at < l->t->n_edges && engine_leg(l->t->e, l->t->edge[*at].a)->call == index)
         ++*at, n++;
     c->edge = n ? mem_alloc(n * sizeof(*c->edge)) : NULL;
     if (n && !c->edge)
@@ -285,6 +285,8 @@ static int by_root(const void *x, const void *y)
 /* What edges are sorted by. */
 struct keyed {
     uint32_t root;
+    uint32_t number; /* of the leg b */
+    uint32_t at;     /* before */
     struct an_edge edge;
 };
 
@@ -293,7 +295,9 @@ static int by_key(const void *x, const void *y)
     const struct keyed *a = x, *b = y;
     if (a->root != b->root)
         return a->root < b->root ? -1 : 1;
-    return (a->edge.b > b->edge.b) - (a->edge.b < b->edge.b);
+    if (a->number != b->number)
+        return a->number < b->number ? -1 : 1;
+    return (a->at > b->at) - (a->at < b->at);
 }
 
 static int edges_sort(struct tie *t)
@@ -302,7 +306,8 @@ static int edges_sort(struct tie *t)
     if (!k)
         return -ENOMEM;
     for (uint32_t i = 0; i < t->n_edges; i++)
-        k[i] = (struct keyed){tie_root(t, t->fact_of[t->edge[i].a]), t->edge[i]};
+        k[i] = (struct keyed){tie_root(t, t->fact_of[t->edge[i].a]),
+                              engine_leg(t->e, t->edge[i].b)->number, i, t->edge[i]};
     if (t->n_edges)
         qsort(k, t->n_edges, sizeof(*k), by_key);
     for (uint32_t i = 0; i < t->n_edges; i++)
@@ -311,11 +316,13 @@ static int edges_sort(struct tie *t)
     return 0;
 }
 
-static int call_make(struct look *l, uint32_t number, uint32_t *edge_at)
+static int call_make(struct look *l, uint32_t index, uint32_t *edge_at)
 {
     struct an_call *c = l->call;
-    *c = (struct an_call){.number = number, .ended_by = AN_NO_SIDE};
-    if (!legs_set(l, number) || !edges_set(l, edge_at))
+    uint32_t id = l->fact[0]->leg->number;
+    bool forgets = l->t->e->args.forgets;
+    *c = (struct an_call){.id = id, .number = forgets ? id : index + 1, .ended_by = AN_NO_SIDE};
+    if (!legs_set(l, index) || !edges_set(l, index, edge_at))
         return -ENOMEM;
     times_set(l);
     names_set(l);
@@ -334,7 +341,7 @@ static int calls_fill(struct tie *t, const struct member *m, struct fact **of)
             of[n] = &t->fact[m[i + n].fact];
         l.n_facts = n;
         e->n_calls++;
-        int err = call_make(&l, e->n_calls, &edge_at);
+        int err = call_make(&l, e->n_calls - 1, &edge_at);
         if (err)
             return err;
     }

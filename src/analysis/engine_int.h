@@ -10,8 +10,11 @@
 struct an_engine {
     struct an_engine_args args;
     struct an_engine_stats stats;
-    struct slot_table legs; /* in the order of their appearance, none is given back */
+    struct slot_table legs;
+    struct list live;   /* those in use, in the order of their appearance */
+    uint32_t n_numbers; /* of legs, given so far */
     struct hash_table by_call_id;
+    struct engine_past *past;
     struct an_rtp *rtp;
     uint64_t last_ns; /* the latest time seen */
     struct an_call *call;
@@ -26,7 +29,7 @@ static inline struct an_leg *engine_leg(const struct an_engine *e, uint32_t i)
 }
 static inline uint32_t engine_leg_index(const struct an_leg *leg)
 {
-    return leg->number - 1;
+    return leg->index;
 }
 
 /* track.c: sorts e->m, which came as d, into its leg. */
@@ -60,5 +63,24 @@ void track_notify(struct track *t);
 uint32_t engine_leg_find(const struct an_engine *e, struct str call_id);
 /* engine.c: no call is left. */
 void engine_calls_free(struct an_engine *e);
+/* engine.c: gives the leg back with all that it has. */
+void engine_leg_forget(struct an_engine *e, struct an_leg *leg);
+
+/* ---- engine_past.c: what is still known of legs that were forgotten -------------------------- */
+
+struct engine_past;
+struct engine_past *engine_past_new(void);
+void engine_past_free(struct engine_past *p);
+
+enum engine_was { ENGINE_WAS_NONE, ENGINE_WAS_OVER, ENGINE_WAS_IDLE };
+/* A Call-ID of a call that was handed over, by its hash. */
+void engine_past_call_id(struct engine_past *p, uint64_t hash, bool idle);
+enum engine_was engine_past_was(const struct engine_past *p, uint64_t hash);
+
+enum { ENGINE_EXCHANGE = 1, ENGINE_PHONE = 2 };
+/* What the leg has shown of its hosts (tie_host.c). */
+void engine_past_hosts(struct engine_past *p, const struct an_leg *leg);
+/* Bits of what the host has been. */
+unsigned engine_past_host(const struct engine_past *p, const struct addr *a);
 
 #endif

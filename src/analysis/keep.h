@@ -12,6 +12,8 @@ struct an_keep {
     int (*put)(void *user, const void *p, size_t n, uint64_t *ret_at);
     /* Reads n bytes back into out; 0 or negative errno. */
     int (*get)(void *user, uint64_t at, void *out, size_t n);
+    /* They are not asked for again. NULL: they stay. */
+    void (*drop)(void *user, uint64_t at, size_t n);
 };
 
 #endif

@@ -7,6 +7,7 @@
 #include "analysis/text.h"
 #include "base/addr.h"
 #include "base/hash.h"
+#include "base/list.h"
 #include "base/slot.h"
 #include "wire/sdp/sdp.h"
 #include "wire/sip/msg.h"
@@ -133,11 +134,14 @@ struct an_party {
 
 struct an_leg {
     struct hash_node node; /* by Call-ID */
-    uint32_t number;       /* from 1, in the order of appearance */
+    struct list live;      /* the legs of the engine, in the order of appearance */
+    uint32_t index;        /* of its engine; used again when it was forgotten */
+    uint32_t number;       /* from 1, in the order of appearance; 0: it was forgotten */
     uint8_t kind;          /* enum an_leg_kind */
     uint8_t transports;    /* bits of enum an_transport */
-    bool ended;            /* nothing more is expected */
     bool sent;             /* its first message was, by the one whose traffic it is */
+    bool media;            /* addresses of streams were named in it */
+    bool resumed;          /* its Call-ID is that of a call that was handed over before */
     struct an_text text;
     struct an_ref call_id;
 
@@ -184,9 +188,10 @@ struct an_leg {
     uint16_t challenges; /* 401 and 407 */
     uint16_t retrans;    /* requests and responses repeated */
 
-    uint8_t offer; /* 1 + the side whose offer is not answered yet; 0: none */
-    bool held[2];  /* a side does not listen now */
-    uint32_t call; /* index of the call that it belongs to, or AN_NONE */
+    uint8_t offer;   /* 1 + the side whose offer is not answered yet; 0: none */
+    bool held[2];    /* a side does not listen now */
+    uint32_t call;   /* index of the call that it belongs to, or AN_NONE */
+    uint64_t due_ns; /* engine_retire.c: it is not over before; 0: not known */
 };
 
 void an_leg_done(struct an_leg *leg);

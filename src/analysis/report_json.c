@@ -344,6 +344,8 @@ static void put_leg(struct doc *d, uint32_t index)
     an_json_u64(d->j, "number", leg->number);
     an_json_str(d->j, "kind", str_z(leg_kinds[leg->kind % AN_LEG_KINDS]));
     an_json_str(d->j, "call_id", an_leg_text(leg, leg->call_id));
+    if (leg->resumed)
+        an_json_bool(d->j, "resumed", true);
     put_headers(d, leg);
     put_times(d, leg);
     if (leg->final)
@@ -599,7 +601,7 @@ static void put_rest(struct doc *d)
     uint32_t calls = an_engine_calls(r->engine), legs = an_engine_legs(r->engine);
     an_json_array(d->j, "other_legs");
     for (uint32_t i = 0; i < legs; i++)
-        if (an_engine_leg(r->engine, i)->call >= calls)
+        if (an_engine_leg(r->engine, i)->number && an_engine_leg(r->engine, i)->call >= calls)
             put_leg(d, i);
     an_json_end(d->j);
     an_json_array(d->j, "other_streams");

@@ -174,7 +174,8 @@ static struct an_stream *stream_new(struct an_rtp *r, const struct an_datum *d, 
     struct an_stream *s = slot_take(&r->streams, &h);
     if (!s)
         return NULL;
-    s->number = (uint32_t)h;
+    s->index = (uint32_t)h - 1;
+    s->number = ++r->n_numbers;
     s->src = d->src;
     s->dst = d->dst;
     s->ssrc = ssrc;
@@ -336,15 +337,16 @@ static int leg_order(const void *x, const void *y)
     const struct rtp_by_leg *a = x, *b = y;
     if (a->leg != b->leg)
         return a->leg < b->leg ? -1 : 1;
-    return (a->stream > b->stream) - (a->stream < b->stream);
+    return (a->number > b->number) - (a->number < b->number);
 }
 
 /* One line for each leg of each stream, in order. */
 static int index_make(struct an_rtp *r)
 {
     uint32_t n = 0, used = 0;
-    for (uint32_t i = 0; i < r->streams.fresh; i++)
-        n += rtp_stream(r, i + 1)->n_ties;
+    const struct an_stream *s;
+    for (uint32_t at = 0; (s = an_rtp_next(r, &at));)
+        n += s->n_ties;
     struct rtp_by_leg *line = mem_alloc((n ? n : 1) * sizeof(*line));
     uint32_t *streams = mem_resize(r->leg_streams, (n ? n : 1) * sizeof(*streams));
     if (streams)
@@ -354,11 +356,9 @@ static int index_make(struct an_rtp *r)
     r->n_by_leg = 0;
     if (!line || !streams)
         return -ENOMEM;
-    for (uint32_t i = 0; i < r->streams.fresh; i++) {
-        const struct an_stream *s = rtp_stream(r, i + 1);
+    for (uint32_t at = 0; (s = an_rtp_next(r, &at));)
         for (unsigned k = 0; k < s->n_ties; k++)
-            line[used++] = (struct rtp_by_leg){s->tie[k].leg, i};
-    }
+            line[used++] = (struct rtp_by_leg){s->tie[k].leg, s->index, s->number};
     qsort(line, used, sizeof(*line), leg_order);
     for (uint32_t i = 0; i < used; i++)
         streams[i] = line[i].stream;
@@ -385,12 +385,10 @@ const uint32_t *an_rtp_leg(const struct an_rtp *r, uint32_t leg, uint32_t *ret_n
 
 int an_rtp_settle(struct an_rtp *r)
 {
-    for (uint32_t i = 0; i < r->streams.fresh; i++) {
-        struct an_stream *s = rtp_stream(r, i + 1);
-        if (!s->packets)
-            continue;
-        rtp_quality_settle(r, s);
-    }
+    const struct an_stream *s;
+    for (uint32_t at = 0; (s = an_rtp_next(r, &at));)
+        if (s->packets)
+            rtp_quality_settle(r, rtp_stream(r, at));
     return index_make(r);
 }
 
@@ -404,22 +402,13 @@ const struct an_stream *an_rtp_stream(const struct an_rtp *r, uint32_t i)
     return rtp_stream(r, i + 1);
 }
 
+const struct an_stream *an_rtp_next(const struct an_rtp *r, uint32_t *at)
+{
+    handle_t h;
+    return slot_next(&r->streams, at, &h);
+}
+
 const struct an_rtp_stats *an_rtp_stats(const struct an_rtp *r)
 {
     return &r->stats;
-}
-
-void an_rtp_release(struct an_rtp *r, uint32_t i)
-{
-    struct an_stream *s = rtp_stream(r, i + 1);
-    if (!s->number)
-        return;
-    if (!s->over)
-        hash_remove(&r->by_key, &s->node);
-    hash_remove(&r->by_ssrc, &s->by_ssrc);
-    rtp_tie_remove(r, s);
-    mem_free(s->digit);
-    slot_put(&r->streams, slot_handle(&r->streams, s));
-    memset(s, 0, sizeof(*s));
-    s->leg = AN_NONE;
 }

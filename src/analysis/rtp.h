@@ -107,7 +107,8 @@ struct an_stream {
     uint64_t silent_us; /* of packets that say nothing */
 
     uint64_t first_ns, first_frame;
-    uint32_t number; /* from 1 */
+    uint32_t number; /* from 1, in the order of their beginning; 0: it was given back */
+    uint32_t index;  /* used again when it was given back */
     uint32_t leg;    /* index, or AN_NONE: nobody signalled it */
     uint8_t side;    /* enum an_side: who sends it */
     uint8_t media;   /* index of the media in the description */
@@ -187,6 +188,8 @@ MUST_CHECK int an_rtp_settle(struct an_rtp *r);
 /* By index. One that was released has no packets and no leg. */
 uint32_t an_rtp_streams(const struct an_rtp *r);
 const struct an_stream *an_rtp_stream(const struct an_rtp *r, uint32_t i);
+/* Walks those that were not released: begins with *at = 0; NULL at the end. */
+const struct an_stream *an_rtp_next(const struct an_rtp *r, uint32_t *at);
 const struct an_rtp_stats *an_rtp_stats(const struct an_rtp *r);
 /* "PCMU"; "" if nothing says it. */
 struct str an_rtp_format_name(const struct an_rtp *r, const struct an_format *f);
@@ -196,6 +199,10 @@ const struct an_format *an_stream_format(const struct an_stream *s);
 struct str an_stream_codec(const struct an_rtp *r, const struct an_stream *s);
 /* Gives a stream back: nobody asks for it any more. */
 void an_rtp_release(struct an_rtp *r, uint32_t i);
+/* Gives back streams that nobody signalled and that have been silent since then; how many. */
+uint32_t an_rtp_release_silent(struct an_rtp *r, uint64_t since_ns, uint64_t now_ns);
+/* Bytes held; how many streams, and addresses that somebody has named or that a stream has. */
+uint64_t an_rtp_size(const struct an_rtp *r, uint32_t *ret_streams, uint32_t *ret_addresses);
 
 /* ---- after an_rtp_settle() ------------------------------------------------------------------- */
 
@@ -204,6 +211,12 @@ const uint32_t *an_rtp_leg(const struct an_rtp *r, uint32_t leg, uint32_t *ret_n
 /* Of copies of one stream at several places, that with most packets counts. */
 void an_rtp_leg_side(const struct an_rtp *r, uint32_t leg, enum an_side side,
                      struct an_rtp_side *ret);
+/* When the last packet of a leg came; 0: none did. */
+uint64_t an_rtp_leg_last_ns(const struct an_rtp *r, uint32_t leg);
+/* The leg is about to be forgotten: its streams go, unless they are another leg's too. How many. */
+uint32_t an_rtp_forget(struct an_rtp *r, uint32_t leg);
+/* All legs that were to be forgotten are: what referred to them goes. */
+void an_rtp_forgotten(struct an_rtp *r, uint64_t now_ns);
 /* How many fingerprints they share, b within within_ns of a. */
 unsigned an_stream_alike(const struct an_stream *a, const struct an_stream *b, uint64_t within_ns);
 

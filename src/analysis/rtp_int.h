@@ -15,7 +15,8 @@
 
 /* What a description said of one address. */
 struct rtp_claim {
-    const struct an_leg *leg; /* NULL: none */
+    const struct an_leg *leg;
+    uint32_t number; /* of the leg then; it has another one if it was forgotten */
     uint64_t at_ns;
     struct an_format format[AN_SDP_MAX_CODECS];
     uint8_t n_formats;
@@ -30,7 +31,7 @@ struct rtp_place {
     struct addr at;
     struct rtp_claim claim[RTP_PLACE_LEGS]; /* the latest first */
     uint8_t n_claims;
-    uint32_t sends, receives; /* streams that begin and end here: the last one; 0: none */
+    uint32_t sends, receives; /* streams that begin and end here: index + 1 of the last; 0: none */
     uint32_t n_streams;       /* that are in use */
 };
 
@@ -52,11 +53,11 @@ struct rtp_candidate {
 
 /* Links of a stream that others do not see; one for each, by the same index. */
 struct rtp_link {
-    uint32_t next_sent, next_received; /* of the same place: number of the one before */
+    uint32_t next_sent, next_received; /* of the same place: the one before, by index + 1 */
 };
 
 struct rtp_by_leg {
-    uint32_t leg, stream;
+    uint32_t leg, stream, number;
 };
 
 struct an_rtp {
@@ -66,7 +67,8 @@ struct an_rtp {
     struct rtp_candidate *candidate;
     struct an_rtp_stats stats;
     uint64_t seed;
-    uint32_t sweep; /* where the search for places that nobody needs goes on */
+    uint32_t sweep;     /* where the search for places that nobody needs goes on */
+    uint32_t n_numbers; /* of streams, given so far */
     uint32_t max_streams;
     uint8_t n_names;
     char name[RTP_NAMES][RTP_NAME_BYTES];
@@ -86,11 +88,12 @@ struct rtp_in {
     bool marker, cut;
 };
 
-static inline struct an_stream *rtp_stream(const struct an_rtp *r, uint32_t number)
+/* By index + 1. */
+static inline struct an_stream *rtp_stream(const struct an_rtp *r, uint32_t at)
 {
-    return number ? (struct an_stream *)(void *)(r->streams.mem +
-                                                 (size_t)(number - 1) * r->streams.item_bytes)
-                  : NULL;
+    return at ? (struct an_stream *)(void *)(r->streams.mem +
+                                             (size_t)(at - 1) * r->streams.item_bytes)
+              : NULL;
 }
 
 static inline bool rtp_is_events(const struct an_format *f)
@@ -115,6 +118,10 @@ void rtp_tie_new(struct an_rtp *r, struct an_stream *s);
 /* A description came: ties it again. True: what comes now is another stream. */
 bool rtp_tie_again(struct an_rtp *r, struct an_stream *s, uint64_t now_ns);
 void rtp_tie_remove(struct an_rtp *r, struct an_stream *s);
+/* The stream is no longer that leg's. */
+void rtp_tie_forget(struct an_stream *s, uint32_t leg);
+/* Gives back places that nobody needs, of the next n that are looked at. */
+void rtp_places_sweep(struct an_rtp *r, uint64_t now_ns, unsigned n);
 /* What a payload type of the stream is, by the descriptions. */
 void rtp_format_find(struct an_rtp *r, const struct an_stream *s, struct an_format *f);
 

@@ -281,12 +281,12 @@ static uint16_t part_e4(uint64_t part, uint64_t whole)
 static const struct an_stream *reverse_of(const struct an_rtp *r, const struct an_stream *s)
 {
     const struct rtp_place *p = rtp_place_get((struct an_rtp *)(uintptr_t)r, &s->src, false);
-    uint32_t number = p ? p->receives : 0;
-    for (unsigned i = 0; number && i < 8; i++) {
-        const struct an_stream *o = rtp_stream(r, number);
+    uint32_t at = p ? p->receives : 0;
+    for (unsigned i = 0; at && i < 8; i++) {
+        const struct an_stream *o = rtp_stream(r, at);
         if (addr_eq(&o->src, &s->dst) && o->first_ns <= s->last_ns && s->first_ns <= o->last_ns)
             return o;
-        number = r->link[number - 1].next_received;
+        at = r->link[at - 1].next_received;
     }
     return NULL;
 }

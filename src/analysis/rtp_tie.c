@@ -17,17 +17,25 @@ static bool ended(const struct an_leg *leg, uint64_t at_ns)
     return leg->end_ns != AN_NEVER && leg->end_ns <= at_ns;
 }
 
+/* Legs are forgotten without notice here: their place in the table is empty then, or another leg's.
+ */
+static bool claim_stands(const struct rtp_claim *c)
+{
+    return c->leg->number == c->number;
+}
+
 static bool claim_holds(const struct rtp_claim *c, uint64_t now_ns)
 {
+    if (!claim_stands(c))
+        return false;
     /* A leg that began later has taken the place of the one that said it. */
     return c->leg->first_ns <= c->at_ns &&
            (c->leg->end_ns == AN_NEVER || now_ns <= c->leg->end_ns + GRACE_NS);
 }
 
-/* Gives back places that nobody needs, a few at each call. */
-static void sweep(struct an_rtp *r, uint64_t now_ns)
+void rtp_places_sweep(struct an_rtp *r, uint64_t now_ns, unsigned n)
 {
-    for (unsigned i = 0; i < SWEEPS && r->places.fresh; i++) {
+    for (unsigned i = 0; i < n && r->places.fresh; i++) {
         if (++r->sweep >= r->places.fresh)
             r->sweep = 0;
         struct rtp_place *p =
@@ -111,30 +119,37 @@ static void claim_set(struct an_rtp *r, struct rtp_claim *c, const struct an_leg
 /* What was sent to or from here before may belong to another leg from now on. */
 static void look_again(struct an_rtp *r, const struct rtp_place *p)
 {
-    uint32_t number = p->receives;
-    for (unsigned i = 0; number && i < LOOK_BACK; i++) {
-        rtp_stream(r, number)->split = true;
-        number = r->link[number - 1].next_received;
+    uint32_t at = p->receives;
+    for (unsigned i = 0; at && i < LOOK_BACK; i++) {
+        rtp_stream(r, at)->split = true;
+        at = r->link[at - 1].next_received;
     }
-    number = p->sends;
-    for (unsigned i = 0; number && i < LOOK_BACK; i++) {
-        rtp_stream(r, number)->split = true;
-        number = r->link[number - 1].next_sent;
+    at = p->sends;
+    for (unsigned i = 0; at && i < LOOK_BACK; i++) {
+        rtp_stream(r, at)->split = true;
+        at = r->link[at - 1].next_sent;
     }
 }
 
-/* The room of the same leg and side, or of the oldest; the latest comes first. */
+/* The room of the same leg and side, of a leg that is no more, or of the oldest. */
+static unsigned claim_room(struct rtp_place *p, const struct an_leg *leg, uint8_t side)
+{
+    unsigned stale = p->n_claims;
+    for (unsigned i = 0; i < p->n_claims; i++) {
+        if (!claim_stands(&p->claim[i]))
+            stale = i;
+        else if (p->claim[i].leg == leg && p->claim[i].side == side)
+            return i;
+    }
+    if (stale < p->n_claims)
+        return stale;
+    return p->n_claims < RTP_PLACE_LEGS ? p->n_claims++ : RTP_PLACE_LEGS - 1;
+}
+
+/* The latest comes first. */
 static struct rtp_claim *claim_get(struct rtp_place *p, const struct an_leg *leg, uint8_t side)
 {
-    unsigned i = 0;
-    while (i < p->n_claims && (p->claim[i].leg != leg || p->claim[i].side != side))
-        i++;
-    if (i == p->n_claims) {
-        if (p->n_claims < RTP_PLACE_LEGS)
-            p->n_claims++;
-        else
-            i--;
-    }
+    unsigned i = claim_room(p, leg, side);
     memmove(&p->claim[1], &p->claim[0], i * sizeof(p->claim[0]));
     return &p->claim[0];
 }
@@ -144,12 +159,13 @@ void an_rtp_expect(struct an_rtp *r, const struct an_leg *leg, const struct an_s
     const struct an_media *m = &sdp->media[i];
     if (m->rtp.family == ADDR_NONE || !m->rtp.port || addr_is_any(&m->rtp))
         return;
-    sweep(r, sdp->at_ns);
+    rtp_places_sweep(r, sdp->at_ns, SWEEPS);
     struct rtp_place *p = rtp_place_get(r, &m->rtp, true);
     if (!p)
         return;
     struct rtp_claim *c = claim_get(p, leg, sdp->side);
     *c = (struct rtp_claim){.leg = leg,
+                            .number = leg->number,
                             .at_ns = sdp->at_ns,
                             .side = sdp->side,
                             .media = i,
@@ -171,7 +187,7 @@ static const struct rtp_claim *claim_of(const struct rtp_place *p, const struct 
                                         unsigned side)
 {
     for (unsigned i = 0; p && i < p->n_claims; i++)
-        if (p->claim[i].leg == leg && p->claim[i].side == side)
+        if (p->claim[i].leg == leg && p->claim[i].side == side && claim_stands(&p->claim[i]))
             return &p->claim[i];
     return NULL;
 }
@@ -193,7 +209,7 @@ static unsigned choices_find(struct an_rtp *r, const struct an_stream *s, uint64
                 continue;
             out[n++] =
                 (struct choice){.claim = c,
-                                .tie = {.leg = c->leg->number - 1,
+                                .tie = {.leg = c->leg->index,
                                         .side = end ? c->side : !c->side,
                                         .media = c->media,
                                         .at_ns = c->at_ns},
@@ -256,15 +272,15 @@ static void formats_again(struct an_rtp *r, struct an_stream *s)
 static void flow_find(struct an_rtp *r, struct an_stream *s, const struct rtp_place *dst)
 {
     s->flow = s->number;
-    uint32_t number = dst ? dst->receives : 0;
-    for (unsigned i = 0; number && i < LOOK_BACK; i++) {
-        const struct an_stream *o = rtp_stream(r, number);
+    uint32_t at = dst ? dst->receives : 0;
+    for (unsigned i = 0; at && i < LOOK_BACK; i++) {
+        const struct an_stream *o = rtp_stream(r, at);
         if (addr_eq(&o->src, &s->src) && o->leg == s->leg && o->kind == s->kind) {
             s->before = o->number;
             s->flow = o->flow;
             return;
         }
-        number = r->link[number - 1].next_received;
+        at = r->link[at - 1].next_received;
     }
 }
 
@@ -272,18 +288,18 @@ void rtp_tie_new(struct an_rtp *r, struct an_stream *s)
 {
     struct choice c[2 * RTP_PLACE_LEGS];
     ties_set(s, c, choices_keep(c, choices_find(r, s, s->first_ns, c)));
-    sweep(r, s->first_ns);
+    rtp_places_sweep(r, s->first_ns, SWEEPS);
     struct rtp_place *dst = rtp_place_get(r, &s->dst, true);
     if (dst) {
         flow_find(r, s, dst);
-        r->link[s->number - 1].next_received = dst->receives;
-        dst->receives = s->number;
+        r->link[s->index].next_received = dst->receives;
+        dst->receives = s->index + 1;
         dst->n_streams++;
     }
     struct rtp_place *src = rtp_place_get(r, &s->src, true);
     if (src) {
-        r->link[s->number - 1].next_sent = src->sends;
-        src->sends = s->number;
+        r->link[s->index].next_sent = src->sends;
+        src->sends = s->index + 1;
         src->n_streams++;
     }
     if (!s->flow)
@@ -296,7 +312,7 @@ static const struct an_leg *leg_of(struct an_rtp *r, const struct an_stream *s)
     for (unsigned end = 0; end < 2; end++) {
         const struct rtp_place *p = rtp_place_get(r, at[end], false);
         for (unsigned i = 0; p && i < p->n_claims; i++)
-            if (p->claim[i].leg->number - 1 == s->leg)
+            if (claim_stands(&p->claim[i]) && p->claim[i].leg->index == s->leg)
                 return p->claim[i].leg;
     }
     return NULL;
@@ -327,14 +343,14 @@ bool rtp_tie_again(struct an_rtp *r, struct an_stream *s, uint64_t now_ns)
     return false;
 }
 
-static void unlink_from(struct an_rtp *r, const struct addr *at, uint32_t number, bool sent)
+static void unlink_from(struct an_rtp *r, const struct addr *at, uint32_t index, bool sent)
 {
     struct rtp_place *p = rtp_place_get(r, at, false);
     uint32_t *where = !p ? NULL : sent ? &p->sends : &p->receives;
     while (where && *where) {
         struct rtp_link *l = &r->link[*where - 1];
         uint32_t *next = sent ? &l->next_sent : &l->next_received;
-        if (*where == number) {
+        if (*where == index + 1) {
             *where = *next;
             p->n_streams--;
             return;
@@ -345,9 +361,23 @@ static void unlink_from(struct an_rtp *r, const struct addr *at, uint32_t number
 
 void rtp_tie_remove(struct an_rtp *r, struct an_stream *s)
 {
-    unlink_from(r, &s->dst, s->number, false);
-    unlink_from(r, &s->src, s->number, true);
-    r->link[s->number - 1] = (struct rtp_link){0};
+    unlink_from(r, &s->dst, s->index, false);
+    unlink_from(r, &s->src, s->index, true);
+    r->link[s->index] = (struct rtp_link){0};
+}
+
+void rtp_tie_forget(struct an_stream *s, uint32_t leg)
+{
+    uint8_t n = 0;
+    for (unsigned i = 0; i < s->n_ties; i++)
+        if (s->tie[i].leg != leg)
+            s->tie[n++] = s->tie[i];
+    s->n_ties = n;
+    if (s->leg != leg)
+        return;
+    s->leg = n ? s->tie[0].leg : AN_NONE;
+    s->side = n ? s->tie[0].side : 0;
+    s->media = n ? s->tie[0].media : 0;
 }
 
 /* ---- formats --------------------------------------------------------------------------------- */
@@ -358,7 +388,7 @@ static bool format_in(const struct rtp_place *p, const struct an_stream *s, stru
         const struct rtp_claim *c = &p->claim[i];
         bool ours = false;
         for (unsigned k = 0; k < s->n_ties; k++)
-            ours |= c->leg->number - 1 == s->tie[k].leg;
+            ours |= claim_stands(c) && c->leg->index == s->tie[k].leg;
         for (unsigned k = 0; ours && k < c->n_formats; k++)
             if (c->format[k].pt == f->pt) {
                 uint32_t packets = f->packets;

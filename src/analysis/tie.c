@@ -35,7 +35,16 @@ static uint64_t stop_of(const struct an_leg *leg)
     return leg->final >= 300 ? leg->end_ns : AN_NEVER;
 }
 
-static void fact_fill(struct fact *f, const struct an_leg *leg)
+/* A leg whose end a capture does not show was there till its last message; one of live traffic
+ * still is. */
+static uint64_t end_of(const struct an_engine *e, const struct an_leg *leg)
+{
+    if (leg->end_ns != AN_NEVER)
+        return leg->end_ns;
+    return e->args.forgets ? e->last_ns : leg->last_ns;
+}
+
+static void fact_fill(const struct an_engine *e, struct fact *f, const struct an_leg *leg)
 {
     *f = (struct fact){.leg = leg,
                        .index = engine_leg_index(leg),
@@ -43,7 +52,7 @@ static void fact_fill(struct fact *f, const struct an_leg *leg)
                        .callee = an_number_of(an_leg_callee(leg)),
                        .start_ns = leg->first_ns,
                        .answer_ns = crossed(leg) ? AN_NEVER : leg->answer_ns,
-                       .end_ns = leg->end_ns == AN_NEVER ? leg->last_ns : leg->end_ns,
+                       .end_ns = end_of(e, leg),
                        .first_frame = tie_frame(leg, 0),
                        .end_frame = tie_frame(leg, end_msg(leg)),
                        .parent = AN_NONE,
@@ -59,23 +68,29 @@ static int by_start(const void *x, const void *y)
     const struct fact *a = x, *b = y;
     if (a->start_ns != b->start_ns)
         return a->start_ns < b->start_ns ? -1 : 1;
-    return (a->index > b->index) - (a->index < b->index);
+    /* Numbers grow, and may begin anew. */
+    int32_t apart = (int32_t)(a->leg->number - b->leg->number);
+    return (apart > 0) - (apart < 0);
 }
 
 static int facts_make(struct tie *t)
 {
-    uint32_t n = an_engine_legs(t->e);
+    uint32_t n = t->e->legs.used, indices = an_engine_legs(t->e);
     t->fact = mem_alloc((n + 1) * sizeof(*t->fact));
-    t->fact_of = mem_alloc((n + 1) * sizeof(*t->fact_of));
+    t->fact_of = mem_alloc((indices + 1) * sizeof(*t->fact_of));
     t->group = mem_alloc((n + 1) * sizeof(*t->group));
     t->candidate = mem_alloc((size_t)(n + 1) * TIE_BEST * sizeof(*t->candidate));
     if (!t->fact || !t->fact_of || !t->group || !t->candidate)
         return -ENOMEM;
-    for (uint32_t i = 0; i < n; i++)
-        if (engine_leg(t->e, i)->kind == AN_LEG_CALL)
-            fact_fill(&t->fact[t->n_facts++], engine_leg(t->e, i));
+    list_each(node, &t->e->live)
+    {
+        struct an_leg *leg = container_of(node, struct an_leg, live);
+        leg->call = AN_NONE; /* that of an earlier settling is not its call now */
+        if (leg->kind == AN_LEG_CALL)
+            fact_fill(t->e, &t->fact[t->n_facts++], leg);
+    }
     qsort(t->fact, t->n_facts, sizeof(*t->fact), by_start);
-    memset(t->fact_of, 0xff, (n + 1) * sizeof(*t->fact_of));
+    memset(t->fact_of, 0xff, (indices + 1) * sizeof(*t->fact_of));
     for (uint32_t i = 0; i < t->n_facts; i++) {
         t->fact_of[t->fact[i].index] = i;
         t->group[i] = i;

@@ -35,8 +35,8 @@ static uint32_t samples_take(const struct tie *t, struct sample *out)
 {
     const struct an_rtp *rtp = t->e->rtp;
     uint32_t n = 0;
-    for (uint32_t i = 0; i < an_rtp_streams(rtp); i++) {
-        const struct an_stream *s = an_rtp_stream(rtp, i);
+    const struct an_stream *s;
+    for (uint32_t at = 0; (s = an_rtp_next(rtp, &at));) {
         if (s->leg == AN_NONE)
             continue;
         for (uint32_t k = 0; k < s->n_samples && k < SAMPLES_USED; k++)

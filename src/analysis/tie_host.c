@@ -30,10 +30,17 @@ static bool host_in(const struct hosts *h, const struct addr *a)
     return h->n && bsearch(a, h->v, h->n, sizeof(*a), by_ip) != NULL;
 }
 
+/* By a leg that is here, or by one that was forgotten. */
+static bool host_is(const struct tie *t, const struct hosts *h, const struct addr *a, unsigned what)
+{
+    return host_in(h, a) || (engine_past_host(t->e->past, a) & what);
+}
+
 static void hosts_find(struct tie *t, struct hosts *exchange, struct hosts *phone)
 {
-    for (uint32_t i = 0; i < an_engine_legs(t->e); i++) {
-        const struct an_leg *leg = engine_leg(t->e, i);
+    list_each(node, &t->e->live)
+    {
+        const struct an_leg *leg = container_of(node, struct an_leg, live);
         if (leg->n_hosts < 2 || (leg->kind != AN_LEG_REGISTER && !leg->challenges))
             continue;
         host_add(exchange, leg, 1);
@@ -47,7 +54,7 @@ static void hosts_find(struct tie *t, struct hosts *exchange, struct hosts *phon
 
 int tie_hosts(struct tie *t)
 {
-    uint32_t legs = an_engine_legs(t->e) + 1;
+    uint32_t legs = t->e->legs.used + 1;
     struct hosts exchange = {.v = mem_alloc(legs * sizeof(struct addr))};
     struct hosts phone = {.v = mem_alloc(legs * sizeof(struct addr))};
     bool failed = !exchange.v || !phone.v;
@@ -57,9 +64,10 @@ int tie_hosts(struct tie *t)
         struct fact *f = &t->fact[i];
         if (f->leg->n_hosts < 2)
             continue;
-        f->to_exchange = host_in(&exchange, &f->leg->host[1]);
+        f->to_exchange = host_is(t, &exchange, &f->leg->host[1], ENGINE_EXCHANGE);
         /* An exchange may be a client of another one. */
-        f->from_phone = host_in(&phone, &f->leg->host[0]) && !host_in(&exchange, &f->leg->host[0]);
+        f->from_phone = host_is(t, &phone, &f->leg->host[0], ENGINE_PHONE) &&
+                        !host_is(t, &exchange, &f->leg->host[0], ENGINE_EXCHANGE);
     }
     mem_free(exchange.v);
     mem_free(phone.v);

@@ -73,7 +73,9 @@ static struct an_leg *leg_new(struct an_engine *e, const struct an_datum *d, uin
         e->stats.legs_refused++;
         return NULL;
     }
-    leg->number = (uint32_t)h; /* index + 1 */
+    leg->index = (uint32_t)h - 1;
+    leg->number = ++e->n_numbers;
+    list_append(&e->live, &leg->live);
     leg->call = AN_NONE;
     leg->bye_side = AN_NO_SIDE;
     leg->first_ns = d->at_ns;
@@ -99,7 +101,18 @@ static struct an_leg *leg_get(struct an_engine *e, const struct an_datum *d)
     uint64_t hash = hash_str(&e->by_call_id, e->m.call_id);
     struct str call_id = str_sub(e->m.call_id, 0, MAX_CALL_ID);
     struct an_leg *leg = leg_find(e, call_id, hash);
-    return leg ? leg : leg_new(e, d, hash);
+    if (leg)
+        return leg;
+    enum engine_was was = engine_past_was(e->past, hash);
+    bool begins = e->m.is_request && e->m.method == SIP_INVITE && !e->m.to.tag.n;
+    if (was == ENGINE_WAS_OVER && !begins) {
+        e->stats.late++;
+        return NULL;
+    }
+    leg = leg_new(e, d, hash);
+    if (leg)
+        leg->resumed = was != ENGINE_WAS_NONE;
+    return leg;
 }
 
 /* ---- the message ----------------------------------------------------------------------------- */
@@ -385,6 +398,7 @@ void track_rx(struct an_engine *e, const struct an_datum *d)
     if (!t.leg->n_msgs)
         track_identity(&t);
     t.leg->last_ns = d->at_ns;
+    t.leg->due_ns = 0;
     t.leg->transports |= (uint8_t)(1u << d->transport);
     t.msg = msg_new(e, t.leg, d);
     if (!t.msg)

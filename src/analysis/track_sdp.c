@@ -176,6 +176,7 @@ static bool is_answer(const struct track *t, enum an_side side)
 
 static void expect(struct track *t, const struct an_sdp *s)
 {
+    t->leg->media |= s->n_media > 0;
     for (uint8_t i = 0; i < s->n_media; i++)
         an_rtp_expect(t->e->rtp, t->leg, s, i);
 }

@@ -1,13 +1,16 @@
 /* A capture file through everything: reading, legs, calls, findings, each report, and each call
- * alone with nobody's name. Whatever comes, all of it ends, within its bounds. */
+ * alone with nobody's name; then as traffic that goes by and is forgotten. Whatever comes, all of
+ * it ends, within its bounds. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "analysis/anon.h"
 #include "analysis/extract.h"
+#include "analysis/keep_mem.h"
 #include "base/mem.h"
 
 #define MAX_BYTES 262144
+#define SECOND    1000000000ull
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -55,13 +58,41 @@ struct pass {
     struct an_engine *e;
     struct an_extract *x;
     const struct an_anon *a;
+    uint64_t linger_ns; /* not 0: what is over is forgotten */
+    uint64_t last_ns, retired_ns;
+    unsigned calls;
 };
+
+static void over(void *user, struct an_engine *e, uint32_t call, bool idle)
+{
+    struct pass *p = user;
+    struct an_report r = {.engine = e, .style = {.width = 80, .unicode = idle}};
+    if (p->calls++ > 8 || an_report_init(&r))
+        return;
+    an_report_json(&r, call, &p->r->sink);
+    an_report_call(&r, call, &p->r->sink);
+    an_report_done(&r);
+}
+
+static void retire(struct pass *p, uint64_t now_ns)
+{
+    struct an_retire r = {.now_ns = now_ns,
+                          .linger_ns = p->linger_ns,
+                          .idle_ns = 60 * SECOND,
+                          .done = over,
+                          .user = p};
+    BUG_ON(an_engine_retire(p->e, &r));
+    p->retired_ns = now_ns;
+}
 
 static void datum(struct pass *p, struct an_datum *d)
 {
     uint32_t stream;
     if (!p->x) {
         an_engine_rx(p->e, d);
+        p->last_ns = d->at_ns > p->last_ns ? d->at_ns : p->last_ns;
+        if (p->linger_ns && p->last_ns > p->retired_ns + SECOND)
+            retire(p, p->last_ns);
         return;
     }
     if (an_extract_datum(p->x, d, &stream) <= 0 || d->bytes.n > sizeof(p->r->text))
@@ -133,6 +164,33 @@ static void tell(struct run *run, struct an_engine *e, const uint8_t *data, size
     an_report_done(&r);
 }
 
+/* With few places, so that they are used again. */
+static void goes_by(struct run *run, const uint8_t *data, size_t size)
+{
+    struct pass p = {.r = run, .linger_ns = (1 + size % 20) * SECOND};
+    struct an_keep_mem *keep;
+    struct an_engine_size left;
+    BUG_ON(an_keep_mem_new(&keep, 20000));
+    struct an_engine_args args = {.max_legs = 20,
+                                  .max_streams = 20,
+                                  .keep = an_keep_mem_ops(keep),
+                                  .forgets = true,
+                                  .seed = 1};
+    if (an_input_new(&p.in, NULL) == 0 && an_engine_new(&p.e, &args) == 0) {
+        pass(&p, data, size);
+        if (p.last_ns < AN_NEVER / 2) {
+            retire(&p, p.last_ns + 1000 * SECOND);
+            retire(&p, p.last_ns + 1001 * SECOND);
+            an_engine_size(p.e, &left);
+            BUG_ON(left.legs || left.calls || left.streams || left.addresses || left.bytes);
+            BUG_ON(an_keep_mem_stats(keep).blocks);
+        }
+    }
+    an_engine_free(p.e);
+    an_keep_mem_free(keep);
+    an_input_free(p.in);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct run *run = calloc(1, sizeof(*run));
@@ -147,6 +205,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     an_engine_free(p.e);
     an_input_free(p.in);
+    goes_by(run, data, size);
+    BUG_ON(an_sink_flush(&run->sink));
     BUG_ON(mem_live());
     free(run);
     return 0;

@@ -224,6 +224,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (unsigned i = 0; i < ARRAY_LEN(legs); i++) {
         handle_t h;
         legs[i] = slot_take(&e->legs, &h);
+        legs[i]->index = i;
         legs[i]->number = i + 1;
         legs[i]->end_ns = AN_NEVER;
     }

@@ -4,11 +4,13 @@
 #include <stdlib.h>
 
 #include "analysis/engine.h"
+#include "analysis/keep_mem.h"
 #include "base/mem.h"
 #include "mix.h"
 
 #define MAX_CDRS 512
 #define MAX_LEGS 2048
+#define MAX_KEPT (64u << 20)
 #define NOBODY   UINT32_MAX
 
 /* Columns of STORE_CDR_PUT, then of STORE_CDR_DETAIL_PUT. */
@@ -363,14 +365,16 @@ static void mask(struct mix *m)
     }
 }
 
-static void read_out(struct an_input *in, struct an_engine *e)
+static void read_out(struct an_input *in, struct an_engine *e, struct live *l)
 {
     struct an_datum d;
-    while (an_input_next(in, &d))
+    while (an_input_next(in, &d)) {
         an_engine_rx(e, &d);
+        live_rx(l, &d);
+    }
 }
 
-static int analyse(struct mix *m, struct an_engine *e)
+static int analyse(struct mix *m, struct an_engine *e, struct live *l)
 {
     static struct cap cap; /* too large for the stack; written before it is read */
     const uint8_t *p = (const uint8_t *)m->capture;
@@ -385,10 +389,10 @@ static int analyse(struct mix *m, struct an_engine *e)
         p += used;
         n -= used;
         an_input_frame(in, &f);
-        read_out(in, e);
+        read_out(in, e, l);
     }
     an_input_end(in);
-    read_out(in, e);
+    read_out(in, e, l);
     an_input_free(in);
     return an_engine_settle(e);
 }
@@ -412,12 +416,21 @@ int judge(struct mix *m, struct tally *t)
     struct an_engine_args args = {.seed = 1, .max_legs = MAX_LEGS, .without_names = true};
     static struct court court; /* too large for the stack; cleared for each mixture */
     struct court *c = &court;
+    struct live live = {0};
+    struct an_keep_mem *keep = NULL;
     *c = (struct court){.m = m, .tally = t};
     mask(m);
     save(m);
-    int err = an_engine_new(&c->e, &args);
+    int err = an_keep_mem_new(&keep, MAX_KEPT);
+    args.keep = keep ? an_keep_mem_ops(keep) : NULL;
     if (!err)
-        err = analyse(m, c->e);
+        err = an_engine_new(&c->e, &args);
+    if (!err)
+        err = live_begin(&live);
+    if (!err)
+        err = analyse(m, c->e, &live);
+    if (!err)
+        err = live_end(&live, c->e, m, t);
     if (!err) {
         c->n_legs = an_engine_legs(c->e);
         truth_find(c);
@@ -432,6 +445,8 @@ int judge(struct mix *m, struct tally *t)
             t->worst = m->seed;
         }
     }
+    live_done(&live);
     an_engine_free(c->e);
+    an_keep_mem_free(keep);
     return err;
 }

@@ -13,6 +13,7 @@
 
 #define LEGS_PERMILLE  980
 #define CALLS_PERMILLE 980
+#define LIVE_PERMILLE  999 /* a rival that is gone may decide, too */
 
 static double percent(uint64_t part, uint64_t all)
 {
@@ -77,10 +78,17 @@ static bool verdict(const struct tally *t)
     printf("# codes that picked up: %" PRIu64 ", real caller %" PRIu64 ", unknown %" PRIu64
            ", wrong %" PRIu64 "\n",
            t->codes, t->codes_right, t->codes_unknown, t->codes_wrong);
+    printf("# calls handed over while it went on: %" PRIu64 ", otherwise than in the end: %" PRIu64
+           "\n",
+           t->live_calls, t->live_wrong);
     say(legs, "98 % of legs are tied right", percent(t->legs_right, t->legs));
     say(calls, "98 % of calls are named right", percent(t->calls_right, t->calls));
     say(!t->codes_wrong, "no code stands for a wrong caller", percent(t->codes_wrong, t->codes));
-    return legs && calls && !t->codes_wrong;
+    bool live = permille(t->live_calls - t->live_wrong, t->live_calls, LIVE_PERMILLE);
+    say(live, "who forgets says the same of calls",
+        percent(t->live_calls - t->live_wrong, t->live_calls));
+    say(!t->live_left, "who forgets has forgotten all", percent(t->seeds - t->live_left, t->seeds));
+    return legs && calls && !t->codes_wrong && live && !t->live_left;
 }
 
 static bool one(uint64_t seed, bool verbose, struct tally *t)

@@ -187,7 +187,32 @@ void mix_done(struct mix *m);
 /* ---- the judgement --------------------------------------------------------------------------- */
 
 #define TALLY_WORDS 24
+struct an_engine;
+struct an_datum;
+struct tally;
+
+/* live.c: the same capture through an engine that hands calls over and forgets them. */
+struct live {
+    struct an_engine *e;
+    struct an_keep_mem *keep;
+    uint64_t last_ns, next_ns;
+    struct said *said; /* of each call that was handed over */
+    uint32_t n_said, cap_said;
+    bool failed;
+};
+/* 0 or negative errno. */
+MUST_CHECK int live_begin(struct live *l);
+void live_rx(struct live *l, const struct an_datum *d);
+/* Everything is over: were the calls those of `whole`, which has forgotten nothing, and is nothing
+ * left? 0 or negative errno. */
+MUST_CHECK int live_end(struct live *l, const struct an_engine *whole, const struct mix *m,
+                        struct tally *t);
+void live_done(struct live *l);
+
 struct tally {
+    uint64_t live_calls, live_wrong; /* calls of live.c */
+    uint64_t live_left;              /* mixtures after which something was left */
+
     uint64_t seeds, legs, legs_right, calls, calls_right;
     uint64_t codes, codes_right, codes_unknown, codes_wrong;
     uint64_t decile[10], decile_right[10];

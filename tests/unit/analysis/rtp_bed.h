@@ -35,6 +35,7 @@ static inline void bed_up(uint32_t max_streams)
     assert_int_equal(an_rtp_new(&rtp, max_streams, 4711), 0);
     memset(legs, 0, sizeof(legs));
     for (unsigned i = 0; i < ARRAY_LEN(legs); i++) {
+        legs[i].index = i;
         legs[i].number = i + 1;
         legs[i].end_ns = AN_NEVER;
         legs[i].kind = AN_LEG_CALL;
