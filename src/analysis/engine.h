@@ -14,6 +14,8 @@ struct an_engine_args {
     uint32_t max_streams;       /* default 1 000 000 */
     const struct an_keep *keep; /* NULL: no message bytes are kept */
     bool without_names;         /* X-CID, Session-ID and charging identity tie nothing */
+    bool own;                   /* the traffic of an exchange that knows: all is one call, what has
+                                 * not ended goes on, and media are none of it (traffic.h) */
     bool forgets;               /* calls are numbered by their ids, for an_engine_retire() */
     uint64_t seed;              /* of hash tables */
 };

@@ -36,6 +36,7 @@ struct an_datum {
     uint8_t kind, transport;
     bool truncated;       /* the capture kept less than was on the wire, or lost the rest */
     bool hep;             /* came in HEP, from an agent that captured it */
+    bool sent;            /* of one's own traffic: by oneself (traffic.h) */
     struct str hep_id;    /* its correlation id */
     struct addr src, dst; /* with ports; of AN_ICMP who says it to whom, port 0 */
     struct str bytes;     /* valid until the next an_input_frame() or an_input_next() */

@@ -139,6 +139,7 @@ struct an_leg {
     uint32_t number;       /* from 1, in the order of appearance; 0: it was forgotten */
     uint8_t kind;          /* enum an_leg_kind */
     uint8_t transports;    /* bits of enum an_transport */
+    bool sent;             /* its first message was, by the one whose traffic it is */
     bool media;            /* addresses of streams were named in it */
     bool resumed;          /* its Call-ID is that of a call that was handed over before */
     struct an_text text;

@@ -8,7 +8,8 @@
 
 struct an_host {
     struct addr at;
-    struct str name; /* in the text of a leg */
+    struct str name; /* in the text of a leg, or known */
+    bool known;      /* goes before what messages say */
     bool registered; /* name is a number */
     bool shared;     /* more than one has registered from there */
 };
@@ -31,6 +32,8 @@ static int compare_all(const void *a, const void *b)
     int c = compare(x, y);
     if (c)
         return c;
+    if (x->known != y->known)
+        return x->known ? -1 : 1;
     if (x->registered != y->registered)
         return x->registered ? -1 : 1;
     return str_cmp(x->name, y->name);
@@ -85,6 +88,8 @@ static void squeeze(struct an_report *r)
             r->host[n++] = r->host[i];
             continue;
         }
+        if (last->known)
+            continue;
         if (r->host[i].registered && !str_eq(last->name, r->host[i].name))
             last->shared = true;
         if (last->shared && !r->host[i].registered)
@@ -98,6 +103,14 @@ int an_hosts_find(struct an_report *r)
     uint32_t cap = 0;
     r->host = NULL;
     r->n_hosts = 0;
+    for (uint32_t i = 0; i < r->n_known; i++) {
+        struct an_host *h = host_add(r, &cap, &r->known[i].at);
+        if (!h)
+            return -ENOMEM;
+        h->name = r->known[i].name;
+        h->registered = r->known[i].phone;
+        h->known = true;
+    }
     for (uint32_t i = 0; i < an_engine_legs(r->engine); i++)
         if (leg_names(r, &cap, an_engine_leg(r->engine, i)))
             return -ENOMEM;

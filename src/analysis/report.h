@@ -33,6 +33,13 @@ struct an_style {
     uint64_t max_bytes;    /* of a JSON document; calls that would begin behind are left out */
 };
 
+/* Who is at an address, as somebody knows who need not guess. */
+struct an_known {
+    struct addr at;
+    struct str name;
+    bool phone; /* the name is the number of one */
+};
+
 struct an_host; /* names.c */
 struct an_report;
 struct an_json;
@@ -48,6 +55,8 @@ struct an_report {
     /* Further members of a call's object: its sound. NULL: none. */
     void (*sound)(const struct an_report *r, uint32_t call, struct an_json *j);
     void *sound_user;
+    const struct an_known *known;
+    uint32_t n_known;
 
     /* Made by an_report_init(). */
     uint64_t zero_ns;     /* the first frame's time */

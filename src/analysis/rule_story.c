@@ -30,7 +30,7 @@ static void tell_begin(struct explain *x, uint32_t i, bool first)
     if (leg->invite_msg == AN_NONE && leg_unseen(leg) == AN_CALLER)
         return;
     if (leg->invite_msg == AN_NONE)
-        find(x, AN_R_BEGINS_LATE, i, msg, leg->first_ns);
+        find(x, x->e->args.own ? AN_R_FORGOTTEN : AN_R_BEGINS_LATE, i, msg, leg->first_ns);
     else if (first || !leg_is_child(x, i))
         find(x, AN_R_CALLED, i, msg, leg->first_ns);
     else
@@ -106,7 +106,7 @@ static void tell_end(struct explain *x, uint32_t i, bool first)
         find_arg(x, side_name(x, leg, (enum an_side)leg->bye_side));
         find_span(x, leg->answer_ns == AN_NEVER ? 0 : leg->bye_ns - leg->answer_ns);
     } else if (first && leg->end_ns == AN_NEVER) {
-        find(x, AN_R_GOES_ON, i, AN_NONE, leg->last_ns);
+        find(x, x->e->args.own ? AN_R_UNDER_WAY : AN_R_GOES_ON, i, AN_NONE, leg->last_ns);
     }
 }
 

@@ -198,25 +198,33 @@ static void best_add(struct best *best, struct candidate c)
         best->n++;
 }
 
+static void candidate_score(struct tie *t, struct best *best, uint32_t a, uint32_t b)
+{
+    struct score s = {.bare = true};
+    tie_score(t, &t->fact[a], &t->fact[b], &s);
+    t->scored++;
+    if (s.points >= TIE_LEAST)
+        best_add(best, (struct candidate){a, b, s.points, t->fact[a].child_stop_ns});
+}
+
 static void candidates_of(struct tie *t, struct tie_open *open, uint32_t b)
 {
     struct best best = {.n = 0};
-    struct score s = {.bare = true};
     struct fact *f = &t->fact[b];
     const uint32_t *found;
+    bool own = t->e->args.own;
     tie_open_stops(open, b);
-    uint32_t n = tie_open_for(open, b, &found);
+    uint32_t n = own ? 0 : tie_open_for(open, b, &found);
     for (uint32_t i = 0; i < n; i++) {
         const struct fact *a = &t->fact[found[i]];
         if (!tie_open_named(open, found[i], b) && tie_score_most(t, a, f) < TIE_LEAST)
             continue;
-        if (!tie_possible(t, a, f))
-            continue;
-        tie_score(t, a, f, &s);
-        t->scored++;
-        if (s.points >= TIE_LEAST)
-            best_add(&best, (struct candidate){found[i], b, s.points, a->child_stop_ns});
+        if (tie_possible(t, a, f))
+            candidate_score(t, &best, found[i], b);
     }
+    for (uint32_t a = 0; own && a < b; a++) /* the few legs of one call */
+        if (tie_own_possible(&t->fact[a], f))
+            candidate_score(t, &best, a, b);
     t->looked += n;
     f->rival_points = best.n > 1 ? best.c[1].points : 0;
     f->guess = best.n ? best.c[0].a : AN_NONE;
@@ -332,6 +340,8 @@ int an_engine_settle(struct an_engine *e)
         tie_transfers(&t);
         tie_pickups(&t);
         tie_rooms(&t);
+        if (e->args.own)
+            tie_own(&t);
         err = t.failed ? -ENOMEM : call_make_all(&t);
     }
     e->cost_ns = cost_of(&t);

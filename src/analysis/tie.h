@@ -97,6 +97,11 @@ unsigned tie_confidence(int points, int next_best);
 /* The fact of the leg with this Call-ID; AN_NONE. */
 uint32_t tie_find(const struct tie *t, struct str call_id);
 
+/* tie_own.c: what somebody knows to be one call becomes one. */
+void tie_own(struct tie *t);
+/* May it have dialed b for a? */
+bool tie_own_possible(const struct fact *a, const struct fact *b);
+
 /* tie_score.c: may b have been dialed for a? Those for which it may are found by tie_open.h. */
 bool tie_possible(const struct tie *t, const struct fact *a, const struct fact *b);
 /* tie_score() gives no more points than this, but for what X-CID, Session-ID and charging identity

@@ -432,6 +432,8 @@ int tie_score_most(const struct tie *t, const struct fact *a, const struct fact 
 void tie_score(const struct tie *t, const struct fact *a, const struct fact *b, struct score *s)
 {
     s->points = s->n = 0;
+    if (t->e->args.own)
+        score_add(s, AN_BY_OWN, 0);
     if (!t->e->args.without_names)
         score_names(a->leg, b->leg, s);
     score_host(a, b, s);

@@ -79,6 +79,7 @@ static struct an_leg *leg_new(struct an_engine *e, const struct an_datum *d, uin
     leg->call = AN_NONE;
     leg->bye_side = AN_NO_SIDE;
     leg->first_ns = d->at_ns;
+    leg->sent = d->sent;
     times_clear(leg);
     leg->call_id = an_text_put(&leg->text, e->m.call_id, MAX_CALL_ID);
     hash_put(&e->by_call_id, &leg->node, hash);

@@ -1,22 +1,17 @@
 /* ringdown analyze: what was said in a capture, by whom, and what became of it. */
 #include <errno.h>
 #include <getopt.h>
-#include <langinfo.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "app/analyze_sound.h"
 #include "app/cmd.h"
+#include "app/style.h"
 #include "base/mem.h"
 #include "base/num.h"
 
-#define PIPE_COLUMNS 140 /* of what is no terminal */
-#define MIN_COLUMNS  60
 /* Of a page, and of the texts of messages in it: a browser has to hold all of it. */
 #define MAX_PAGE_BYTES ((uint64_t)64 << 20)
 #define MAX_TEXT_BYTES ((uint64_t)32 << 20)
@@ -44,49 +39,6 @@ static const char help[] =
     "      --width COLUMNS  instead of the terminal's\n"
     "  -h, --help           this text\n\n"
     "Exit status: 0 done, 1 a file could not be read or written, 2 wrong usage.\n";
-
-/* ---- the terminal ---------------------------------------------------------------------------- */
-
-static unsigned columns(void)
-{
-    struct winsize size;
-    const char *env = getenv("COLUMNS");
-    uint64_t n;
-    if (env && num_u64(&n, str_z(env), 1000) == 0 && n >= MIN_COLUMNS)
-        return (unsigned)n;
-    if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col)
-        return size.ws_col < MIN_COLUMNS ? MIN_COLUMNS : size.ws_col;
-    return PIPE_COLUMNS;
-}
-
-/* no-color.org: set and not empty. */
-static bool colors(void)
-{
-    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
-    return isatty(STDOUT_FILENO) && !(no && no[0]) && !(term && strcmp(term, "dumb") == 0);
-}
-
-static void style_default(struct an_style *style)
-{
-    enum an_lang lang = AN_ENGLISH;
-    setlocale(LC_CTYPE, "");
-    const char *locale = setlocale(LC_MESSAGES, "");
-    if (locale && an_lang_parse(&lang, str_z(locale)))
-        lang = AN_ENGLISH;
-    *style = (struct an_style){.width = columns(),
-                               .color = colors(),
-                               .unicode = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
-                               .lang = (uint8_t)lang};
-}
-
-/* Local time at the beginning of the capture; it may be from another season. */
-static int32_t zone_at(uint64_t at_ns)
-{
-    time_t at_s = (time_t)(at_ns / 1000000000u);
-    struct tm tm;
-    tzset();
-    return localtime_r(&at_s, &tm) ? (int32_t)tm.tm_gmtoff : 0;
-}
 
 /* ---- output ---------------------------------------------------------------------------------- */
 
@@ -208,7 +160,7 @@ static int report(struct analyze *a)
         analyze_fail(a, "memory", err);
         return err;
     }
-    r.style.zone_s = zone_at(r.zero_ns);
+    r.style.zone_s = style_zone_at(r.zero_ns);
     err = outputs(a, &r);
     an_report_done(&r);
     return err;
@@ -250,17 +202,6 @@ static const struct option options[] = {{"call", required_argument, NULL, 'c'},
                                         {"wav", required_argument, NULL, OPT_WAV},
                                         {"help", no_argument, NULL, 'h'},
                                         {0}};
-
-static const char *color_set(struct an_style *style, const char *when)
-{
-    if (strcmp(when, "always") == 0)
-        style->color = true;
-    else if (strcmp(when, "never") == 0)
-        style->color = false;
-    else if (strcmp(when, "auto") != 0)
-        return "--color takes auto, always or never";
-    return NULL;
-}
 
 static const char *number_set(uint32_t *ret, uint64_t least, const char *problem)
 {
@@ -327,9 +268,9 @@ static const char *option_set(struct analyze_options *o, int c)
         o->explain = true;
         return NULL;
     case OPT_COLOR:
-        return color_set(&o->style, optarg);
+        return style_color_set(&o->style, optarg);
     case OPT_WIDTH:
-        return number_set(&o->style.width, MIN_COLUMNS, "--width takes a number from 60 on");
+        return number_set(&o->style.width, STYLE_MIN_COLUMNS, "--width takes a number from 60 on");
     default:
         return file_option_set(o, c) ? NULL : "unknown option or no argument to it";
     }

@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "app/cmd.h"
 #include "app/ctl_print.h"
+#include "app/style.h"
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -33,7 +35,14 @@ static const struct {
     {"timers", "timers", {"call"}, "armed timers [of CALL]"},
     {"stats", "stats", {NULL}, "counters"},
     {"rtt", "rtt", {NULL}, "round trips by destination"},
-    {"trace", "trace", {"!call"}, "what happened in CALL (its number or a Call-ID)"},
+    {"show", "show", {"!call"}, "one call whole: CALL is its number, a Call-ID, or a RECORD"},
+    {"explain", "explain", {"!call"}, "what happened in CALL, and why it failed"},
+    {"ladder", "ladder", {"!call"}, "the messages of CALL, of all its legs"},
+    {"attempts",
+     "attempts",
+     {"#limit"},
+     "the last calls that were tried [how many], refused ones too"},
+    {"trace", "trace", {"!call"}, "the inside of CALL: its timers and states"},
     {"hangup", "hangup", {"!call"}, "ends CALL"},
     {"record",
      "record",
@@ -75,8 +84,39 @@ static void help(void)
          "                       there is of " LOCAL_SOCKET " and\n"
          "                       " SYSTEM_SOCKET "\n"
          "      --json           the answer as JSON\n"
+         "      --lang LANGUAGE  of show, explain and ladder: en or ko; else as the locale says\n"
+         "      --color WHEN     of these: auto, always or never; NO_COLOR counts too\n"
+         "      --width COLUMNS  of these: instead of the terminal's\n"
          "\n"
          "Exit status: 0 done, 1 refused or nobody there, 2 wrong usage.");
+}
+
+/* Words that are answered with a report, which looks as it is asked to. */
+static bool is_report(size_t word)
+{
+    static const char *const names[] = {"show", "explain", "ladder"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(words[word].word, names[i]) == 0)
+            return true;
+    return false;
+}
+
+struct ctl_options {
+    const char *socket;
+    bool as_json, lang_given;
+    struct an_style style;
+};
+
+static void put_style(json_t *params, const struct ctl_options *o)
+{
+    bool korean = o->style.lang == AN_KOREAN && (o->lang_given || !o->as_json);
+    int32_t zone_s = style_zone_at((uint64_t)time(NULL) * 1000000000u);
+    json_object_set_new(params, "lang", json_string(korean ? "ko" : "en"));
+    json_object_set_new(params, "json", json_boolean(o->as_json));
+    json_object_set_new(params, "width", json_integer(o->style.width));
+    json_object_set_new(params, "color", json_boolean(o->style.color));
+    json_object_set_new(params, "unicode", json_boolean(o->style.unicode));
+    json_object_set_new(params, "zone_s", json_integer(zone_s));
 }
 
 /* 0, or -EINVAL when an argument is missing, too much, or no number. */
@@ -130,11 +170,13 @@ static int append(const char *text, size_t n, void *arg)
     return 0;
 }
 
-static int ask(const char *socket, size_t word, json_t *params, bool as_json)
+static int ask(const struct ctl_options *o, size_t word, json_t *params)
 {
     char line[8192], *answer;
     struct buf text;
     size_t n;
+    if (is_report(word))
+        put_style(params, o);
     json_t *request = json_pack("{s:s,s:i,s:s,s:o}", "jsonrpc", "2.0", "id", 1, "method",
                                 words[word].method, "params", params);
     buf_init(&text, line, sizeof(line));
@@ -142,14 +184,14 @@ static int ask(const char *socket, size_t word, json_t *params, bool as_json)
     json_decref(request);
     if (text.full)
         return cmd_usage("ctl", "an argument is too long");
-    int err = ctl_client_ask(socket, buf_str(&text), PATIENCE_MS, &answer, &n);
+    int err = ctl_client_ask(o->socket, buf_str(&text), PATIENCE_MS, &answer, &n);
     if (err) {
         bool nobody = err == -ENOENT || err == -ECONNREFUSED;
-        fprintf(stderr, "ringdown ctl: %s: %s%s\n", socket, uv_strerror(err),
+        fprintf(stderr, "ringdown ctl: %s: %s%s\n", o->socket, uv_strerror(err),
                 nobody ? "; is `ringdown serve` running?" : "");
         return CMD_FAILED;
     }
-    int status = show(words[word].word, answer, as_json);
+    int status = show(words[word].word, answer, o->as_json);
     mem_free(answer);
     return status;
 }
@@ -163,38 +205,73 @@ static const char *default_socket(void)
     return system_only ? SYSTEM_SOCKET : LOCAL_SOCKET;
 }
 
+/* NULL, or what is wrong. */
+static const char *option_set(struct ctl_options *o, int c)
+{
+    enum an_lang lang;
+    uint64_t n;
+    switch (c) {
+    case 's':
+        o->socket = optarg;
+        return NULL;
+    case 'j':
+        o->as_json = true;
+        return NULL;
+    case 'l':
+        if (an_lang_parse(&lang, str_z(optarg)))
+            return "--lang takes en or ko";
+        o->style.lang = (uint8_t)lang;
+        o->lang_given = true;
+        return NULL;
+    case 'c':
+        return style_color_set(&o->style, optarg);
+    case 'w':
+        if (num_u64(&n, str_z(optarg), 1000) || n < STYLE_MIN_COLUMNS)
+            return "--width takes a number from 60 to 1000";
+        o->style.width = (unsigned)n;
+        return NULL;
+    default:
+        return "unknown option";
+    }
+}
+
+static int ask_word(const struct ctl_options *o, int argc, char **argv)
+{
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (strcmp(argv[0], words[i].word) != 0)
+            continue;
+        json_t *params = json_object();
+        if (put_params(params, i, argc - 1, argv + 1)) {
+            json_decref(params);
+            return cmd_usage("ctl", "wrong arguments");
+        }
+        return ask(o, i, params);
+    }
+    return cmd_usage("ctl", "no such word");
+}
+
 int cmd_ctl(int argc, char **argv)
 {
     static const struct option options[] = {{"socket", required_argument, NULL, 's'},
                                             {"json", no_argument, NULL, 'j'},
+                                            {"lang", required_argument, NULL, 'l'},
+                                            {"color", required_argument, NULL, 'c'},
+                                            {"width", required_argument, NULL, 'w'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
-    const char *socket = default_socket();
-    bool as_json = false;
+    struct ctl_options o = {.socket = default_socket()};
     int c;
+    style_default(&o.style);
     while ((c = getopt_long(argc, argv, "s:jh", options, NULL)) != -1) {
         if (c == 'h') {
             help();
             return CMD_OK;
         }
-        if (c == 's')
-            socket = optarg;
-        else if (c == 'j')
-            as_json = true;
-        else
-            return cmd_usage("ctl", "unknown option");
+        const char *wrong = option_set(&o, c);
+        if (wrong)
+            return cmd_usage("ctl", wrong);
     }
     if (optind == argc)
         return cmd_usage("ctl", "a word is needed");
-    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
-        if (strcmp(argv[optind], words[i].word) != 0)
-            continue;
-        json_t *params = json_object();
-        if (put_params(params, i, argc - optind - 1, argv + optind + 1)) {
-            json_decref(params);
-            return cmd_usage("ctl", "wrong arguments");
-        }
-        return ask(socket, i, params, as_json);
-    }
-    return cmd_usage("ctl", "no such word");
+    return ask_word(&o, argc - optind, argv + optind);
 }

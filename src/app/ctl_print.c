@@ -101,6 +101,15 @@ static const struct {
       {"q850_cause", "CAUSE"},
       {"talk_ms", "TALK ms"},
       {"id", "RECORD"}}},
+    {"attempts",
+     {{"at_ms", "WHEN"},
+      {"from", "FROM"},
+      {"to", "TO"},
+      {"source", "SOURCE"},
+      {"invites", "INVITES"},
+      {"status", "STATUS"},
+      {"call", "CALL"},
+      {"call_id", "CALL-ID"}}},
     {"quality",
      {{"leg", "LEG"},
       {"direction", "WAY"},
@@ -259,10 +268,31 @@ static void print_rooms(const json_t *rooms)
     }
 }
 
+/* The report as it came; where people ask why, how the media were belongs to it. */
+static void print_report(const char *word, const json_t *result)
+{
+    const json_t *quality = json_object_get(result, "quality");
+    json_int_t left_out = json_integer_value(json_object_get(result, "left_out"));
+    const char *text = json_string_value(json_object_get(result, "text"));
+    fputs(text[0] == '\n' ? text + 1 : text, stdout); /* a heading has a line of its own above */
+    if (left_out)
+        printf("... %lld older messages are left out\n", (long long)left_out);
+    if (json_is_true(json_object_get(result, "cut")))
+        puts("... and more");
+    if (strcmp(word, "ladder") == 0 || !json_array_size(quality))
+        return;
+    putchar('\n');
+    put_table("quality", quality);
+}
+
 void ctl_print(const char *word, const json_t *result)
 {
     if (put_table(word, result))
         return;
+    if (json_is_string(json_object_get(result, "text"))) {
+        print_report(word, result);
+        return;
+    }
     if (strcmp(word, "conferences") == 0) {
         print_rooms(result);
         return;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 
 #include "base/mem.h"
@@ -11,6 +12,7 @@
 
 #define COMMANDS     8192
 #define EVENTS       8192
+#define REPORTS      256
 #define TURN_CMDS    256
 #define RCVBUF_BYTES (256 * 1024)
 #define STOCK_MAX    1024
@@ -23,18 +25,47 @@
 struct media_thread {
     struct plane plane;
     struct rtpio *io;
-    struct mailbox in, out;
+    struct mailbox in, out, rtcp;
+    _Atomic bool show_rtcp;
+    uint64_t rtcp_lost;
     struct recorder *recorder[2];
     usec_t figures_due;
     pthread_mutex_t lock; /* of figures, taken ten times a second */
     struct media_figures figures;
 };
 
+/* RFC 5761 section 4: by its second byte RTCP is told from RTP on one port. */
+static bool is_report(const uint8_t *bytes, size_t n, bool rtcp_port)
+{
+    return n >= 8 && n <= MEDIA_RTCP_BYTES && bytes[0] >> 6 == 2 &&
+           (rtcp_port || (bytes[1] >= 192 && bytes[1] <= 223));
+}
+
+/* For who listens; a full mailbox loses it. */
+static void report_show(struct media_thread *t, const struct rtpio_forward *f, bool sent,
+                        const uint8_t *bytes, size_t n)
+{
+    struct media_rtcp r; /* not cleared: this is asked of every packet */
+    if (!atomic_load_explicit(&t->show_rtcp, memory_order_relaxed) ||
+        !is_report(bytes, n, f->is_rtcp))
+        return;
+    r.id = plane_stream_of(&t->plane, f->port);
+    r.at = rtpio_now();
+    r.peer = f->to;
+    r.port = (uint16_t)(f->port + f->is_rtcp);
+    r.sent = sent;
+    r.n = (uint16_t)n;
+    memcpy(r.bytes, bytes, n);
+    if (r.id && mailbox_put(&t->rtcp, &r))
+        t->rtcp_lost++;
+}
+
 static void made_send(struct media_thread *t)
 {
     struct plane_made m;
     while (plane_out(&t->plane, &m)) {
         struct rtpio_forward f = {.to = m.to, .port = m.port, .is_rtcp = m.is_rtcp};
+        report_show(t, &f, true, m.bytes, m.n);
         rtpio_send(t->io, &f, m.bytes, m.n);
     }
 }
@@ -88,11 +119,14 @@ static int on_rx(void *ctx, usec_t now, const struct rtpio_packet *in, struct rt
                              .port = in->port,
                              .is_rtcp = in->is_rtcp};
     struct plane_forward f;
+    struct rtpio_forward came = {.to = in->from, .port = in->port, .is_rtcp = in->is_rtcp};
+    report_show(t, &came, false, in->bytes, in->n);
     int passed = plane_rx(&t->plane, now, &p, &f);
     made_send(t);
     if (passed != 1)
         return 0;
     *ret = (struct rtpio_forward){.to = f.to, .port = f.port, .is_rtcp = f.is_rtcp};
+    report_show(t, ret, true, in->bytes, in->n);
     return 1;
 }
 
@@ -173,6 +207,7 @@ static void figures_note(struct media_thread *t, usec_t now)
                                         .tx_packets = c.tx_packets,
                                         .tx_errors = c.tx_errors,
                                         .turns = c.turns,
+                                        .rtcp_lost = t->rtcp_lost,
                                         .dropped = t->plane.count};
     pthread_mutex_unlock(&t->lock);
 }
@@ -218,6 +253,9 @@ static int thread_init(struct media_thread *t, const struct media_conf *conf)
     rc = mailbox_init(&t->out, sizeof(struct media_ev), EVENTS);
     if (rc)
         goto no_out;
+    rc = mailbox_init(&t->rtcp, sizeof(struct media_rtcp), REPORTS);
+    if (rc)
+        goto no_rtcp;
     struct rtpio_conf io = {.bind_v4 = conf->bind_v4,
                             .bind_v6 = conf->bind_v6,
                             .port_first = conf->port_first,
@@ -229,6 +267,8 @@ static int thread_init(struct media_thread *t, const struct media_conf *conf)
     rc = rtpio_new(&t->io, &io, &ops);
     if (rc == 0)
         return 0;
+    mailbox_done(&t->rtcp);
+no_rtcp:
     mailbox_done(&t->out);
 no_out:
     mailbox_done(&t->in);
@@ -280,6 +320,22 @@ size_t media_thread_poll(struct media_thread *t, struct media_ev *ev, size_t n)
     return i;
 }
 
+void media_thread_show_rtcp(struct media_thread *t, bool on)
+{
+    atomic_store(&t->show_rtcp, on);
+}
+
+int media_thread_rtcp_fd(const struct media_thread *t)
+{
+    return t->rtcp.fd;
+}
+
+bool media_thread_rtcp(struct media_thread *t, struct media_rtcp *ret)
+{
+    mailbox_ack(&t->rtcp);
+    return mailbox_take(&t->rtcp, ret);
+}
+
 struct media_figures media_thread_figures(struct media_thread *t)
 {
     pthread_mutex_lock(&t->lock);
@@ -298,6 +354,7 @@ void media_thread_stop(struct media_thread *t)
     while (mailbox_take(&t->in, &cmd))
         if (cmd.kind == MEDIA_CLIP)
             mem_free(cmd.play.clip);
+    mailbox_done(&t->rtcp);
     mailbox_done(&t->out);
     mailbox_done(&t->in);
     plane_done(&t->plane);

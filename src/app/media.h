@@ -21,7 +21,20 @@ struct media_conf {
 /* What the thread did so far; each figure is true at some recent time. */
 struct media_figures {
     uint64_t rx_packets, tx_packets, tx_errors, turns;
+    uint64_t rtcp_lost; /* reports that were not fetched in time */
     struct plane_count dropped;
+};
+
+/* A report about media, sent or received. */
+#define MEDIA_RTCP_BYTES 1024 /* what is longer is left out */
+struct media_rtcp {
+    media_id id;
+    usec_t at;
+    struct addr peer;
+    uint16_t port; /* of ours */
+    bool sent;
+    uint16_t n;
+    uint8_t bytes[MEDIA_RTCP_BYTES];
 };
 
 /* 0 or negative errno. */
@@ -33,6 +46,11 @@ size_t media_thread_send(struct media_thread *t, const struct media_cmd *cmd, si
 int media_thread_fd(const struct media_thread *t);
 /* Takes at most n events, oldest first. Returns how many. */
 size_t media_thread_poll(struct media_thread *t, struct media_ev *ev, size_t n);
+/* From now on reports are shown, or no more. Those that are not fetched in time are lost. */
+void media_thread_show_rtcp(struct media_thread *t, bool on);
+/* Readable when reports wait. Call media_thread_rtcp() until it returns false. */
+int media_thread_rtcp_fd(const struct media_thread *t);
+bool media_thread_rtcp(struct media_thread *t, struct media_rtcp *ret);
 struct media_figures media_thread_figures(struct media_thread *t);
 /* Ends the thread and closes every socket. Accepts NULL. */
 void media_thread_stop(struct media_thread *t);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
+#include "app/own.h"
 #include "base/mem.h"
 #include "io/entropy.h"
 #include "io/fs.h"
@@ -31,13 +32,19 @@ struct trace *wire_trace(struct wire *w)
     return t;
 }
 
+static void transmit(struct wire *w, const struct flow *to, struct blob *b)
+{
+    net_send(w->net, to, b);
+    own_seen(w, to, blob_str(b), true);
+}
+
 static void hold(struct wire *w, const struct pbx_out *o)
 {
     if (w->held_n == w->held_cap) {
         uint32_t cap = w->held_cap ? w->held_cap * 2 : 256;
         struct wire_held *bigger = mem_alloc(cap * sizeof(*bigger));
         if (!bigger) { /* better early than never */
-            net_send(w->net, &o->flow, o->blob);
+            transmit(w, &o->flow, o->blob);
             blob_unref(o->blob);
             return;
         }
@@ -59,7 +66,7 @@ static void send_message(struct wire *w, const struct pbx_out *o)
         hold(w, o);
         return;
     }
-    net_send(w->net, &o->flow, o->blob);
+    transmit(w, &o->flow, o->blob);
     blob_unref(o->blob);
 }
 
@@ -138,6 +145,7 @@ void wire_drain(struct wire *w)
 static void on_rx(void *ctx, usec_t now, const struct net_rx *rx)
 {
     struct wire *w = ctx;
+    own_seen(w, &rx->flow, rx->bytes, false);
     pbx_rx(w->pbx, now, &rx->flow, rx->bytes.p, rx->bytes.n);
     wire_drain(w);
 }
@@ -172,7 +180,7 @@ static void on_failed(void *ctx, usec_t now, const struct flow *to, const struct
         struct flow again = *to;
         again.conn = 0;
         respond_anew(&again, b);
-        net_send(w->net, &again, (struct blob *)(uintptr_t)b);
+        transmit(w, &again, (struct blob *)(uintptr_t)b);
         return;
     }
     pbx_flow_failed(w->pbx, now, to);
@@ -194,7 +202,7 @@ static void on_stored(void *ctx, uint64_t seq, int err)
     while (w->held_n && w->held[w->held_head].seq && w->held[w->held_head].seq <= seq) {
         struct wire_held *h = &w->held[w->held_head];
         if (w->net)
-            net_send(w->net, &h->flow, h->blob);
+            transmit(w, &h->flow, h->blob);
         blob_unref(h->blob);
         w->held_head = (w->held_head + 1) % w->held_cap;
         w->held_n--;
@@ -263,6 +271,7 @@ static void on_turn(void *ctx, usec_t now)
     seal_batch(w);
     media_flush(w);
     net_flush(w->net);
+    own_flush(w);
     logsink_drain(&w->log, pbx_trace(w->pbx), w->loop);
     usec_t deadline = pbx_deadline(w->pbx);
     if (w->stopping) {
@@ -515,6 +524,7 @@ static int open_media(struct wire *w)
     w->media_watch.closed = on_media_closed;
     err = loop_watch_open(w->loop, &w->media_watch, media_thread_fd(w->media), LOOP_READ);
     w->watch_open = err == 0;
+    err = err ? err : own_media(w);
     return err ? complain("media", err) : 0;
 }
 
@@ -565,6 +575,7 @@ int wire_open(struct wire *w, const char *file_name)
     if (!err && (err = loop_new(&w->loop)))
         complain("event loop", err);
     err = err ? err : open_net(w, conf);
+    err = err ? err : own_open(w);
     err = err ? err : open_db(w);
     if (!err) {
         usec_t now = loop_now(w->loop);
@@ -630,6 +641,8 @@ void wire_close(struct wire *w)
     }
     if (w->net)
         net_flush(w->net);
+    own_flush(w);
+    own_close(w);
     if (w->timers_open) {
         loop_timer_close(&w->clock);
         loop_timer_close(&w->tidy);

@@ -29,6 +29,7 @@ struct wire {
     struct db *db;
     struct dns *dns;
     struct ctl *ctl;
+    struct own *own; /* own.h */
     struct media_thread *media;
     struct sounds *sounds;
     struct recorder *recorder[2]; /* enum pbx_place */

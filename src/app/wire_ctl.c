@@ -3,7 +3,8 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "app/wire.h"
+#include "app/own.h"
+#include "app/wire_ctl.h"
 #include "base/mem.h"
 #include "io/fs.h"
 #include "io/notify.h"
@@ -50,6 +51,7 @@ int wire_reload(struct wire *w, struct buf *why)
     struct config *before = w->config;
     w->config = config;
     wire_reload_sounds(w, before);
+    own_reload(w);
     config_unref(before);
     trace_emit(wire_trace(w), TRACE_RELOAD_OK, 0, TS(str_z(w->file_name)));
     wire_drain(w);
@@ -167,29 +169,50 @@ static int quality_row(void *ctx, const struct row_value *v, unsigned n)
     return 0;
 }
 
-/* params.call if it is the id of a record: 16 bytes in hexadecimal digits. */
-static struct str record_of(const json_t *request)
+struct str wire_record_of(const json_t *params)
 {
-    const json_t *v = json_object_get(json_object_get(request, "params"), "call");
-    const char *text = json_string_value(v);
+    const char *text = json_string_value(json_object_get(params, "call"));
     if (!text || strspn(text, "0123456789abcdef") != 32 || text[32])
         return STR_NONE;
     return str_z(text);
 }
 
-static void quality(struct wire *w, const json_t *request, struct buf *out)
+json_t *wire_quality(struct wire *w, struct str record)
 {
     json_t *list = json_array();
-    struct row_value arg = ROW_S(record_of(request));
+    struct row_value arg = ROW_S(record);
     struct db_query q = {
         .sql = pbx_store_quality_list, .arg = &arg, .arg_n = 1, .row = quality_row, .ctx = list};
-    int err = db_query(w->db, &q);
-    if (!err) {
-        reply(out, request, "result", list);
-        return;
-    }
+    if (db_query(w->db, &q) == 0)
+        return list;
     json_decref(list);
-    reply(out, request, "error", json_pack("{s:i,s:s}", "code", 3, "message", uv_strerror(err)));
+    return NULL;
+}
+
+static void quality(struct wire *w, const json_t *request, struct buf *out)
+{
+    json_t *list = wire_quality(w, wire_record_of(json_object_get(request, "params")));
+    if (list)
+        reply(out, request, "result", list);
+    else
+        reply(out, request, "error",
+              json_pack("{s:i,s:s}", "code", 3, "message", "the database cannot be read"));
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+/* The exchange answers, and the program adds what it alone knows. */
+static void stats(struct wire *w, struct str line, struct buf *out)
+{
+    pbx_api(w->pbx, loop_now(w->loop), line, out);
+    json_t *all = json_loadb(out->p, out->n, 0, NULL);
+    json_t *result = json_object_get(all, "result");
+    if (result) {
+        own_stats(w, result);
+        out->n = 0;
+        json_dump_callback(all, append, out, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    }
+    json_decref(all);
 }
 
 void wire_ctl_request(void *ctx, struct str line, struct buf *out)
@@ -201,8 +224,14 @@ void wire_ctl_request(void *ctx, struct str line, struct buf *out)
         reload(w, request, out);
     } else if (method && strcmp(method, "cdr") == 0) {
         cdr(w, request, out);
-    } else if (method && strcmp(method, "quality") == 0 && record_of(request).n) {
+    } else if (method && strcmp(method, "quality") == 0 &&
+               wire_record_of(json_object_get(request, "params")).n) {
         quality(w, request, out);
+    } else if (method && strcmp(method, "stats") == 0) {
+        stats(w, line, out);
+        wire_drain(w);
+    } else if (method && own_request(w, method, request, out)) {
+        wire_drain(w);
     } else {
         pbx_api(w->pbx, loop_now(w->loop), line, out);
         wire_drain(w);

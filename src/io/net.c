@@ -251,6 +251,24 @@ void net_flush(struct net *net)
     }
 }
 
+int net_local_get(const struct net *net, const struct flow *flow, struct addr *ret)
+{
+    if (flow->proto == PROTO_UDP) {
+        if (flow->listener >= FLOW_MAX_LISTENERS || !net->listener[flow->listener].open)
+            return -ENOTCONN;
+        *ret = net->listener[flow->listener].at.bound;
+        return 0;
+    }
+    struct conn *c =
+        flow->conn ? conn_find(net, flow->conn) : conn_find_peer(net, flow->proto, &flow->peer);
+    if (!c)
+        return -ENOTCONN;
+    if (c->local.family == ADDR_NONE && sock_bound_get(c->fd, &c->local))
+        return -ENOTCONN;
+    *ret = c->local;
+    return 0;
+}
+
 const struct net_stats *net_stats_get(const struct net *net)
 {
     return &net->stats;

@@ -98,6 +98,9 @@ void net_keep(struct net *net, uint32_t conn, bool keep);
 /* Closes the connection after what is queued. */
 void net_close(struct net *net, uint32_t conn);
 bool net_alive(const struct net *net, uint32_t conn);
+/* Our end of a flow: of its connection (without flow->conn: of one with its peer), or what its
+ * listener is bound to, which may be 0.0.0.0. -ENOTCONN: there is none. */
+MUST_CHECK int net_local_get(const struct net *net, const struct flow *flow, struct addr *ret);
 
 /* Drops what comes from this source (IPv6: from its /64) unseen until then. -ENOSPC when the table
  * is full of bans that last longer. Live connections from there close. */

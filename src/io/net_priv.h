@@ -51,6 +51,7 @@ struct conn {
     struct hash_node by_peer, by_alias;
     struct net_source *source; /* of an accepted one */
     struct flow flow;          /* .conn is its own id */
+    struct addr local;         /* our end; family ADDR_NONE: nobody has asked yet */
     struct addr alias;
     usec_t opened_at, message_at, last_at, stalled_at; /* 0: does not apply */
     char *rx;                                          /* an incomplete message; NULL: none */

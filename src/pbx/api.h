@@ -28,7 +28,9 @@
  *                                  unlock, end the room; invite a number to it
  *   ban {address, seconds}  unban {address}  bans
  *
- * `reload`, `cdr` and `quality` of a record need files and the database and are the program's own.
+ * `reload`, `cdr`, `quality` of a record, and what is said of the messages of a call (`show`,
+ * `explain`, `ladder`, `attempts`) need files, the database or the analyser and are the program's
+ * own.
  */
 #ifndef PBX_API_H
 #define PBX_API_H

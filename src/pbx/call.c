@@ -1,7 +1,6 @@
 /* Life and death of calls, and who hears what the engine says about their sessions. */
 #include "pbx/call_int.h"
 
-#include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "pbx/feature/early_session.h"
@@ -9,6 +8,7 @@
 #include "pbx/feature/service.h"
 #include "pbx/feature/transfer.h"
 #include "pbx/hangup.h"
+#include "pbx/kin.h"
 #include "pbx/record.h"
 #include "pbx/subscription.h"
 #include "pbx/trunk.h"
@@ -52,39 +52,48 @@ int call_init(struct pbx *p)
 
 static void uncount_leg(struct pbx *p, struct leg *leg);
 
-static uint64_t past_hash(struct str call_id)
-{
-    static const struct hash_table unseeded;
-    return hash_str(&unseeded, call_id);
-}
-
 static void remember(struct pbx *p, const struct call *call)
 {
     struct calls *c = p->calls;
     uint32_t at = c->past_at++ % PAST_CALLS;
-    const struct leg *leg = NULL;
     c->past[at].number = call->number;
     c->past[at].tag = call->tag;
-    for (unsigned i = 0; i < ARRAY_LEN(c->past[at].id); i++) {
-        leg = i == 0 || leg ? call_next(call, leg) : NULL;
-        c->past[at].id[i] = leg ? past_hash(leg->call_id) : 0;
+    memcpy(c->past[at].record, call->cdr.id, sizeof(c->past[at].record));
+}
+
+/* The latest that has ended under this number: where it is remembered, or PAST_CALLS. */
+static uint32_t past_at(const struct calls *c, uint64_t number)
+{
+    for (uint32_t k = 0; k < PAST_CALLS && k < c->past_at; k++) {
+        uint32_t i = (c->past_at - 1 - k) % PAST_CALLS;
+        if (c->past[i].number == number)
+            return i;
     }
+    return PAST_CALLS;
 }
 
 handle_t call_past_find(struct pbx *p, struct str id)
 {
-    const struct calls *c = p->calls;
-    uint64_t number = 0, hash = past_hash(id);
-    bool by_number = num_u64(&number, id, UINT64_MAX) == 0;
-    for (uint32_t k = 0; k < PAST_CALLS && k < c->past_at; k++) {
-        uint32_t i = (c->past_at - 1 - k) % PAST_CALLS;
-        if (by_number && c->past[i].number == number)
-            return c->past[i].tag;
-        for (unsigned j = 0; j < ARRAY_LEN(c->past[i].id); j++)
-            if (id.n && c->past[i].id[j] == hash)
-                return c->past[i].tag;
-    }
-    return 0;
+    uint64_t number = kin_number(p, id);
+    if (!number && num_u64(&number, id, UINT64_MAX))
+        return 0;
+    uint32_t at = past_at(p->calls, number);
+    return at < PAST_CALLS ? p->calls->past[at].tag : 0;
+}
+
+const uint8_t *call_record_of(struct pbx *p, uint64_t number, bool *live)
+{
+    uint32_t at = 0;
+    handle_t h;
+    const struct call *call;
+    while ((call = slot_next(&p->calls->calls, &at, &h)))
+        if (call->number == number)
+            break;
+    *live = call && call->state != CALL_ENDING;
+    if (call)
+        return call->cdr.id;
+    at = past_at(p->calls, number);
+    return at < PAST_CALLS ? p->calls->past[at].record : NULL;
 }
 
 static void call_free(struct pbx *p, struct call *call)
@@ -184,6 +193,7 @@ int call_move_leg(struct pbx *p, struct leg *leg, struct call *to)
     to->n_legs++;
     leg->number = (uint8_t)++to->last_leg;
     leg->dial = 0;
+    kin_move(p, leg, to);
     if (leg->session)
         sip_session_set_user(p->core, leg->session, leg_user(p, leg), to->tag, leg->number);
     return 0;

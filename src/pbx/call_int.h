@@ -108,6 +108,7 @@ struct leg {
     /* Point into the leg's configuration snapshot. */
     const struct config_extension *extension;
     const struct config_trunk *trunk;
+    handle_t kin; /* that its Call-ID is remembered by: kin.h */
     /* Owned texts. */
     struct str call_id;
     struct str said, told;   /* the descriptions that hold: the party's and ours */
@@ -174,6 +175,7 @@ struct call {
     handle_t dial;     /* the search under way */
     handle_t transfer; /* likewise */
     handle_t tag;      /* history */
+    handle_t kin;      /* of the leg that it began with */
     struct config *config;
     struct cdr cdr;
     const struct config_trunk *trunk_out;
@@ -205,11 +207,11 @@ struct calls {
         handle_t txn, leg; /* whose request it is; to whom it went */
     } relayed[RELAYED_MAX];
     uint64_t relayed_seq;
-    /* Calls that have ended, for `trace`: a ring, found by number or by the hash of a Call-ID. */
+    /* Calls that have ended, for `trace`: a ring. */
     struct {
         uint64_t number;
         handle_t tag;
-        uint64_t id[4];
+        uint8_t record[16];
     } past[PAST_CALLS];
     uint32_t past_at;
 };
@@ -255,6 +257,8 @@ void call_refuse(struct pbx *p, struct call *call, unsigned status,
                  const struct sip_content *content);
 /* The history of an ended call, by its number or one of its Call-IDs; 0. */
 handle_t call_past_find(struct pbx *p, struct str id);
+/* The id of its record, also of a call that has ended; NULL: forgotten. */
+const uint8_t *call_record_of(struct pbx *p, uint64_t number, bool *live);
 /* The leg belongs to this extension from now on, and counts for it until it ends. */
 void call_count_leg(struct pbx *p, struct leg *leg, const struct config_extension *e);
 /* The same for a trunk; false: it has as many calls as it may have. */
@@ -296,6 +300,7 @@ bool leg_is_calling(const struct leg *leg);
 /* Replaces one of the leg's owned texts; without memory the old one stays, and the trace says so.
  */
 void leg_keep(struct pbx *p, struct leg *leg, struct str *owned, struct str text);
+void leg_set_call_id(struct pbx *p, struct leg *leg, struct str call_id);
 /* An offer to the party of `leg` made from what the party of `from` can do; transcode: and of what
  * we can make of that. -ENOENT: no codec. */
 MUST_CHECK int leg_offer_third(struct pbx *p, struct leg *leg, struct leg *from, bool transcode,

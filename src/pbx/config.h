@@ -51,6 +51,8 @@ enum config_record { CONF_RECORD_NONE, CONF_RECORD_MIXED, CONF_RECORD_TRACKS, CO
 enum config_announce { CONF_ANNOUNCE_NONE, CONF_ANNOUNCE_TONE, CONF_ANNOUNCE_SPEECH };
 enum config_engine { CONF_ENGINE_BUILTIN, CONF_ENGINE_MRCP, CONF_ENGINE_STREAM };
 enum config_log_format { CONF_LOG_TEXT, CONF_LOG_JSON };
+enum config_hep_transport { CONF_HEP_UDP, CONF_HEP_TCP };
+enum config_hep_what { CONF_HEP_SIP, CONF_HEP_RTCP };
 
 /* A secret has a type of its own, so that nothing prints it by accident. */
 struct config_secret {

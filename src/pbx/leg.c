@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "pbx/feature/threeway.h"
+#include "pbx/kin.h"
 #include "pbx/sound.h"
 #include "wire/sdp/oa.h"
 #include "wire/sip/multipart.h"
@@ -83,6 +84,7 @@ void leg_free(struct pbx *p, struct leg *leg)
                            &leg->asked,   &leg->party, &leg->name, &leg->forked};
     leg_close_media(p, leg);
     pbx_timer_stop(p, &leg->retry);
+    kin_past(p, leg);
     list_remove(&leg->in_call);
     for (unsigned i = 0; i < ARRAY_LEN(texts); i++)
         if (pbx_keep(p, texts[i], STR_NONE))
@@ -96,6 +98,12 @@ void leg_keep(struct pbx *p, struct leg *leg, struct str *owned, struct str text
     struct call *call = call_find(p, leg->call);
     if (pbx_keep(p, owned, text))
         trace_emit(&p->trace, TRACE_RX_LIMIT, call->tag, TS(leg->call_id), TS(STR("memory")));
+}
+
+void leg_set_call_id(struct pbx *p, struct leg *leg, struct str call_id)
+{
+    leg_keep(p, leg, &leg->call_id, call_id);
+    kin_add(p, leg, call_id);
 }
 
 int leg_set_party(struct pbx *p, struct leg *leg, struct str number, struct str name)

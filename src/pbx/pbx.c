@@ -10,6 +10,7 @@
 #include "pbx/feature/transfer.h"
 #include "pbx/feature/voicemail.h"
 #include "pbx/gate.h"
+#include "pbx/kin.h"
 #include "pbx/options.h"
 #include "pbx/port.h"
 #include "pbx/record.h"
@@ -278,7 +279,19 @@ static int init_parts(struct pbx *p)
     err = err ? err : voicemail_init(p);
     err = err ? err : subscription_init(p);
     err = err ? err : conference_init(p);
-    return err ? err : call_init(p);
+    err = err ? err : call_init(p);
+    return err ? err : kin_init(p);
+}
+
+/* A number that is drawn beside the others: the same seed goes on giving the same messages. */
+static uint64_t side_seed(const uint8_t seed[32])
+{
+    struct rand r;
+    uint8_t key[32];
+    memcpy(key, seed, sizeof(key));
+    key[31] ^= 0xFF;
+    rand_init(&r, key);
+    return rand_u64(&r);
 }
 
 struct pbx *pbx_new(const struct pbx_conf *conf, usec_t now)
@@ -293,6 +306,7 @@ struct pbx *pbx_new(const struct pbx_conf *conf, usec_t now)
     p->now = p->started = now;
     p->wall_offset_us = conf->wall_us - now;
     rand_init(&p->rand, conf->seed);
+    p->kin_seed = side_seed(conf->seed);
     timer_wheel_init(&p->wheel, now);
     arena_init(&p->turn, 64u << 20);
     blob_pool_init(&p->pool, 0);
@@ -313,6 +327,7 @@ void pbx_free(struct pbx *p)
         if (o.kind == PBX_OUT_SEND)
             blob_unref(o.blob);
     call_done(p);
+    kin_done(p);
     conference_done(p);
     subscription_done(p);
     voicemail_done(p);

@@ -132,6 +132,33 @@ bool pbx_is_idle(const struct pbx *p);
 /* One JSON-RPC 2.0 request in, one reply appended (without a line end). Methods: see api.h. */
 void pbx_api(struct pbx *p, usec_t now, struct str request, struct buf *reply);
 
+/* The Call-IDs of a call: of its legs, and of the legs of calls that became one with it. */
+#define PBX_CALL_IDS_MAX 256
+struct pbx_call_ids {
+    uint64_t number; /* of the call */
+    bool live;       /* it has not ended */
+    char record[33]; /* the id of its record, in hexadecimal digits; "": forgotten */
+    unsigned n;      /* more are left out */
+    struct str id[PBX_CALL_IDS_MAX];
+};
+/* `name` is the number of a call or a Call-ID, also of a call that is over, for a while. 0 or
+ * -ENOENT. Texts live until the next input. */
+MUST_CHECK int pbx_call_ids_get(struct pbx *p, struct str name, struct pbx_call_ids *ret);
+/* The Call-ID of the leg that the call of this one began with, until the next input; if it is of no
+ * call, it itself. */
+struct str pbx_caller_call_id(struct pbx *p, struct str call_id);
+
+/* The same for the call of a stream of the media plane; none if the stream is gone. */
+struct str pbx_stream_call_id(struct pbx *p, uint64_t stream);
+
+/* Who is at an address: the extension whose phone has registered from there, or a trunk. */
+struct pbx_who {
+    struct addr at;
+    struct str name; /* its number, or the trunk's name; none: unknown. Until the next input */
+    bool phone;
+};
+void pbx_who_get(struct pbx *p, struct pbx_who *who, unsigned n);
+
 struct trace *pbx_trace(struct pbx *p);
 const struct config *pbx_config(const struct pbx *p);
 /* Wall-clock microseconds at a monotonic time. */

@@ -11,6 +11,7 @@ struct gate;          /* gate.h: who may */
 struct registrar;     /* registrar.h: where phones are */
 struct trunks;        /* trunk.h: gateways */
 struct calls;         /* call.h */
+struct kins;          /* kin.h: whose Call-IDs */
 struct settings;      /* feature/setting.h */
 struct mwi;           /* feature/mwi.h */
 struct voicemail;     /* feature/voicemail.h */
@@ -38,6 +39,8 @@ struct pbx {
     struct registrar *registrar;
     struct trunks *trunks;
     struct calls *calls;
+    struct kins *kins;
+    uint64_t kin_seed; /* of their hash table */
     struct settings *settings;
     struct mwi *mwi;
     struct voicemail *voicemail;

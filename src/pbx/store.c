@@ -114,6 +114,8 @@ const char *const pbx_store_cdr_list =
     "SELECT " CDR_COLUMNS ", parent, detail FROM cdr LEFT JOIN cdr_detail USING (id)"
     " ORDER BY start_ms DESC LIMIT ?1";
 
+const char *const pbx_store_cdr_legs = "SELECT legs FROM cdr WHERE id=?1";
+
 const char *const pbx_store_quality_list =
     "SELECT " QUALITY_COLUMNS " FROM call_quality WHERE record=?1"
     " ORDER BY leg, stream, direction LIMIT 1000";

@@ -44,6 +44,8 @@ extern const char *const pbx_store_restore[STORE_RESTORES];
 /* The newest CDRs; ?1 is how many. The columns are those of STORE_CDR_PUT, in its order,
  * then parent and detail. */
 extern const char *const pbx_store_cdr_list;
+/* The legs of record ?1, as JSON. */
+extern const char *const pbx_store_cdr_legs;
 /* How the media of record ?1 were; the columns of STORE_QUALITY_PUT but the first, in its order. */
 extern const char *const pbx_store_quality_list;
 

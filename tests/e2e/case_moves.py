@@ -49,6 +49,16 @@ def held_body():
     return body("0 101").replace("a=sendrecv", "a=sendonly")
 
 
+def explained(lab, number, scenario, form, legs):
+    """What the exchange says of a call of its own, from its messages alone."""
+    call, = lab.ctl("show", str(number))["report"]["calls"]
+    equal((call["number"], call["scenario"], call["form"], len(call["legs"])),
+          (number, scenario, form, legs), "the call, explained")
+    wrong = [f["text"] for f in call["findings"] if f["severity"] == "error"]
+    equal(wrong, [], "errors that there were not")
+    return call
+
+
 @case("s2_blind", weight=3)
 def s2_blind_case(lab):
     """S2: 1427 holds the trunk's call, refers it to 1428, and hangs up after the last NOTIFY."""
@@ -71,6 +81,7 @@ def s2_blind_case(lab):
     event, = detail(lab)[0]["events"]
     equal((event["type"], event["transferor"], event["target"], event["result"]),
           ("blind", "1427", "1428", 200), "the transfer")
+    explained(lab, 1, "transfer", "blind", 3)
     check_s2(lab)
 
 
@@ -118,6 +129,10 @@ def s3_pickup_case(lab):
     equal((row["scenario"], row["caller"], row["callee"], row["answered_by"], row["dialled"]),
           ("pickup", CALLER, "1427", "1428", "*8"), "the record")
     equal(len(row["legs"]), 3, "legs")
+    # The picker's leg came to the call that it picked up: both numbers name one call.
+    told = explained(lab, 1, "pickup", "group", 3)
+    equal((told["caller"], told["answered_by"]), (CALLER, "1428"), "who picked up whom")
+    explained(lab, 2, "pickup", "group", 3)
     ladder = Ladder(lab)
     cancel, = [p.message for p in ladder.packets
                if p.message.request and p.message.method == "CANCEL"]
@@ -236,6 +251,7 @@ def phones_attended_case(lab):
     third.wait("CALL_CLOSED")
     rows = {row["scenario"]: row for row in lab.cdrs(2)}
     equal(sorted(rows), ["consult", "transfer"], "scenarios")
+    explained(lab, 1, "transfer", "attended", 4)
 
 
 @case("gateway_gone", weight=2)

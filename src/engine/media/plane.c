@@ -144,6 +144,12 @@ bool plane_event(struct plane *r, struct media_ev *ret)
     return true;
 }
 
+media_id plane_stream_of(const struct plane *r, uint16_t port)
+{
+    uint32_t index1 = r->by_port[port / 2];
+    return index1 == NO_STREAM ? 0 : plane_at(r, index1)->id;
+}
+
 int plane_stats(const struct plane *r, media_id id, struct media_stats *ret)
 {
     const struct stream *s = find(r, id);

@@ -135,6 +135,8 @@ void plane_tick(struct plane *r, usec_t now);
 usec_t plane_deadline(const struct plane *r);
 /* The oldest event, removed; false: none. */
 bool plane_event(struct plane *r, struct media_ev *ret);
+/* The stream that a port pair belongs to, by its even port; 0: none. */
+media_id plane_stream_of(const struct plane *r, uint16_t port);
 /* The figures of a live stream so far; -ENOENT. */
 MUST_CHECK int plane_stats(const struct plane *r, media_id id, struct media_stats *ret);
 

@@ -127,7 +127,7 @@ static void note_caller(struct pbx *p, struct call *call, const struct sip_msg *
     cdr_keep(p, call, &r->caller, number);
     cdr_keep(p, call, &r->caller_name, name);
     cdr_keep(p, call, &r->dialled, dialled.p ? dialled : m->ruri_text);
-    leg_keep(p, leg, &leg->call_id, m->call_id);
+    leg_set_call_id(p, leg, m->call_id);
     leg_keep(p, leg, &leg->party, number);
     leg_keep(p, leg, &leg->name, name);
 }

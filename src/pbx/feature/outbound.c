@@ -190,7 +190,7 @@ static int send_invite(struct pbx *p, struct dial *d, struct leg *leg, struct st
     int err = sip_invite(p->core, p->now, &cmd, &leg->session);
     struct sip_dialog_view view;
     if (!err && sip_session_view(p->core, leg->session, &view))
-        leg_keep(p, leg, &leg->call_id, view.call_id);
+        leg_set_call_id(p, leg, view.call_id);
     return err;
 }
 

@@ -1,0 +1,15 @@
+/* What the files that answer the control socket share. */
+#ifndef APP_WIRE_CTL_H
+#define APP_WIRE_CTL_H
+
+#include <jansson.h>
+
+#include "app/wire.h"
+
+/* params.call if it is the id of a record: 16 bytes in hexadecimal digits; else none. */
+struct str wire_record_of(const json_t *params);
+/* How the media of a record's call were, a row for each stream and direction. NULL: the database
+ * cannot be read. */
+json_t *wire_quality(struct wire *w, struct str record);
+
+#endif
