@@ -177,7 +177,8 @@ bool an_audio_rx(struct an_audio *a, const struct an_datum *d)
 
 bool an_audio_tick(struct an_audio *a, uint64_t now_ns)
 {
-    return a->ended || advance(a, now_ns);
+    uint64_t most = a->last_ns + FINAL_NS;
+    return a->ended || advance(a, now_ns < most ? now_ns : most);
 }
 
 void an_audio_end(struct an_audio *a)
@@ -185,8 +186,6 @@ void an_audio_end(struct an_audio *a)
     if (a->to_ns == AN_NEVER) {
         a->to_ns = a->last_ns;
         a->total = audio_samples(a->to_ns - a->plan->from_ns, a->rate_hz);
-        /* Silence may have been taken behind it. */
-        a->total = a->total > a->taken ? a->total : a->taken;
     }
     a->ended = true;
 }

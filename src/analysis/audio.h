@@ -102,7 +102,8 @@ unsigned an_audio_take(struct an_audio *a, unsigned most, int16_t *const *out);
 MUST_CHECK int an_audio_grow(struct an_audio *a);
 /* A source is not heard, or again. */
 void an_audio_mute(struct an_audio *a, uint32_t source, bool off);
-/* Time has passed without a packet. False: as an_audio_rx(). */
+/* Time has passed without a packet: what came so far is final. Silence that goes on is taken when
+ * it ends. False: as an_audio_rx(). */
 bool an_audio_tick(struct an_audio *a, uint64_t now_ns);
 
 /* audio_live.c: a plan that follows a call. */

@@ -41,7 +41,7 @@ static uint8_t track_of(struct an_live *l, const struct an_track *who)
 {
     struct an_plan *p = &l->plan;
     for (uint32_t i = 0; i < p->n_tracks; i++)
-        if (p->track[i].leg == who->leg && p->track[i].side == who->side)
+        if (who->leg != AN_NONE && p->track[i].leg == who->leg && p->track[i].side == who->side)
             return (uint8_t)i;
     for (uint32_t i = 0; i < p->n_tracks; i++)
         if (!is_nobody(str_z(who->name)) && str_eq(str_z(p->track[i].name), str_z(who->name)))

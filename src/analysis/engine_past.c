@@ -5,11 +5,11 @@
 
 #include "base/mem.h"
 
-#define SETS       1024
-#define CALL_IDS   8 /* of a set */
-#define HOSTS      4
-#define HASH_IDLE  1ull /* the lowest bit of a kept hash says how the call ended */
-#define MIX        0x9e3779b97f4a7c15u
+#define SETS      1024
+#define CALL_IDS  8 /* of a set */
+#define HOSTS     4
+#define HASH_IDLE 1ull /* the lowest bit of a kept hash says how the call ended */
+#define MIX       0x9e3779b97f4a7c15u
 
 struct past_host {
     struct addr at;

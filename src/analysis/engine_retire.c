@@ -32,8 +32,8 @@ static uint64_t after(uint64_t at_ns, uint64_t span_ns)
 static uint64_t call_leg_due(const struct an_leg *leg, uint64_t media_ns, const struct an_retire *r)
 {
     if (leg->end_ns == AN_NEVER) {
-        uint64_t idle = leg->answer_ns == AN_NEVER ? earlier(r->idle_ns, UNANSWERED_NS)
-                                                   : r->idle_ns;
+        uint64_t idle =
+            leg->answer_ns == AN_NEVER ? earlier(r->idle_ns, UNANSWERED_NS) : r->idle_ns;
         return after(later(leg->last_ns, media_ns), idle);
     }
     uint64_t end = later(leg->end_ns, leg->last_ns);

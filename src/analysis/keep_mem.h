@@ -8,7 +8,7 @@
 struct an_keep_mem;
 
 struct an_keep_mem_stats {
-    uint64_t bytes;   /* held, with what each costs beside its own */
+    uint64_t bytes; /* held, with what each costs beside its own */
     uint64_t blocks;
     uint64_t refused; /* messages that did not fit */
 };

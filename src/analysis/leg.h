@@ -187,9 +187,9 @@ struct an_leg {
     uint16_t challenges; /* 401 and 407 */
     uint16_t retrans;    /* requests and responses repeated */
 
-    uint8_t offer; /* 1 + the side whose offer is not answered yet; 0: none */
-    bool held[2];  /* a side does not listen now */
-    uint32_t call; /* index of the call that it belongs to, or AN_NONE */
+    uint8_t offer;   /* 1 + the side whose offer is not answered yet; 0: none */
+    bool held[2];    /* a side does not listen now */
+    uint32_t call;   /* index of the call that it belongs to, or AN_NONE */
     uint64_t due_ns; /* engine_retire.c: it is not over before; 0: not known */
 };
 

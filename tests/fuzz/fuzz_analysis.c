@@ -1,6 +1,6 @@
 /* A capture file through everything: reading, legs, calls, findings, each report, and each call
- * alone with nobody's name; then as traffic that goes by and is forgotten. Whatever comes, all of it
- * ends, within its bounds. */
+ * alone with nobody's name; then as traffic that goes by and is forgotten. Whatever comes, all of
+ * it ends, within its bounds. */
 #include <errno.h>
 #include <stdlib.h>
 

@@ -138,11 +138,8 @@ static void handed(void *user, struct an_engine *e, uint32_t call, bool idle)
 
 static void second(struct live *l, uint64_t now_ns)
 {
-    struct an_retire r = {.now_ns = now_ns,
-                          .linger_ns = LINGER_NS,
-                          .idle_ns = IDLE_NS,
-                          .done = handed,
-                          .user = l};
+    struct an_retire r = {
+        .now_ns = now_ns, .linger_ns = LINGER_NS, .idle_ns = IDLE_NS, .done = handed, .user = l};
     l->failed |= an_engine_retire(l->e, &r) != 0;
 }
 
@@ -167,8 +164,7 @@ static int by_id(const void *x, const void *y)
 static const char *said_of(const struct live *l, uint32_t id)
 {
     struct said key = {.id = id};
-    const struct said *s =
-        l->n_said ? bsearch(&key, l->said, l->n_said, sizeof(key), by_id) : NULL;
+    const struct said *s = l->n_said ? bsearch(&key, l->said, l->n_said, sizeof(key), by_id) : NULL;
     return s && s->text ? s->text : "(nothing)";
 }
 

@@ -515,9 +515,9 @@ static void test_without_memory(void **state)
 
 /* ---- an hour --------------------------------------------------------------------------------- */
 
-#define HOUR_S     3600
-#define EVERY_MS   250
-#define TALK_MOST  40 /* seconds */
+#define HOUR_S    3600
+#define EVERY_MS  250
+#define TALK_MOST 40 /* seconds */
 
 struct caller {
     char id[24];
@@ -539,10 +539,8 @@ static void play(struct bed *b, struct caller *c)
         invite(b, c->id, sdp);
     } else if (c->step == 1 && kind == 9) { /* refused */
         talk(&b->t, 'B', 'A',
-             (struct talk_msg){.start = "SIP/2.0 486 Busy Here",
-                               .id = c->id,
-                               .cseq = "1 INVITE",
-                               .to_tag = "t"});
+             (struct talk_msg){
+                 .start = "SIP/2.0 486 Busy Here", .id = c->id, .cseq = "1 INVITE", .to_tag = "t"});
         c->step = 100;
     } else if (c->step == 1) {
         answer(b, c->id, SDP("6000"));
