@@ -18,9 +18,10 @@ static int grow(struct an_audio *a)
     const struct an_plan *plan = a->plan;
     for (; a->n_rings < plan->n_tracks; a->n_rings++) {
         struct track_ring *t = &a->track[a->n_rings];
+        bool listens = a->to_ns != AN_NEVER;
         t->s = t->s ? t->s : mem_zero(a->ring * sizeof(int16_t));
-        t->hear = t->hear ? t->hear : hear_new();
-        if (!t->s || !t->hear)
+        t->hear = t->hear || !listens ? t->hear : hear_new();
+        if (!t->s || (listens && !t->hear))
             return -ENOMEM;
     }
     uint32_t n = plan->n_sources ? plan->n_sources : 1;
@@ -218,7 +219,8 @@ static void listen(struct an_audio *a, unsigned track, const int16_t *s, unsigne
 static void take_track(struct an_audio *a, unsigned track, unsigned n, int16_t *out, int16_t *mix)
 {
     int16_t *from = &a->track[track].s[(uint64_t)a->taken % a->ring];
-    listen(a, track, from, n);
+    if (a->track[track].hear)
+        listen(a, track, from, n);
     if (out)
         memcpy(out, from, n * sizeof(*out));
     if (mix && !is_covered(a, track, a->taken))

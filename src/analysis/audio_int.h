@@ -57,7 +57,7 @@ struct voice {
 struct track_ring {
     int16_t *s;
     struct an_track_stats stats;
-    struct hear *hear;
+    struct hear *hear; /* NULL while a call goes on: nobody asks for keys then */
 };
 
 struct an_audio {

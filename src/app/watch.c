@@ -12,8 +12,10 @@
 
 #define NS_PER_S 1000000000ull
 /* So long after it was captured a frame may come, because a block of the ring is not full yet. */
-#define LATE_NS   300000000ull
-#define FINISH_US (10 * USEC_S) /* so long recordings have to be finished */
+#define LATE_NS    300000000ull
+#define IDLE_SHARE 10 /* of a second that is looked at, so many are left to frames */
+#define LONGEST_US (5 * USEC_S)
+#define FINISH_US  (10 * USEC_S) /* so long recordings have to be finished */
 
 void watch_news(void *ctx, const char *text)
 {
@@ -109,14 +111,25 @@ static void cut(struct watch *w)
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
+static usec_t clock_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (usec_t)ts.tv_sec * USEC_S + (usec_t)ts.tv_nsec / 1000;
+}
+
 static void on_tick(void *ctx, usec_t now)
 {
     struct watch *w = ctx;
+    usec_t began = clock_us();
     uint64_t wall_ns = loop_wall_us(w->loop, now) * 1000;
     bool behind = watch_sources_tick(w);
     /* While frames wait, their own times are the only clock. */
     watch_tick(w, behind || wall_ns < w->now_ns + LATE_NS ? w->now_ns : wall_ns - LATE_NS);
-    loop_deadline_set(w->loop, loop_now(w->loop) + USEC_S);
+    /* With many calls it takes its time: then it comes less often, and frames are read. */
+    usec_t pause = (clock_us() - began) * IDLE_SHARE;
+    pause = pause < USEC_S ? USEC_S : pause > LONGEST_US ? LONGEST_US : pause;
+    loop_deadline_set(w->loop, loop_now(w->loop) + pause);
     if (w->quit)
         loop_stop(w->loop);
 }

@@ -43,6 +43,7 @@ struct watch_call {
     uint32_t id, seen; /* seen: the tick in which it was there last */
     bool answered, ended;
     handle_t self;
+    char sound[WATCH_NAME]; /* its last recording; "": none */
 };
 
 struct watch {
@@ -119,6 +120,8 @@ void watch_calls_close(struct watch *w);
 void watch_calls_tick(struct watch *w);
 /* There is a call of this number. */
 bool watch_calls_has(struct watch *w, uint32_t id);
+/* It is recorded under this name. */
+void watch_calls_recorded(struct watch *w, uint32_t id, const char *folder, const char *base);
 /* A call is over: everything that is written for it. */
 void watch_call_done(struct watch *w, uint32_t call, enum watch_end end);
 
@@ -129,8 +132,8 @@ void watch_sounds_close(struct watch *w);
 void watch_sounds_rx(struct watch *w, uint32_t stream, const struct an_datum *d);
 /* The engine has settled: what has come is sorted into recordings. */
 void watch_sounds_tick(struct watch *w);
-/* The recording of a call that is over ends; its name, "" if it has none. */
-void watch_sound_done(struct watch *w, uint32_t call, char name[WATCH_NAME]);
+/* The recording of a call that is over ends. */
+void watch_sound_done(struct watch *w, uint32_t call);
 bool watch_sounds_has(const struct watch *w, const char *folder, const char *base);
 void watch_sounds_remove(struct watch *w, const char *folder, const char *base);
 uint32_t watch_sounds_count(const struct watch *w);

@@ -28,6 +28,13 @@ bool watch_calls_has(struct watch *w, uint32_t id)
     return call_find(w, id) != NULL;
 }
 
+void watch_calls_recorded(struct watch *w, uint32_t id, const char *folder, const char *base)
+{
+    struct watch_call *c = call_find(w, id);
+    if (c)
+        snprintf(c->sound, sizeof(c->sound), "%s/%s", folder, base);
+}
+
 /* NULL: no room, and its events are told twice at worst. */
 static struct watch_call *call_get(struct watch *w, uint32_t id, bool *is_new)
 {
@@ -251,13 +258,15 @@ void watch_call_done(struct watch *w, uint32_t index, enum watch_end end)
 {
     const struct an_call *call = an_engine_call(w->engine, index);
     struct watch_call *c = call_find(w, call->number);
-    char sound[WATCH_NAME] = "", capture[WATCH_NAME] = "";
-    struct more more = {.end = end, .sound = sound, .capture = capture};
+    char capture[WATCH_NAME] = "";
+    struct more more = {.end = end, .sound = "", .capture = capture};
     w->finished++;
     if (is_told(w) && call->end_ns == AN_NEVER)
         say_end(w, call, end == WATCH_CUT ? "cut" : "given up");
     if (w->sounds)
-        watch_sound_done(w, index, sound);
+        watch_sound_done(w, index);
+    if (c)
+        more.sound = c->sound;
     if (w->store)
         watch_store_done(w, index, capture);
     if (w->json)

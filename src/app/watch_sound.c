@@ -17,11 +17,13 @@
 #define NS_PER_S     1000000000ull
 #define NS_PER_MS    1000000ull
 #define WAITING      ((size_t)64 << 20) /* bytes of packets that wait to be sorted */
+#define SILENT_NS    (8 * NS_PER_S)     /* so long after the end of a call, its recording ends */
 #define WAIT_NS      (2 * NS_PER_S)     /* for a call that their stream belongs to */
-#define SOUNDS       1000
+#define SOUNDS       1000               /* as many again may be on their way to their end */
 #define STREAMS      1000000
 #define LOOK_TICKS   10   /* the plan of a call in which nothing has happened is made again */
 #define REPLAY_AHEAD 4096 /* blocks that may wait while a capture is replayed */
+#define ENDING_MOST  500  /* and recordings that are to be finished */
 #define META_BYTES   16384
 #define SAME_NAMES   1000
 
@@ -57,7 +59,8 @@ struct watch_sounds {
     uint8_t *ring;
     uint64_t head, tail; /* bytes taken from it and put into it, over all time */
     uint64_t number, put;
-    uint64_t lost; /* packets */
+    uint64_t lost;   /* packets */
+    uint32_t ending; /* recordings that the recorder has not finished yet */
     bool full, many;
     struct an_plan plan;
     char meta[META_BYTES];
@@ -303,6 +306,7 @@ static void sound_key(struct watch_sounds *s, struct watch_sound *x, uint32_t ca
 
 static void sound_free(struct watch_sounds *s, struct watch_sound *x)
 {
+    s->ending -= x->over;
     an_live_free(x->live);
     if (x->call)
         hash_remove(&s->by_call, &x->node);
@@ -354,6 +358,8 @@ static struct watch_sound *sound_new(struct watch *w, const struct an_call *call
     handle_t h;
     if (!has_room(w))
         return NULL;
+    while (w->replaying && !w->quit && s->ending > ENDING_MOST)
+        loop_run_once(w->loop, 5);
     struct watch_sound *x = slot_take(&s->sounds, &h);
     int err = x ? 0 : -EMFILE;
     if (x) {
@@ -369,6 +375,8 @@ static struct watch_sound *sound_new(struct watch *w, const struct an_call *call
         return NULL;
     }
     sound_key(s, x, call->number);
+    watch_calls_recorded(w, call->number, x->folder, x->base);
+    s->many = false;
     return x;
 }
 
@@ -376,6 +384,7 @@ static struct watch_sound *sound_new(struct watch *w, const struct an_call *call
 static void sound_end(struct watch *w, struct watch_sound *x, const struct an_call *call)
 {
     x->over = true;
+    w->sounds->ending++;
     if (x->live) {
         an_audio_end(x->live->audio);
         pump(w, x);
@@ -474,9 +483,21 @@ static struct watch_sound *sound_adopt(struct watch *w, const struct an_call *ca
         if (!x || x->over || watch_calls_has(w, x->call))
             continue;
         sound_key(s, x, call->number);
+        watch_calls_recorded(w, call->number, x->folder, x->base);
         return x;
     }
     return NULL;
+}
+
+/* Nothing is heard of it any more: its files need not wait until it is over for everybody. */
+static bool is_silent(const struct watch *w, const struct an_call *call)
+{
+    uint64_t last_ns = call->end_ns;
+    for (uint32_t i = 0; i < call->n_legs; i++) {
+        uint64_t at_ns = an_rtp_leg_last_ns(an_engine_rtp(w->engine), call->leg[i]);
+        last_ns = at_ns > last_ns ? at_ns : last_ns;
+    }
+    return call->end_ns != AN_NEVER && w->now_ns > last_ns + SILENT_NS;
 }
 
 static void call_look(struct watch *w, uint32_t index)
@@ -488,6 +509,11 @@ static void call_look(struct watch *w, uint32_t index)
         x->seen = w->ticks;
     if (!has_streams(w, call) || (x && !x->live))
         return;
+    if (is_silent(w, call)) {
+        if (x)
+            sound_end(w, x, call);
+        return;
+    }
     uint64_t now = signature(w, call);
     if (x && x->signature == now && w->ticks < x->planned + LOOK_TICKS)
         return;
@@ -580,15 +606,12 @@ void watch_sounds_tick(struct watch *w)
     }
 }
 
-void watch_sound_done(struct watch *w, uint32_t index, char name[WATCH_NAME])
+void watch_sound_done(struct watch *w, uint32_t index)
 {
-    struct watch_sounds *s = w->sounds;
     const struct an_call *call = an_engine_call(w->engine, index);
-    struct watch_sound *x = sound_find(s, call->number);
-    if (!x)
-        return;
-    snprintf(name, WATCH_NAME, "%s/%s", x->folder, x->base);
-    sound_end(w, x, call);
+    struct watch_sound *x = sound_find(w->sounds, call->number);
+    if (x)
+        sound_end(w, x, call);
 }
 
 /* ---------------------------------------------------------------------------------------------- */
@@ -630,9 +653,9 @@ int watch_sounds_open(struct watch *w)
     s->of_stream = mem_map(STREAMS * sizeof(*s->of_stream));
     int err = s->ring && s->of_stream ? srtp_start() : -ENOMEM;
     if (!err)
-        err = slot_init(&s->sounds, sizeof(struct watch_sound), SOUNDS);
+        err = slot_init(&s->sounds, sizeof(struct watch_sound), 2 * SOUNDS);
     if (!err)
-        err = hash_init(&s->by_call, SOUNDS, 1);
+        err = hash_init(&s->by_call, 2 * SOUNDS, 1);
     return err ? err : recorder_open(&s->recorder, w->loop, &cfg);
 }
 
