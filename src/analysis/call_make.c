@@ -285,6 +285,8 @@ static int by_root(const void *x, const void *y)
 /* What edges are sorted by. */
 struct keyed {
     uint32_t root;
+    uint32_t number; /* of the leg b */
+    uint32_t at;     /* before */
     struct an_edge edge;
 };
 
@@ -293,7 +295,9 @@ static int by_key(const void *x, const void *y)
     const struct keyed *a = x, *b = y;
     if (a->root != b->root)
         return a->root < b->root ? -1 : 1;
-    return (a->edge.b > b->edge.b) - (a->edge.b < b->edge.b);
+    if (a->number != b->number)
+        return a->number < b->number ? -1 : 1;
+    return (a->at > b->at) - (a->at < b->at);
 }
 
 static int edges_sort(struct tie *t)
@@ -302,7 +306,8 @@ static int edges_sort(struct tie *t)
     if (!k)
         return -ENOMEM;
     for (uint32_t i = 0; i < t->n_edges; i++)
-        k[i] = (struct keyed){tie_root(t, t->fact_of[t->edge[i].a]), t->edge[i]};
+        k[i] = (struct keyed){tie_root(t, t->fact_of[t->edge[i].a]),
+                              engine_leg(t->e, t->edge[i].b)->number, i, t->edge[i]};
     if (t->n_edges)
         qsort(k, t->n_edges, sizeof(*k), by_key);
     for (uint32_t i = 0; i < t->n_edges; i++)

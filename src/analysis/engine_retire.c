@@ -11,7 +11,8 @@
 #define UNHEARD_NS    (32 * SECOND)  /* Timer F: nobody waits for an answer any longer */
 #define SILENT_NS     (30 * SECOND)  /* of streams that nobody signalled: pauses end before */
 #define LATE_NS       (5 * SECOND)   /* what is over waits for others so long at most */
-#define WORTH         16             /* one leg in so many may be over: settle */
+#define TRIM_FROM     1024 /* a table that was so large gives its memory back when empty */
+#define WORTH         16   /* one leg in so many may be over: settle */
 
 static uint64_t later(uint64_t a, uint64_t b)
 {
@@ -190,5 +191,8 @@ int an_engine_retire(struct an_engine *e, const struct an_retire *r)
     struct ripe ripe = look(e, r);
     uint64_t since = r->now_ns > silent ? r->now_ns - silent : 0;
     e->stats.streams_forgotten += an_rtp_release_silent(e->rtp, since, r->now_ns);
-    return is_worth(e, r, ripe) ? retire(e, r) : 0;
+    int err = is_worth(e, r, ripe) ? retire(e, r) : 0;
+    if (e->legs.fresh > TRIM_FROM)
+        slot_trim(&e->legs);
+    return err;
 }

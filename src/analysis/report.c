@@ -15,6 +15,22 @@ static uint32_t call_of(const struct an_report *r, uint32_t stream)
     return an_engine_leg(r->engine, s->leg)->call;
 }
 
+static uint32_t age_of(const struct an_report *r, uint32_t stream)
+{
+    return an_rtp_stream(an_engine_rtp(r->engine), stream)->number;
+}
+
+/* In the order of their beginning: where places are used again, that is not theirs. */
+static void streams_sort(const struct an_report *r, uint32_t *stream, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++) {
+        uint32_t one = stream[i], k = i;
+        for (; k > 0 && age_of(r, stream[k - 1]) > age_of(r, one); k--)
+            stream[k] = stream[k - 1];
+        stream[k] = one;
+    }
+}
+
 /* Streams by call: how many each has, then where its own begin, then they are put there. */
 static int streams_index(struct an_report *r)
 {
@@ -31,6 +47,8 @@ static int streams_index(struct an_report *r)
     for (uint32_t i = 0; i < n; i++)
         if (call_of(r, i) < calls)
             r->stream[r->stream_at[call_of(r, i) + 1]++] = i;
+    for (uint32_t i = 0; i < calls; i++)
+        streams_sort(r, &r->stream[r->stream_at[i]], r->stream_at[i + 1] - r->stream_at[i]);
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #define SWEEP_MOST 1024 /* addresses looked at each time */
+#define TRIM_FROM  1024 /* a table that was so large gives its memory back when it is empty */
 
 void an_rtp_release(struct an_rtp *r, uint32_t i)
 {
@@ -35,6 +36,10 @@ uint32_t an_rtp_release_silent(struct an_rtp *r, uint64_t since_ns, uint64_t now
             n++;
         }
     sweep(r, now_ns);
+    if (r->streams.fresh > TRIM_FROM)
+        slot_trim(&r->streams);
+    if (r->places.fresh > TRIM_FROM)
+        slot_trim(&r->places);
     return n;
 }
 

@@ -35,7 +35,16 @@ static uint64_t stop_of(const struct an_leg *leg)
     return leg->final >= 300 ? leg->end_ns : AN_NEVER;
 }
 
-static void fact_fill(struct fact *f, const struct an_leg *leg)
+/* A leg whose end a capture does not show was there till its last message; one of live traffic
+ * still is. */
+static uint64_t end_of(const struct an_engine *e, const struct an_leg *leg)
+{
+    if (leg->end_ns != AN_NEVER)
+        return leg->end_ns;
+    return e->args.forgets ? e->last_ns : leg->last_ns;
+}
+
+static void fact_fill(const struct an_engine *e, struct fact *f, const struct an_leg *leg)
 {
     *f = (struct fact){.leg = leg,
                        .index = engine_leg_index(leg),
@@ -43,7 +52,7 @@ static void fact_fill(struct fact *f, const struct an_leg *leg)
                        .callee = an_number_of(an_leg_callee(leg)),
                        .start_ns = leg->first_ns,
                        .answer_ns = crossed(leg) ? AN_NEVER : leg->answer_ns,
-                       .end_ns = leg->end_ns == AN_NEVER ? leg->last_ns : leg->end_ns,
+                       .end_ns = end_of(e, leg),
                        .first_frame = tie_frame(leg, 0),
                        .end_frame = tie_frame(leg, end_msg(leg)),
                        .parent = AN_NONE,
@@ -75,9 +84,10 @@ static int facts_make(struct tie *t)
         return -ENOMEM;
     list_each(node, &t->e->live)
     {
-        const struct an_leg *leg = container_of(node, struct an_leg, live);
+        struct an_leg *leg = container_of(node, struct an_leg, live);
+        leg->call = AN_NONE; /* that of an earlier settling is not its call now */
         if (leg->kind == AN_LEG_CALL)
-            fact_fill(&t->fact[t->n_facts++], leg);
+            fact_fill(t->e, &t->fact[t->n_facts++], leg);
     }
     qsort(t->fact, t->n_facts, sizeof(*t->fact), by_start);
     memset(t->fact_of, 0xff, (indices + 1) * sizeof(*t->fact_of));

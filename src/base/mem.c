@@ -72,6 +72,12 @@ void mem_unmap(void *p, size_t bytes)
         munmap(p, bytes);
 }
 
+void mem_clear(void *p, size_t bytes)
+{
+    if (madvise(p, bytes, MADV_DONTNEED))
+        memset(p, 0, bytes);
+}
+
 uint64_t mem_live(void)
 {
     return atomic_load(&live);

@@ -16,6 +16,9 @@ char *mem_strndup(const char *p, size_t n);
 /* Zeroed pages, reserved but not yet counted as used memory; NULL on failure. */
 void *mem_map(size_t bytes);
 void mem_unmap(void *p, size_t bytes);
+/* What is in mapped pages is not needed any more: they are zero, and take no memory until they are
+ * touched. */
+void mem_clear(void *p, size_t bytes);
 
 /* Blocks handed out and not freed by mem_alloc()/mem_resize(), and requests made so far. */
 uint64_t mem_live(void);

@@ -65,6 +65,15 @@ void slot_put(struct slot_table *t, handle_t h)
     t->used--;
 }
 
+void slot_trim(struct slot_table *t)
+{
+    if (t->used)
+        return;
+    mem_clear(t->mem, (size_t)t->item_bytes * t->fresh);
+    t->fresh = 0;
+    t->free_head = 0;
+}
+
 handle_t slot_handle(const struct slot_table *t, const void *item)
 {
     size_t offset = (size_t)((const char *)item - t->mem);

@@ -29,6 +29,9 @@ void slot_done(struct slot_table *t);
 void *slot_take(struct slot_table *t, handle_t *ret);
 /* Gives the object back; its handle is stale from now on. */
 void slot_put(struct slot_table *t, handle_t h);
+/* Gives the pages of a table back in which nothing is in use; else it does nothing. Handles stay
+ * stale. */
+void slot_trim(struct slot_table *t);
 /* The object, or NULL if h is 0 or stale. */
 static inline void *slot_find(const struct slot_table *t, handle_t h)
 {

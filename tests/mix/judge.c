@@ -413,8 +413,7 @@ static void save(const struct mix *m)
 
 int judge(struct mix *m, struct tally *t)
 {
-    struct an_engine_args args = {
-        .seed = 1, .max_legs = MAX_LEGS, .without_names = true, .forgets = true};
+    struct an_engine_args args = {.seed = 1, .max_legs = MAX_LEGS, .without_names = true};
     static struct court court; /* too large for the stack; cleared for each mixture */
     struct court *c = &court;
     struct live live = {0};

@@ -46,6 +46,8 @@ void live_done(struct live *l)
 
 /* ---- what is said of a call ------------------------------------------------------------------ */
 
+/* All but how sure it is, since legs that were rivals may be gone. */
+
 static void put_ref(struct buf *b, const struct an_call *call, const char *what, struct an_ref ref)
 {
     buf_printf(b, " %s=" STR_FMT, what, STR_ARG(an_text_get(&call->text, ref)));
@@ -61,9 +63,9 @@ static void put_traits(struct buf *b, const struct an_engine *e, const struct an
     for (uint32_t i = 0; i < call->n_traits; i++) {
         const struct an_trait *t = &call->trait[i];
         struct str word = an_scenario_word((enum an_scenario)t->scenario);
-        buf_printf(b, "\n  " STR_FMT " %s %u leg %u other %u who %u target %u", STR_ARG(word),
-                   t->form, t->confidence, number_of(e, t->leg), number_of(e, t->other),
-                   number_of(e, t->who), number_of(e, t->target));
+        buf_printf(b, "\n  " STR_FMT " %s leg %u other %u who %u target %u", STR_ARG(word), t->form,
+                   number_of(e, t->leg), number_of(e, t->other), number_of(e, t->who),
+                   number_of(e, t->target));
     }
 }
 
@@ -72,8 +74,8 @@ static void put_edges(struct buf *b, const struct an_engine *e, const struct an_
     for (uint32_t i = 0; i < call->n_edges; i++) {
         const struct an_edge *g = &call->edge[i];
         struct str word = an_edge_word((enum an_edge_kind)g->kind);
-        buf_printf(b, "\n  " STR_FMT " %u-%u %u", STR_ARG(word), number_of(e, g->a),
-                   number_of(e, g->b), g->confidence);
+        buf_printf(b, "\n  " STR_FMT " %u-%u", STR_ARG(word), number_of(e, g->a),
+                   number_of(e, g->b));
     }
 }
 
@@ -100,8 +102,8 @@ static char *say(const struct an_engine *e, uint32_t index)
     if (!text)
         return NULL;
     buf_init(&b, text, MAX_SAID - 1);
-    buf_printf(&b, "%u " STR_FMT " %u " STR_FMT " %u", call->id, STR_ARG(scenario),
-               call->confidence, STR_ARG(outcome), call->status);
+    buf_printf(&b, "%u " STR_FMT " " STR_FMT " %u", call->id, STR_ARG(scenario), STR_ARG(outcome),
+               call->status);
     put_ref(&b, call, "caller", call->caller);
     put_ref(&b, call, "name", call->caller_name);
     put_ref(&b, call, "dialled", call->dialled);

@@ -24,7 +24,7 @@ struct talk {
     struct an_findings found;
 };
 
-static int talk_put(void *user, const void *p, size_t n, uint64_t *ret_at)
+static inline int talk_put(void *user, const void *p, size_t n, uint64_t *ret_at)
 {
     struct talk *t = user;
     if (t->n + n > t->cap) {
@@ -37,14 +37,14 @@ static int talk_put(void *user, const void *p, size_t n, uint64_t *ret_at)
     return 0;
 }
 
-static int talk_get(void *user, uint64_t at, void *out, size_t n)
+static inline int talk_get(void *user, uint64_t at, void *out, size_t n)
 {
     struct talk *t = user;
     memcpy(out, t->kept + at, n);
     return 0;
 }
 
-static void talk_begin(struct talk *t)
+static inline void talk_begin(struct talk *t)
 {
     *t = (struct talk){.keep = {t, talk_put, talk_get}, .now_ms = 1000};
     struct an_engine_args args = {
@@ -52,7 +52,7 @@ static void talk_begin(struct talk *t)
     assert_int_equal(an_engine_new(&t->e, &args), 0);
 }
 
-static void talk_end(struct talk *t)
+static inline void talk_end(struct talk *t)
 {
     an_findings_done(&t->found);
     an_engine_free(t->e);
@@ -60,7 +60,7 @@ static void talk_end(struct talk *t)
 }
 
 /* Hosts by letter: A and B are phones, P the exchange, each with an address of its own. */
-static struct addr talk_host(char c)
+static inline struct addr talk_host(char c)
 {
     struct addr a;
     char mem[32];
@@ -69,7 +69,7 @@ static struct addr talk_host(char c)
     return a;
 }
 
-static void talk_raw(struct talk *t, char from, char to, const char *text, size_t n)
+static inline void talk_raw(struct talk *t, char from, char to, const char *text, size_t n)
 {
     struct an_datum d = {.at_ns = t->now_ms * TALK_MS,
                          .frame = ++t->frame,
@@ -95,7 +95,7 @@ struct talk_msg {
     bool bare;                     /* no Max-Forwards and Contact */
 };
 
-static void talk(struct talk *t, char from, char to, struct talk_msg m)
+static inline void talk(struct talk *t, char from, char to, struct talk_msg m)
 {
     char text[4000];
     char lines[128] = "";
@@ -121,7 +121,7 @@ static void talk(struct talk *t, char from, char to, struct talk_msg m)
 }
 
 /* Explains call number `call` (from 1). */
-static void talk_explain(struct talk *t, uint32_t call)
+static inline void talk_explain(struct talk *t, uint32_t call)
 {
     an_findings_done(&t->found);
     assert_int_equal(an_engine_settle(t->e), 0);
@@ -129,7 +129,7 @@ static void talk_explain(struct talk *t, uint32_t call)
     assert_int_equal(an_explain(t->e, call - 1, &t->found), 0);
 }
 
-static const struct an_finding *talk_found(const struct talk *t, enum an_rule rule)
+static inline const struct an_finding *talk_found(const struct talk *t, enum an_rule rule)
 {
     for (uint32_t i = 0; i < t->found.n; i++)
         if (t->found.v[i].rule == rule)
@@ -138,7 +138,7 @@ static const struct an_finding *talk_found(const struct talk *t, enum an_rule ru
 }
 
 /* "{sentence}" of a finding, in English. */
-static const char *talk_says(const struct talk *t, enum an_rule rule)
+static inline const char *talk_says(const struct talk *t, enum an_rule rule)
 {
     static char text[600];
     struct buf b;

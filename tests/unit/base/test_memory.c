@@ -57,6 +57,30 @@ static void walking_survives_removal(void **state)
     slot_done(&t);
 }
 
+static void an_empty_table_gives_its_pages_back(void **state)
+{
+    struct slot_table t;
+    handle_t h, old;
+    (void)state;
+    assert_int_equal(slot_init(&t, 8, 1000), 0);
+    uint64_t *first = slot_take(&t, &old);
+    *first = 7;
+    assert_non_null(slot_take(&t, &h));
+    slot_put(&t, old);
+    slot_trim(&t);
+    assert_int_equal(t.fresh, 2); /* one is in use */
+    assert_int_equal(*first, 7);
+    slot_put(&t, h);
+    slot_trim(&t);
+    assert_int_equal(t.fresh, 0);
+    assert_int_equal(*first, 0);
+    assert_null(slot_find(&t, old));
+    assert_ptr_equal(slot_take(&t, &h), first);
+    assert_null(slot_find(&t, old));
+    assert_ptr_equal(slot_find(&t, h), first);
+    slot_done(&t);
+}
+
 static void blobs_of_every_size_come_and_go(void **state)
 {
     struct blob_pool pool;
@@ -180,6 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stale_handles_find_nothing),
         cmocka_unit_test(walking_survives_removal),
+        cmocka_unit_test(an_empty_table_gives_its_pages_back),
         cmocka_unit_test(blobs_of_every_size_come_and_go),
         cmocka_unit_test(a_pool_has_a_bound),
         cmocka_unit_test(steady_state_takes_nothing_from_the_heap),
