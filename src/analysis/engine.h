@@ -20,6 +20,7 @@ struct an_engine_args {
 
 struct an_engine_stats {
     uint64_t messages, bad_messages, retransmissions, hops;
+    uint64_t cut_messages;                   /* of which the capture has only the beginning */
     uint64_t legs_refused, messages_refused; /* a limit or memory */
     /* What an_engine_retire() has given back. */
     uint64_t calls_retired, calls_idle; /* idle: of them, those that nothing had ended */

@@ -227,6 +227,21 @@ struct str msg_name(struct explain *x, const struct an_leg *leg, const struct an
     return buf_str(&b);
 }
 
+enum an_side leg_unseen(const struct an_leg *leg)
+{
+    bool seen[2] = {false, false}, reacted[2] = {false, false};
+    for (uint32_t i = 0; i < leg->n_msgs; i++) {
+        const struct an_msg *m = &leg->msg[i];
+        seen[m->side] = true;
+        /* In a dialog whose beginning is there the other side must have said something. */
+        if (m->status || (leg->invite_msg != AN_NONE && m->flags & AN_MSG_IN_DIALOG))
+            reacted[m->side] = true;
+    }
+    return reacted[AN_CALLEE] && !seen[AN_CALLER]   ? AN_CALLER
+           : reacted[AN_CALLER] && !seen[AN_CALLEE] ? AN_CALLEE
+                                                    : AN_NOBODY;
+}
+
 /* ---- all rules ------------------------------------------------------------------------------- */
 
 static void each_message(struct explain *x, uint32_t leg_index)
@@ -234,7 +249,7 @@ static void each_message(struct explain *x, uint32_t leg_index)
     const struct an_leg *leg = leg_of(x, leg_index);
     for (uint32_t i = 0; i < leg->n_msgs; i++) {
         const struct an_msg *m = &leg->msg[i];
-        if (m->flags & (AN_MSG_RETRANS | AN_MSG_COPY))
+        if (m->flags & (AN_MSG_RETRANS | AN_MSG_COPY | AN_MSG_CUT))
             continue;
         size_t n = an_engine_bytes(x->e, m, x->bytes, SIP_MAX_BYTES);
         if (!n)

@@ -45,6 +45,9 @@ const struct an_leg *leg_of(const struct explain *x, uint32_t index);
 /* Was the leg dialed for another one of the call? */
 bool leg_is_child(const struct explain *x, uint32_t index);
 uint64_t leg_end_ns(const struct an_leg *leg);
+/* The side of which the capture has nothing although the other one reacted to it, or AN_NOBODY.
+ * What it did not do is then not known. */
+enum an_side leg_unseen(const struct an_leg *leg);
 
 /* The families. Those with `said` are asked of each message that is neither repeated nor a copy. */
 void rule_story(struct explain *x);

@@ -33,7 +33,7 @@ enum an_leg_kind {
 };
 
 /* Who says something: the one with the From tag of the first request, or the other. */
-enum an_side { AN_CALLER, AN_CALLEE };
+enum an_side { AN_CALLER, AN_CALLEE, AN_NOBODY };
 
 enum {
     AN_MSG_RETRANS = 1,    /* it was sent before, from and to the same */

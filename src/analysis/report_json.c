@@ -137,6 +137,7 @@ static void put_input(const struct doc *d)
     an_json_u64(d->j, "retransmissions", s->retransmissions);
     an_json_u64(d->j, "further_hops", s->hops);
     an_json_u64(d->j, "malformed", s->bad_messages);
+    an_json_u64(d->j, "cut", s->cut_messages);
     an_json_u64(d->j, "rtp_streams", an_rtp_streams(an_engine_rtp(d->r->engine)));
     put_counts(d);
     put_notes(d);

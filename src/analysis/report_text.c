@@ -139,6 +139,7 @@ static void put_summary(const struct an_report *r, struct an_sink *out)
     put_count(r, out, AN_W_REPEATED, s->retransmissions);
     put_count(r, out, AN_W_HOPS, s->hops);
     put_count(r, out, AN_W_MALFORMED, s->bad_messages);
+    put_count(r, out, AN_W_CUT, s->cut_messages);
     put_count(r, out, AN_W_STREAMS, an_rtp_streams(an_engine_rtp(r->engine)));
     put_notes(r, out);
     unsigned minutes = (unsigned)(zone < 0 ? -zone : zone) / 60;
@@ -156,7 +157,7 @@ static const struct an_col call_cols[] = {
     {AN_W_CALL, 5, 4, 0, true},        {AN_W_START, 12, 12, 3, false},
     {AN_W_CALLER, 18, 11, 0, false},   {AN_W_CALLEE, 18, 9, 0, false},
     {AN_W_SCENARIO, 22, 12, 0, false}, {AN_W_SURE, 5, 5, 5, true},
-    {AN_W_OUTCOME, 12, 8, 0, false},   {AN_W_LENGTH, 8, 7, 1, true},
+    {AN_W_OUTCOME, 15, 10, 0, false},  {AN_W_LENGTH, 8, 7, 1, true},
     {AN_W_PDD, 7, 7, 8, true},         {AN_W_RING, 7, 7, 7, true},
     {AN_W_TALK, 8, 7, 6, true},        {AN_W_MOS, 4, 4, 4, true},
 };

@@ -92,7 +92,7 @@ static void unanswered(struct explain *x, uint32_t i, const struct an_txn *t)
 {
     const struct an_leg *leg = leg_of(x, i);
     const struct an_msg *m = &leg->msg[t->request];
-    if (t->method == SIP_ACK || t->hop)
+    if (t->method == SIP_ACK || t->hop || leg_unseen(leg) != AN_NOBODY)
         return;
     if (t->method != SIP_INVITE) {
         if (t->sent <= OFTEN)
@@ -125,7 +125,7 @@ static void repeated(struct explain *x, uint32_t i, const struct an_txn *t)
         find_u64(x, t->sent);
     }
     bool lost_ack = t->method == SIP_INVITE && t->status < 300 && t->ack == AN_NONE;
-    if (answered && t->answered > OFTEN) {
+    if (answered && t->answered > OFTEN && leg_unseen(leg) == AN_NOBODY) {
         find(x, lost_ack ? AN_R_NO_ACK : AN_R_REPEATED, i, t->final, leg->msg[t->final].at_ns);
         if (!lost_ack)
             find_arg(x, msg_name(x, leg, &leg->msg[t->final]));
@@ -139,7 +139,8 @@ static void slow(struct explain *x, uint32_t i)
     uint64_t sign = leg->ringing_ns < leg->progress_ns ? leg->ringing_ns : leg->progress_ns;
     if (sign > leg->answer_ns)
         sign = leg->answer_ns;
-    if (leg->invite_ns == AN_NEVER || sign == AN_NEVER || sign - leg->invite_ns < LONG_PDD_NS)
+    if (leg->invite_ns == AN_NEVER || sign == AN_NEVER || sign - leg->invite_ns < LONG_PDD_NS ||
+        leg_unseen(leg) == AN_CALLEE)
         return;
     find(x, AN_R_LONG_PDD, i, AN_NONE, sign);
     find_arg(x, side_name(x, leg, AN_CALLEE));

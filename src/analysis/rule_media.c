@@ -57,7 +57,7 @@ static void heard(struct explain *x, uint32_t i)
         return;
     }
     unsigned mute = side[0].packets ? AN_CALLEE : AN_CALLER;
-    if (side[mute].packets || !both_ways(leg))
+    if (side[mute].packets || !both_ways(leg) || leg_unseen(leg) == mute)
         return;
     find(x, AN_R_ONE_WAY, i, leg->answer_msg, leg->answer_ns);
     find_arg(x, side_name(x, leg, (enum an_side)mute));

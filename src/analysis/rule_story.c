@@ -12,10 +12,23 @@ static uint64_t begun(const struct an_leg *leg)
     return leg->invite_ns == AN_NEVER ? leg->first_ns : leg->invite_ns;
 }
 
+static void tell_direction(struct explain *x, uint32_t i)
+{
+    const struct an_leg *leg = leg_of(x, i);
+    enum an_side unseen = leg_unseen(leg);
+    if (unseen == AN_NOBODY)
+        return;
+    find(x, AN_R_ONE_DIRECTION, i, AN_NONE, leg->first_ns);
+    find_arg(x, side_name(x, leg, unseen));
+    find_arg(x, side_name(x, leg, unseen == AN_CALLER ? AN_CALLEE : AN_CALLER));
+}
+
 static void tell_begin(struct explain *x, uint32_t i, bool first)
 {
     const struct an_leg *leg = leg_of(x, i);
     uint32_t msg = leg->invite_msg == AN_NONE ? 0 : leg->invite_msg;
+    if (leg->invite_msg == AN_NONE && leg_unseen(leg) == AN_CALLER)
+        return;
     if (leg->invite_msg == AN_NONE)
         find(x, AN_R_BEGINS_LATE, i, msg, leg->first_ns);
     else if (first || !leg_is_child(x, i))
@@ -171,6 +184,7 @@ void rule_story(struct explain *x)
 {
     for (uint32_t i = 0; i < x->call->n_legs; i++) {
         bool first = i == 0;
+        tell_direction(x, x->call->leg[i]);
         tell_begin(x, x->call->leg[i], first);
         tell_progress(x, x->call->leg[i]);
         tell_end(x, x->call->leg[i], first);

@@ -352,15 +352,43 @@ static void track_new(struct track *t)
         track_sdp(t);
 }
 
+/* The capture has only the beginning of it: all whole header lines are as good as ever, and so is
+ * a body's beginning. False: there are not enough of them to know whose message it is. */
+static bool cut_read(struct an_engine *e, const struct an_datum *d)
+{
+    static const char end[] = "\r\n";
+    if (e->m.verdict == SIP_TRUNCATED) {
+        const char *line = memrchr(d->bytes.p, '\n', d->bytes.n);
+        size_t n = line ? (size_t)(line + 1 - d->bytes.p) : 0;
+        char *copy = arena_take(&e->scratch, n + 2);
+        if (!copy)
+            return false;
+        memcpy(copy, d->bytes.p, n);
+        memcpy(copy + n, end, 2);
+        (void)sip_msg_parse(&e->m, copy, n + 2, false);
+    }
+    if (e->m.verdict == SIP_BAD_LENGTH || e->m.verdict == SIP_MISSING_HEADER)
+        e->m.verdict = SIP_OK;
+    return sip_msg_has(&e->m, SIP_H_FROM) && sip_msg_has(&e->m, SIP_H_CSEQ);
+}
+
+/* False: nobody can say which call it belongs to. */
+static bool message_read(struct an_engine *e, const struct an_datum *d)
+{
+    bool good = !sip_msg_parse(&e->m, d->bytes.p, d->bytes.n, d->transport != AN_UDP);
+    bool enough = good || !d->truncated || cut_read(e, d);
+    e->stats.cut_messages += !good && d->truncated;
+    e->stats.bad_messages += e->m.verdict && !d->truncated;
+    return enough && e->m.call_id.n;
+}
+
 void track_rx(struct an_engine *e, const struct an_datum *d)
 {
     struct track t = {.e = e, .d = d, .m = &e->m};
     e->stats.messages++;
     e->stats.by_transport[d->transport]++;
     arena_reset(&e->scratch);
-    if (sip_msg_parse(&e->m, d->bytes.p, d->bytes.n, d->transport != AN_UDP))
-        e->stats.bad_messages++;
-    if (!e->m.call_id.n)
+    if (!message_read(e, d))
         return;
     t.leg = leg_get(e, d);
     if (!t.leg)

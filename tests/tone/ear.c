@@ -75,7 +75,7 @@ static void count_order(struct ear *e, const struct rtp_view *v)
     else
         e->stats.lost += (unsigned)(ahead - 1);
     int32_t jump = (int32_t)(v->ts - e->ts - e->ticks);
-    if (v->pt == e->event_pt || ahead != 1)
+    if (v->pt == e->event_pt || ahead != 1 || !e->timed)
         return;
     if (jump > 0)
         e->stats.ts_jumps++;
@@ -132,6 +132,7 @@ void ear_rx(struct ear *e, usec_t at, const uint8_t *p, size_t n)
     }
     e->ts = v.ts;
     e->ticks = 0;
+    e->timed = e->codec != NULL; /* without the answer nobody knows how long this packet is */
     if (!e->codec || v.pt != e->f.pt) {
         e->stats.unknown += e->codec != NULL; /* else the answer is still on its way */
         return;

@@ -39,8 +39,8 @@ struct ear {
     uint32_t ssrc, ts, ticks; /* of the newest packet */
     uint16_t seq;
     usec_t at;
-    bool started;
-    uint32_t event_ts; /* of the last digit */
+    bool started, timed; /* timed: ticks is known */
+    uint32_t event_ts;   /* of the last digit */
     unsigned n_digits;
     char digit[EAR_MAX_DIGITS + 1];
 };

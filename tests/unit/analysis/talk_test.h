@@ -21,6 +21,7 @@ struct talk {
     char *kept;
     size_t n, cap;
     uint64_t frame, now_ms;
+    size_t snap; /* the capture keeps no more of a message; 0: all */
     struct an_findings found;
 };
 
@@ -78,7 +79,8 @@ static inline void talk_raw(struct talk *t, char from, char to, const char *text
                          .transport = AN_UDP,
                          .src = talk_host(from),
                          .dst = talk_host(to),
-                         .bytes = str_of(text, n)};
+                         .truncated = t->snap && t->snap < n,
+                         .bytes = str_of(text, t->snap && t->snap < n ? t->snap : n)};
     an_engine_rx(t->e, &d);
     t->now_ms += 10;
 }

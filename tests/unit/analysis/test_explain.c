@@ -120,6 +120,69 @@ static void test_reason_and_warning(void **state)
     talk_end(&t);
 }
 
+/* What only one side sent is there: that the other one was silent is not known. */
+static void test_one_direction(void **state)
+{
+    struct talk t;
+    (void)state;
+    talk_begin(&t);
+    invite(&t);
+    t.now_ms += 500;
+    invite(&t);
+    t.now_ms += 1000;
+    invite(&t);
+    t.now_ms += 6000;
+    ack(&t, "ack");
+    t.now_ms += 9000;
+    talk(&t, 'A', 'B',
+         (struct talk_msg){
+             .start = "BYE sip:2@b SIP/2.0", .id = "c", .cseq = "2 BYE", .to_tag = "t"});
+    talk_explain(&t, 1);
+    assert_string_equal(talk_says(&t, AN_R_ONE_DIRECTION),
+                        "Nothing that 2 sent was captured although 1 reacted to it: the capture "
+                        "holds one direction.");
+    assert_null(talk_found(&t, AN_R_NO_RESPONSE));
+    assert_null(talk_found(&t, AN_R_LONG_PDD));
+    talk_end(&t);
+    talk_begin(&t);
+    answer(&t, "SIP/2.0 180 Ringing", NULL);
+    for (unsigned i = 0; i < 5; i++)
+        answer(&t, "SIP/2.0 200 OK", SDP);
+    talk_explain(&t, 1);
+    assert_string_equal(talk_says(&t, AN_R_ONE_DIRECTION),
+                        "Nothing that 1 sent was captured although 2 reacted to it: the capture "
+                        "holds one direction.");
+    assert_null(talk_found(&t, AN_R_NO_ACK));
+    assert_null(talk_found(&t, AN_R_BEGINS_LATE));
+    talk_end(&t);
+}
+
+/* A capture of the first bytes of each packet still has whole header lines. */
+static void test_cut(void **state)
+{
+    struct talk t;
+    (void)state;
+    talk_begin(&t);
+    for (t.snap = 330; t.snap >= 290; t.snap -= 40) {
+        invite(&t);
+        answer(&t, "SIP/2.0 486 Busy Here", NULL);
+        ack(&t, INVITE_BRANCH);
+        t.now_ms += 60000;
+        talk_explain(&t, 1);
+        assert_string_equal(talk_says(&t, AN_R_BUSY), "2 was busy (486 Busy Here).");
+        assert_null(talk_found(&t, AN_R_MALFORMED));
+        assert_int_equal(an_engine_stats(t.e)->bad_messages, 0);
+    }
+    uint64_t cut = an_engine_stats(t.e)->cut_messages, all = an_engine_stats(t.e)->messages;
+    assert_int_not_equal(cut, 0);
+    t.snap = 96; /* nobody knows whose they are */
+    invite(&t);
+    assert_int_equal(an_engine_stats(t.e)->cut_messages, cut + 1);
+    assert_int_equal(an_engine_stats(t.e)->messages, all + 1);
+    assert_int_equal(an_engine_legs(t.e), 1);
+    talk_end(&t);
+}
+
 static void test_nobody_there(void **state)
 {
     struct talk t;
@@ -341,6 +404,8 @@ int main(void)
         cmocka_unit_test(test_clean_call),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_reason_and_warning),
+        cmocka_unit_test(test_one_direction),
+        cmocka_unit_test(test_cut),
         cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_no_ack),
         cmocka_unit_test(test_credentials),
