@@ -32,6 +32,7 @@ struct term {
     size_t in_n;
     char *shown; /* the screen as it is */
     size_t shown_n;
+    unsigned columns, rows; /* when it was drawn */
 };
 
 static void put(const struct term *t, const char *p, size_t n)
@@ -287,7 +288,14 @@ void term_show(struct term *t, struct str screen)
     char *mem = mem_alloc(2 * screen.n + 64);
     struct str was = str_of(t->shown, t->shown_n), is = screen;
     struct buf b;
-    bool anew = !t->shown_n;
+    unsigned columns, rows;
+    term_size(t, &columns, &rows);
+    /* The signal that it has another size may still be on its way. */
+    if (columns != t->columns || rows != t->rows)
+        was = STR("");
+    bool anew = !was.n;
+    t->columns = columns;
+    t->rows = rows;
     if (!mem)
         return;
     buf_init(&b, mem, 2 * screen.n + 64);

@@ -391,8 +391,13 @@ class Screen:
         os.write(self.fd, keys.encode())
 
     def resize(self, columns, rows):
-        self.raw, self.lines = "", {}
+        """Returns once it is drawn anew: what was on its way before has another size."""
+        self.raw = ""
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        deadline = time.monotonic() + 15
+        while "\x1b[2J" not in self.raw:
+            self.read(0.2)
+            check(time.monotonic() < deadline, "it is not drawn anew")
 
     def end(self, seconds=15):
         """Its exit status, once it has ended."""

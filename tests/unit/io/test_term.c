@@ -124,6 +124,11 @@ static void test_changes(void **state)
     assert_string_equal(sent(w), "");
     term_show(w->term, STR("one\n"));
     assert_string_equal(sent(w), "\x1b[2;1H\x1b[0m\x1b[J");
+    /* Another size moves everything, also before the signal that tells so. */
+    struct winsize size = {.ws_row = 20, .ws_col = 90};
+    assert_int_equal(ioctl(w->ours, TIOCSWINSZ, &size), 0);
+    term_show(w->term, STR("one\n"));
+    assert_string_equal(sent(w), "\x1b[2J\x1b[1;1Hone\x1b[0m\x1b[K");
 }
 
 static void test_keys(void **state)
