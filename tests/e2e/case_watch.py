@@ -223,6 +223,27 @@ def watch_hup_case(lab):
     ended(job)
 
 
+@case("watch_gone", weight=2, captured=False)
+def watch_gone_case(lab):
+    """An interface that goes away is looked for, and watched again when it is back."""
+    pair = "ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up"
+    job = lab.job("watch", ["unshare", "-n", "sh", "-c",
+                            f"{pair} || exit 77; exec {lab.program} watch -l -i v0"])
+
+    def inside(command):
+        done = subprocess.run(["nsenter", "-t", str(job.process.pid), "-n", "sh", "-c", command],
+                              capture_output=True, text=True, check=False)
+        check(done.returncode == 0, f"{command}: {done.stderr}")
+    lab.until(lambda: "watching v0" in job.text() or not job.running(), 10, "it watches")
+    if not job.running():
+        raise Skip("no network of our own, or no interfaces in it: " + job.last_words())
+    inside("ip link del v0")
+    lab.until(lambda: "looked for again" in job.text(), 15, "it is missed")
+    inside(pair)
+    lab.until(lambda: "it is back" in job.text(), 20, "it is found")
+    ended(job)
+
+
 # ---- disks -----------------------------------------------------------------------------------------
 
 @case("watch_full", weight=3, captured=False)
