@@ -5,41 +5,19 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "analysis/audio.h"
-#include "app/watch.h"
+#include "app/watch_sound.h"
 #include "base/mem.h"
 #include "engine/media/srtp.h"
-#include "io/recorder.h"
 
-#define NS_PER_S     1000000000ull
-#define NS_PER_MS    1000000ull
-#define WAITING      ((size_t)64 << 20) /* bytes of packets that wait to be sorted */
-#define SILENT_NS    (8 * NS_PER_S)     /* so long after the end of a call, its recording ends */
-#define WAIT_NS      (2 * NS_PER_S)     /* for a call that their stream belongs to */
-#define SOUNDS       1000               /* as many again may be on their way to their end */
-#define STREAMS      1000000
-#define LOOK_TICKS   10   /* the plan of a call in which nothing has happened is made again */
-#define REPLAY_AHEAD 4096 /* blocks that may wait while a capture is replayed */
-#define ENDING_MOST  500  /* and recordings that are to be finished */
-#define META_BYTES   16384
-#define SAME_NAMES   1000
-
-struct watch_sound {
-    struct hash_node node; /* by its call */
-    handle_t self;
-    uint64_t number; /* of the recording */
-    uint32_t call, seen;
-    uint64_t signature;   /* of the call when its plan was made */
-    uint32_t planned;     /* the tick in which it was */
-    struct an_live *live; /* NULL: it has ended, or was stopped */
-    uint64_t at;          /* samples that were handed over */
-    bool over;            /* recorder_end() was called */
-    bool stopped;         /* the recorder takes no more of it */
-    char folder[12], base[RECORD_BASE_MAX + 1];
-};
+#define NS_PER_S    1000000000ull
+#define WAITING     ((size_t)64 << 20) /* bytes of packets that wait to be sorted */
+#define SILENT_NS   (8 * NS_PER_S)     /* so long after the end of a call, its recording ends */
+#define WAIT_NS     (2 * NS_PER_S)     /* for a call that their stream belongs to */
+#define SOUNDS      1000               /* as many again may be on their way to their end */
+#define STREAMS     1000000
+#define LOOK_TICKS  10  /* the plan of a call in which nothing has happened is made again */
+#define ENDING_MOST 500 /* and recordings that are to be finished */
 
 /* A packet that waits. */
 struct waiting {
@@ -49,22 +27,6 @@ struct waiting {
     uint32_t number; /* of the stream then */
     uint32_t n;
     bool truncated;
-};
-
-struct watch_sounds {
-    struct recorder *recorder;
-    struct slot_table sounds;
-    struct hash_table by_call;
-    uint32_t *of_stream; /* [STREAMS]: 1 + the index of the sound that it is heard in */
-    uint8_t *ring;
-    uint64_t head, tail; /* bytes taken from it and put into it, over all time */
-    uint64_t number, put;
-    uint64_t lost;   /* packets */
-    uint32_t ending; /* recordings that the recorder has not finished yet */
-    bool full, many;
-    struct an_plan plan;
-    char meta[META_BYTES];
-    int16_t sample[(AN_AUDIO_MAX_TRACKS + 1) * RECORD_SAMPLES_MAX];
 };
 
 /* ---- packets that wait ----------------------------------------------------------------------- */
@@ -115,172 +77,6 @@ void watch_sounds_rx(struct watch *w, uint32_t stream, const struct an_datum *d)
                            .truncated = d->truncated};
     if (stream >= STREAMS || !ring_put(s, &head, d->bytes.p))
         s->lost++;
-}
-
-/* ---- blocks ---------------------------------------------------------------------------------- */
-
-/* Who replays a capture is faster than the disk. */
-static void wait_for_disk(struct watch *w)
-{
-    const struct watch_sounds *s = w->sounds;
-    while (w->replaying && !w->quit) {
-        struct recorder_stats st = recorder_stats_get(s->recorder);
-        if (s->put < st.blocks + st.stray + st.lost_full + REPLAY_AHEAD)
-            return;
-        loop_run_once(w->loop, 5);
-    }
-}
-
-static bool is_still(const int16_t *p, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++)
-        if (p[i])
-            return false;
-    return true;
-}
-
-static void block_put(struct watch *w, struct watch_sound *x, int16_t *const *from, unsigned n)
-{
-    struct watch_sounds *s = w->sounds;
-    uint32_t tracks = x->live->plan.n_tracks;
-    wait_for_disk(w);
-    struct record_block *b = recorder_block_get(s->recorder, tracks + 1, n);
-    if (!b)
-        return; /* counted; a gap */
-    b->record = x->number;
-    b->at = x->at;
-    b->rate_hz = an_audio_rate(x->live->audio);
-    for (uint32_t i = 0; i <= tracks; i++) {
-        bool still = is_still(from[i], n);
-        b->plane[i] = (struct record_plane){.track = i < tracks ? (uint8_t)(i + 1) : RECORD_MIX,
-                                            .flags = still ? RECORD_SILENT : 0};
-        if (!still)
-            memcpy(record_samples(b, i), from[i], n * sizeof(int16_t));
-    }
-    s->put++;
-    (void)recorder_put(s->recorder, b);
-}
-
-/* What is final goes to the recorder. */
-static void pump(struct watch *w, struct watch_sound *x)
-{
-    struct watch_sounds *s = w->sounds;
-    int16_t *out[AN_AUDIO_MAX_TRACKS + 1];
-    unsigned n, most = an_audio_rate(x->live->audio) / 10;
-    for (uint32_t i = 0; i <= x->live->plan.n_tracks; i++)
-        out[i] = s->sample + (size_t)i * RECORD_SAMPLES_MAX;
-    while ((n = an_audio_take(x->live->audio, most, out)) != 0) {
-        block_put(w, x, out, n);
-        x->at += n;
-    }
-}
-
-/* ---- names and sidecars ---------------------------------------------------------------------- */
-
-static void put_name(struct buf *b, struct str name)
-{
-    for (size_t i = 0; i < name.n && i < 32; i++) {
-        char c = name.p[i], lower = chr_lower(c);
-        bool plain = (c >= '0' && c <= '9') || (lower >= 'a' && lower <= 'z') || c == '+' ||
-                     c == '_' || c == '.';
-        buf_ch(b, plain ? c : '_');
-    }
-}
-
-static struct str caller_of(const struct an_call *call)
-{
-    struct str caller = an_call_text(call, call->caller);
-    return call->caller_unknown || !caller.n ? STR("unknown") : caller;
-}
-
-/* Of a recording that is not there yet, also when a capture is replayed again. */
-static void name_make(struct watch *w, struct watch_sound *x, const struct an_call *call)
-{
-    char path[4096];
-    time_t at = (time_t)(w->sounds->plan.from_ns / NS_PER_S);
-    struct tm tm;
-    struct buf b;
-    gmtime_r(&at, &tm);
-    buf_init(&b, x->folder, sizeof(x->folder) - 1);
-    buf_printf(&b, "%04d-%02d-%02d", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday);
-    x->folder[b.n] = 0;
-    for (unsigned i = 0; i < SAME_NAMES; i++) {
-        buf_init(&b, x->base, sizeof(x->base) - 1);
-        buf_printf(&b, "%02d%02d%02d-", tm.tm_hour, tm.tm_min, tm.tm_sec);
-        put_name(&b, caller_of(call));
-        buf_ch(&b, '_');
-        put_name(&b, an_call_text(call, call->dialled));
-        buf_printf(&b, "-%u", call->number + i);
-        x->base[b.n] = 0;
-        snprintf(path, sizeof(path), "%s/%s/%s.json", w->opt.record, x->folder, x->base);
-        if (access(path, F_OK) != 0)
-            return;
-    }
-}
-
-static void put_member(struct buf *b, const char *name, struct str value)
-{
-    buf_printf(b, "\"%s\":\"", name);
-    buf_json(b, value);
-    buf_lit(b, "\",");
-}
-
-static uint64_t ms_of(const struct an_plan *p, uint64_t at_ns)
-{
-    return at_ns > p->from_ns ? (at_ns - p->from_ns) / NS_PER_MS : 0;
-}
-
-static void put_track(struct watch *w, const struct watch_sound *x, uint32_t track, struct buf *b)
-{
-    const struct an_plan *p = &x->live->plan;
-    const struct an_track *t = &p->track[track];
-    uint64_t first = AN_NEVER, last = 0;
-    for (uint32_t i = 0; i < p->n_sources; i++) {
-        const struct an_stream *s = an_rtp_stream(an_engine_rtp(w->engine), p->source[i].stream);
-        if (p->source[i].track != track)
-            continue;
-        first = s->first_ns < first ? s->first_ns : first;
-        last = s->last_ns > last ? s->last_ns : last;
-    }
-    uint32_t leg = t->leg == AN_NONE ? 0 : an_engine_leg(w->engine, t->leg)->number;
-    buf_printf(b, "%s{\"track\":%u,\"leg\":%u,\"party\":\"", track ? "," : "", track + 1, leg);
-    buf_json(b, str_z(t->name));
-    buf_printf(b, "\",\"name\":\"\",\"from_ms\":%llu,\"to_ms\":",
-               (unsigned long long)ms_of(p, first == AN_NEVER ? p->from_ns : first));
-    if (x->over)
-        buf_u64(b, ms_of(p, last));
-    else
-        buf_lit(b, "null");
-    buf_ch(b, '}');
-}
-
-/* As docs/recordings.md has it; what a call record would say, as far as a capture shows it. */
-static void meta_put(struct watch *w, struct watch_sound *x, const struct an_call *call)
-{
-    struct watch_sounds *s = w->sounds;
-    const struct an_plan *p = &x->live->plan;
-    struct buf b;
-    buf_init(&b, s->meta, sizeof(s->meta));
-    buf_ch(&b, '{');
-    if (call) {
-        put_member(&b, "caller", caller_of(call));
-        put_member(&b, "dialled", an_call_text(call, call->dialled));
-        put_member(&b, "callee", an_call_callee(call));
-        put_member(&b, "scenario", an_scenario_word((enum an_scenario)call->scenario));
-        put_member(&b, "outcome", an_outcome_word((enum an_outcome)call->outcome));
-        buf_printf(&b, "\"watch\":%u,\"start_ms\":%llu,\"answer_ms\":", call->number,
-                   (unsigned long long)(call->start_ns / NS_PER_MS));
-        if (call->answer_ns == AN_NEVER)
-            buf_lit(&b, "null,");
-        else
-            buf_printf(&b, "%llu,", (unsigned long long)(call->answer_ns / NS_PER_MS));
-    }
-    buf_printf(&b, "\"began_ms\":%llu,\"tracks\":[", (unsigned long long)(p->from_ns / NS_PER_MS));
-    for (uint32_t i = 0; i < p->n_tracks; i++)
-        put_track(w, x, i, &b);
-    buf_lit(&b, "],\"pauses\":[],\"talk\":[]}");
-    if (!b.full)
-        (void)!recorder_meta(s->recorder, x->number, buf_str(&b));
 }
 
 /* ---- beginning and ending -------------------------------------------------------------------- */
@@ -341,7 +137,7 @@ static int sound_start(struct watch *w, struct watch_sound *x, const struct an_c
     int err = an_live_new(&x->live, w->engine, &s->plan, rate_hz);
     if (err)
         return err;
-    name_make(w, x, call);
+    watch_sound_name(w, x, call);
     x->number = ++s->number;
     struct record_begin begin = {.number = x->number,
                                  .folder = x->folder,
@@ -387,8 +183,9 @@ static void sound_end(struct watch *w, struct watch_sound *x, const struct an_ca
     w->sounds->ending++;
     if (x->live) {
         an_audio_end(x->live->audio);
-        pump(w, x);
-        meta_put(w, x, call);
+        watch_sound_pump(w, x);
+        watch_sound_quiet(x);
+        watch_sound_meta(w, x, call);
     }
     an_live_free(x->live);
     x->live = NULL;
@@ -530,7 +327,7 @@ static void call_look(struct watch *w, uint32_t index)
         watch_news(w, "no memory for a track of a recording");
     x->seen = x->planned = w->ticks;
     x->signature = now;
-    meta_put(w, x, call);
+    watch_sound_meta(w, x, call);
 }
 
 /* Which stream is heard where, and where no longer. */
@@ -556,7 +353,7 @@ static void packet_hear(struct watch *w, const struct waiting *p, const struct a
                          .dst = stream->dst,
                          .bytes = str_of((const char *)(p + 1), p->n)};
     while (!an_audio_rx(x->live->audio, &d))
-        pump(w, x);
+        watch_sound_pump(w, x);
 }
 
 /* Everything that waits has been seen by the settling: whose it is, is known as well as can be. */
@@ -600,9 +397,9 @@ void watch_sounds_tick(struct watch *w)
             continue;
         }
         while (x->live && !an_audio_tick(x->live->audio, w->now_ns))
-            pump(w, x);
+            watch_sound_pump(w, x);
         if (x->live)
-            pump(w, x);
+            watch_sound_pump(w, x);
     }
 }
 
