@@ -190,13 +190,20 @@ static int json_open(struct watch *w)
     return err;
 }
 
-static int folder_open(const char *dir)
+/* Says what is wrong with a folder. */
+static bool part_failed(const char *dir, int err)
 {
     char why[128];
-    int err = dir ? fs_mkdirs(dir) : 0;
-    if (err)
+    if (err == -EBUSY)
+        fprintf(stderr, "ringdown watch: %s: another program records there\n", dir);
+    else if (err)
         fprintf(stderr, "ringdown watch: %s: %s\n", dir, strerror_r(-err, why, sizeof(why)));
-    return err;
+    return err != 0;
+}
+
+static bool folder_failed(const char *dir)
+{
+    return dir && part_failed(dir, fs_mkdirs(dir));
 }
 
 static int engine_open(struct watch *w)
@@ -230,13 +237,13 @@ static int parts_open(struct watch *w)
         err = engine_open(w);
     if (err)
         return err;
-    if (folder_open(w->opt.record) || folder_open(w->opt.pcap) || json_open(w))
+    if (folder_failed(w->opt.record) || folder_failed(w->opt.pcap) || json_open(w))
         return 1;
-    err = w->opt.record ? watch_sounds_open(w) : 0;
-    if (!err)
-        err = w->opt.pcap ? watch_store_open(w) : 0;
-    if (!err)
-        err = room_open(w);
+    if (w->opt.record && part_failed(w->opt.record, watch_sounds_open(w)))
+        return 1;
+    if (w->opt.pcap && part_failed(w->opt.pcap, watch_store_open(w)))
+        return 1;
+    err = room_open(w);
     if (err)
         return err;
     return watch_sources_open(w) ? 1 : 0;

@@ -174,7 +174,11 @@ static void tell(struct linefile *l, int err)
     if (full == l->stats.full)
         return;
     l->stats.full = full;
-    if (full)
+    if (full && err == -ENOSPC && l->fd >= 0 && !has_room(l))
+        snprintf(text, sizeof(text),
+                 "%s: less than %llu MB are free on its disk; nothing is written until there are",
+                 l->cfg.path, (unsigned long long)(l->cfg.min_free_bytes >> 20));
+    else if (full)
         snprintf(text, sizeof(text), "%s: %s; nothing is written to it until that is over",
                  l->cfg.path, strerror_r(-err, why, sizeof(why)));
     else

@@ -225,6 +225,40 @@ def watch_hup_case(lab):
     ended(job)
 
 
+@case("watch_killed", weight=3, captured=False)
+def watch_killed_case(lab):
+    """Two programs do not record in one folder; what a kill has left is made whole by the next."""
+    bench = exchange(lab, 2)
+    a, b = TonePhone(bench, "1001", 500), TonePhone(bench, "1002", 900)
+    sound = lab.path("sound")
+    options = ["-l", "-i", "lo", "--record", sound, "--min-free-mb", "0", "net", lab.net + ".0/24"]
+    job = watch(lab, "watch", *options)
+    ready(lab, job)
+    done = subprocess.run([lab.program, "watch", *options], capture_output=True, text=True, timeout=20,
+                          check=False)
+    check(done.returncode == 1 and "another program records there" in done.stderr,
+          f"a second one: {done.returncode}, {done.stderr}")
+    one, other = talk(a, b)
+    since = max(one.hears(b), other.hears(a))
+    lab.until(lambda: any(os.path.getsize(p) > 20000 for p in glob.glob(sound + "/*/*.wav")), 15,
+              "more than a second of sound is written")
+    job.signal(signal.SIGKILL)
+    job.wait(10, None)
+    one.hang_up()
+    bench.elapse(100, since)
+    again = watch(lab, "again", *options)
+    ready(lab, again)
+    lab.until(lambda: "made whole" in again.text(), 15, "it is made whole")
+    ended(again)
+    [sidecar] = glob.glob(sound + "/*/*.json")
+    with open(sidecar, encoding="utf-8") as f:
+        said = json.load(f)
+    equal((said["state"], said["stopped"]), ("interrupted", "killed"), "what the sidecar says")
+    equal(len(said["files"]), 3, "files")
+    mix = bench.file(sidecar[:-5] + ".wav")["tones"]
+    check(min(mix[str(p.hertz)]["median"] for p in (a, b)) > 0.1, f"the mix: {mix}")
+
+
 @case("watch_gone", weight=2, captured=False)
 def watch_gone_case(lab):
     """An interface that goes away is looked for, and watched again when it is back."""

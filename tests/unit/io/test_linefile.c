@@ -162,6 +162,7 @@ static void test_floor(void **state)
     assert_int_equal(linefile_open(&w->file, &w->cfg, 1000), 0);
     assert_int_equal(linefile_put(w->file, STR("one"), 1000), -ENOSPC);
     assert_string_equal(content(w->path), "");
+    assert_non_null(strstr(w->last, "are free on its disk"));
 }
 
 static void test_names(void **state)
