@@ -112,6 +112,45 @@ def check_capture(lab, path):
     check(len(calls[0]["streams"]) >= 4, f"{len(calls[0]['streams'])} streams in its capture")
 
 
+@case("watch_transfer", weight=8, captured=False)
+def watch_transfer_case(lab):
+    """A call that is passed on is one call with one recording: three parties, each in a file of its own, all as
+    long as the mix."""
+    bench = exchange(lab, 3)
+    a, b, c = (TonePhone(bench, str(1001 + i), 500 + 400 * i) for i in range(3))
+    sound, out = lab.path("sound"), lab.path("calls.jsonl")
+    job = watch(lab, "watch", "-i", "lo", "--json", out, "--record", sound, "--linger", "1", "--min-free-mb", "0",
+                "net", lab.net + ".0/24")
+    ready(lab, job)
+    one, other = talk(a, b)
+    bench.elapse(1500, max(one.hears(b), other.hears(a)))
+    other.refer("1003")
+    third = c.arrival()
+    third.answer()
+    other.hang_up()
+    bench.elapse(1500, max(one.hears(c), third.hears(a)))
+    one.hang_up()
+    lab.until(lambda: lines_of(out), 20, "the call is over")
+    ended(job)
+    [call] = lines_of(out)
+    equal((call["scenario"], call["form"], call["caller"]), ("transfer", "blind", "1001"), "call")
+    [sidecar] = glob.glob(sound + "/*/*.json")
+    with open(sidecar, encoding="utf-8") as f:
+        said = json.load(f)
+    equal(sidecar[:-5], os.path.join(sound, call["watch"]["recording"]), "its recording")
+    tracks = {t["party"]: t["track"] for t in said["call"]["tracks"]}
+    equal(set(tracks), {"1001", "1002", "1003"}, "parties")
+    lengths = {os.path.getsize(p) for p in glob.glob(sidecar[:-5] + "*.wav")}
+    equal(len(lengths), 1, f"lengths: {lengths}")
+    for phone in (a, b, c):
+        tones = bench.file(f"{sidecar[:-5]}-track{tracks[phone.number]}.wav")["tones"]
+        check(tones[str(phone.hertz)]["max"] > 0.2, f"{phone.number} is in its file: {tones}")
+        strangers = [t for hz, t in tones.items() if hz != str(phone.hertz) and t["max"] > 0.05]
+        check(not strangers, f"and nobody else: {tones}")
+    talks = {track: (begin, end) for track, begin, end in said["call"]["talk"]}
+    check(talks[tracks["1002"]][1] <= talks[tracks["1003"]][0] + 200, f"one after the other: {talks}")
+
+
 # ---- HEP -------------------------------------------------------------------------------------------
 
 def hep(src, dst, payload, key=None, at=None):
