@@ -16,7 +16,9 @@ struct an_engine {
     struct hash_table by_call_id;
     struct engine_past *past;
     struct an_rtp *rtp;
-    uint64_t last_ns; /* the latest time seen */
+    uint64_t last_ns;    /* the latest time seen */
+    uint64_t retired_ns; /* when calls were handed over last */
+    uint64_t cost_ns;    /* of the last settling, as it may have been */
     struct an_call *call;
     uint32_t n_calls, cap_calls;
     struct arena scratch; /* of one message, or of one settling */

@@ -1,6 +1,6 @@
 /* What an engine without an end does with what is over: it is handed over, then forgotten, so that
- * memory follows what is live. A settling looks at all that is live; it is put off until enough
- * may be over to be worth it. */
+ * memory follows what is live. A settling looks at all that is live; it is put off until something
+ * may be over, and longer the more the last one has cost. */
 #include <errno.h>
 
 #include "analysis/engine_int.h"
@@ -10,9 +10,8 @@
 #define UNANSWERED_NS (300 * SECOND) /* RFC 3261 16.6: Timer C is a little more than 3 minutes */
 #define UNHEARD_NS    (32 * SECOND)  /* Timer F: nobody waits for an answer any longer */
 #define SILENT_NS     (30 * SECOND)  /* of streams that nobody signalled: pauses end before */
-#define LATE_NS       (5 * SECOND)   /* what is over waits for others so long at most */
 #define TRIM_FROM     1024 /* a table that was so large gives its memory back when empty */
-#define WORTH         16   /* one leg in so many may be over: settle */
+#define SHARE         20   /* of its time, one part goes into settling, roughly */
 
 static uint64_t later(uint64_t a, uint64_t b)
 {
@@ -54,11 +53,6 @@ static uint64_t other_leg_due(const struct an_leg *leg, const struct an_retire *
 
 /* ---- is it worth a settling? ----------------------------------------------------------------- */
 
-struct ripe {
-    uint32_t n;
-    uint64_t oldest_ns; /* since when one is over */
-};
-
 static void leg_forget(struct an_engine *e, struct an_leg *leg)
 {
     engine_past_hosts(e->past, leg);
@@ -67,9 +61,9 @@ static void leg_forget(struct an_engine *e, struct an_leg *leg)
 
 /* Counts legs that may be over. Without media, what is no call is a leg and nothing else: it goes
  * at once. */
-static struct ripe look(struct an_engine *e, const struct an_retire *r)
+static uint32_t look(struct an_engine *e, const struct an_retire *r)
 {
-    struct ripe ripe = {.oldest_ns = AN_NEVER};
+    uint32_t n_ripe = 0;
     list_each(node, &e->live)
     {
         struct an_leg *leg = container_of(node, struct an_leg, live);
@@ -83,16 +77,16 @@ static struct ripe look(struct an_engine *e, const struct an_retire *r)
             leg_forget(e, leg);
             continue;
         }
-        ripe.n++;
-        ripe.oldest_ns = earlier(ripe.oldest_ns, due);
+        n_ripe++;
     }
-    return ripe;
+    return n_ripe;
 }
 
-static bool is_worth(const struct an_engine *e, const struct an_retire *r, struct ripe ripe)
+/* What a settling costs grows faster than what is live: the more, the longer until the next. */
+static bool is_worth(const struct an_engine *e, const struct an_retire *r, uint32_t n_ripe)
 {
-    return ripe.n && ((uint64_t)ripe.n * WORTH >= e->legs.used ||
-                      r->now_ns >= after(ripe.oldest_ns, LATE_NS));
+    return n_ripe &&
+           (r->now_ns >= after(e->retired_ns, e->cost_ns * SHARE) || r->now_ns < e->retired_ns);
 }
 
 /* ---- calls that are over --------------------------------------------------------------------- */
@@ -174,6 +168,7 @@ static int retire(struct an_engine *e, const struct an_retire *r)
     uint8_t *how = err ? NULL : mem_zero(e->n_calls + 1u);
     if (!how)
         return -ENOMEM;
+    e->retired_ns = r->now_ns;
     calls_judge(e, r, how);
     for (uint32_t i = 0; r->done && i < e->n_calls; i++)
         if (how[i])
@@ -188,10 +183,10 @@ static int retire(struct an_engine *e, const struct an_retire *r)
 int an_engine_retire(struct an_engine *e, const struct an_retire *r)
 {
     uint64_t silent = later(r->linger_ns, SILENT_NS);
-    struct ripe ripe = look(e, r);
+    uint32_t n_ripe = look(e, r);
     uint64_t since = r->now_ns > silent ? r->now_ns - silent : 0;
     e->stats.streams_forgotten += an_rtp_release_silent(e->rtp, since, r->now_ns);
-    int err = is_worth(e, r, ripe) ? retire(e, r) : 0;
+    int err = is_worth(e, r, n_ripe) ? retire(e, r) : 0;
     if (e->legs.fresh > TRIM_FROM)
         slot_trim(&e->legs);
     return err;

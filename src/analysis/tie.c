@@ -1,7 +1,7 @@
 /* The way from legs to calls: facts of every call leg in the order of time; for each the legs it
  * may have been dialed for, with points; the best assignment of all; then what features leave
  * behind; then groups. */
-#include "analysis/tie.h"
+#include "analysis/tie_open.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -94,6 +94,7 @@ static int facts_make(struct tie *t)
     for (uint32_t i = 0; i < t->n_facts; i++) {
         t->fact_of[t->fact[i].index] = i;
         t->group[i] = i;
+        tie_marks_set(t, &t->fact[i]);
     }
     return 0;
 }
@@ -177,10 +178,15 @@ struct best {
     unsigned n;
 };
 
+static bool is_before(const struct candidate *x, const struct candidate *y)
+{
+    return x->points != y->points ? x->points > y->points : x->a < y->a;
+}
+
 static void best_add(struct best *best, struct candidate c)
 {
     unsigned i = best->n;
-    while (i > 0 && best->c[i - 1].points < c.points)
+    while (i > 0 && is_before(&c, &best->c[i - 1]))
         i--;
     if (i == TIE_BEST)
         return;
@@ -191,40 +197,28 @@ static void best_add(struct best *best, struct candidate c)
         best->n++;
 }
 
-/* Attempts that stopped just now, or are about to in the very moment: who they were made for may
- * have another one made. */
-static void stops_note(struct tie *t, uint64_t now, const uint32_t *open, uint32_t n_open)
-{
-    for (uint32_t i = 0; i < n_open; i++) {
-        const struct fact *c = &t->fact[open[i]];
-        if (c->guess == AN_NONE || c->stop_ns == AN_NEVER || c->stop_ns > now + TIE_TURN_NS)
-            continue;
-        struct fact *a = &t->fact[c->guess];
-        if (a->child_stop_ns == AN_NEVER || a->child_stop_ns < c->stop_ns)
-            a->child_stop_ns = c->stop_ns;
-    }
-}
-
-static void candidates_of(struct tie *t, uint32_t b, uint32_t *open, uint32_t *n_open)
+static void candidates_of(struct tie *t, struct tie_open *open, uint32_t b)
 {
     struct best best = {.n = 0};
-    uint32_t still = 0;
-    stops_note(t, t->fact[b].start_ns, open, *n_open);
-    for (uint32_t i = 0; i < *n_open; i++) {
-        uint32_t a = open[i];
-        if (t->fact[a].end_ns + 1000 * MS < t->fact[b].start_ns)
-            continue; /* over: no longer open */
-        open[still++] = a;
+    struct fact *f = &t->fact[b];
+    const uint32_t *found;
+    tie_open_stops(open, b);
+    uint32_t n = tie_open_for(open, b, &found);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct fact *a = &t->fact[found[i]];
         struct score s;
-        if (!tie_possible(&t->fact[a], &t->fact[b]))
+        if (!tie_open_named(open, found[i], b) && tie_score_most(t, a, f) < TIE_LEAST)
             continue;
-        tie_score(t, &t->fact[a], &t->fact[b], &s);
+        if (!tie_possible(t, a, f))
+            continue;
+        tie_score(t, a, f, &s);
+        t->scored++;
         if (s.points >= TIE_LEAST)
-            best_add(&best, (struct candidate){a, b, s.points, t->fact[a].child_stop_ns});
+            best_add(&best, (struct candidate){found[i], b, s.points, a->child_stop_ns});
     }
-    *n_open = still;
-    t->fact[b].rival_points = best.n > 1 ? best.c[1].points : 0;
-    t->fact[b].guess = best.n ? best.c[0].a : AN_NONE;
+    t->looked += n;
+    f->rival_points = best.n > 1 ? best.c[1].points : 0;
+    f->guess = best.n ? best.c[0].a : AN_NONE;
     memcpy(&t->candidate[t->n_candidates], best.c, best.n * sizeof(best.c[0]));
     t->n_candidates += best.n;
 }
@@ -283,16 +277,16 @@ static void dialed_take(struct tie *t, const struct candidate *c)
 
 static void dialed_find(struct tie *t)
 {
-    uint32_t *open = mem_alloc((t->n_facts + 1) * sizeof(*open)), n_open = 0;
+    struct tie_open *open = tie_open_new(t);
     if (!open) {
         t->failed = true;
         return;
     }
     for (uint32_t b = 0; b < t->n_facts; b++) {
-        candidates_of(t, b, open, &n_open);
-        open[n_open++] = b;
+        candidates_of(t, open, b);
+        tie_open_put(open, b);
     }
-    mem_free(open);
+    tie_open_free(open);
     qsort(t->candidate, t->n_candidates, sizeof(*t->candidate), by_points);
     for (uint32_t i = 0; i < t->n_candidates; i++)
         dialed_take(t, &t->candidate[i]);
@@ -310,6 +304,13 @@ static void tie_done(struct tie *t)
     mem_free(t->group);
 }
 
+/* Roughly, on a machine of these years: there is no clock here. */
+static uint64_t cost_of(const struct tie *t)
+{
+    return 50 * t->looked + 400 * t->scored + 2000ull * t->e->legs.used +
+           1500ull * an_rtp_streams(t->e->rtp);
+}
+
 int an_engine_settle(struct an_engine *e)
 {
     struct tie t = {.e = e};
@@ -322,6 +323,7 @@ int an_engine_settle(struct an_engine *e)
     if (!err)
         err = tie_flow_find(&t);
     if (!err) {
+        tie_flows_mark(&t);
         tie_names(&t);
         tie_transfers_find(&t);
         dialed_find(&t);
@@ -330,6 +332,7 @@ int an_engine_settle(struct an_engine *e)
         tie_rooms(&t);
         err = t.failed ? -ENOMEM : call_make_all(&t);
     }
+    e->cost_ns = cost_of(&t);
     tie_done(&t);
     return err;
 }

@@ -18,6 +18,12 @@ struct fact {
     struct an_number caller, callee;
     uint64_t start_ns, answer_ns, end_ns; /* end: of what was seen, never AN_NEVER */
     uint64_t first_frame, end_frame;
+    /* By these most that have nothing in common are told apart (tie_score_most). */
+    uint64_t invite_ns, rang_ns, cancel_ns, bye_ns;
+    uint64_t id_marks, media_marks, origin_marks; /* bits: of the Call-ID, of descriptions */
+    uint64_t flow_marks; /* likewise, of pairs of legs with the same sound */
+    uint64_t tag_mark;   /* 0: none */
+    uint16_t final;
     uint32_t parent;                   /* the fact it was dialed for, or AN_NONE */
     uint32_t guess;                    /* what it was most likely dialed for, or AN_NONE */
     uint64_t stop_ns;                  /* it was given up, or failed; AN_NEVER: it was not */
@@ -70,8 +76,9 @@ struct tie {
     uint32_t n_flows;
     struct an_edge *edge;
     uint32_t n_edges, cap_edges;
-    uint32_t *group; /* of a fact: the first of its call, by union and find */
-    bool failed;     /* memory is out */
+    uint32_t *group;         /* of a fact: the first of its call, by union and find */
+    uint64_t looked, scored; /* pairs of facts */
+    bool failed;             /* memory is out */
 };
 
 /* tie_host.c: which hosts are exchanges; sets to_exchange and from_phone. 0 or -ENOMEM. */
@@ -88,8 +95,14 @@ unsigned tie_confidence(int points, int next_best);
 /* The fact of the leg with this Call-ID; AN_NONE. */
 uint32_t tie_find(const struct tie *t, struct str call_id);
 
-/* tie_score.c: was b dialed for a? `cheap`: only what costs little; below 0 it cannot be. */
-bool tie_possible(const struct fact *a, const struct fact *b);
+/* tie_score.c: may b have been dialed for a? Those for which it may are found by tie_open.h. */
+bool tie_possible(const struct tie *t, const struct fact *a, const struct fact *b);
+/* tie_score() gives no more points than this, but for what X-CID, Session-ID and charging identity
+ * give; it costs little. */
+int tie_score_most(const struct tie *t, const struct fact *a, const struct fact *b);
+/* Sets what that needs in a fact; what the pairs of t->flow say, in all of them. */
+void tie_marks_set(const struct tie *t, struct fact *f);
+void tie_flows_mark(struct tie *t);
 void tie_score(const struct tie *t, const struct fact *a, const struct fact *b, struct score *s);
 uint64_t tie_frame(const struct an_leg *leg, uint32_t msg);
 

@@ -51,6 +51,11 @@ uint64_t tie_frame(const struct an_leg *leg, uint32_t msg)
     return msg < leg->n_msgs ? leg->msg[msg].frame : leg->n_msgs ? leg->msg[0].frame : 0;
 }
 
+static uint64_t rang_ns(const struct an_leg *leg)
+{
+    return leg->ringing_ns < leg->progress_ns ? leg->ringing_ns : leg->progress_ns;
+}
+
 static uint64_t apart(uint64_t a, uint64_t b)
 {
     return a > b ? a - b : b - a;
@@ -74,10 +79,26 @@ static bool siblings(const struct an_leg *a, const struct an_leg *b)
     return addr_ip_eq(&a->host[0], &b->host[0]);
 }
 
-static bool named(const struct an_leg *leg)
+static bool ref_eq(const struct an_leg *a, struct an_ref x, const struct an_leg *b, struct an_ref y)
 {
-    return leg->x_cid.n || leg->session_id[0].n || leg->icid.n || leg->diversion.n ||
-           leg->history.n;
+    return x.n && y.n && str_eq(an_leg_text(a, x), an_leg_text(b, y));
+}
+
+static bool text_names(const struct an_leg *leg, struct an_ref where, const struct an_number *n)
+{
+    return n->n >= 3 && where.n && str_ifind(an_leg_text(leg, where), str_of(n->c, n->n)) >= 0;
+}
+
+static bool x_cid_names(const struct an_leg *a, const struct an_leg *b)
+{
+    return ref_eq(a, a->call_id, b, b->x_cid) || ref_eq(b, b->call_id, a, a->x_cid) ||
+           ref_eq(a, a->x_cid, b, b->x_cid);
+}
+
+static bool same_session(const struct an_leg *a, const struct an_leg *b)
+{
+    return ref_eq(a, a->session_id[0], b, b->session_id[0]) ||
+           ref_eq(a, a->session_id[0], b, b->session_id[1]);
 }
 
 static bool alike(const struct an_number *a, const struct an_number *b)
@@ -115,25 +136,23 @@ static bool over(const struct fact *a, const struct fact *b)
     return a->end_ns < b->start_ns || (a->end_ns == b->start_ns && a->end_frame < b->first_frame);
 }
 
-bool tie_possible(const struct fact *a, const struct fact *b)
+bool tie_possible(const struct tie *t, const struct fact *a, const struct fact *b)
 {
+    const struct an_leg *x = a->leg, *y = b->leg;
     if (a->start_ns > b->start_ns || over(a, b))
         return false;
-    if (siblings(a->leg, b->leg))
+    if (siblings(x, y))
         return false;
-    if (!named(b->leg) && (own_call(a, b) || strangers(a, b)))
+    if (!t->e->args.without_names && (x_cid_names(x, y) || same_session(x, y)))
+        return true;
+    bool named = (!t->e->args.without_names && ref_eq(x, x->icid, y, y->icid)) ||
+                 text_names(y, y->diversion, &a->callee) || text_names(y, y->history, &a->callee);
+    if (!named && (own_call(a, b) || strangers(a, b)))
         return false;
     /* Who has been answered is connected anew by a menu or a feature: then the caller must be the
      * same. */
     bool connected = a->answer_ns < b->start_ns;
-    if (!connected)
-        return true;
-    return alike(&a->caller, &b->caller) || b->leg->x_cid.n || b->leg->session_id[0].n;
-}
-
-static bool ref_eq(const struct an_leg *a, struct an_ref x, const struct an_leg *b, struct an_ref y)
-{
-    return x.n && y.n && str_eq(an_leg_text(a, x), an_leg_text(b, y));
+    return !connected || alike(&a->caller, &b->caller);
 }
 
 #define CALL_ID_PART_LEAST 8
@@ -141,14 +160,10 @@ static bool ref_eq(const struct an_leg *a, struct an_ref x, const struct an_leg 
 static void score_names(const struct an_leg *a, const struct an_leg *b, struct score *s)
 {
     uint64_t frame = tie_frame(b, AN_NONE);
-    if (ref_eq(a, a->call_id, b, b->x_cid) || ref_eq(b, b->call_id, a, a->x_cid) ||
-        ref_eq(a, a->x_cid, b, b->x_cid))
+    if (x_cid_names(a, b))
         score_add(s, AN_BY_X_CID, frame);
-    for (unsigned i = 0; i < 2; i++)
-        if (ref_eq(a, a->session_id[0], b, b->session_id[i])) {
-            score_add(s, AN_BY_SESSION_ID, frame);
-            break;
-        }
+    if (same_session(a, b))
+        score_add(s, AN_BY_SESSION_ID, frame);
     if (ref_eq(a, a->icid, b, b->icid))
         score_add(s, AN_BY_ICID, frame);
     if (ref_eq(a, a->from.tag, b, b->from.tag))
@@ -172,11 +187,6 @@ static void score_numbers(const struct fact *a, const struct fact *b, struct sco
         score_add(s, AN_BY_CALLEE, frame);
     else if (like == AN_ENDS)
         score_add(s, AN_BY_CALLEE_PART, frame);
-}
-
-static bool text_names(const struct an_leg *leg, struct an_ref where, const struct an_number *n)
-{
-    return n->n >= 3 && where.n && str_ifind(an_leg_text(leg, where), str_of(n->c, n->n)) >= 0;
 }
 
 static void score_diversion(const struct fact *a, const struct fact *b, struct score *s)
@@ -224,11 +234,6 @@ static void score_begin(const struct fact *a, const struct fact *b, struct score
         score_add(s, AN_BY_SOON, frame);
     else
         score_add(s, AN_BY_NO_CAUSE, frame);
-}
-
-static uint64_t rang_ns(const struct an_leg *leg)
-{
-    return leg->ringing_ns < leg->progress_ns ? leg->ringing_ns : leg->progress_ns;
 }
 
 static uint64_t frame_rang(const struct an_leg *leg)
@@ -313,6 +318,121 @@ static void score_sdp(const struct an_leg *a, const struct an_leg *b, struct sco
     if (a->n_sdps && b->n_sdps && a->sdp[0].side == b->sdp[0].side &&
         a->sdp[0].formats == b->sdp[0].formats)
         score_add(s, AN_BY_FORMATS, frame);
+}
+
+/* ---- at most --------------------------------------------------------------------------------- */
+
+#define MIX 0x9e3779b97f4a7c15u
+
+static uint64_t mark_of(uint64_t h)
+{
+    return 1ull << (h * MIX >> 58);
+}
+
+/* What holds this text has all of its marks. */
+static uint64_t text_marks(struct str s)
+{
+    uint64_t marks = 0;
+    for (size_t i = 0; i + 3 <= s.n; i++)
+        marks |= mark_of((uint64_t)chr_lower(s.p[i]) << 16 | (uint64_t)chr_lower(s.p[i + 1]) << 8 |
+                         (uint8_t)chr_lower(s.p[i + 2]));
+    return marks;
+}
+
+static uint64_t addr_mark(const struct addr *a)
+{
+    uint64_t x[2];
+    memcpy(x, a->ip, sizeof(x));
+    return mark_of((x[0] ^ x[1] * MIX ^ a->port) * MIX);
+}
+
+void tie_marks_set(const struct tie *t, struct fact *f)
+{
+    const struct an_leg *leg = f->leg;
+    struct str tag = an_leg_text(leg, leg->from.tag);
+    f->invite_ns = leg->invite_ns;
+    f->rang_ns = rang_ns(leg);
+    f->cancel_ns = leg->cancel_ns;
+    f->bye_ns = leg->bye_ns;
+    f->final = leg->final;
+    f->id_marks = text_marks(an_leg_text(leg, leg->call_id));
+    f->tag_mark = tag.n ? hash_str(&t->e->by_call_id, tag) | 1 : 0;
+    for (uint32_t i = 0; i < leg->n_sdps && i < SDPS_COMPARED; i++) {
+        const struct an_sdp *s = &leg->sdp[i];
+        f->origin_marks |= s->origin ? mark_of(s->origin) : 0;
+        for (unsigned k = 0; k < s->n_media; k++)
+            f->media_marks |= addr_mark(&s->media[k].rtp);
+    }
+}
+
+void tie_flows_mark(struct tie *t)
+{
+    for (uint32_t i = 0; i < t->n_flows; i++) {
+        const struct flow_pair *p = &t->flow[i];
+        uint32_t a = t->fact_of[p->a], b = t->fact_of[p->b];
+        if (a == AN_NONE || b == AN_NONE)
+            continue;
+        uint64_t mark = mark_of(((uint64_t)p->a << 32 | p->b) * MIX);
+        t->fact[a].flow_marks |= mark;
+        t->fact[b].flow_marks |= mark;
+    }
+}
+
+/* Negative points are counted where they are sure. */
+static int most_of_begin(const struct fact *a, const struct fact *b)
+{
+    uint64_t since = b->start_ns - (a->invite_ns <= b->start_ns ? a->invite_ns : a->start_ns);
+    if (since <= AT_ONCE_NS)
+        return points_of[AN_BY_AT_ONCE] + NEAR_POINTS;
+    if (follows(a, b))
+        return points_of[AN_BY_AFTER_FAILURE] + NEAR_POINTS;
+    return points_of[since <= SOON_NS ? AN_BY_SOON : AN_BY_NO_CAUSE];
+}
+
+static int most_of_numbers(const struct fact *a, const struct fact *b)
+{
+    bool silent = a->caller.silent || b->caller.silent;
+    int n = silent                             ? 0
+            : a->caller.tail == b->caller.tail ? points_of[AN_BY_CALLER]
+                                               : points_of[AN_BY_CALLER_OTHER];
+    return n + (a->callee.tail == b->callee.tail ? points_of[AN_BY_CALLEE] : 0);
+}
+
+static int most_of_times(const struct fact *a, const struct fact *b)
+{
+    int n = together(a->rang_ns, b->rang_ns, RING_NS) ? points_of[AN_BY_RING] + NEAR_POINTS : 0;
+    if (together(a->answer_ns, b->answer_ns, TOGETHER_NS))
+        n += points_of[AN_BY_ANSWER];
+    else if (together(a->answer_ns, b->cancel_ns, TOGETHER_NS))
+        n += points_of[AN_BY_RELIEVED];
+    if (together(a->cancel_ns, b->cancel_ns, TOGETHER_NS))
+        n += points_of[AN_BY_CANCEL];
+    else if (together(a->bye_ns, b->bye_ns, TOGETHER_NS))
+        n += points_of[AN_BY_END];
+    return n + (a->final >= 400 && a->final == b->final ? points_of[AN_BY_STATUS] : 0);
+}
+
+static int most_of_names(const struct fact *a, const struct fact *b)
+{
+    int n = a->tag_mark == b->tag_mark ? points_of[AN_BY_SAME_TAG] : 0;
+    if (!(a->id_marks & ~b->id_marks) || !(b->id_marks & ~a->id_marks))
+        n += points_of[AN_BY_CALL_ID_PART];
+    return n;
+}
+
+int tie_score_most(const struct tie *t, const struct fact *a, const struct fact *b)
+{
+    int n = points_of[AN_BY_HOST] + points_of[AN_BY_FORMATS] + most_of_begin(a, b) +
+            most_of_numbers(a, b) + most_of_times(a, b);
+    if (a->media_marks & b->media_marks)
+        n += points_of[AN_BY_MEDIA_ADDRESS];
+    if (a->origin_marks & b->origin_marks)
+        n += points_of[AN_BY_ORIGIN];
+    if (a->flow_marks & b->flow_marks)
+        n += points_of[AN_BY_MEDIA_FLOW];
+    if (b->leg->diversion.n || b->leg->history.n)
+        n += points_of[AN_BY_DIVERTED];
+    return t->e->args.without_names ? n : n + most_of_names(a, b);
 }
 
 void tie_score(const struct tie *t, const struct fact *a, const struct fact *b, struct score *s)
