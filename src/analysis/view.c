@@ -364,8 +364,11 @@ static void put_state(const struct an_report *r, const struct an_view_facts *f, 
     put_bytes(b, f->memory_bytes);
     buf_printf(b, "  %s ", word(r, AN_W_KEPT));
     put_bytes(b, f->store_bytes);
-    if (f->recordings)
-        buf_printf(b, "  %s %llu", word(r, AN_W_RECORDING), (unsigned long long)f->recordings);
+    if (f->recordings) {
+        buf_printf(b, "  %s %llu, %s ", word(r, AN_W_RECORDING), (unsigned long long)f->recordings,
+                   word(r, AN_W_QUEUE));
+        put_bytes(b, f->queue_bytes);
+    }
     if (f->hep_bad)
         buf_printf(b, "  HEP: %s %llu", word(r, AN_W_MALFORMED), (unsigned long long)f->hep_bad);
     if (f->trouble.n)

@@ -42,8 +42,8 @@ struct an_view_facts {
     uint64_t frames_per_s, messages_per_s, packets_per_s;
     uint64_t dropped, iface_dropped, hep_bad;
     uint64_t memory_bytes, store_bytes;
-    uint64_t recordings;
-    struct str trouble; /* the last thing that went wrong; may be empty */
+    uint64_t recordings, queue_bytes; /* queue: of sound that waits to be written */
+    struct str trouble;               /* the last thing that went wrong; may be empty */
 };
 
 struct an_view;

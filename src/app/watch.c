@@ -13,6 +13,7 @@
 #define NS_PER_S 1000000000ull
 /* So long after it was captured a frame may come, because a block of the ring is not full yet. */
 #define LATE_NS    300000000ull
+#define LOSS_TICKS 60 /* between two lines that tell of lost frames */
 #define IDLE_SHARE 10 /* of a second that is looked at, so many are left to frames */
 #define LONGEST_US (5 * USEC_S)
 #define FINISH_US  (10 * USEC_S) /* so long recordings have to be finished */
@@ -53,6 +54,23 @@ static void on_done(void *user, struct an_engine *e, uint32_t call, bool idle)
         watch_news(w, "no memory for a call that is over");
 }
 
+/* At a screen the counters say it. */
+static void losses_tell(struct watch *w)
+{
+    uint64_t ring, iface;
+    char text[160];
+    watch_lost(w, &ring, &iface);
+    bool early = w->lost_tick && w->ticks < w->lost_tick + LOSS_TICKS;
+    if (ring + iface == w->lost || early)
+        return;
+    snprintf(
+        text, sizeof(text), "%llu frames are lost so far: %llu by the ring, %llu by interfaces",
+        (unsigned long long)(ring + iface), (unsigned long long)ring, (unsigned long long)iface);
+    watch_news(w, text);
+    w->lost = ring + iface;
+    w->lost_tick = w->ticks;
+}
+
 static void warnings_drop(struct watch *w)
 {
     struct an_warning warning;
@@ -71,6 +89,7 @@ void watch_tick(struct watch *w, uint64_t now_ns)
     w->ticks++;
     w->busy = true;
     warnings_drop(w);
+    losses_tell(w);
     int err = an_engine_settle(w->engine);
     if (!err) {
         watch_calls_tick(w);

@@ -15,7 +15,8 @@
 
 #define WATCH_INTERFACES 16
 #define WATCH_FILES      64
-#define WATCH_NAME       160 /* of a file that is written for a call, with its folder */
+#define WATCH_STREAMS    1000000 /* at a time, at most */
+#define WATCH_NAME       160     /* of a file that is written for a call, with its folder */
 
 struct watch_options {
     const char *iface[WATCH_INTERFACES];
@@ -71,6 +72,8 @@ struct watch {
     bool quit, failed, replaying;
     bool busy;             /* with what the engine holds: it must not settle again meanwhile */
     uint64_t next_tick_ns; /* while a capture is replayed */
+    uint64_t lost;         /* frames, when it was told */
+    uint32_t lost_tick;
     uint64_t finished, warnings, hep_bad, hep_refused, hep_clock_off;
     struct { /* at the last drawing */
         uint64_t at_ns, frames, messages, packets;
@@ -137,6 +140,8 @@ void watch_sound_done(struct watch *w, uint32_t call);
 bool watch_sounds_has(const struct watch *w, const char *folder, const char *base);
 void watch_sounds_remove(struct watch *w, const char *folder, const char *base);
 uint32_t watch_sounds_count(const struct watch *w);
+/* Bytes that wait to be sorted. */
+uint64_t watch_sounds_waiting(const struct watch *w);
 
 /* watch_pcap.c: packets of live calls, and a capture for each that is over. */
 MUST_CHECK int watch_store_open(struct watch *w);

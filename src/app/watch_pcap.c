@@ -18,7 +18,6 @@
 #include "io/tempfile.h"
 
 #define NS_PER_S    1000000000ull
-#define STREAMS     1000000
 #define OUT_BYTES   ((size_t)1 << 20)
 #define PACKETS_MAX 4000000 /* of one call */
 #define SAME_NAMES  1000
@@ -35,7 +34,7 @@ struct kept {
 struct watch_store {
     char *ring; /* NULL: no sound */
     uint64_t cap, tail;
-    uint64_t *last; /* [STREAMS]: 1 + where the last packet of a stream is */
+    uint64_t *last; /* [WATCH_STREAMS]: 1 + where the last packet of a stream is */
     bool full;      /* the disk, which was said */
 };
 
@@ -69,7 +68,7 @@ void watch_store_rx(struct watch *w, const struct cap_frame *f, const struct an_
     uint32_t stream = d->kind == AN_UDP_DATA ? an_rtp_last(an_engine_rtp(w->engine)) : AN_NONE;
     uint64_t size = (sizeof(struct kept) + d->bytes.n + 7) & ~UINT64_C(7);
     (void)f;
-    if (!s->ring || stream >= STREAMS || size > s->cap / 2)
+    if (!s->ring || stream >= WATCH_STREAMS || size > s->cap / 2)
         return;
     uint64_t left = s->cap - s->tail % s->cap;
     s->tail += left < size ? left : 0; /* each is in one piece */
@@ -115,7 +114,7 @@ static void stream_add(const struct watch *w, uint32_t index, struct pieces *p)
 {
     const struct watch_store *s = w->store;
     const struct an_stream *stream = an_rtp_stream(an_engine_rtp(w->engine), index);
-    uint64_t at = index < STREAMS ? s->last[index] : 0;
+    uint64_t at = index < WATCH_STREAMS ? s->last[index] : 0;
     while (at) {
         const struct kept *k = kept_at(s, at - 1);
         if (!k || k->number != stream->number)
@@ -323,7 +322,7 @@ int watch_store_open(struct watch *w)
         return -ENOMEM;
     if (!w->opt.audio)
         return 0;
-    w->store->last = mem_map(STREAMS * sizeof(*w->store->last));
+    w->store->last = mem_map(WATCH_STREAMS * sizeof(*w->store->last));
     return w->store->last ? ring_open(w) : -ENOMEM;
 }
 
@@ -334,7 +333,7 @@ void watch_store_close(struct watch *w)
         return;
     if (s->ring)
         munmap(s->ring, s->cap);
-    mem_unmap(s->last, STREAMS * sizeof(*s->last));
+    mem_unmap(s->last, WATCH_STREAMS * sizeof(*s->last));
     mem_free(s);
     w->store = NULL;
 }

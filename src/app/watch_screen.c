@@ -79,6 +79,7 @@ static void draw(struct watch *w)
                                   w->hep_bad + w->hep_refused + an_input_stats(w->input)->hep_bad,
                               .memory_bytes = memory_bytes(),
                               .store_bytes = an_keep_mem_stats(w->messages).bytes,
+                              .queue_bytes = watch_sounds_waiting(w),
                               .recordings = watch_sounds_count(w),
                               .trouble = str_z(w->news)};
     buf_init(&sources, mem, sizeof(mem));

@@ -15,7 +15,6 @@
 #define SILENT_NS   (8 * NS_PER_S)     /* so long after the end of a call, its recording ends */
 #define WAIT_NS     (2 * NS_PER_S)     /* for a call that their stream belongs to */
 #define SOUNDS      1000               /* as many again may be on their way to their end */
-#define STREAMS     1000000
 #define LOOK_TICKS  10  /* the plan of a call in which nothing has happened is made again */
 #define ENDING_MOST 500 /* and recordings that are to be finished */
 
@@ -75,7 +74,7 @@ void watch_sounds_rx(struct watch *w, uint32_t stream, const struct an_datum *d)
                            .number = x->number,
                            .n = (uint32_t)d->bytes.n,
                            .truncated = d->truncated};
-    if (stream >= STREAMS || !ring_put(s, &head, d->bytes.p))
+    if (stream >= WATCH_STREAMS || !ring_put(s, &head, d->bytes.p))
         s->lost++;
 }
 
@@ -337,7 +336,7 @@ static void map_make(struct watch *w)
     handle_t h;
     struct watch_sound *x;
     uint32_t n = an_rtp_streams(an_engine_rtp(w->engine));
-    memset(s->of_stream, 0, (n < STREAMS ? n : STREAMS) * sizeof(*s->of_stream));
+    memset(s->of_stream, 0, (n < WATCH_STREAMS ? n : WATCH_STREAMS) * sizeof(*s->of_stream));
     for (uint32_t at = 0; (x = slot_next(&s->sounds, &at, &h));)
         for (uint32_t i = 0; x->live && i < x->live->plan.n_sources; i++)
             s->of_stream[x->live->plan.source[i].stream] = at;
@@ -429,6 +428,11 @@ void watch_sounds_remove(struct watch *w, const char *folder, const char *base)
         (void)!recorder_delete(w->sounds->recorder, folder, base);
 }
 
+uint64_t watch_sounds_waiting(const struct watch *w)
+{
+    return w->sounds ? w->sounds->tail - w->sounds->head : 0;
+}
+
 uint32_t watch_sounds_count(const struct watch *w)
 {
     return w->sounds ? w->sounds->sounds.used : 0;
@@ -447,7 +451,7 @@ int watch_sounds_open(struct watch *w)
     if (!s)
         return -ENOMEM;
     s->ring = mem_map(WAITING);
-    s->of_stream = mem_map(STREAMS * sizeof(*s->of_stream));
+    s->of_stream = mem_map(WATCH_STREAMS * sizeof(*s->of_stream));
     int err = s->ring && s->of_stream ? srtp_start() : -ENOMEM;
     if (!err)
         err = slot_init(&s->sounds, sizeof(struct watch_sound), 2 * SOUNDS);
@@ -472,7 +476,7 @@ void watch_sounds_close(struct watch *w)
     if (s->by_call.bucket)
         hash_done(&s->by_call);
     mem_unmap(s->ring, WAITING);
-    mem_unmap(s->of_stream, STREAMS * sizeof(*s->of_stream));
+    mem_unmap(s->of_stream, WATCH_STREAMS * sizeof(*s->of_stream));
     mem_free(s);
     w->sounds = NULL;
 }

@@ -264,6 +264,23 @@ def watch_hup_case(lab):
     ended(job)
 
 
+@case("watch_lost", weight=2, captured=False)
+def watch_lost_case(lab):
+    """Frames that found no room in the ring are counted, and that is said."""
+    job = watch(lab, "watch", "-l", "-i", "lo", "--buffer", "1", "net", lab.net + ".0/24")
+    ready(lab, job)
+    os.kill(job.process.pid, signal.SIGSTOP)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        for _ in range(4000):
+            s.sendto(b"x" * 1400, (lab.ip(9), 9))
+    os.kill(job.process.pid, signal.SIGCONT)
+    lab.until(lambda: "frames are lost so far" in job.text(), 15, "it says so")
+    ended(job)
+    lost = int(re.search(r" (\d+) lost, ", job.text())[1])
+    # On loopback the kernel has each frame twice, on its way out and in; what is sent is answered by ICMP.
+    check(1000 < lost <= 16000, f"{lost} lost")
+
+
 @case("watch_killed", weight=3, captured=False)
 def watch_killed_case(lab):
     """Two programs do not record in one folder; what a kill has left is made whole by the next."""
