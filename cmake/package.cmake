@@ -5,6 +5,7 @@ set(pkg ${PROJECT_SOURCE_DIR}/packaging)
 install(FILES ${pkg}/ringdown.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${PROJECT_SOURCE_DIR}/docs/configuration.md
   ${PROJECT_SOURCE_DIR}/docs/analyze.md ${PROJECT_SOURCE_DIR}/docs/analyze-json.md
+  ${PROJECT_SOURCE_DIR}/docs/watch.md ${PROJECT_SOURCE_DIR}/docs/recordings.md
   ${PROJECT_SOURCE_DIR}/config/ringdown.yaml
   ${PROJECT_SOURCE_DIR}/CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 # Debian looks for the licence under this name.

@@ -12,6 +12,30 @@
 /* Time goes on by no more than the rings hold. */
 #define STEP_NS ((RING_S - 1) * 1000 * AUDIO_MS)
 
+/* What the plan has more than before. */
+static int grow(struct an_audio *a)
+{
+    const struct an_plan *plan = a->plan;
+    for (; a->n_rings < plan->n_tracks; a->n_rings++) {
+        struct track_ring *t = &a->track[a->n_rings];
+        bool listens = a->to_ns != AN_NEVER;
+        t->s = t->s ? t->s : mem_zero(a->ring * sizeof(int16_t));
+        t->hear = t->hear || !listens ? t->hear : hear_new();
+        if (!t->s || (listens && !t->hear))
+            return -ENOMEM;
+    }
+    uint32_t n = plan->n_sources ? plan->n_sources : 1;
+    struct voice *voice = a->n_voices < n ? mem_resize(a->voice, n * sizeof(*voice)) : a->voice;
+    if (!voice)
+        return -ENOMEM;
+    a->voice = voice;
+    for (; a->n_voices < plan->n_sources; a->n_voices++) {
+        a->voice[a->n_voices] = (struct voice){0};
+        voice_init(a, &a->voice[a->n_voices], &plan->source[a->n_voices]);
+    }
+    return 0;
+}
+
 int an_audio_new(struct an_audio **ret, const struct an_engine *e, const struct an_plan *plan,
                  uint32_t rate_hz)
 {
@@ -22,36 +46,43 @@ int an_audio_new(struct an_audio **ret, const struct an_engine *e, const struct 
     struct an_audio *a = mem_zero(sizeof(*a));
     if (!a)
         return -ENOMEM;
+    bool open = plan->to_ns == AN_NEVER;
     *a = (struct an_audio){.engine = e,
                            .plan = plan,
                            .rate_hz = rate_hz,
                            .ring = rate_hz * RING_S,
                            .now_ns = plan->from_ns,
-                           .total = audio_samples(plan->to_ns - plan->from_ns, rate_hz)};
-    a->voice = mem_zero((plan->n_sources ? plan->n_sources : 1) * sizeof(*a->voice));
-    bool failed = !a->voice;
-    for (uint32_t i = 0; i < plan->n_tracks && !failed; i++) {
-        a->track[i].s = mem_zero(a->ring * sizeof(int16_t));
-        a->track[i].hear = hear_new();
-        failed = !a->track[i].s || !a->track[i].hear;
-    }
-    if (failed) {
+                           .to_ns = plan->to_ns,
+                           .last_ns = plan->from_ns,
+                           .total = open ? INT64_MAX
+                                         : audio_samples(plan->to_ns - plan->from_ns, rate_hz)};
+    if (grow(a)) {
         an_audio_free(a);
         return -ENOMEM;
     }
-    for (uint32_t i = 0; i < plan->n_sources; i++)
-        voice_init(a, &a->voice[i], &plan->source[i]);
     *ret = a;
     return 0;
+}
+
+int an_audio_grow(struct an_audio *a)
+{
+    for (uint32_t i = 0; i < a->n_voices; i++)
+        voice_refresh(a, &a->voice[i]);
+    return grow(a);
+}
+
+void an_audio_mute(struct an_audio *a, uint32_t source, bool off)
+{
+    a->voice[source].off = off;
 }
 
 void an_audio_free(struct an_audio *a)
 {
     if (!a)
         return;
-    for (uint32_t i = 0; a->voice && i < a->plan->n_sources; i++)
+    for (uint32_t i = 0; i < a->n_voices; i++)
         voice_done(&a->voice[i]);
-    for (uint32_t i = 0; i < a->plan->n_tracks; i++) {
+    for (uint32_t i = 0; i < AN_AUDIO_MAX_TRACKS; i++) {
         mem_free(a->track[i].s);
         hear_free(a->track[i].hear);
     }
@@ -97,7 +128,7 @@ static bool advance(struct an_audio *a, uint64_t to_ns)
     uint64_t now_ns = all ? to_ns : most;
     if (now_ns > a->now_ns) {
         a->now_ns = now_ns;
-        for (uint32_t i = 0; i < a->plan->n_sources; i++)
+        for (uint32_t i = 0; i < a->n_voices; i++)
             voice_pump(a, &a->voice[i]);
     }
     return all;
@@ -109,7 +140,7 @@ static struct voice *voice_of(const struct an_audio *a, const struct an_datum *d
     if (d->bytes.n < RTP_HEADER_BYTES || b[0] >> 6 != 2 || (b[1] >= 192 && b[1] <= 223))
         return NULL;
     uint32_t ssrc = (uint32_t)b[8] << 24 | (uint32_t)b[9] << 16 | (uint32_t)b[10] << 8 | b[11];
-    for (uint32_t i = 0; i < a->plan->n_sources; i++) {
+    for (uint32_t i = 0; i < a->n_voices; i++) {
         struct voice *v = &a->voice[i];
         if (v->stream->ssrc == ssrc && d->at_ns >= v->stream->first_ns &&
             d->at_ns <= v->stream->last_ns && addr_eq(&v->stream->src, &d->src) &&
@@ -122,7 +153,7 @@ static struct voice *voice_of(const struct an_audio *a, const struct an_datum *d
 /* Another stream of the same track, of a lower rank, is being heard. */
 static bool is_outranked(const struct an_audio *a, const struct voice *v, uint64_t at_ns)
 {
-    for (uint32_t i = 0; i < a->plan->n_sources; i++) {
+    for (uint32_t i = 0; i < a->n_voices; i++) {
         const struct voice *o = &a->voice[i];
         if (o->source->track == v->source->track && o->source->rank < v->source->rank &&
             o->heard_ns && at_ns < o->heard_ns + AN_AUDIO_DEPTH_MS * AUDIO_MS)
@@ -133,18 +164,30 @@ static bool is_outranked(const struct an_audio *a, const struct voice *v, uint64
 
 bool an_audio_rx(struct an_audio *a, const struct an_datum *d)
 {
-    if (d->kind != AN_UDP_DATA || d->at_ns < a->plan->from_ns || d->at_ns > a->plan->to_ns)
+    if (d->kind != AN_UDP_DATA || d->at_ns < a->plan->from_ns || d->at_ns > a->to_ns)
         return true;
     if (!advance(a, d->at_ns))
         return false;
     struct voice *v = voice_of(a, d);
-    if (v && !voice_is_mute(a, v, d->at_ns) && !is_outranked(a, v, d->at_ns))
+    if (v && d->at_ns > a->last_ns)
+        a->last_ns = d->at_ns;
+    if (v && !v->off && !voice_is_mute(a, v, d->at_ns) && !is_outranked(a, v, d->at_ns))
         voice_rx(a, v, d);
     return true;
 }
 
+bool an_audio_tick(struct an_audio *a, uint64_t now_ns)
+{
+    uint64_t most = a->last_ns + FINAL_NS;
+    return a->ended || advance(a, now_ns < most ? now_ns : most);
+}
+
 void an_audio_end(struct an_audio *a)
 {
+    if (a->to_ns == AN_NEVER) {
+        a->to_ns = a->last_ns;
+        a->total = audio_samples(a->to_ns - a->plan->from_ns, a->rate_hz);
+    }
     a->ended = true;
 }
 
@@ -176,7 +219,8 @@ static void listen(struct an_audio *a, unsigned track, const int16_t *s, unsigne
 static void take_track(struct an_audio *a, unsigned track, unsigned n, int16_t *out, int16_t *mix)
 {
     int16_t *from = &a->track[track].s[(uint64_t)a->taken % a->ring];
-    listen(a, track, from, n);
+    if (a->track[track].hear)
+        listen(a, track, from, n);
     if (out)
         memcpy(out, from, n * sizeof(*out));
     if (mix && !is_covered(a, track, a->taken))
@@ -189,7 +233,7 @@ static void take_track(struct an_audio *a, unsigned track, unsigned n, int16_t *
 static int64_t final(struct an_audio *a)
 {
     if (a->ended)
-        (void)advance(a, a->plan->to_ns + 2 * FINAL_NS);
+        (void)advance(a, a->to_ns + 2 * FINAL_NS);
     uint64_t since_ns = a->now_ns - a->plan->from_ns;
     int64_t n = since_ns > FINAL_NS ? audio_samples(since_ns - FINAL_NS, a->rate_hz) : 0;
     return n < a->total ? n : a->total;

@@ -93,6 +93,37 @@ void an_audio_end(struct an_audio *a);
 /* The next samples, at most `most`, of every track and, behind them, of the mix; out[i] may be
  * NULL. Returns how many; 0: more has to come first, or it is over. */
 unsigned an_audio_take(struct an_audio *a, unsigned most, int16_t *const *out);
+/* ---- while the call goes on --------------------------------------------------------------------
+ */
+
+/* With to_ns AN_NEVER a plan has no end: it is that of the last packet when an_audio_end() is
+ * called. Its sources, tracks and covers may become more, at the ends of their arrays; then this is
+ * called, as also from time to time for what has become known of streams. 0 or -ENOMEM. */
+MUST_CHECK int an_audio_grow(struct an_audio *a);
+/* A source is not heard, or again. */
+void an_audio_mute(struct an_audio *a, uint32_t source, bool off);
+/* Time has passed without a packet: what came so far is final. Silence that goes on is taken when
+ * it ends. False: as an_audio_rx(). */
+bool an_audio_tick(struct an_audio *a, uint64_t now_ns);
+
+/* audio_live.c: a plan that follows a call. */
+struct an_live {
+    struct an_plan plan;
+    struct an_audio *audio;
+};
+
+/* Its first plan; it must have sources. The engine must stay. rate_hz: 8000 or 16000; 0: as the
+ * plan says. 0 or negative errno. */
+MUST_CHECK int an_live_new(struct an_live **ret, const struct an_engine *e,
+                           const struct an_plan *plan, uint32_t rate_hz);
+/* Accepts NULL. */
+void an_live_free(struct an_live *l);
+/* The plan as it is now: what is new begins, what is no longer in it falls silent. Tracks stay. 0
+ * or -ENOMEM. */
+MUST_CHECK int an_live_update(struct an_live *l, const struct an_plan *now);
+
+/* ---------------------------------------------------------------------------------------------- */
+
 /* Everything was taken. */
 bool an_audio_done(const struct an_audio *a);
 const struct an_track_stats *an_audio_stats(const struct an_audio *a, uint32_t track);

@@ -31,7 +31,10 @@ struct voice {
     const struct an_source *source;
     const struct an_stream *stream;
     struct voice_format format[AN_RTP_MAX_FORMATS];
+    uint8_t n_formats;       /* of the stream, that are known here */
+    bool off;                /* it has turned out to be heard elsewhere */
     struct voice_room *room; /* NULL before its first packet and after its end */
+    char *keys;              /* owned: what the keys point into */
     struct str key[VOICE_MAX_KEYS];
     uint8_t n_keys, key_at;
     struct srtp_rx *srtp; /* of key[key_at] */
@@ -54,7 +57,7 @@ struct voice {
 struct track_ring {
     int16_t *s;
     struct an_track_stats stats;
-    struct hear *hear;
+    struct hear *hear; /* NULL while a call goes on: nobody asks for keys then */
 };
 
 struct an_audio {
@@ -62,10 +65,13 @@ struct an_audio {
     const struct an_plan *plan;
     uint32_t rate_hz;
     struct voice *voice; /* one for each source */
+    uint32_t n_voices, n_rings;
     struct track_ring track[AN_AUDIO_MAX_TRACKS];
     uint32_t ring; /* samples of each */
     int64_t taken, total;
     uint64_t now_ns;
+    uint64_t to_ns;   /* AN_NEVER: it goes on */
+    uint64_t last_ns; /* the last packet that was for one of the sources */
     bool ended;
 };
 
@@ -85,6 +91,8 @@ void audio_put(struct an_audio *a, unsigned track, int64_t at, const int16_t *s,
 /* audio_voice.c */
 void voice_init(struct an_audio *a, struct voice *v, const struct an_source *source);
 void voice_done(struct voice *v);
+/* More may be known of its stream than before: formats, keys. */
+void voice_refresh(struct an_audio *a, struct voice *v);
 /* A packet of its stream. */
 void voice_rx(struct an_audio *a, struct voice *v, const struct an_datum *d);
 /* Time has passed: what is due is put into its track. */

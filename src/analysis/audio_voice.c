@@ -24,8 +24,9 @@ static void *decoder_of(struct voice_format *f)
     return f->decoder;
 }
 
-/* The keys of the party that sends, as all its descriptions tell them (RFC 4568 section 6.1). */
-static void keys_find(struct an_audio *a, struct voice *v)
+/* The keys of the party that sends, as all its descriptions tell them (RFC 4568 section 6.1), a
+ * line each. */
+static void keys_put(const struct an_audio *a, const struct voice *v, struct buf *b)
 {
     const struct an_leg *leg =
         v->source->leg == AN_NONE ? NULL : an_engine_leg(a->engine, v->source->leg);
@@ -33,27 +34,63 @@ static void keys_find(struct an_audio *a, struct voice *v)
         const struct an_sdp *sdp = &leg->sdp[i];
         if (sdp->side != v->source->side || v->stream->media >= sdp->n_media)
             continue;
-        struct str rest = an_leg_text(leg, sdp->media[v->stream->media].crypto);
-        while (rest.n && v->n_keys < VOICE_MAX_KEYS) {
-            ptrdiff_t end = str_chr(rest, '\n');
-            v->key[v->n_keys++] = end < 0 ? rest : str_sub(rest, 0, (size_t)end);
-            rest = end < 0 ? STR("") : str_from(rest, (size_t)end + 1);
+        struct str lines = an_leg_text(leg, sdp->media[v->stream->media].crypto);
+        if (lines.n) {
+            buf_str_put(b, lines);
+            buf_ch(b, '\n');
         }
     }
+}
+
+/* The text of a leg may move while the leg grows, so they are copied. */
+static void keys_find(struct an_audio *a, struct voice *v)
+{
+    char mem[4096];
+    struct buf b;
+    buf_init(&b, mem, sizeof(mem));
+    keys_put(a, v, &b);
+    struct str was = str_z(v->keys), is = str_sub(buf_str(&b), 0, sizeof(mem) - 1);
+    if (str_eq(was, is) || !is.n)
+        return;
+    char *copy = mem_strndup(is.p, is.n);
+    if (!copy)
+        return;
+    mem_free(v->keys);
+    v->keys = copy;
+    v->n_keys = v->key_at = 0;
+    v->fits = false;
+    srtp_rx_free(v->srtp);
+    v->srtp = NULL;
+    for (struct str rest = str_z(copy); rest.n && v->n_keys < VOICE_MAX_KEYS;) {
+        ptrdiff_t end = str_chr(rest, '\n');
+        struct str key = end < 0 ? rest : str_sub(rest, 0, (size_t)end);
+        if (key.n)
+            v->key[v->n_keys++] = key;
+        rest = end < 0 ? STR("") : str_from(rest, (size_t)end + 1);
+    }
+}
+
+void voice_refresh(struct an_audio *a, struct voice *v)
+{
+    for (unsigned i = 0; i < v->stream->n_formats; i++) {
+        const struct an_format *f = &v->stream->format[i];
+        struct voice_format *own = &v->format[i];
+        /* What has been decoded stays what it is. */
+        if (own->decoder)
+            continue;
+        own->f = (struct media_format){.codec = f->codec, .pt = f->pt, .clock_hz = f->clock_hz};
+        own->codec = f->clock_hz ? codec_of(f->codec) : NULL;
+    }
+    v->n_formats = v->stream->n_formats;
+    if (v->stream->secure)
+        keys_find(a, v);
 }
 
 void voice_init(struct an_audio *a, struct voice *v, const struct an_source *source)
 {
     v->source = source;
     v->stream = an_rtp_stream(an_engine_rtp(a->engine), source->stream);
-    for (unsigned i = 0; i < v->stream->n_formats; i++) {
-        const struct an_format *f = &v->stream->format[i];
-        v->format[i].f =
-            (struct media_format){.codec = f->codec, .pt = f->pt, .clock_hz = f->clock_hz};
-        v->format[i].codec = f->clock_hz ? codec_of(f->codec) : NULL;
-    }
-    if (v->stream->secure)
-        keys_find(a, v);
+    voice_refresh(a, v);
 }
 
 static void room_free(struct voice *v)
@@ -70,6 +107,7 @@ void voice_done(struct voice *v)
         if (v->format[i].decoder)
             v->format[i].codec->decoder_free(v->format[i].decoder);
     srtp_rx_free(v->srtp);
+    mem_free(v->keys);
     room_free(v);
 }
 
@@ -120,7 +158,7 @@ static bool unlock(struct voice *v, const struct str packet, uint8_t out[MAX_PAC
 
 static const struct voice_format *format_of(const struct voice *v, uint8_t pt)
 {
-    for (unsigned i = 0; i < v->stream->n_formats; i++)
+    for (unsigned i = 0; i < v->n_formats; i++)
         if (v->format[i].f.pt == pt)
             return &v->format[i];
     return NULL;
@@ -154,6 +192,10 @@ static void keep(struct an_audio *a, struct voice *v, const struct rtp_view *p, 
 {
     struct an_track_stats *st = &a->track[v->source->track].stats;
     const struct voice_format *f = format_of(v, p->pt);
+    if (!f && v->n_formats < v->stream->n_formats) {
+        voice_refresh(a, v);
+        f = format_of(v, p->pt);
+    }
     struct jbuf_in in = {.payload = p->payload,
                          .n = p->payload_bytes,
                          .ts = p->ts,
@@ -488,6 +530,8 @@ void voice_pump(struct an_audio *a, struct voice *v)
         tape_hush(&v->room->tape);
         extend(a, v, v->room->tape.rate / 10);
     }
-    if (v->tailed && a->now_ns > v->stream->last_ns + (uint64_t)ANOTHER)
+    /* While the call goes on it may speak again. */
+    bool over = a->to_ns != AN_NEVER || v->stream->over;
+    if (v->tailed && over && a->now_ns > v->stream->last_ns + (uint64_t)ANOTHER)
         room_free(v);
 }

@@ -57,6 +57,9 @@ struct an_report {
     void *sound_user;
     const struct an_known *known;
     uint32_t n_known;
+    /* Likewise, of any JSON. */
+    void (*more)(const struct an_report *r, uint32_t call, struct an_json *j);
+    void *more_user;
 
     /* Made by an_report_init(). */
     uint64_t zero_ns;     /* the first frame's time */
@@ -84,6 +87,8 @@ void an_report_ladder(const struct an_report *r, uint32_t call, struct an_sink *
 void an_report_json(const struct an_report *r, uint32_t call, struct an_sink *out);
 /* The same, by a writer that the caller has begun. */
 void an_report_json_to(const struct an_report *r, uint32_t call, struct an_json *j);
+/* The object of one call alone, an element or a document of its own. */
+void an_report_json_call(const struct an_report *r, uint32_t call, struct an_json *j);
 /* One page for a browser. The style must want messages. */
 void an_report_html(const struct an_report *r, uint32_t call, struct an_sink *out);
 /* One line a call, the first with names. RFC 4180. */

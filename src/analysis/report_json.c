@@ -591,6 +591,8 @@ static void put_call(struct doc *d, uint32_t index)
     for (uint32_t i = 0; i < call->n_legs; i++)
         put_leg(d, call->leg[i]);
     an_json_end(d->j);
+    if (r->more)
+        r->more(r, index, d->j);
     an_json_end(d->j);
 }
 
@@ -613,6 +615,14 @@ static void put_rest(struct doc *d)
             put_stream(d, i);
     }
     an_json_end(d->j);
+}
+
+void an_report_json_call(const struct an_report *r, uint32_t call, struct an_json *j)
+{
+    struct doc d = {.r = r, .j = j, .left = r->style.max_messages};
+    d.text = r->style.with_messages ? mem_alloc(LONGEST_MSG) : NULL;
+    put_call(&d, call);
+    mem_free(d.text);
 }
 
 void an_report_json(const struct an_report *r, uint32_t call, struct an_sink *out)

@@ -312,6 +312,7 @@ void an_rtp_rx(struct an_rtp *r, const struct an_datum *d)
 {
     const uint8_t *b = (const uint8_t *)d->bytes.p;
     struct rtp_in in;
+    r->last = NULL;
     if (d->bytes.n < 8 || b[0] >> 6 != 2) {
         r->stats.other++;
         return;
@@ -331,8 +332,17 @@ void an_rtp_rx(struct an_rtp *r, const struct an_datum *d)
         s = begin(r, d, &in, hash);
     else if (__builtin_expect(s->split, 0) && rtp_tie_again(r, s, in.at_ns))
         s = begin_again(r, s, d);
+    r->last = s;
     if (s)
         stream_rx(r, s, &in);
+}
+
+uint32_t an_rtp_last(const struct an_rtp *r)
+{
+    if (!r->last)
+        return AN_NONE;
+    return (uint32_t)(((const char *)r->last - (const char *)r->streams.mem) /
+                      r->streams.item_bytes);
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */

@@ -189,6 +189,8 @@ void an_rtp_free(struct an_rtp *r);
 void an_rtp_expect(struct an_rtp *r, const struct an_leg *leg, const struct an_sdp *sdp, uint8_t i);
 /* A UDP payload that is no SIP. */
 void an_rtp_rx(struct an_rtp *r, const struct an_datum *d);
+/* The stream that it was a packet of, by index; AN_NONE: of none. */
+uint32_t an_rtp_last(const struct an_rtp *r);
 /* Sums up what came so far, and finds what the functions below the line tell. May be called again
  * after more has come. 0 or -ENOMEM. */
 MUST_CHECK int an_rtp_settle(struct an_rtp *r);

@@ -67,8 +67,9 @@ struct an_rtp {
     struct rtp_candidate *candidate;
     struct an_rtp_stats stats;
     uint64_t seed;
-    uint32_t sweep;     /* where the search for places that nobody needs goes on */
-    uint32_t n_numbers; /* of streams, given so far */
+    uint32_t sweep;               /* where the search for places that nobody needs goes on */
+    uint32_t n_numbers;           /* of streams, given so far */
+    const struct an_stream *last; /* that had a packet; NULL: the last datagram was none */
     uint32_t max_streams;
     uint8_t n_names;
     char name[RTP_NAMES][RTP_NAME_BYTES];

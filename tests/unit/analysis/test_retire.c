@@ -300,6 +300,41 @@ static void test_idle_call_goes_on(void **state)
     bed_end(&b);
 }
 
+/* One message of a leg from the exchange P to a phone, or of a caller's to P. */
+static void say(struct bed *b, char from, char to, const char *start, const char *id,
+                const char *cseq)
+{
+    bool first = !strncmp(start, "INVITE", 6);
+    talk(&b->t, from, to,
+         (struct talk_msg){.start = start, .id = id, .cseq = cseq, .to_tag = first ? NULL : "t"});
+}
+
+/* Somebody waits while one after the other is called for him: who was called first is over long
+ * before, and is no call of its own. */
+static void test_attempts_wait_for_their_caller(void **state)
+{
+    static const char *const attempt[] = {"first", "second", "third", "fourth", "fifth"};
+    struct bed b;
+    (void)state;
+    bed_begin(&b);
+    say(&b, 'A', 'P', "INVITE sip:2@b SIP/2.0", "caller", "1 INVITE");
+    say(&b, 'P', 'A', "SIP/2.0 180 Ringing", "caller", "1 INVITE");
+    for (unsigned i = 0; i < ARRAY_LEN(attempt); i++) {
+        char to = (char)('B' + i);
+        say(&b, 'P', to, "INVITE sip:2@b SIP/2.0", attempt[i], "1 INVITE");
+        say(&b, to, 'P', "SIP/2.0 180 Ringing", attempt[i], "1 INVITE");
+        pass(&b, LINGER_S);
+        say(&b, to, 'P', "SIP/2.0 486 Busy Here", attempt[i], "1 INVITE");
+    }
+    assert_int_equal(b.done, 0);
+    say(&b, 'P', 'A', "SIP/2.0 486 Busy Here", "caller", "1 INVITE");
+    pass(&b, LINGER_S + 5);
+    assert_int_equal(b.done, 1);
+    assert_int_equal(b.legs, 1 + ARRAY_LEN(attempt));
+    assert_empty(&b);
+    bed_end(&b);
+}
+
 static uint32_t call_with(struct bed *b, const char *id)
 {
     assert_int_equal(an_engine_settle(b->t.e), 0);
@@ -607,6 +642,7 @@ int main(void)
         cmocka_unit_test(test_nobody_answers),
         cmocka_unit_test(test_late_messages_are_counted),
         cmocka_unit_test(test_idle_call_goes_on),
+        cmocka_unit_test(test_attempts_wait_for_their_caller),
         cmocka_unit_test(test_id_stays),
         cmocka_unit_test(test_addresses_are_forgotten),
         cmocka_unit_test(test_stream_of_two_legs),
