@@ -140,7 +140,7 @@ static void test_one_direction(void **state)
     talk_explain(&t, 1);
     assert_string_equal(talk_says(&t, AN_R_ONE_DIRECTION),
                         "Nothing that 2 sent was captured although 1 reacted to it: the capture "
-                        "holds one direction.");
+                        "has one side only.");
     assert_null(talk_found(&t, AN_R_NO_RESPONSE));
     assert_null(talk_found(&t, AN_R_LONG_PDD));
     talk_end(&t);
@@ -151,7 +151,7 @@ static void test_one_direction(void **state)
     talk_explain(&t, 1);
     assert_string_equal(talk_says(&t, AN_R_ONE_DIRECTION),
                         "Nothing that 1 sent was captured although 2 reacted to it: the capture "
-                        "holds one direction.");
+                        "has one side only.");
     assert_null(talk_found(&t, AN_R_NO_ACK));
     assert_null(talk_found(&t, AN_R_BEGINS_LATE));
     talk_end(&t);
