@@ -75,12 +75,22 @@ void an_engine_free(struct an_engine *e)
 
 void an_engine_rx(struct an_engine *e, const struct an_datum *d)
 {
+    e->settled = false;
     if (d->at_ns > e->last_ns)
         e->last_ns = d->at_ns;
     if (d->kind == AN_SIP)
         track_rx(e, d);
     else if (d->kind == AN_UDP_DATA)
         an_rtp_rx(e->rtp, d);
+}
+
+int an_engine_settle(struct an_engine *e)
+{
+    if (e->settled)
+        return 0;
+    int err = engine_settle(e);
+    e->settled = !err;
+    return err;
 }
 
 uint32_t an_engine_legs(const struct an_engine *e)

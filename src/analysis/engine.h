@@ -40,7 +40,7 @@ MUST_CHECK int an_engine_new(struct an_engine **ret, const struct an_engine_args
 void an_engine_free(struct an_engine *e);
 void an_engine_rx(struct an_engine *e, const struct an_datum *d);
 /* Ties the legs into calls and says what each was, from all that has gone in. May be called again
- * after more has gone in; calls are then made anew. 0 or -ENOMEM. */
+ * after more has gone in; calls are then made anew. When nothing has, they stay. 0 or -ENOMEM. */
 MUST_CHECK int an_engine_settle(struct an_engine *e);
 
 /* ---- traffic without an end ------------------------------------------------------------------ */

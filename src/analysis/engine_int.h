@@ -19,6 +19,7 @@ struct an_engine {
     uint64_t last_ns;    /* the latest time seen */
     uint64_t retired_ns; /* when calls were handed over last */
     uint64_t cost_ns;    /* of the last settling, as it may have been */
+    bool settled; /* nothing has gone in, and nothing was forgotten, since the last settling */
     struct an_call *call;
     uint32_t n_calls, cap_calls;
     struct arena scratch; /* of one message, or of one settling */
@@ -33,6 +34,9 @@ static inline uint32_t engine_leg_index(const struct an_leg *leg)
 {
     return leg->index;
 }
+
+/* tie.c: all that an_engine_settle() says. */
+MUST_CHECK int engine_settle(struct an_engine *e);
 
 /* track.c: sorts e->m, which came as d, into its leg. */
 void track_rx(struct an_engine *e, const struct an_datum *d);

@@ -176,6 +176,7 @@ static int retire(struct an_engine *e, const struct an_retire *r)
     calls_forget(e, how);
     others_forget(e, r);
     an_rtp_forgotten(e->rtp, r->now_ns);
+    e->settled = false;
     mem_free(how);
     return 0;
 }

@@ -321,7 +321,7 @@ static uint64_t cost_of(const struct tie *t)
            1500ull * an_rtp_streams(t->e->rtp);
 }
 
-int an_engine_settle(struct an_engine *e)
+int engine_settle(struct an_engine *e)
 {
     struct tie t = {.e = e};
     engine_calls_free(e);
