@@ -234,7 +234,9 @@ static void candidates_of(struct tie *t, uint32_t b, struct open *open, uint32_t
         struct fact *a = &t->fact[open[i].fact];
         if (open[i].over_ns < f->start_ns)
             continue; /* no longer open */
-        open[still++] = open[i];
+        if (still != i)
+            open[still] = open[i];
+        still++;
         if (!worth_a_look(&open[still - 1], f) || !tie_possible(a, f))
             continue;
         tie_score(t, a, f, &s);
