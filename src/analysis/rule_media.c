@@ -97,17 +97,20 @@ static void found_in(struct explain *x, enum an_rule rule, uint32_t i, const str
     find_arg(x, side_name(x, leg_of(x, i), (enum an_side)s->side));
 }
 
-static bool gap_in_hold(const struct an_leg *leg, uint64_t at_ns)
+/* In any leg of the call: an exchange may answer a hold itself, and the other side has none. */
+static bool gap_in_hold(const struct explain *x, uint64_t at_ns)
 {
-    for (uint32_t i = 0; i < leg->n_holds; i++)
-        if (at_ns + 500000000 >= leg->hold[i].from_ns && at_ns < leg->hold[i].to_ns)
-            return true;
+    for (uint32_t k = 0; k < x->call->n_legs; k++) {
+        const struct an_leg *leg = leg_of(x, x->call->leg[k]);
+        for (uint32_t i = 0; i < leg->n_holds; i++)
+            if (at_ns + 500000000 >= leg->hold[i].from_ns && at_ns < leg->hold[i].to_ns)
+                return true;
+    }
     return false;
 }
 
 static void stream_look(struct explain *x, uint32_t i, const struct an_stream *s)
 {
-    const struct an_leg *leg = leg_of(x, i);
     if (s->loss_e4 >= LOSS_E4) {
         found_in(x, AN_R_LOSS, i, s, s->first_ns);
         find_percent(x, s->loss_e4);
@@ -117,7 +120,7 @@ static void stream_look(struct explain *x, uint32_t i, const struct an_stream *s
         found_in(x, AN_R_JITTER, i, s, s->first_ns);
         find_u64(x, s->most_jitter_us / 1000);
     }
-    if (s->most_gap_ms >= GAP_MS && !gap_in_hold(leg, s->most_gap_ns)) {
+    if (s->most_gap_ms >= GAP_MS && !gap_in_hold(x, s->most_gap_ns)) {
         found_in(x, AN_R_GAP, i, s, s->most_gap_ns);
         find_span(x, (uint64_t)s->most_gap_ms * 1000000);
     }

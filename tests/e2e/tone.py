@@ -589,7 +589,7 @@ class TonePhone:
             call.stop()
 
     def get_cancel(self, call, m):
-        self.reply(m, 200, "OK")
+        self.reply(m, 200, "OK", tag=call.local_tag if call else "none")
         if call and call.state == "new":
             call.state = "ended"
             call.reply(487, "Request Terminated")
