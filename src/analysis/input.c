@@ -472,17 +472,23 @@ static bool end_next(struct an_input *in)
     return true;
 }
 
-const struct an_datum *an_input_take(struct an_input *in)
+static const struct an_datum *take_at_end(struct an_input *in)
 {
-    const struct an_datum *d = an_out_next(&in->out);
+    const struct an_datum *d = NULL;
     /* One connection at a time, so that the end of a large capture takes no more memory. */
-    while (!d && in->ending) {
+    while (!d) {
         an_out_reset(&in->out);
         if (!end_next(in))
             return NULL;
         d = an_out_next(&in->out);
     }
     return d;
+}
+
+const struct an_datum *an_input_take(struct an_input *in)
+{
+    const struct an_datum *d = an_out_next(&in->out);
+    return d || !in->ending ? d : take_at_end(in);
 }
 
 bool an_input_next(struct an_input *in, struct an_datum *d)

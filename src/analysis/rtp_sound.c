@@ -18,15 +18,24 @@ static uint64_t load64(const uint8_t *p)
     return v;
 }
 
+#define LOW_BITS 0x7F7F7F7F7F7F7F7Fu
+#define EVEN     0x00FF00FF00FF00FFu
+
 /* G.711 codes grow with the amplitude once the bits that are sent inverted are put back: the mean
- * of every other eight of them, in 16ths. */
+ * of every other eight of them, in 16ths. Two times eight are added before they are spread to 16
+ * bits each, which is as much as a byte holds. */
 static uint32_t level_of(const uint8_t *p, uint32_t n, uint8_t inverted)
 {
-    uint64_t flip = inverted * 0x0101010101010101u, sum = 0;
-    uint32_t count = 0;
-    for (uint32_t at = 0; at + 8 <= n && count < 128; at += 16, count++) {
-        uint64_t v = (load64(p + at) ^ flip) & 0x7F7F7F7F7F7F7F7Fu;
-        sum += (v & 0x00FF00FF00FF00FFu) + (v >> 8 & 0x00FF00FF00FF00FFu);
+    uint64_t flip = inverted * 0x0101010101010101u & LOW_BITS, sum = 0;
+    uint32_t count = n < 8 ? 0 : (n - 8) / 16 + 1, i = 0;
+    count = count < 128 ? count : 128;
+    for (; i + 2 <= count; i += 2, p += 32) {
+        uint64_t v = ((load64(p) & LOW_BITS) ^ flip) + ((load64(p + 16) & LOW_BITS) ^ flip);
+        sum += (v & EVEN) + (v >> 8 & EVEN);
+    }
+    if (i < count) {
+        uint64_t v = (load64(p) & LOW_BITS) ^ flip;
+        sum += (v & EVEN) + (v >> 8 & EVEN);
     }
     uint32_t all = (uint32_t)(sum & 0xFFFF) + (uint32_t)(sum >> 16 & 0xFFFF) +
                    (uint32_t)(sum >> 32 & 0xFFFF) + (uint32_t)(sum >> 48);
