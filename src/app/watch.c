@@ -13,6 +13,7 @@
 #define NS_PER_S 1000000000ull
 /* So long after it was captured a frame may come, because a block of the ring is not full yet. */
 #define LATE_NS    300000000ull
+#define STEP_NS    (10 * NS_PER_S)
 #define LOSS_TICKS 60 /* between two lines that tell of lost frames */
 #define IDLE_SHARE 10 /* of a second that is looked at, so many are left to frames */
 #define LONGEST_US (5 * USEC_S)
@@ -143,6 +144,9 @@ static void on_tick(void *ctx, usec_t now)
     usec_t began = clock_us();
     uint64_t wall_ns = loop_wall_us(w->loop, now) * 1000;
     bool behind = watch_sources_tick(w);
+    /* Somebody has set the clock back: waiting until it is there again would help nobody. */
+    if (wall_ns + STEP_NS < w->now_ns)
+        w->now_ns = wall_ns;
     /* While frames wait, their own times are the only clock. */
     watch_tick(w, behind || wall_ns < w->now_ns + LATE_NS ? w->now_ns : wall_ns - LATE_NS);
     /* With many calls it takes its time: then it comes less often, and frames are read. */
