@@ -139,8 +139,8 @@ static void test_one_direction(void **state)
              .start = "BYE sip:2@b SIP/2.0", .id = "c", .cseq = "2 BYE", .to_tag = "t"});
     talk_explain(&t, 1);
     assert_string_equal(talk_says(&t, AN_R_ONE_DIRECTION),
-                        "Nothing that 2 sent was captured although 1 reacted to it: the capture "
-                        "has one side only.");
+                        "Nothing that 2 sent was captured although 1 reacted to it: one side "
+                        "is missing.");
     assert_null(talk_found(&t, AN_R_NO_RESPONSE));
     assert_null(talk_found(&t, AN_R_LONG_PDD));
     talk_end(&t);
@@ -150,8 +150,8 @@ static void test_one_direction(void **state)
         answer(&t, "SIP/2.0 200 OK", SDP);
     talk_explain(&t, 1);
     assert_string_equal(talk_says(&t, AN_R_ONE_DIRECTION),
-                        "Nothing that 1 sent was captured although 2 reacted to it: the capture "
-                        "has one side only.");
+                        "Nothing that 1 sent was captured although 2 reacted to it: one side "
+                        "is missing.");
     assert_null(talk_found(&t, AN_R_NO_ACK));
     assert_null(talk_found(&t, AN_R_BEGINS_LATE));
     talk_end(&t);
