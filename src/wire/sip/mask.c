@@ -2,10 +2,12 @@
 
 #include "wire/sip/lex.h"
 
+/* White space stays: a value may be folded. */
 static void stars(char *p, const char *end)
 {
-    while (p < end)
-        *p++ = '*';
+    for (; p < end; p++)
+        if (!lex_is(*p, LEX_SPACE))
+            *p = '*';
 }
 
 /* Behind the line that p is in. */
@@ -95,7 +97,7 @@ static void mask_credentials(char *p, char *end)
     if (str_ieq(str_of(scheme, (size_t)(p - scheme)), STR("Digest")))
         mask_digest(p, end);
     else
-        stars(p < end && *p == ' ' ? p + 1 : p, end);
+        stars(p, end);
 }
 
 /* ---- bodies ---------------------------------------------------------------------------------- */
@@ -146,9 +148,7 @@ static void mask_body(char *p, char *end, bool info)
 {
     /* application/dtmf is nothing but the key. */
     if (info && end - p <= 4) {
-        for (; p < end; p++)
-            if (!lex_is(*p, LEX_SPACE))
-                *p = '*';
+        stars(p, end);
         return;
     }
     for (char *next; p < end; p = next) {
