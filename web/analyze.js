@@ -16,6 +16,8 @@ const words = {
     codec: 'codec', packets: 'packets', lost: 'lost', jitter: 'jitter', digits: 'digits',
     audio: 'Sound', more: 'more', theme: 'light or dark', none: 'Choose a call.', noText:
     'The text of this message is not in the page.', again: 'again', by: 'by', target: 'to',
+    leftOut: (n, first) => `${n} further calls are not in this page, which would be too large: ` +
+      `--call N --html FILE makes a page of one of them (N from ${first} on), --csv lists them all.`,
     explained: 'Explained', files: 'Input', warnings: 'Warnings', who: {caller: 'the caller',
     callee: 'the other end'}, shown: 'of', sip: 'SIP messages', mos: 'MOS', noAnswer: 'no answer seen'},
   ko: {calls: '통화', search: '번호, 이름, Call-ID', allScenarios: '모든 시나리오', allOutcomes: '모든 결과',
@@ -27,6 +29,8 @@ const words = {
     codec: '코덱', packets: '패킷', lost: '손실', jitter: '지터', digits: '숫자 키', audio: '소리',
     more: '더 보기', theme: '밝게 또는 어둡게', none: '통화를 고르세요.', noText:
     '이 메시지의 본문은 페이지에 없습니다.', again: '재전송', by: '누가', target: '누구에게',
+    leftOut: (n, first) => `통화 ${n}개는 페이지가 너무 커지므로 여기에 없습니다. ` +
+      `--call N --html FILE로 그중 하나(N은 ${first}부터)의 페이지를 만들고, --csv로 모두 나열합니다.`,
     explained: '설명', files: '입력', warnings: '경고', who: {caller: '발신자', callee: '상대'},
     shown: '/', sip: 'SIP 메시지', mos: 'MOS', noAnswer: '응답이 보이지 않음'},
 };
@@ -96,6 +100,9 @@ function showList() {
   const list = document.getElementById('list');
   list.replaceChildren(make('div', {class: 'faint', id: 'count',
     text: `${found.length} ${t('shown')} ${data.calls.length} ${t('calls')}`}), table);
+  if (data.calls_left_out)
+    list.append(make('p', {class: 'faint', id: 'left-out',
+      text: t('leftOut')(data.calls_left_out, data.calls.length + 1)}));
   if (found.length > shownRows)
     list.append(make('button', {text: t('more'), onclick: () => { shownRows += ROWS; showList(); }}));
 }

@@ -145,7 +145,7 @@ static bool is_passed_on(const struct planner *p, const uint32_t *list, uint32_t
 static uint64_t begin_of(const struct an_stream *s)
 {
     const struct an_timing *t = &s->time;
-    int64_t least = t->windows ? t->first_least_ns : t->least_ns;
+    int64_t least = t->windows ? s->drift.first_least_ns : t->least_ns;
     bool known = t->known && !s->jumps && !s->restarts && least > 0;
     return known && (uint64_t)least < s->first_ns &&
                    (uint64_t)least + AN_AUDIO_DEPTH_MS * MS > s->first_ns

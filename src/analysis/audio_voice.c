@@ -321,7 +321,7 @@ static int64_t due_ns(const struct voice *v, const struct jbuf_packet *p, uint32
     int64_t at_ns = (int64_t)p->at * 1000;
     if (v->stream->jumps || v->stream->restarts || !t->known)
         return at_ns;
-    int64_t due = (t->windows ? t->first_least_ns : t->least_ns) +
+    int64_t due = (t->windows ? v->stream->drift.first_least_ns : t->least_ns) +
                   (int64_t)(int32_t)(p->ts - t->base_ts) * 1000000000 / clock_hz;
     return due <= at_ns && due > at_ns - EARLIEST ? due : at_ns;
 }

@@ -27,6 +27,8 @@ int an_engine_new(struct an_engine **ret, const struct an_engine_args *args)
         an_engine_free(e);
         return -ENOMEM;
     }
+    slot_dense(&e->legs);
+    hash_dense(&e->by_call_id);
     *ret = e;
     return 0;
 }

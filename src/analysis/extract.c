@@ -31,7 +31,8 @@ struct an_extract {
     struct vector place; /* struct place, sorted by frame */
     struct vector frame; /* uint64_t */
     struct vector span;
-    uint32_t at; /* of the next frame asked for */
+    uint32_t at;             /* of the next frame asked for */
+    uint64_t from_ns, to_ns; /* when there may be sound, or RTCP about it */
 };
 
 static void *add(struct vector *v, size_t item_bytes)
@@ -77,6 +78,17 @@ static int places(struct an_extract *x)
     return 0;
 }
 
+static void sound_span(struct an_extract *x)
+{
+    const struct an_report *r = x->r;
+    x->from_ns = AN_NEVER;
+    for (uint32_t i = r->stream_at[x->call]; i < r->stream_at[x->call + 1]; i++) {
+        const struct an_stream *s = an_rtp_stream(an_engine_rtp(r->engine), r->stream[i]);
+        x->from_ns = s->first_ns < x->from_ns ? s->first_ns : x->from_ns;
+        x->to_ns = s->last_ns + RTCP_AFTER_NS > x->to_ns ? s->last_ns + RTCP_AFTER_NS : x->to_ns;
+    }
+}
+
 int an_extract_new(struct an_extract **ret, const struct an_report *r, uint32_t call)
 {
     struct an_extract *x = mem_zero(sizeof(*x));
@@ -84,6 +96,7 @@ int an_extract_new(struct an_extract **ret, const struct an_report *r, uint32_t 
         return -ENOMEM;
     x->r = r;
     x->call = call;
+    sound_span(x);
     if (places(x)) {
         an_extract_free(x);
         return -ENOMEM;
@@ -129,9 +142,8 @@ static bool is_near(const struct an_stream *s, const struct an_datum *d, bool ba
            addr_ip_eq(&d->dst, to);
 }
 
-static bool is_of_stream(const struct an_stream *s, const struct an_datum *d)
+static bool is_of_stream(const struct an_stream *s, const struct an_datum *d, bool rtp)
 {
-    bool rtp = rtp_classify(d->bytes.p, d->bytes.n) == RTP_IS_RTP;
     if (rtp)
         return d->at_ns >= s->first_ns && d->at_ns <= s->last_ns && addr_eq(&d->src, &s->src) &&
                addr_eq(&d->dst, &s->dst);
@@ -142,8 +154,11 @@ static bool is_of_stream(const struct an_stream *s, const struct an_datum *d)
 static bool is_sound(const struct an_extract *x, const struct an_datum *d, uint32_t *ret)
 {
     const struct an_report *r = x->r;
+    if (d->at_ns > x->to_ns || d->at_ns + RTCP_BEFORE_NS < x->from_ns)
+        return false;
+    bool rtp = rtp_classify(d->bytes.p, d->bytes.n) == RTP_IS_RTP;
     for (uint32_t i = r->stream_at[x->call]; i < r->stream_at[x->call + 1]; i++) {
-        if (is_of_stream(an_rtp_stream(an_engine_rtp(r->engine), r->stream[i]), d)) {
+        if (is_of_stream(an_rtp_stream(an_engine_rtp(r->engine), r->stream[i]), d, rtp)) {
             *ret = r->stream[i];
             return true;
         }
@@ -183,6 +198,12 @@ void an_extract_settle(struct an_extract *x)
     x->at = 0;
     if (x->frame.n)
         qsort(x->frame.p, x->frame.n, sizeof(uint64_t), compare_frame);
+}
+
+uint64_t an_extract_last(const struct an_extract *x)
+{
+    const uint64_t *frame = x->frame.p;
+    return x->frame.n ? frame[x->frame.n - 1] : 0;
 }
 
 /* A fragment between the two addresses, or a segment of the connection. */

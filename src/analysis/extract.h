@@ -17,6 +17,8 @@ MUST_CHECK int an_extract_datum(struct an_extract *x, const struct an_datum *d,
                                 uint32_t *ret_stream);
 /* All datums were shown. */
 void an_extract_settle(struct an_extract *x);
+/* The last frame that carries any of it; 0: there is none. */
+uint64_t an_extract_last(const struct an_extract *x);
 /* Does the frame carry any of what belonged? It is asked in the order of the numbers. */
 bool an_extract_frame(struct an_extract *x, const struct cap_frame *f, uint64_t number);
 

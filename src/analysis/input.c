@@ -166,22 +166,18 @@ static bool is_keepalive(const uint8_t *p, size_t n)
 }
 
 /* From an agent: of version 3 wherever it comes from, of older ones at the port alone. */
-static bool is_hep(const struct cap_ip *ip, struct str bytes)
+static bool is_hep(const uint8_t *udp, struct str bytes)
 {
     if (hep_is(bytes.p, bytes.n))
         return true;
-    return be16_get(ip->p + 2) == HEP_PORT && bytes.n > 16 && (bytes.p[0] == 1 || bytes.p[0] == 2);
+    return be16_get(udp + 2) == HEP_PORT && bytes.n > 16 && (bytes.p[0] == 1 || bytes.p[0] == 2);
 }
 
-/* Bytes of a datagram with their addresses. */
-static void payload(struct an_input *in, const struct an_seen *seen, const struct cap_ip *ip,
-                    struct str bytes)
+/* Bytes of a datagram, still without their addresses; NULL: they are nothing. */
+static struct an_datum *payload(struct an_input *in, const struct an_seen *seen, struct str bytes)
 {
     struct an_out *o = &in->out;
-    struct addr src = ip->src, dst = ip->dst;
     size_t skip = 0;
-    src.port = be16_get(ip->p);
-    dst.port = be16_get(ip->p + 2);
     bool sip = false;
     /* The first byte of RTP, RTCP, STUN and DTLS tells them from text (RFC 7983). */
     if (bytes.n && (uint8_t)bytes.p[0] < 0x80) {
@@ -190,24 +186,44 @@ static void payload(struct an_input *in, const struct an_seen *seen, const struc
         sip = an_start_like(bytes.p + skip, bytes.n - skip, true) == AN_START_YES;
         if (!sip && is_keepalive((const uint8_t *)bytes.p, bytes.n)) {
             o->stats.keepalives++;
-            return;
+            return NULL;
         }
     }
     struct an_datum *d = an_out_put(o, seen);
     if (!d)
-        return;
-    d->src = src;
-    d->dst = dst;
+        return NULL;
     d->transport = AN_UDP;
     d->kind = sip ? AN_SIP : AN_UDP_DATA;
-    d->truncated = ip->n < ip->wire_n;
     d->bytes = sip ? str_from(bytes, skip) : bytes;
     if (!sip) {
         o->stats.udp_data++;
-        return;
+        return d;
     }
     o->stats.sip[AN_UDP]++;
     o->stats.sip_bytes[AN_UDP] += bytes.n;
+    return d;
+}
+
+/* A UDP header and what is behind it. */
+static struct an_datum *datagram_rx(struct an_input *in, const struct an_seen *seen,
+                                    const uint8_t *udp, uint32_t n, uint32_t wire_n)
+{
+    /* The length is 0 in what was captured before a network card filled it in. */
+    uint32_t told = be16_get(udp + 4), have = n - 8;
+    if (told >= 8 && told - 8 < have)
+        have = told - 8;
+    struct str bytes = str_of((const char *)udp + 8, have);
+    if (is_hep(udp, bytes)) {
+        an_hep_read(&in->out, seen, bytes, true);
+        return NULL;
+    }
+    struct an_datum *d = payload(in, seen, bytes);
+    if (!d)
+        return NULL;
+    d->src.port = be16_get(udp);
+    d->dst.port = be16_get(udp + 2);
+    d->truncated = n < wire_n;
+    return d;
 }
 
 static void udp(struct an_input *in, const struct an_seen *seen, const struct cap_ip *ip)
@@ -216,15 +232,21 @@ static void udp(struct an_input *in, const struct an_seen *seen, const struct ca
         in->out.stats.bad_ip++;
         return;
     }
-    /* The length is 0 in what was captured before a network card filled it in. */
-    uint32_t n = be16_get(ip->p + 4), have = ip->n - 8;
-    if (n >= 8 && n - 8 < have)
-        have = n - 8;
-    struct str bytes = str_of((const char *)ip->p + 8, have);
-    if (is_hep(ip, bytes))
-        an_hep_read(&in->out, seen, bytes, true);
-    else
-        payload(in, seen, ip, bytes);
+    struct an_datum *d = datagram_rx(in, seen, ip->p, ip->n, ip->wire_n);
+    if (!d)
+        return;
+    d->src.family = ip->src.family;
+    d->dst.family = ip->dst.family;
+    memcpy(d->src.ip, ip->src.ip, sizeof(d->src.ip));
+    memcpy(d->dst.ip, ip->dst.ip, sizeof(d->dst.ip));
+}
+
+/* The same, straight from the frame. */
+static void plain_udp(struct an_input *in, const struct an_seen *seen, const struct cap_udp *u)
+{
+    struct an_datum *d = datagram_rx(in, seen, u->p, u->n, u->wire_n);
+    if (d)
+        cap_udp_addr(u, &d->src, &d->dst);
 }
 
 /* RFC 9293 section 3.1. */
@@ -418,7 +440,13 @@ void an_input_frame(struct an_input *in, const struct cap_frame *f)
     struct an_seen seen = {
         .at_ns = f->at_ns, .frame = number, .first_frame = number, .iface = (uint16_t)f->iface};
     struct cap_ip ip;
-    expire(in, &seen, false);
+    struct cap_udp u;
+    if (__builtin_expect(!list_empty(&in->defrag.waiting), 0))
+        expire(in, &seen, false);
+    if (cap_plain_udp(&u, f->link, f->p, f->n)) {
+        plain_udp(in, &seen, &u);
+        return;
+    }
     int r = cap_ip_of(&ip, f->link, f->p, f->n);
     if (r == -ENOENT) {
         o->stats.non_ip++;
@@ -444,19 +472,25 @@ static bool end_next(struct an_input *in)
     return true;
 }
 
-bool an_input_next(struct an_input *in, struct an_datum *d)
+const struct an_datum *an_input_take(struct an_input *in)
 {
-    if (an_out_next(&in->out, d))
-        return true;
+    const struct an_datum *d = an_out_next(&in->out);
     /* One connection at a time, so that the end of a large capture takes no more memory. */
-    while (in->ending) {
+    while (!d && in->ending) {
         an_out_reset(&in->out);
         if (!end_next(in))
-            return false;
-        if (an_out_next(&in->out, d))
-            return true;
+            return NULL;
+        d = an_out_next(&in->out);
     }
-    return false;
+    return d;
+}
+
+bool an_input_next(struct an_input *in, struct an_datum *d)
+{
+    const struct an_datum *next = an_input_take(in);
+    if (next)
+        *d = *next;
+    return next;
 }
 
 void an_input_end(struct an_input *in)

@@ -99,6 +99,8 @@ void an_input_keys(struct an_input *in, struct str keylog_text);
 /* One captured frame goes in; then datums are taken until there are none. */
 void an_input_frame(struct an_input *in, const struct cap_frame *f);
 bool an_input_next(struct an_input *in, struct an_datum *d);
+/* The same without a copy: it stays until the next call. NULL: there are none. */
+const struct an_datum *an_input_take(struct an_input *in);
 /* The capture has ended: what was still held back comes out by an_input_next(). */
 void an_input_end(struct an_input *in);
 /* The oldest warning not yet taken. */

@@ -15,11 +15,24 @@ static void line(struct an_json *j)
     }
 }
 
+/* How much of it, from its beginning, stands in JSON as it is. */
+static size_t plain(struct str v)
+{
+    size_t i = 0;
+    while (i < v.n && v.p[i] >= ' ' && v.p[i] < 0x7F && v.p[i] != '"' && v.p[i] != '\\' &&
+           v.p[i] != '<')
+        i++;
+    return i;
+}
+
 /* Text in quotes. buf_json() writes at most six bytes for one, so a piece always fits. */
 static void quoted(struct an_json *j, struct str v)
 {
     char mem[6 * 256 + 64];
+    size_t as_is = plain(v);
     an_sink_ch(j->sink, '"');
+    an_sink_put(j->sink, v.p, as_is);
+    v = str_from(v, as_is);
     while (v.n) {
         size_t n = v.n < 256 ? v.n : 256;
         /* A character is not cut in two: its later bytes are 10xxxxxx. */
@@ -51,7 +64,7 @@ static void begin(struct an_json *j, const char *name)
     line(j);
     if (name) {
         quoted(j, str_z(name));
-        an_sink_z(j->sink, j->pretty ? ": " : ":");
+        an_sink_put(j->sink, ": ", j->pretty ? 2 : 1);
     }
 }
 
@@ -101,16 +114,30 @@ void an_json_str_if(struct an_json *j, const char *name, struct str v)
         an_json_str(j, name, v);
 }
 
+/* With so many digits at least. */
+static void put_u64(struct an_json *j, uint64_t v, unsigned digits)
+{
+    char text[20];
+    unsigned n = sizeof(text);
+    do {
+        text[--n] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v || sizeof(text) - n < digits);
+    an_sink_put(j->sink, text + n, sizeof(text) - n);
+}
+
 void an_json_u64(struct an_json *j, const char *name, uint64_t v)
 {
     begin(j, name);
-    an_sink_fmt(j->sink, "%llu", (unsigned long long)v);
+    put_u64(j, v, 1);
 }
 
 void an_json_i64(struct an_json *j, const char *name, int64_t v)
 {
     begin(j, name);
-    an_sink_fmt(j->sink, "%lld", (long long)v);
+    if (v < 0)
+        an_sink_ch(j->sink, '-');
+    put_u64(j, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, 1);
 }
 
 void an_json_bool(struct an_json *j, const char *name, bool v)
@@ -131,8 +158,11 @@ void an_json_fixed(struct an_json *j, const char *name, int64_t v, unsigned digi
     for (unsigned i = 0; i < digits; i++)
         unit *= 10;
     begin(j, name);
-    an_sink_fmt(j->sink, "%s%llu.%0*llu", v < 0 ? "-" : "", (unsigned long long)(n / unit),
-                (int)digits, (unsigned long long)(n % unit));
+    if (v < 0)
+        an_sink_ch(j->sink, '-');
+    put_u64(j, n / unit, 1);
+    an_sink_ch(j->sink, '.');
+    put_u64(j, n % unit, digits);
 }
 
 void json_data(struct an_json *j, const char *name, const char *type, struct str head,

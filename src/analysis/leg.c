@@ -20,7 +20,8 @@ static void *add(void *array, uint32_t *n, uint32_t *cap, size_t item_bytes, uin
     if (*n >= most)
         return NULL;
     if (*n == *cap) {
-        uint32_t more = *cap ? *cap * 2 : 4;
+        /* Of descriptions, which are large, a leg has two in most cases. */
+        uint32_t more = *cap ? *cap * 2 : item_bytes > 256 ? 2 : 4;
         char *grown = mem_resize(*p, more * item_bytes);
         if (!grown)
             return NULL;

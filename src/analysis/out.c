@@ -56,14 +56,6 @@ struct an_datum *an_out_put(struct an_out *o, const struct an_seen *seen)
     return d;
 }
 
-bool an_out_next(struct an_out *o, struct an_datum *d)
-{
-    if (o->head == o->n)
-        return false;
-    *d = o->q[o->head++];
-    return true;
-}
-
 void *an_out_take(struct an_out *o, size_t n)
 {
     void *p = arena_take(&o->texts, n);

@@ -27,7 +27,11 @@ void an_out_done(struct an_out *o);
 void an_out_reset(struct an_out *o);
 /* A datum to fill in at the end of the queue, cleared; NULL without memory, which is counted. */
 struct an_datum *an_out_put(struct an_out *o, const struct an_seen *seen);
-bool an_out_next(struct an_out *o, struct an_datum *d);
+/* The oldest that was not taken; NULL: there is none. */
+static inline const struct an_datum *an_out_next(struct an_out *o)
+{
+    return o->head == o->n ? NULL : &o->q[o->head++];
+}
 /* Memory that lives until everything was taken; NULL is counted. */
 void *an_out_take(struct an_out *o, size_t n);
 struct str an_out_dup(struct an_out *o, struct str s);

@@ -30,6 +30,7 @@ struct an_style {
     bool with_messages;    /* JSON: the text of every message too */
     bool in_page;          /* JSON: for the page, with what it draws */
     uint64_t max_messages; /* bytes of message texts in one report; more are left out */
+    uint64_t max_bytes;    /* of a JSON document; calls that would begin behind are left out */
 };
 
 struct an_host; /* names.c */
@@ -70,7 +71,7 @@ void an_report_title(const struct an_report *r, uint32_t call, struct an_sink *o
 void an_report_findings(const struct an_report *r, uint32_t call, struct an_sink *out);
 /* Only its messages. */
 void an_report_ladder(const struct an_report *r, uint32_t call, struct an_sink *out);
-/* docs/analyze-json.md; only one call if `call` is not AN_NONE. */
+/* docs/analyze-json.md; only one call if `call` is not AN_NONE. Style: max_bytes 0 is no limit. */
 void an_report_json(const struct an_report *r, uint32_t call, struct an_sink *out);
 /* The same, by a writer that the caller has begun. */
 void an_report_json_to(const struct an_report *r, uint32_t call, struct an_json *j);

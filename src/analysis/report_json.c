@@ -623,6 +623,23 @@ void an_report_json(const struct an_report *r, uint32_t call, struct an_sink *ou
     an_report_json_to(r, call, &j);
 }
 
+/* How many were left out for want of room. */
+static uint32_t put_calls(struct doc *d, uint32_t only)
+{
+    const struct an_style *style = &d->r->style;
+    uint32_t n = an_engine_calls(d->r->engine), i;
+    an_json_array(d->j, "calls");
+    uint64_t begin = d->j->sink->bytes;
+    for (i = 0; i < n; i++) {
+        if (style->max_bytes && d->j->sink->bytes - begin >= style->max_bytes)
+            break;
+        if (only == AN_NONE || only == i)
+            put_call(d, i);
+    }
+    an_json_end(d->j);
+    return only == AN_NONE ? n - i : 0;
+}
+
 void an_report_json_to(const struct an_report *r, uint32_t call, struct an_json *j)
 {
     struct doc d = {.r = r, .j = j, .left = r->style.max_messages};
@@ -633,12 +650,11 @@ void an_report_json_to(const struct an_report *r, uint32_t call, struct an_json 
     if (r->style.in_page)
         an_page_words(r, j);
     put_input(&d);
-    an_json_array(j, "calls");
-    for (uint32_t i = 0; i < an_engine_calls(r->engine); i++)
-        if (call == AN_NONE || call == i)
-            put_call(&d, i);
-    an_json_end(j);
-    if (call == AN_NONE)
+    uint32_t left_out = put_calls(&d, call);
+    if (left_out)
+        an_json_u64(j, "calls_left_out", left_out);
+    /* The page shows calls alone. */
+    if (call == AN_NONE && !r->style.in_page)
         put_rest(&d);
     an_json_end(j);
     mem_free(d.text);

@@ -28,6 +28,11 @@ int an_rtp_new(struct an_rtp **ret, uint32_t max_streams, uint64_t seed)
         an_rtp_free(r);
         return -ENOMEM;
     }
+    slot_dense(&r->streams);
+    slot_dense(&r->places);
+    hash_dense(&r->by_key);
+    hash_dense(&r->by_ssrc);
+    hash_dense(&r->by_addr);
     r->name[0][0] = '\0'; /* number 0 is no name */
     r->n_names = 1;
     *ret = r;

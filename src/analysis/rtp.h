@@ -58,20 +58,25 @@ struct an_seq {
 
 /* Of the arrival times; media time is the timestamp in nanoseconds, from the first packet on. */
 struct an_timing {
-    uint32_t ts, base_ts; /* of the last packet in order; where media time begins */
-    bool known;           /* there is a transit */
-    int64_t media_ns;     /* of ts */
+    uint32_t ts;      /* of the last packet in order */
+    uint32_t step_ts; /* the shortest packet so far; 0: not known */
+    int64_t media_ns; /* of ts */
     int64_t transit_ns;
     int64_t jitter_ns16; /* scaled by 16 */
-    uint64_t jitter_sum_us, jitter_n;
-    uint32_t most_jitter_us;
-    uint32_t step_ts;                      /* the shortest packet so far; 0: not known */
-    uint64_t window_from_ns;               /* the least transit is found in windows */
-    int64_t least_ns, least_before_ns;     /* of the present window, and of the one before */
-    uint64_t least_at_ns;                  /* when */
+    uint64_t jitter_sum_us;
+    uint32_t jitter_n, most_jitter_us;
+    uint64_t window_from_ns;           /* the least transit is found in windows */
+    int64_t least_ns, least_before_ns; /* of the present window, and of the one before */
+    bool known;                        /* there is a transit */
+    uint8_t windows;                   /* whole ones, at most 2 are counted */
+    uint32_t base_ts;                  /* where media time begins */
+};
+
+/* How the clock of the sender goes: the least transit of windows. */
+struct an_drift {
+    uint64_t least_at_ns;                  /* of the present one */
     int64_t first_least_ns, last_least_ns; /* of the first and the last whole window */
     uint64_t first_least_at_ns, last_least_at_ns;
-    uint8_t windows; /* whole ones, at most 2 are counted */
 };
 
 /* What RTCP said of it; times in microseconds. */
@@ -92,8 +97,9 @@ struct an_rtcp_view {
     uint16_t round_trip_ms; /* likewise */
 };
 
+/* What each packet needs stands first, in few cache lines. */
 struct an_stream {
-    struct hash_node node, by_ssrc;
+    _Alignas(64) struct hash_node node;
     struct addr src, dst;
     uint32_t ssrc;
     uint8_t current; /* index in format of the last packet */
@@ -104,8 +110,20 @@ struct an_stream {
     uint64_t packets, bytes; /* bytes: of the datagrams as captured */
     struct an_seq seq;
     struct an_timing time;
-    uint64_t silent_us; /* of packets that say nothing */
+    uint64_t silent_us;    /* of packets that say nothing */
+    uint32_t talkspurts;   /* packets with the marker */
+    uint32_t gaps, gap_ms; /* stretches without packets, what they add up to */
+    uint32_t most_gap_ms;
+    uint32_t overdue; /* too late to be heard */
+    uint8_t n_formats;
+    struct an_format format[AN_RTP_MAX_FORMATS];
+    struct burst burst;
+    uint32_t n_samples;
+    uint32_t sample[AN_RTP_SAMPLES]; /* hashes of payloads, chosen by their content; ascending */
 
+    uint64_t sample_ns[AN_RTP_SAMPLES];
+    struct an_drift drift;
+    struct hash_node by_ssrc;
     uint64_t first_ns, first_frame;
     uint32_t number; /* from 1, in the order of their beginning; 0: it was given back */
     uint32_t index;  /* used again when it was given back */
@@ -117,30 +135,20 @@ struct an_stream {
     struct an_tie tie[AN_RTP_MAX_TIES];
     uint32_t flow;   /* number of the first stream with its source and destination */
     uint32_t before; /* and of the one right before it; 0: none */
-    uint8_t n_formats;
-    struct an_format format[AN_RTP_MAX_FORMATS];
 
-    uint64_t repeated;     /* packets that had been there */
-    uint32_t late;         /* packets out of order */
-    uint32_t strays;       /* far out of order, and no other followed */
-    uint32_t restarts;     /* runs of sequence numbers after the first */
-    uint32_t jumps;        /* of the timestamp against the clock */
-    uint32_t overdue;      /* too late to be heard */
-    uint32_t gaps, gap_ms; /* stretches without packets, what they add up to */
-    uint32_t most_gap_ms;
-    uint64_t most_gap_ns; /* when it began */
-    uint32_t talkspurts;  /* packets with the marker */
+    uint64_t repeated;    /* packets that had been there */
+    uint32_t late;        /* packets out of order */
+    uint32_t strays;      /* far out of order, and no other followed */
+    uint32_t restarts;    /* runs of sequence numbers after the first */
+    uint32_t jumps;       /* of the timestamp against the clock */
+    uint64_t most_gap_ns; /* when the longest gap began */
     uint64_t lost_before; /* in earlier runs */
     uint64_t expected_before;
-    struct burst burst;
 
     uint32_t n_digits, cap_digits;
     struct an_digit *digit;
     uint32_t digits_refused;
     struct dtmf_rx dtmf;
-    uint32_t n_samples;
-    uint32_t sample[AN_RTP_SAMPLES]; /* hashes of payloads, chosen by their content; ascending */
-    uint64_t sample_ns[AN_RTP_SAMPLES];
     struct an_rtcp_view rtcp;
 
     /* Set by an_rtp_settle(). */

@@ -149,7 +149,7 @@ static void time_begin(struct an_stream *s, const struct rtp_in *in)
     t->transit_ns = (int64_t)in->at_ns;
     t->window_from_ns = in->at_ns;
     t->least_ns = t->least_before_ns = t->transit_ns;
-    t->least_at_ns = in->at_ns;
+    s->drift.least_at_ns = in->at_ns;
     t->windows = 0;
 }
 
@@ -180,22 +180,24 @@ static void clock_guess(struct an_stream *s, struct an_format *f, const struct r
 }
 
 /* The least transit of each window shows how the clock of the sender goes against ours. */
-static void drift_rx(struct an_timing *t, uint64_t at_ns, int64_t transit_ns)
+static void drift_rx(struct an_stream *s, uint64_t at_ns, int64_t transit_ns)
 {
+    struct an_timing *t = &s->time;
+    struct an_drift *d = &s->drift;
     if (__builtin_expect(at_ns > t->window_from_ns + DRIFT_NS, 0)) {
         if (t->windows == 0) {
-            t->first_least_ns = t->least_ns;
-            t->first_least_at_ns = t->least_at_ns;
+            d->first_least_ns = t->least_ns;
+            d->first_least_at_ns = d->least_at_ns;
         }
         t->windows = (uint8_t)(t->windows < 2 ? t->windows + 1 : 2);
-        t->last_least_ns = t->least_before_ns = t->least_ns;
-        t->last_least_at_ns = t->least_at_ns;
+        d->last_least_ns = t->least_before_ns = t->least_ns;
+        d->last_least_at_ns = d->least_at_ns;
         t->window_from_ns = at_ns;
         t->least_ns = transit_ns;
-        t->least_at_ns = at_ns;
+        d->least_at_ns = at_ns;
     } else if (transit_ns < t->least_ns) {
         t->least_ns = transit_ns;
-        t->least_at_ns = at_ns;
+        d->least_at_ns = at_ns;
     }
 }
 
@@ -237,7 +239,7 @@ static void time_rx(struct an_stream *s, const struct rtp_in *in, enum order ord
     t->most_jitter_us = jitter_us > t->most_jitter_us ? jitter_us : t->most_jitter_us;
     int64_t least = t->least_ns < t->least_before_ns ? t->least_ns : t->least_before_ns;
     s->overdue += transit_ns - least > (int64_t)(AN_RTP_OVERDUE_MS * RTP_MS);
-    drift_rx(t, in->at_ns, transit_ns);
+    drift_rx(s, in->at_ns, transit_ns);
 }
 
 static void gap_rx(struct an_stream *s, uint64_t at_ns)
@@ -321,12 +323,13 @@ static void judge(const struct an_rtp *r, struct an_stream *s, const struct an_f
 }
 
 /* Transit that falls is a clock that is fast. */
-static int32_t drift_ppm(const struct an_timing *t)
+static int32_t drift_ppm(const struct an_stream *s)
 {
-    if (t->windows < 2 || t->last_least_at_ns < t->first_least_at_ns + LEAST_SPAN_NS)
+    const struct an_drift *d = &s->drift;
+    if (s->time.windows < 2 || d->last_least_at_ns < d->first_least_at_ns + LEAST_SPAN_NS)
         return INT32_MAX;
-    int64_t span_us = (int64_t)(t->last_least_at_ns - t->first_least_at_ns) / 1000;
-    return (int32_t)((t->first_least_ns - t->last_least_ns) * 1000 / span_us);
+    int64_t span_us = (int64_t)(d->last_least_at_ns - d->first_least_at_ns) / 1000;
+    return (int32_t)((d->first_least_ns - d->last_least_ns) * 1000 / span_us);
 }
 
 void rtp_quality_settle(const struct an_rtp *r, struct an_stream *s)
@@ -340,7 +343,7 @@ void rtp_quality_settle(const struct an_rtp *r, struct an_stream *s)
     s->mirrored = s->repeated > s->packets / 2 && s->repeated > 3;
     s->jitter_us = s->time.jitter_n ? (uint32_t)(s->time.jitter_sum_us / s->time.jitter_n) : 0;
     s->most_jitter_us = s->time.most_jitter_us;
-    s->drift_ppm = drift_ppm(&s->time);
+    s->drift_ppm = drift_ppm(s);
     uint64_t all_ms = (s->last_ns - s->first_ns) / RTP_MS;
     uint32_t packet_ms = f && f->clock_hz ? (uint32_t)(s->time.step_ts * 1000ull / f->clock_hz) : 0;
     s->packet_ms = (uint16_t)(packet_ms > 1000 ? 1000 : packet_ms);

@@ -35,7 +35,12 @@ static inline void an_sink_z(struct an_sink *s, const char *z)
 }
 static inline void an_sink_ch(struct an_sink *s, char c)
 {
-    an_sink_put(s, &c, 1);
+    if (s->n == sizeof(s->mem)) {
+        an_sink_put(s, &c, 1);
+        return;
+    }
+    s->mem[s->n++] = c;
+    s->bytes++;
 }
 /* At most 2047 bytes; more are left out. */
 void an_sink_fmt(struct an_sink *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

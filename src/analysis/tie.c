@@ -200,13 +200,13 @@ static void best_add(struct best *best, struct candidate c)
 static void candidates_of(struct tie *t, struct tie_open *open, uint32_t b)
 {
     struct best best = {.n = 0};
+    struct score s = {.bare = true};
     struct fact *f = &t->fact[b];
     const uint32_t *found;
     tie_open_stops(open, b);
     uint32_t n = tie_open_for(open, b, &found);
     for (uint32_t i = 0; i < n; i++) {
         const struct fact *a = &t->fact[found[i]];
-        struct score s;
         if (!tie_open_named(open, found[i], b) && tie_score_most(t, a, f) < TIE_LEAST)
             continue;
         if (!tie_possible(t, a, f))
@@ -260,7 +260,7 @@ static bool is_referred_elsewhere(struct tie *t, const struct candidate *c)
 static void dialed_take(struct tie *t, const struct candidate *c)
 {
     struct fact *a = &t->fact[c->a], *b = &t->fact[c->b];
-    struct score s;
+    struct score s = {0};
     if (b->parent != AN_NONE || !free_for(a, b) || descends(t, c->a, c->b) ||
         is_referred_elsewhere(t, c))
         return;
@@ -300,6 +300,7 @@ static void tie_done(struct tie *t)
     mem_free(t->fact_of);
     mem_free(t->candidate);
     mem_free(t->flow);
+    mem_free(t->flow_at);
     mem_free(t->edge);
     mem_free(t->group);
 }

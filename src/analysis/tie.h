@@ -24,6 +24,7 @@ struct fact {
     uint64_t flow_marks; /* likewise, of pairs of legs with the same sound */
     uint64_t tag_mark;   /* 0: none */
     uint16_t final;
+    uint32_t from_host, to_host;       /* numbers of tie_host.c; 0: fewer than two are known */
     uint32_t parent;                   /* the fact it was dialed for, or AN_NONE */
     uint32_t guess;                    /* what it was most likely dialed for, or AN_NONE */
     uint64_t stop_ns;                  /* it was given up, or failed; AN_NEVER: it was not */
@@ -43,6 +44,7 @@ struct fact {
 /* Points for and against, with where they are seen. */
 struct score {
     int points;
+    bool bare; /* only the points are wanted */
     uint8_t n;
     struct an_proof proof[AN_EDGE_MAX_EVIDENCE];
 };
@@ -72,8 +74,8 @@ struct tie {
     uint32_t *fact_of; /* of a leg; AN_NONE: it is no call */
     struct candidate *candidate;
     uint32_t n_candidates;
-    struct flow_pair *flow;
-    uint32_t n_flows;
+    struct flow_pair *flow; /* those of a leg behind each other: */
+    uint32_t *flow_at;      /* [legs + 1]: where they begin, by the lower of the two */
     struct an_edge *edge;
     uint32_t n_edges, cap_edges;
     uint32_t *group;         /* of a fact: the first of its call, by union and find */
@@ -81,7 +83,7 @@ struct tie {
     bool failed;             /* memory is out */
 };
 
-/* tie_host.c: which hosts are exchanges; sets to_exchange and from_phone. 0 or -ENOMEM. */
+/* tie_host.c: sets from_host and to_host, to_exchange and from_phone. 0 or -ENOMEM. */
 int tie_hosts(struct tie *t);
 
 /* tie.c */
@@ -103,10 +105,11 @@ int tie_score_most(const struct tie *t, const struct fact *a, const struct fact 
 /* Sets what that needs in a fact; what the pairs of t->flow say, in all of them. */
 void tie_marks_set(const struct tie *t, struct fact *f);
 void tie_flows_mark(struct tie *t);
+/* Begins anew; `bare` stays as it is. */
 void tie_score(const struct tie *t, const struct fact *a, const struct fact *b, struct score *s);
 uint64_t tie_frame(const struct an_leg *leg, uint32_t msg);
 
-/* tie_flow.c: finds t->flow. */
+/* tie_flow.c: finds t->flow. 0 or -ENOMEM. */
 int tie_flow_find(struct tie *t);
 uint32_t tie_flow_count(const struct tie *t, uint32_t leg_a, uint32_t leg_b);
 

@@ -8,6 +8,8 @@
 
 #define SAMPLES_USED 8
 #define PASSING_NS   (400 * MS)
+#define BINS         65536
+#define FEW          24
 #define RUN_MOST     16 /* equal fingerprints looked at: those of silence are everybody's */
 
 struct sample {
@@ -15,19 +17,19 @@ struct sample {
     uint64_t at_ns;
 };
 
-static int by_hash(const void *x, const void *y)
+static bool later(const struct sample *a, const struct sample *b)
 {
-    const struct sample *a = x, *b = y;
-    if (a->hash != b->hash)
-        return a->hash < b->hash ? -1 : 1;
-    return (a->at_ns > b->at_ns) - (a->at_ns < b->at_ns);
+    return a->hash != b->hash ? a->hash > b->hash : a->at_ns > b->at_ns;
 }
 
-static int by_legs(const void *x, const void *y)
+static int by_hash(const void *x, const void *y)
+{
+    return later(x, y) - later(y, x);
+}
+
+static int by_leg(const void *x, const void *y)
 {
     const struct flow_pair *p = x, *q = y;
-    if (p->a != q->a)
-        return p->a < q->a ? -1 : 1;
     return (p->b > q->b) - (p->b < q->b);
 }
 
@@ -43,6 +45,36 @@ static uint32_t samples_take(const struct tie *t, struct sample *out)
             out[n++] = (struct sample){s->sample[k], s->leg, s->sample_ns[k]};
     }
     return n;
+}
+
+/* A few are in order soon; of equal fingerprints there may be very many. */
+static void sort_few(struct sample *s, uint32_t n)
+{
+    if (n > FEW) {
+        qsort(s, n, sizeof(*s), by_hash);
+        return;
+    }
+    for (uint32_t i = 1; i < n; i++) {
+        struct sample one = s[i];
+        uint32_t k = i;
+        for (; k > 0 && later(&s[k - 1], &one); k--)
+            s[k] = s[k - 1];
+        s[k] = one;
+    }
+}
+
+/* Equal ones side by side, in the order of time: into bins by the hash, then in order in each. */
+static void samples_sort(const struct sample *s, uint32_t n, struct sample *out, uint32_t *bin)
+{
+    memset(bin, 0, (BINS + 1) * sizeof(*bin));
+    for (uint32_t i = 0; i < n; i++)
+        bin[s[i].hash % BINS + 1]++;
+    for (uint32_t i = 1; i <= BINS; i++)
+        bin[i] += bin[i - 1];
+    for (uint32_t i = 0; i < n; i++)
+        out[bin[s[i].hash % BINS]++] = s[i];
+    for (uint32_t i = 0, from = 0; i < BINS; from = bin[i++])
+        sort_few(out + from, bin[i] - from);
 }
 
 static uint32_t pairs_make(const struct sample *s, uint32_t n, struct flow_pair *out, uint32_t cap)
@@ -61,39 +93,69 @@ static uint32_t pairs_make(const struct sample *s, uint32_t n, struct flow_pair 
     return n_out;
 }
 
-static uint32_t pairs_join(struct flow_pair *p, uint32_t n)
+/* Those of each lower leg side by side, with a line for each: t->flow_at says where they begin. */
+static void pairs_join(struct tie *t, const struct flow_pair *p, uint32_t n)
 {
-    uint32_t out = 0;
-    qsort(p, n, sizeof(*p), by_legs);
+    uint32_t legs = an_engine_legs(t->e), *at = t->flow_at, out = 0;
     for (uint32_t i = 0; i < n; i++)
-        if (out && p[out - 1].a == p[i].a && p[out - 1].b == p[i].b)
-            p[out - 1].count++;
-        else
-            p[out++] = p[i];
-    return out;
+        at[p[i].a + 2]++;
+    for (uint32_t i = 2; i < legs + 2; i++)
+        at[i] += at[i - 1];
+    for (uint32_t i = 0; i < n; i++)
+        t->flow[at[p[i].a + 1]++] = p[i];
+    for (uint32_t leg = 0, from = 0, to; leg < legs; leg++, from = to) {
+        to = at[leg + 1];
+        if (to > from + 1)
+            qsort(t->flow + from, to - from, sizeof(*p), by_leg);
+        at[leg] = out;
+        for (uint32_t i = from; i < to; i++)
+            if (out > at[leg] && t->flow[out - 1].b == t->flow[i].b)
+                t->flow[out - 1].count++;
+            else
+                t->flow[out++] = t->flow[i];
+    }
+    at[legs] = out;
+}
+
+/* All samples of streams with a leg, sorted; NULL without memory. */
+static struct sample *samples_get(const struct tie *t, uint32_t most, uint32_t *ret_n)
+{
+    struct sample *s = mem_alloc(most * sizeof(*s)), *sorted = mem_alloc(most * sizeof(*s));
+    uint32_t *bin = mem_alloc((BINS + 1) * sizeof(*bin));
+    bool done = s && sorted && bin;
+    if (done) {
+        *ret_n = samples_take(t, s);
+        samples_sort(s, *ret_n, sorted, bin);
+    }
+    mem_free(s);
+    mem_free(bin);
+    if (!done)
+        mem_free(sorted);
+    return done ? sorted : NULL;
 }
 
 int tie_flow_find(struct tie *t)
 {
-    uint32_t most = an_rtp_streams(t->e->rtp) * SAMPLES_USED;
-    if (!most)
-        return 0;
-    struct sample *s = mem_alloc(most * sizeof(*s));
-    t->flow = mem_alloc(2u * most * sizeof(*t->flow));
-    if (s && t->flow) {
-        uint32_t n = samples_take(t, s);
-        qsort(s, n, sizeof(*s), by_hash);
-        t->n_flows = pairs_join(t->flow, pairs_make(s, n, t->flow, 2 * most));
-    }
-    bool failed = !s || !t->flow;
+    uint32_t most = an_rtp_streams(t->e->rtp) * SAMPLES_USED, n = 0;
+    struct sample *s = samples_get(t, most, &n);
+    struct flow_pair *pair = s ? mem_alloc(2 * (size_t)most * sizeof(*pair)) : NULL;
+    if (pair)
+        n = pairs_make(s, n, pair, 2 * most);
     mem_free(s);
-    return failed ? -ENOMEM : 0;
+    t->flow = pair ? mem_alloc(n * sizeof(*t->flow)) : NULL;
+    t->flow_at = mem_zero(((size_t)an_engine_legs(t->e) + 2) * sizeof(*t->flow_at));
+    bool done = t->flow && t->flow_at;
+    if (done)
+        pairs_join(t, pair, n);
+    mem_free(pair);
+    return done ? 0 : -ENOMEM;
 }
 
 uint32_t tie_flow_count(const struct tie *t, uint32_t leg_a, uint32_t leg_b)
 {
-    struct flow_pair key = {leg_a < leg_b ? leg_a : leg_b, leg_a < leg_b ? leg_b : leg_a, 0};
-    const struct flow_pair *p =
-        t->n_flows ? bsearch(&key, t->flow, t->n_flows, sizeof(key), by_legs) : NULL;
-    return p ? p->count : 0;
+    uint32_t a = leg_a < leg_b ? leg_a : leg_b, b = leg_a < leg_b ? leg_b : leg_a;
+    for (uint32_t i = t->flow_at[a]; i < t->flow_at[a + 1]; i++)
+        if (t->flow[i].b == b)
+            return t->flow[i].count;
+    return 0;
 }

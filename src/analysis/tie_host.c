@@ -1,75 +1,112 @@
-/* Hosts that others register with, or that ask for passwords: exchanges and proxies. A phone does
- * neither. */
+/* The hosts at the ends of legs: each gets a number, so that they are compared as numbers, and it
+ * is known which are exchanges and proxies: others register with them, or they ask for passwords. A
+ * phone does neither. */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "analysis/tie.h"
 #include "base/mem.h"
 
-static int by_ip(const void *x, const void *y)
-{
-    const struct addr *a = x, *b = y;
-    if (a->family != b->family)
-        return a->family < b->family ? -1 : 1;
-    return memcmp(a->ip, b->ip, sizeof(a->ip));
-}
+#define FIRST_CAP 256
 
-/* The addresses of one end of legs that show what is there. */
-struct hosts {
-    struct addr *v;
-    uint32_t n;
+struct host {
+    const struct addr *at; /* NULL: free */
+    uint32_t number;       /* from 1 */
+    bool exchange, phone;
 };
 
-static void host_add(struct hosts *h, const struct an_leg *leg, unsigned end)
+/* By open addressing; at most half of it is used. */
+struct hosts {
+    struct host *v;
+    uint32_t n, cap;
+    const struct hash_table *seeded;
+    const struct engine_past *past; /* what legs have shown that were forgotten */
+};
+
+static struct host *slot_of(const struct hosts *h, const struct addr *a)
 {
-    h->v[h->n++] = leg->host[end];
+    size_t n = a->family == ADDR_V4 ? 4 : a->family == ADDR_V6 ? 16 : 0;
+    uint64_t i = hash_bytes(h->seeded, a->ip, n);
+    struct host *host;
+    do
+        host = &h->v[i++ & (h->cap - 1)];
+    while (host->at && !addr_ip_eq(host->at, a));
+    return host;
 }
 
-static bool host_in(const struct hosts *h, const struct addr *a)
+static bool grow(struct hosts *h)
 {
-    return h->n && bsearch(a, h->v, h->n, sizeof(*a), by_ip) != NULL;
+    struct hosts more = {.cap = h->cap ? 2 * h->cap : FIRST_CAP, .n = h->n, .seeded = h->seeded, .past = h->past};
+    more.v = mem_zero(more.cap * sizeof(*more.v));
+    if (!more.v)
+        return false;
+    for (uint32_t i = 0; i < h->cap; i++)
+        if (h->v[i].at)
+            *slot_of(&more, h->v[i].at) = h->v[i];
+    mem_free(h->v);
+    *h = more;
+    return true;
 }
 
-/* By a leg that is here, or by one that was forgotten. */
-static bool host_is(const struct tie *t, const struct hosts *h, const struct addr *a, unsigned what)
+/* Where it is until the next call; NULL without memory. */
+static struct host *host_get(struct hosts *h, const struct addr *a)
 {
-    return host_in(h, a) || (engine_past_host(t->e->past, a) & what);
+    if (2 * (h->n + 1) > h->cap && !grow(h))
+        return NULL;
+    struct host *host = slot_of(h, a);
+    if (!host->at) {
+        unsigned was = engine_past_host(h->past, a);
+        *host = (struct host){.at = a,
+                              .number = ++h->n,
+                              .exchange = was & ENGINE_EXCHANGE,
+                              .phone = was & ENGINE_PHONE};
+    }
+    return host;
 }
 
-static void hosts_find(struct tie *t, struct hosts *exchange, struct hosts *phone)
+/* What the legs show that register or are asked for a password. */
+static bool roles_find(struct tie *t, struct hosts *h)
 {
     list_each(node, &t->e->live)
     {
         const struct an_leg *leg = container_of(node, struct an_leg, live);
         if (leg->n_hosts < 2 || (leg->kind != AN_LEG_REGISTER && !leg->challenges))
             continue;
-        host_add(exchange, leg, 1);
-        host_add(phone, leg, 0);
+        struct host *server = host_get(h, &leg->host[1]);
+        if (server)
+            server->exchange = true;
+        struct host *client = server ? host_get(h, &leg->host[0]) : NULL;
+        if (!client)
+            return false;
+        client->phone = true;
     }
-    if (exchange->n) {
-        qsort(exchange->v, exchange->n, sizeof(*exchange->v), by_ip);
-        qsort(phone->v, phone->n, sizeof(*phone->v), by_ip);
+    return true;
+}
+
+static bool facts_fill(struct tie *t, struct hosts *h)
+{
+    for (uint32_t i = 0; i < t->n_facts; i++) {
+        struct fact *f = &t->fact[i];
+        if (f->leg->n_hosts < 2)
+            continue;
+        const struct host *to = host_get(h, &f->leg->host[1]);
+        if (!to)
+            return false;
+        f->to_host = to->number;
+        f->to_exchange = to->exchange;
+        const struct host *from = host_get(h, &f->leg->host[0]);
+        if (!from)
+            return false;
+        f->from_host = from->number;
+        /* An exchange may be a client of another one. */
+        f->from_phone = from->phone && !from->exchange;
     }
+    return true;
 }
 
 int tie_hosts(struct tie *t)
 {
-    uint32_t legs = t->e->legs.used + 1;
-    struct hosts exchange = {.v = mem_alloc(legs * sizeof(struct addr))};
-    struct hosts phone = {.v = mem_alloc(legs * sizeof(struct addr))};
-    bool failed = !exchange.v || !phone.v;
-    if (!failed)
-        hosts_find(t, &exchange, &phone);
-    for (uint32_t i = 0; !failed && i < t->n_facts; i++) {
-        struct fact *f = &t->fact[i];
-        if (f->leg->n_hosts < 2)
-            continue;
-        f->to_exchange = host_is(t, &exchange, &f->leg->host[1], ENGINE_EXCHANGE);
-        /* An exchange may be a client of another one. */
-        f->from_phone = host_is(t, &phone, &f->leg->host[0], ENGINE_PHONE) &&
-                        !host_is(t, &exchange, &f->leg->host[0], ENGINE_EXCHANGE);
-    }
-    mem_free(exchange.v);
-    mem_free(phone.v);
-    return failed ? -ENOMEM : 0;
+    struct hosts h = {.seeded = &t->e->by_call_id, .past = t->e->past};
+    bool done = roles_find(t, &h) && facts_fill(t, &h);
+    mem_free(h.v);
+    return done ? 0 : -ENOMEM;
 }

@@ -20,6 +20,8 @@ void score_add_points(struct score *s, enum an_evidence what, int points, uint64
 {
     struct an_proof p = {.what = (uint8_t)what, .points = (int16_t)points, .frame = frame};
     s->points += points;
+    if (s->bare)
+        return;
     unsigned i = s->n;
     while (i > 0 && s->proof[i - 1].points < p.points)
         i--;
@@ -66,17 +68,10 @@ static bool together(uint64_t a, uint64_t b, uint64_t within)
     return a != AN_NEVER && b != AN_NEVER && apart(a, b) <= within;
 }
 
-static bool has_hosts(const struct an_leg *leg)
-{
-    return leg->n_hosts >= 2;
-}
-
 /* Both were sent by one host to others: attempts of one caller, not one for the other. */
-static bool siblings(const struct an_leg *a, const struct an_leg *b)
+static bool siblings(const struct fact *a, const struct fact *b)
 {
-    if (!has_hosts(a) || !has_hosts(b) || addr_ip_eq(&a->host[1], &b->host[0]))
-        return false;
-    return addr_ip_eq(&a->host[0], &b->host[0]);
+    return a->from_host && a->from_host == b->from_host && a->to_host != b->from_host;
 }
 
 static bool ref_eq(const struct an_leg *a, struct an_ref x, const struct an_leg *b, struct an_ref y)
@@ -121,11 +116,9 @@ static bool own_call(const struct fact *a, const struct fact *b)
  * must be the same. */
 static bool strangers(const struct fact *a, const struct fact *b)
 {
-    const struct an_leg *x = a->leg, *y = b->leg;
-    if (!has_hosts(x) || !has_hosts(y) || addr_ip_eq(&x->host[1], &y->host[0]))
+    if (!a->to_host || !b->to_host || a->to_host == b->from_host)
         return false;
-    return addr_ip_eq(&x->host[1], &y->host[1]) || addr_ip_eq(&x->host[0], &y->host[1]) ||
-           !alike(&a->caller, &b->caller);
+    return a->to_host == b->to_host || a->from_host == b->to_host || !alike(&a->caller, &b->caller);
 }
 
 /* Nobody is called for one whose call has ended. Frames tell where clocks do not. */
@@ -141,7 +134,7 @@ bool tie_possible(const struct tie *t, const struct fact *a, const struct fact *
     const struct an_leg *x = a->leg, *y = b->leg;
     if (a->start_ns > b->start_ns || over(a, b))
         return false;
-    if (siblings(x, y))
+    if (siblings(a, b))
         return false;
     if (!t->e->args.without_names && (x_cid_names(x, y) || same_session(x, y)))
         return true;
@@ -196,17 +189,17 @@ static void score_diversion(const struct fact *a, const struct fact *b, struct s
         score_add(s, AN_BY_DIVERTED, tie_frame(leg, AN_NONE));
 }
 
-static void score_host(const struct an_leg *a, const struct an_leg *b, struct score *s)
+static void score_host(const struct fact *a, const struct fact *b, struct score *s)
 {
-    if (!has_hosts(a) || !has_hosts(b))
+    if (!a->to_host || !b->to_host)
         return;
-    uint64_t frame = tie_frame(b, AN_NONE);
-    if (addr_eq(&a->host[1], &b->host[0]))
-        score_add(s, AN_BY_HOST, frame);
-    else if (addr_ip_eq(&a->host[1], &b->host[0]))
-        score_add_points(s, AN_BY_HOST, 12, frame);
-    else
+    uint64_t frame = tie_frame(b->leg, AN_NONE);
+    if (a->to_host != b->from_host)
         score_add(s, AN_BY_HOST_OTHER, frame);
+    else if (a->leg->host[1].port == b->leg->host[0].port)
+        score_add(s, AN_BY_HOST, frame);
+    else
+        score_add_points(s, AN_BY_HOST, 12, frame);
 }
 
 static bool follows(const struct fact *a, const struct fact *b)
@@ -367,7 +360,8 @@ void tie_marks_set(const struct tie *t, struct fact *f)
 
 void tie_flows_mark(struct tie *t)
 {
-    for (uint32_t i = 0; i < t->n_flows; i++) {
+    uint32_t n = t->flow_at[an_engine_legs(t->e)];
+    for (uint32_t i = 0; i < n; i++) {
         const struct flow_pair *p = &t->flow[i];
         uint32_t a = t->fact_of[p->a], b = t->fact_of[p->b];
         if (a == AN_NONE || b == AN_NONE)
@@ -437,10 +431,10 @@ int tie_score_most(const struct tie *t, const struct fact *a, const struct fact 
 
 void tie_score(const struct tie *t, const struct fact *a, const struct fact *b, struct score *s)
 {
-    *s = (struct score){0};
+    s->points = s->n = 0;
     if (!t->e->args.without_names)
         score_names(a->leg, b->leg, s);
-    score_host(a->leg, b->leg, s);
+    score_host(a, b, s);
     score_numbers(a, b, s);
     score_diversion(a, b, s);
     score_begin(a, b, s);

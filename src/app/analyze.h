@@ -59,6 +59,7 @@ struct analyze_pass {
     void (*file_begins)(struct analyze_pass *p, uint32_t source);
     void *user;
     bool first;
+    uint64_t last;         /* what is behind this frame is not wanted; 0: all is */
     uint64_t frames;       /* so far, without records that only carry keys */
     const struct cap *cap; /* of the file at hand */
 };

@@ -40,11 +40,11 @@ static int put_out(struct pcap *p)
 
 static int datum_note(struct pcap *p)
 {
-    struct an_datum d;
+    const struct an_datum *d;
     uint32_t stream;
     int err = 0;
-    while (err >= 0 && an_input_next(p->input, &d))
-        err = an_extract_datum(p->x, &d, &stream);
+    while (err >= 0 && (d = an_input_take(p->input)) != NULL)
+        err = an_extract_datum(p->x, d, &stream);
     return err < 0 ? err : 0;
 }
 
@@ -103,7 +103,8 @@ static int as_it_was(struct pcap *p)
     if (!err)
         err = datum_note(p);
     an_extract_settle(p->x);
-    return err ? err : analyze_pass(&put);
+    put.last = an_extract_last(p->x);
+    return err || !put.last ? err : analyze_pass(&put);
 }
 
 /* ---- with nobody's name ---------------------------------------------------------------------- */

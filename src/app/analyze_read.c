@@ -155,6 +155,11 @@ static void problem(struct analyze_pass *p, const struct capfile *f)
     analyze_note(p->a, p->frames, buf_str(&b));
 }
 
+static bool pass_over(const struct analyze_pass *p)
+{
+    return p->last && p->frames >= p->last;
+}
+
 static int file_read(struct analyze_pass *p, uint32_t i)
 {
     struct capfile *f;
@@ -167,7 +172,7 @@ static int file_read(struct analyze_pass *p, uint32_t i)
     file_begin(p, i);
     p->cap = capfile_cap(f);
     err = 0;
-    for (int r; !err && (r = capfile_next(f, &frame)) != 0;) {
+    for (int r; !err && !pass_over(p) && (r = capfile_next(f, &frame)) != 0;) {
         if (r > 0) {
             file_frame(p, i, &frame);
             err = p->frame(p, &frame, p->frames);
@@ -187,7 +192,7 @@ int analyze_pass(struct analyze_pass *p)
 {
     int err = 0;
     p->frames = 0;
-    for (uint32_t i = 0; i < p->a->n_sources && !err; i++)
+    for (uint32_t i = 0; i < p->a->n_sources && !err && !pass_over(p); i++)
         err = file_read(p, i);
     return err;
 }
@@ -216,11 +221,11 @@ static void warnings_take(struct analyze *a)
 static int frame_read(struct analyze_pass *p, const struct cap_frame *f, uint64_t number)
 {
     struct analyze *a = p->a;
-    struct an_datum d;
+    const struct an_datum *d;
     (void)number;
     an_input_frame(a->input, f);
-    while (an_input_next(a->input, &d))
-        an_engine_rx(a->engine, &d);
+    while ((d = an_input_take(a->input)) != NULL)
+        an_engine_rx(a->engine, d);
     return 0;
 }
 
@@ -250,6 +255,17 @@ int analyze_keys(struct analyze *a, struct an_input *input)
     return 0;
 }
 
+/* Messages are read again by what explains calls or shows their text; keeping them costs a copy of
+ * all of them in a file. */
+static bool texts_wanted(const struct analyze_options *o)
+{
+    if (o->html)
+        return true;
+    if (o->wav || o->pcap || o->format == ANALYZE_CSV)
+        return false;
+    return o->format == ANALYZE_JSON || o->explain || (o->call && !o->ladder);
+}
+
 static int parts_new(struct analyze *a)
 {
     struct an_limits limits = an_limits_default();
@@ -257,7 +273,8 @@ static int parts_new(struct analyze *a)
     int err = entropy_get(&limits.seed, sizeof(limits.seed));
     args.seed = limits.seed;
     a->keep_ops = (struct an_keep){.put = keep_put, .get = keep_get};
-    args.keep = &a->keep_ops;
+    if (texts_wanted(&a->opt))
+        args.keep = &a->keep_ops;
     if (!err)
         err = keepfile_new(&a->keep, a->temp_dir);
     a->keep_ops.user = a->keep;

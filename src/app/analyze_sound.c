@@ -29,10 +29,10 @@ static int take(struct reading *r, struct sound *s)
 
 static int datums(struct reading *r)
 {
-    struct an_datum d;
-    while (an_input_next(r->input, &d)) {
+    const struct an_datum *d;
+    while ((d = an_input_take(r->input)) != NULL) {
         for (uint32_t i = 0; i < r->n; i++) {
-            while (!an_audio_rx(r->sound[i].audio, &d)) {
+            while (!an_audio_rx(r->sound[i].audio, d)) {
                 int err = take(r, &r->sound[i]);
                 if (err)
                     return err;
@@ -75,10 +75,24 @@ static int begin(struct reading *r)
     return err;
 }
 
+/* Of all that is heard. */
+static uint64_t last_frame(const struct analyze *a, const struct sound *sound, uint32_t n)
+{
+    uint64_t last = 1;
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t k = 0; k < sound[i].plan.n_sources; k++) {
+            uint32_t stream = sound[i].plan.source[k].stream;
+            uint64_t frame = an_rtp_stream(an_engine_rtp(a->engine), stream)->last_frame;
+            last = frame > last ? frame : last;
+        }
+    return last;
+}
+
 int analyze_sound(struct analyze *a, struct sound *sound, uint32_t n)
 {
     struct reading r = {.a = a, .sound = sound, .n = n};
-    struct analyze_pass pass = {.a = a, .frame = frame, .user = &r};
+    struct analyze_pass pass = {
+        .a = a, .frame = frame, .last = last_frame(a, sound, n), .user = &r};
     int err = begin(&r);
     if (!err)
         err = analyze_pass(&pass);

@@ -17,8 +17,9 @@
 
 #define PIPE_COLUMNS 140 /* of what is no terminal */
 #define MIN_COLUMNS  60
-/* Texts of messages in a page; a browser has to hold them all. */
+/* Of a page, and of the texts of messages in it: a browser has to hold all of it. */
 #define MAX_PAGE_BYTES ((uint64_t)64 << 20)
+#define MAX_TEXT_BYTES ((uint64_t)32 << 20)
 
 static const char help[] =
     "usage: ringdown analyze [OPTION...] FILE...\n\n"
@@ -155,7 +156,8 @@ static int page_write(struct analyze *a, struct an_report *r)
     if (err)
         return err;
     r->style.with_messages = r->style.in_page = true;
-    r->style.max_messages = MAX_PAGE_BYTES;
+    r->style.max_messages = MAX_TEXT_BYTES;
+    r->style.max_bytes = MAX_PAGE_BYTES;
     r->sound = page_sounds_put;
     r->sound_user = sounds;
     err = analyze_write(a, a->opt.html, an_report_html, r);

@@ -83,16 +83,6 @@ int addr_parse_port(struct addr *ret, struct str s)
     return addr_parse(ret, host, (uint16_t)port);
 }
 
-bool addr_ip_eq(const struct addr *a, const struct addr *b)
-{
-    return a->family == b->family && memcmp(a->ip, b->ip, ip_bytes(a)) == 0;
-}
-
-bool addr_eq(const struct addr *a, const struct addr *b)
-{
-    return a->port == b->port && addr_ip_eq(a, b);
-}
-
 bool addr_in_net(const struct addr *a, const struct addr *net, unsigned prefix)
 {
     unsigned whole = prefix / 8, rest = prefix % 8;

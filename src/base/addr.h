@@ -30,8 +30,19 @@ static inline bool proto_reliable(enum proto p)
 MUST_CHECK int addr_parse(struct addr *ret, struct str host, uint16_t port);
 /* "192.0.2.1:5060" or "[2001:db8::1]:5060"; the port is required. */
 MUST_CHECK int addr_parse_port(struct addr *ret, struct str s);
-bool addr_eq(const struct addr *a, const struct addr *b);
-bool addr_ip_eq(const struct addr *a, const struct addr *b);
+/* Of IPv4 only the first four bytes count. */
+static inline bool addr_ip_eq(const struct addr *a, const struct addr *b)
+{
+    if (a->family != b->family)
+        return false;
+    if (a->family == ADDR_V4)
+        return memcmp(a->ip, b->ip, 4) == 0;
+    return a->family != ADDR_V6 || memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+}
+static inline bool addr_eq(const struct addr *a, const struct addr *b)
+{
+    return a->port == b->port && addr_ip_eq(a, b);
+}
 /* Are the first `prefix` bits the same? Addresses of different families never match. */
 bool addr_in_net(const struct addr *a, const struct addr *net, unsigned prefix);
 /* 0.0.0.0 or ::. */

@@ -25,6 +25,11 @@ void hash_done(struct hash_table *t)
     *t = (struct hash_table){0};
 }
 
+void hash_dense(struct hash_table *t)
+{
+    mem_dense(t->bucket, (t->mask + 1) * sizeof(struct hash_node *));
+}
+
 uint64_t hash_bytes(const struct hash_table *t, const void *p, size_t n)
 {
     return XXH3_64bits_withSeed(p, n, t->seed);

@@ -19,6 +19,8 @@ struct hash_table {
 /* expected: how many nodes to size for. 0 or -ENOMEM. */
 MUST_CHECK int hash_init(struct hash_table *t, uint64_t expected, uint64_t seed);
 void hash_done(struct hash_table *t);
+/* Very many of its buckets will be used: mem_dense(). */
+void hash_dense(struct hash_table *t);
 uint64_t hash_bytes(const struct hash_table *t, const void *p, size_t n);
 static inline uint64_t hash_str(const struct hash_table *t, struct str s)
 {

@@ -78,6 +78,11 @@ void mem_clear(void *p, size_t bytes)
         memset(p, 0, bytes);
 }
 
+void mem_dense(void *p, size_t bytes)
+{
+    (void)madvise(p, bytes, MADV_HUGEPAGE); /* where it cannot be had, nothing is lost */
+}
+
 uint64_t mem_live(void)
 {
     return atomic_load(&live);

@@ -30,6 +30,11 @@ void slot_done(struct slot_table *t)
     *t = (struct slot_table){0};
 }
 
+void slot_dense(struct slot_table *t)
+{
+    mem_dense(t->mem, (size_t)t->item_bytes * t->cap);
+}
+
 static handle_t handle_of(const struct slot_table *t, uint32_t i)
 {
     return ((uint64_t)t->gen[i] << 32) | (i + 1);

@@ -25,6 +25,8 @@ struct slot_table {
 /* 0 or -ENOMEM. */
 MUST_CHECK int slot_init(struct slot_table *t, size_t item_bytes, uint32_t cap);
 void slot_done(struct slot_table *t);
+/* Very many of its slots will be used: mem_dense(). */
+void slot_dense(struct slot_table *t);
 /* A cleared object and its handle, or NULL when the table is full. */
 void *slot_take(struct slot_table *t, handle_t *ret);
 /* Gives the object back; its handle is stale from now on. */

@@ -126,6 +126,16 @@ void cap_ip_enter(struct cap_ip *ip)
 
 int cap_ip_of(struct cap_ip *ret, uint16_t link, const uint8_t *p, uint32_t n)
 {
+    struct cap_udp u;
+    if (cap_plain_udp(&u, link, p, n)) {
+        *ret = (struct cap_ip){.proto = CAP_PROTO_UDP,
+                               .frag_id = be16_get(u.ip + 4),
+                               .p = u.p,
+                               .n = u.n,
+                               .wire_n = u.wire_n};
+        cap_udp_addr(&u, &ret->src, &ret->dst);
+        return 0;
+    }
     struct cap_inner in = cap_link(link, p, n);
     if (!in.ip)
         return -ENOENT;

@@ -13,13 +13,6 @@ enum {
     TYPE_PPP = 0x880B,
     TYPE_IPV4 = 0x0800
 };
-enum {
-    PORT_GTP_U = 2152,
-    PORT_VXLAN = 4789,
-    PORT_GENEVE = 6081,
-    PORT_VXLAN_LINUX = 8472,
-    PORT_TZSP = 37008
-};
 
 static struct cap_inner by_type(uint16_t type, const uint8_t *p, uint32_t n)
 {
@@ -125,14 +118,14 @@ static struct cap_inner in_udp(const uint8_t *p, uint32_t n)
     if (n < 16)
         return nothing;
     switch (be16_get(p + 2)) {
-    case PORT_VXLAN:
-    case PORT_VXLAN_LINUX:
+    case CAP_PORT_VXLAN:
+    case CAP_PORT_VXLAN_LINUX:
         return vxlan(p + 8, n - 8);
-    case PORT_GENEVE:
+    case CAP_PORT_GENEVE:
         return geneve(p + 8, n - 8);
-    case PORT_GTP_U:
+    case CAP_PORT_GTP_U:
         return gtp_u(p + 8, n - 8);
-    case PORT_TZSP:
+    case CAP_PORT_TZSP:
         return tzsp(p + 8, n - 8);
     default:
         return nothing;

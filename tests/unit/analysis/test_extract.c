@@ -103,6 +103,7 @@ static void only_its_own_frames_belong_to_a_call(void **state)
     d.frame = d.first_frame = 500;
     assert_int_equal(an_extract_datum(x, &d, &stream), 0);
     an_extract_settle(x);
+    assert_int_equal(an_extract_last(x), 3);
     /* Frame 2 brought the first part of the message: it belongs if it is a fragment between the
      * two. */
     static uint8_t out[AN_SYNTH_MAX_BYTES];

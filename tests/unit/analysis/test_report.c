@@ -250,6 +250,31 @@ static void a_page_holds_its_data_and_its_policy(void **state)
     assert_null(strstr(b->out, "<b>"));
 }
 
+/* A browser has to hold the page: calls that would begin beyond its limit are only counted. */
+static void a_page_has_an_end(void **state)
+{
+    struct bed *b = *state;
+    bed_call(b, "");
+    bed_request(b, 1000, "INVITE", "T2", "");
+    bed_response(b, 5, "486 Busy Here", "INVITE", "T2");
+    b->report.style.in_page = true;
+    bed_settle(b);
+    an_report_html(&b->report, AN_NONE, &b->sink);
+    assert_true(bed_says(b, "\"number\":2,\"scenario\":\"failed\""));
+    assert_null(strstr(b->out, "\"calls_left_out\":"));
+    b->n_out = 0;
+    b->report.style.max_bytes = 1;
+    an_report_html(&b->report, AN_NONE, &b->sink);
+    assert_true(bed_says(b, "\"number\":1,\"scenario\":\"basic\""));
+    assert_true(bed_says(b, "\"calls_left_out\":1"));
+    assert_null(strstr(b->out, "\"number\":2,\"scenario\""));
+    /* Who asks for one call gets it. */
+    b->n_out = 0;
+    an_report_html(&b->report, 1, &b->sink);
+    assert_true(bed_says(b, "\"number\":2,\"scenario\":\"failed\""));
+    assert_null(strstr(b->out, "\"calls_left_out\":"));
+}
+
 /* Everything fails once, nothing is left behind. */
 static void without_memory_nothing_leaks(void **state)
 {
@@ -288,6 +313,7 @@ int main(void)
         T(json_tells_everything),
         T(csv_has_a_line_a_call_and_no_formulas),
         T(a_page_holds_its_data_and_its_policy),
+        T(a_page_has_an_end),
         T(without_memory_nothing_leaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
