@@ -35,7 +35,8 @@ static struct host *slot_of(const struct hosts *h, const struct addr *a)
 
 static bool grow(struct hosts *h)
 {
-    struct hosts more = {.cap = h->cap ? 2 * h->cap : FIRST_CAP, .n = h->n, .seeded = h->seeded, .past = h->past};
+    struct hosts more = {
+        .cap = h->cap ? 2 * h->cap : FIRST_CAP, .n = h->n, .seeded = h->seeded, .past = h->past};
     more.v = mem_zero(more.cap * sizeof(*more.v));
     if (!more.v)
         return false;
