@@ -19,7 +19,7 @@ struct hosts {
     struct host *v;
     uint32_t n, cap;
     const struct hash_table *seeded;
-    const struct engine_past *past;
+    const struct engine_past *past; /* what legs have shown that were forgotten */
 };
 
 static struct host *slot_of(const struct hosts *h, const struct addr *a)
@@ -56,7 +56,7 @@ static struct host *host_get(struct hosts *h, const struct addr *a)
     struct host *host = slot_of(h, a);
     if (host->at)
         return host;
-    unsigned past = engine_past_host(h->past, a); /* legs that were forgotten */
+    unsigned past = engine_past_host(h->past, a);
     *host = (struct host){.at = a,
                           .number = ++h->n,
                           .exchange = past & ENGINE_EXCHANGE,

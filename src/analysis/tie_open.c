@@ -17,8 +17,9 @@ enum key_kind { KEY_HOST, KEY_CALLEE, KEY_CALLER, KEY_CALL_ID, KEY_SESSION, KEY_
 /* Legs of one caller on the same way: that many calls show one number is usual, and most of them
  * are on the way of others. */
 struct way {
-    uint64_t caller, from, to; /* keys */
-    uint32_t next;             /* of the same caller: index + 1 */
+    uint64_t caller; /* key */
+    uint32_t from, to;
+    uint32_t next; /* of the same caller: index + 1 */
 };
 
 struct node {
@@ -117,16 +118,10 @@ static uint64_t text_key(const struct tie_open *o, enum key_kind kind, const str
     return key_of(kind, hash_str(&o->t->e->by_call_id, an_leg_text(leg, ref)));
 }
 
-#define UNKNOWN 1
-
-/* The host at one end of a leg. */
-static uint64_t host_key(const struct tie_open *o, const struct an_leg *leg, unsigned end)
+/* The number of a host; 0: it is not known. */
+static uint64_t host_key(uint32_t host)
 {
-    if (leg->n_hosts < 2)
-        return UNKNOWN;
-    const struct addr *a = &leg->host[end];
-    size_t n = a->family == ADDR_V4 ? 4 : sizeof(a->ip);
-    return key_of(KEY_HOST, hash_bytes(&o->t->e->by_call_id, a->ip, n));
+    return key_of(KEY_HOST, host);
 }
 
 static void put(struct tie_open *o, uint64_t key, uint32_t fact, bool waits)
@@ -143,7 +138,7 @@ static void put_text(struct tie_open *o, enum key_kind kind, uint32_t fact, stru
         put(o, text_key(o, kind, leg, ref), fact, false);
 }
 
-static uint64_t way_key(uint64_t caller, uint64_t from, uint64_t to)
+static uint64_t way_key(uint64_t caller, uint32_t from, uint32_t to)
 {
     return key_of(KEY_CALLER, (caller * MIX ^ from) * MIX ^ to);
 }
@@ -152,7 +147,7 @@ static void put_caller(struct tie_open *o, uint32_t fact)
 {
     const struct fact *f = &o->t->fact[fact];
     uint64_t caller = key_of(KEY_CALLER, f->caller.tail);
-    uint64_t from = host_key(o, f->leg, 0), to = host_key(o, f->leg, 1);
+    uint32_t from = f->from_host, to = f->to_host;
     uint32_t *bucket = &o->way_bucket[caller & o->mask], at = *bucket;
     if (f->caller.silent)
         return;
@@ -169,7 +164,7 @@ void tie_open_put(struct tie_open *o, uint32_t fact)
 {
     const struct fact *f = &o->t->fact[fact];
     const struct an_leg *leg = f->leg;
-    put(o, host_key(o, leg, 1), fact, true);
+    put(o, host_key(f->to_host), fact, true);
     put(o, key_of(KEY_CALLEE, f->callee.tail), fact, true);
     put_caller(o, fact);
     if (o->t->e->args.without_names)
@@ -227,13 +222,13 @@ static void look_up_caller(struct tie_open *o, uint32_t b)
 {
     const struct fact *f = &o->t->fact[b];
     uint64_t caller = key_of(KEY_CALLER, f->caller.tail);
-    uint64_t from = host_key(o, f->leg, 0), to = host_key(o, f->leg, 1);
+    uint32_t from = f->from_host, to = f->to_host;
     if (f->caller.silent)
         return;
     for (uint32_t at = o->way_bucket[caller & o->mask]; at; at = o->way[at - 1].next) {
         const struct way *w = &o->way[at - 1];
         bool other = w->to != from && (w->from == from || w->to == to || w->from == to);
-        if (w->caller == caller && (w->to == UNKNOWN || !other))
+        if (w->caller == caller && (!w->to || !other))
             look_up(o, b, way_key(caller, w->from, w->to));
     }
 }
@@ -269,14 +264,14 @@ uint32_t tie_open_for(struct tie_open *o, uint32_t b, const uint32_t **ret)
         look_up_text(o, b, KEY_SESSION, leg->session_id[1]);
         look_up_text(o, b, KEY_ICID, leg->icid);
     }
-    if (leg->n_hosts < 2) { /* nothing is known of its way */
+    if (!f->to_host) { /* nothing is known of its way */
         for (uint32_t a = 0; a < b; a++)
             if (!is_over(&o->t->fact[a], f))
                 found_add(o, a, b);
         return o->n_found;
     }
-    look_up(o, b, host_key(o, leg, 0));
-    look_up(o, b, UNKNOWN);
+    look_up(o, b, host_key(f->from_host));
+    look_up(o, b, host_key(0));
     look_up_caller(o, b);
     look_up_numbers(o, b, leg->diversion);
     look_up_numbers(o, b, leg->history);
