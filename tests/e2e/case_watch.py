@@ -14,9 +14,11 @@ import subprocess
 import termios
 import time
 
+from case_call import callee, caller, finish, outside, phone, register
 from case_page import pcap, scenario, spoken_call
 from case_tone import exchange
 from lab import Fail, Skip, case, check, equal
+from script import Script
 from tone import TonePhone, talk
 
 
@@ -246,6 +248,96 @@ def watch_hep_case(lab):
     text = job.text()
     check("without the right key" in text, f"the key: {text}")
     check("clock of a HEP agent is wrong" in text, f"the clock: {text}")
+
+
+KAMAILIO = """#!KAMAILIO
+debug=0
+log_stderror=yes
+fork=yes
+children=1
+disable_tcp=yes
+dns=no
+rev_dns=no
+listen=udp:{pbx}:5062
+loadmodule "tm.so"
+loadmodule "sl.so"
+loadmodule "rr.so"
+loadmodule "pv.so"
+loadmodule "siputils.so"
+loadmodule "siptrace.so"
+modparam("siptrace", "trace_on", 1)
+modparam("siptrace", "trace_mode", 1)
+modparam("siptrace", "trace_to_database", 0)
+modparam("siptrace", "hep_mode_on", 1)
+modparam("siptrace", "hep_version", 3)
+modparam("siptrace", "hep_capture_id", 7)
+modparam("siptrace", "duplicate_uri", "sip:{collector}:9060")
+request_route {{
+    if (has_totag()) {{
+        loose_route();
+    }} else {{
+        record_route();
+        $du = "sip:{callee}:5060";
+    }}
+    t_relay();
+}}
+"""
+
+
+def parties(call):
+    return {k: call[k] for k in ("caller", "callee", "outcome", "scenario", "ended_by")}
+
+
+@case("watch_kamailio", weight=3, captured=False)
+def watch_kamailio_case(lab):
+    """The calls of a Kamailio, as its siptrace reports them: both of its sides are one leg."""
+    out, proxy = lab.path("calls.jsonl"), f"{lab.pbx}:5062"
+    job, _ = hep_watch(lab, "--json", out)
+    conf = lab.write("kamailio.cfg", KAMAILIO.format(pbx=lab.pbx, collector=lab.pbx,
+                                                     callee=lab.ip(lab.phone("1427"))))
+    lab.job("kamailio", ["kamailio", "-DD", "-E", "-f", conf, "-m", "32", "-M", "4", "-w", lab.dir,
+                         "-Y", lab.dir])
+    number = int.from_bytes(socket.inet_aton(lab.pbx), "little")
+
+    def proxy_is_there():
+        with open("/proc/net/udp", encoding="ascii") as f:
+            return f" {number:08X}:{5062:04X} " in f.read()
+    lab.until(proxy_is_there, 15, "Kamailio listens")
+    p27 = callee(lab, phone("1427").ring_in().answer().pause(200).say_bye())
+    trk = lab.sipp("trunk", Script("01077141436", to="1427", host=lab.pbx).invite().answered().ack()
+                   .get_bye(), 77, 5080, peer=proxy)
+    finish(trk, p27)
+    lab.until(lambda: lines_of(out), 15, "the call is over")
+    ended(job)
+    calls = lines_of(out)
+    equal(len(calls), 1, "calls")
+    equal(parties(calls[0]), {"caller": "01077141436", "callee": "1427", "outcome": "ANSWERED",
+                              "scenario": "basic", "ended_by": "callee"}, "the call")
+    equal(len(calls[0]["legs"]), 1, "legs")
+    # Each message but those that the proxy answers by itself came and went.
+    said = [m for m in calls[0]["legs"][0]["messages"] if m["method"] == "BYE"]
+    equal([(m.get("status"), m.get("further_hop", False)) for m in said],
+          [(None, False), (None, True), (200, False), (200, True)], "the BYE at both sides")
+
+
+@case("watch_own", weight=3, captured=False)
+def watch_own_case(lab):
+    """What the exchange reports by HEP is the call as the exchange has it."""
+    out = lab.path("calls.jsonl")
+    job, at = hep_watch(lab, "--json", out, "--hep-key", "sesame")
+    config = lab.config()
+    config["hep"] = {"to": f"{at[0]}:{at[1]}", "password": "sesame"}
+    lab.start(config)
+    register(lab, "1427")
+    p27 = callee(lab, phone("1427").ring_in().answer().pause(100).say_bye())
+    trk = caller(lab, outside(lab).invite().answered().ack().get_bye())
+    finish(trk, p27)
+    lab.until(lambda: lines_of(out), 15, "the call is over")
+    ended(job)
+    calls = lines_of(out)
+    equal(len(calls), 1, "calls")
+    equal((calls[0]["caller"], calls[0]["outcome"], len(calls[0]["legs"])),
+          ("01077141436", "ANSWERED", 2), "the call")
 
 
 @case("watch_hup", weight=2, captured=False)
