@@ -257,6 +257,14 @@ static void expect_wav(const struct bed *b, const char *name, uint32_t low_ms, u
     assert_in_range(shape.frames, low_ms * 16, high_ms * 16);
 }
 
+static bool all_hear(const struct bed *b)
+{
+    for (unsigned i = 0; i < PARTIES; i++)
+        if (b->p[i].heard <= 5)
+            return false;
+    return true;
+}
+
 static void test_all_at_once(void **state)
 {
     struct bed *b = *state;
@@ -276,6 +284,8 @@ static void test_all_at_once(void **state)
         play(b, MEDIA_PLAY, 6, round % 2);
         play(b, MEDIA_ROOM_PLAY, 7, false);
         talk(b, 150);
+        for (unsigned n = 0; n < 500 && round == 0 && !all_hear(b); n++)
+            talk(b, 20);               /* however busy the machine is */
         clip(b, round % 2 ? 3200 : 0); /* under the feet of those who hear it */
         send_one(b, (struct media_cmd){.kind = MEDIA_LISTEN, .id = 2, .on = round % 2});
         if (round == 1)
@@ -291,8 +301,7 @@ static void test_all_at_once(void **state)
     for (media_id id = 1; id <= PARTIES; id++)
         send_one(b, (struct media_cmd){.kind = MEDIA_CLOSE, .id = id});
     UNTIL(b, b->closed == PARTIES);
-    for (unsigned i = 0; i < PARTIES; i++)
-        assert_true(b->p[i].heard > 5);
+    assert_true(all_hear(b));
     assert_true(b->played >= 3);
     assert_int_equal(b->failed, 0);
     expect_wav(b, "r1.wav", 500, 10000);
