@@ -47,7 +47,7 @@ static inline int talk_get(void *user, uint64_t at, void *out, size_t n)
 
 static inline void talk_begin(struct talk *t)
 {
-    *t = (struct talk){.keep = {t, talk_put, talk_get}, .now_ms = 1000};
+    *t = (struct talk){.keep = {.user = t, .put = talk_put, .get = talk_get}, .now_ms = 1000};
     struct an_engine_args args = {
         .max_legs = 1000, .max_streams = 1000, .keep = &t->keep, .seed = 1};
     assert_int_equal(an_engine_new(&t->e, &args), 0);
