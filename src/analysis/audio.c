@@ -76,6 +76,12 @@ void an_audio_mute(struct an_audio *a, uint32_t source, bool off)
     a->voice[source].off = off;
 }
 
+bool an_audio_is_mute(const struct an_audio *a, uint32_t source)
+{
+    const struct voice *v = &a->voice[source];
+    return v->off || v->stream->number != v->source->number;
+}
+
 void an_audio_free(struct an_audio *a)
 {
     if (!a)
@@ -142,9 +148,9 @@ static struct voice *voice_of(const struct an_audio *a, const struct an_datum *d
     uint32_t ssrc = (uint32_t)b[8] << 24 | (uint32_t)b[9] << 16 | (uint32_t)b[10] << 8 | b[11];
     for (uint32_t i = 0; i < a->n_voices; i++) {
         struct voice *v = &a->voice[i];
-        if (v->stream->ssrc == ssrc && d->at_ns >= v->stream->first_ns &&
-            d->at_ns <= v->stream->last_ns && addr_eq(&v->stream->src, &d->src) &&
-            addr_eq(&v->stream->dst, &d->dst))
+        if (v->stream->ssrc == ssrc && v->stream->number == v->source->number &&
+            d->at_ns >= v->stream->first_ns && d->at_ns <= v->stream->last_ns &&
+            addr_eq(&v->stream->src, &d->src) && addr_eq(&v->stream->dst, &d->dst))
             return v;
     }
     return NULL;

@@ -35,6 +35,7 @@ struct an_track {
 /* A stream that is heard in a track. Of several of a track at a time, that with the lowest rank. */
 struct an_source {
     uint32_t stream; /* index */
+    uint32_t number; /* of the stream: its index may be another one's later */
     uint32_t leg;
     uint8_t side;
     uint8_t track;
@@ -102,6 +103,7 @@ unsigned an_audio_take(struct an_audio *a, unsigned most, int16_t *const *out);
 MUST_CHECK int an_audio_grow(struct an_audio *a);
 /* A source is not heard, or again. */
 void an_audio_mute(struct an_audio *a, uint32_t source, bool off);
+bool an_audio_is_mute(const struct an_audio *a, uint32_t source);
 /* Time has passed without a packet: what came so far is final. Silence that goes on is taken when
  * it ends. False: as an_audio_rx(). */
 bool an_audio_tick(struct an_audio *a, uint64_t now_ns);

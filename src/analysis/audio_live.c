@@ -52,10 +52,10 @@ static uint8_t track_of(struct an_live *l, const struct an_track *who)
     return (uint8_t)p->n_tracks++;
 }
 
-static uint32_t source_find(const struct an_plan *p, uint32_t stream)
+static uint32_t source_find(const struct an_plan *p, const struct an_source *s)
 {
     for (uint32_t i = 0; i < p->n_sources; i++)
-        if (p->source[i].stream == stream)
+        if (p->source[i].stream == s->stream && p->source[i].number == s->number)
             return i;
     return AN_NONE;
 }
@@ -63,7 +63,7 @@ static uint32_t source_find(const struct an_plan *p, uint32_t stream)
 static void source_take(struct an_live *l, const struct an_plan *now, const struct an_source *s)
 {
     struct an_plan *p = &l->plan;
-    uint32_t i = source_find(p, s->stream);
+    uint32_t i = source_find(p, s);
     if (i != AN_NONE) {
         p->source[i].rank = s->rank;
         return;
@@ -99,6 +99,6 @@ int an_live_update(struct an_live *l, const struct an_plan *now)
         return err;
     }
     for (uint32_t i = 0; i < p->n_sources; i++)
-        an_audio_mute(l->audio, i, source_find(now, p->source[i].stream) == AN_NONE);
+        an_audio_mute(l->audio, i, source_find(now, &p->source[i]) == AN_NONE);
     return 0;
 }

@@ -221,6 +221,7 @@ static void leg_add(const struct planner *p, uint32_t leg, uint8_t rank)
             continue;
         }
         struct an_source source = {.stream = list[i],
+                                   .number = s->number,
                                    .leg = leg,
                                    .side = tie->side,
                                    .track = (uint8_t)(t - p->plan->track),
@@ -281,8 +282,11 @@ bool an_audio_plan_add(const struct an_engine *e, uint32_t stream, struct an_pla
     *t = (struct an_track){.leg = s->leg, .side = s->side};
     buf_init(&b, t->name, sizeof(t->name) - 1);
     addr_put(&b, &s->src);
-    struct an_source source = {
-        .stream = stream, .leg = s->leg, .side = s->side, .track = (uint8_t)plan->n_tracks};
+    struct an_source source = {.stream = stream,
+                               .number = s->number,
+                               .leg = s->leg,
+                               .side = s->side,
+                               .track = (uint8_t)plan->n_tracks};
     if (!source_add(plan, &source, s))
         return false;
     plan->n_tracks++;

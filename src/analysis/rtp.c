@@ -85,6 +85,14 @@ uint64_t rtp_addr_hash(const struct an_rtp *r, const struct addr *a)
     return rtp_fold(load64(a->ip) ^ r->seed, load64(a->ip + 8) ^ a->port * K1 ^ K2);
 }
 
+uint64_t rtp_ssrc_hash(const struct an_rtp *r, uint32_t ssrc, const struct addr *src,
+                       const struct addr *dst)
+{
+    struct addr from = *src, to = *dst;
+    from.port = to.port = 0;
+    return rtp_fold(rtp_addr_hash(r, &from) ^ ssrc, rtp_addr_hash(r, &to) ^ K2);
+}
+
 static uint64_t key_hash(const struct an_rtp *r, const struct an_datum *d, uint32_t ssrc)
 {
     uint64_t ports = (uint64_t)d->src.port << 48 | (uint64_t)d->dst.port << 32 | ssrc;
@@ -172,6 +180,24 @@ static void format_guess(struct an_stream *s, const struct rtp_in *in)
 
 /* ---- streams --------------------------------------------------------------------------------- */
 
+/* So many are looked at for each report, and when one goes. */
+static void ssrc_put(struct an_rtp *r, struct an_stream *s)
+{
+    uint64_t hash = rtp_ssrc_hash(r, s->ssrc, &s->src, &s->dst);
+    struct hash_node *oldest = NULL;
+    unsigned n = 0;
+    hash_each(node, &r->by_ssrc, hash)
+    {
+        oldest = node;
+        n++;
+    }
+    if (n >= RTP_SAME_SSRC) {
+        hash_remove(&r->by_ssrc, oldest);
+        container_of(oldest, struct an_stream, by_ssrc)->unlisted = true;
+    }
+    hash_put(&r->by_ssrc, &s->by_ssrc, hash);
+}
+
 static struct an_stream *stream_new(struct an_rtp *r, const struct an_datum *d, uint32_t ssrc,
                                     uint64_t hash)
 {
@@ -188,7 +214,7 @@ static struct an_stream *stream_new(struct an_rtp *r, const struct an_datum *d, 
     s->first_ns = s->last_ns = d->at_ns;
     s->first_frame = d->frame;
     hash_put(&r->by_key, &s->node, hash);
-    hash_put(&r->by_ssrc, &s->by_ssrc, rtp_fold(ssrc ^ r->seed, K1));
+    ssrc_put(r, s);
     rtp_tie_new(r, s);
     return s;
 }

@@ -106,6 +106,7 @@ struct an_stream {
     bool secure;     /* SRTP by its description */
     bool split;      /* a description came since the last packet: look again */
     bool over;       /* another stream has taken its place */
+    bool unlisted;   /* very many have its SSRC: RTCP is about others */
     uint64_t last_ns, last_frame;
     uint64_t packets, bytes; /* bytes: of the datagrams as captured */
     struct an_seq seq;

@@ -13,7 +13,8 @@ void an_rtp_release(struct an_rtp *r, uint32_t i)
         return;
     if (!s->over)
         hash_remove(&r->by_key, &s->node);
-    hash_remove(&r->by_ssrc, &s->by_ssrc);
+    if (!s->unlisted)
+        hash_remove(&r->by_ssrc, &s->by_ssrc);
     rtp_tie_remove(r, s);
     mem_free(s->digit);
     slot_put(&r->streams, slot_handle(&r->streams, s));

@@ -11,7 +11,10 @@
 #define RTP_NAME_BYTES 16
 #define RTP_PLACE_LEGS 4 /* descriptions that are remembered of an address, the latest */
 #define RTP_CANDIDATES 4096
+#define RTP_CLAIM_MOST 512 /* streams that one description ties to its leg; others are nobody's */
 #define RTP_PROBATION  3
+#define RTP_SAME_SSRC                                                                              \
+    64 /* streams of one SSRC between two hosts that RTCP may be about, the latest */
 
 /* What a description said of one address. */
 struct rtp_claim {
@@ -23,6 +26,7 @@ struct rtp_claim {
     uint8_t side; /* who receives here */
     uint8_t media, kind;
     bool secure;
+    uint16_t streams; /* that were tied to the leg by it, when they began */
 };
 
 /* An address that somebody named or that a stream has. */
@@ -54,6 +58,7 @@ struct rtp_candidate {
 /* Links of a stream that others do not see; one for each, by the same index. */
 struct rtp_link {
     uint32_t next_sent, next_received; /* of the same place: the one before, by index + 1 */
+    uint32_t back_sent, back_received; /* and the one behind; 0: it is the last */
 };
 
 struct rtp_by_leg {
@@ -109,6 +114,9 @@ static inline uint64_t rtp_fold(uint64_t a, uint64_t b)
     return (uint64_t)p ^ (uint64_t)(p >> 64);
 }
 uint64_t rtp_addr_hash(const struct an_rtp *r, const struct addr *a);
+/* Of an SSRC between two hosts, whatever their ports. */
+uint64_t rtp_ssrc_hash(const struct an_rtp *r, uint32_t ssrc, const struct addr *src,
+                       const struct addr *dst);
 
 /* rtp_tie.c */
 /* The place of an address; with `make`, a new one. NULL: none, or no room. */

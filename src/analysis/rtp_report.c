@@ -11,7 +11,7 @@ static struct an_stream *find(struct an_rtp *r, const struct an_datum *d, uint32
 {
     const struct addr *src = back ? &d->dst : &d->src, *dst = back ? &d->src : &d->dst;
     struct an_stream *best = NULL;
-    hash_each(node, &r->by_ssrc, rtp_fold(ssrc ^ r->seed, 0x9e3779b97f4a7c15u))
+    hash_each(node, &r->by_ssrc, rtp_ssrc_hash(r, ssrc, src, dst))
     {
         struct an_stream *s = container_of(node, struct an_stream, by_ssrc);
         if (s->ssrc == ssrc && addr_ip_eq(&s->src, src) && addr_ip_eq(&s->dst, dst) &&

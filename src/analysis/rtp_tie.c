@@ -178,7 +178,7 @@ void an_rtp_expect(struct an_rtp *r, const struct an_leg *leg, const struct an_s
 /* ---- ties ------------------------------------------------------------------------------------ */
 
 struct choice {
-    const struct rtp_claim *claim;
+    struct rtp_claim *claim;
     struct an_tie tie;
     unsigned weight;
 };
@@ -198,12 +198,12 @@ static const struct rtp_claim *claim_of(const struct rtp_place *p, const struct 
 static unsigned choices_find(struct an_rtp *r, const struct an_stream *s, uint64_t now_ns,
                              struct choice out[2 * RTP_PLACE_LEGS])
 {
-    const struct rtp_place *place[2] = {rtp_place_get(r, &s->dst, false),
-                                        rtp_place_get(r, &s->src, false)};
+    struct rtp_place *place[2] = {rtp_place_get(r, &s->dst, false),
+                                  rtp_place_get(r, &s->src, false)};
     unsigned n = 0;
     for (unsigned end = 0; end < 2; end++)
         for (unsigned i = 0; place[end] && i < place[end]->n_claims; i++) {
-            const struct rtp_claim *c = &place[end]->claim[i];
+            struct rtp_claim *c = &place[end]->claim[i];
             bool both = claim_of(place[!end], c->leg, !c->side) != NULL;
             if (!claim_holds(c, now_ns) || (end && both))
                 continue;
@@ -284,24 +284,45 @@ static void flow_find(struct an_rtp *r, struct an_stream *s, const struct rtp_pl
     }
 }
 
+static uint32_t *next_of(struct rtp_link *l, bool sent)
+{
+    return sent ? &l->next_sent : &l->next_received;
+}
+
+static uint32_t *back_of(struct rtp_link *l, bool sent)
+{
+    return sent ? &l->back_sent : &l->back_received;
+}
+
+static void link_to(struct an_rtp *r, struct rtp_place *p, uint32_t index, bool sent)
+{
+    uint32_t *last = sent ? &p->sends : &p->receives;
+    *next_of(&r->link[index], sent) = *last;
+    if (*last)
+        *back_of(&r->link[*last - 1], sent) = index + 1;
+    *last = index + 1;
+    p->n_streams++;
+}
+
 void rtp_tie_new(struct an_rtp *r, struct an_stream *s)
 {
     struct choice c[2 * RTP_PLACE_LEGS];
-    ties_set(s, c, choices_keep(c, choices_find(r, s, s->first_ns, c)));
+    unsigned n = choices_keep(c, choices_find(r, s, s->first_ns, c));
+    /* Whoever makes up an SSRC for each packet is no party of the call. */
+    if (n && c[0].claim->streams == RTP_CLAIM_MOST)
+        n = 0;
+    if (n)
+        c[0].claim->streams++;
+    ties_set(s, c, n);
     rtp_places_sweep(r, s->first_ns, SWEEPS);
     struct rtp_place *dst = rtp_place_get(r, &s->dst, true);
     if (dst) {
         flow_find(r, s, dst);
-        r->link[s->index].next_received = dst->receives;
-        dst->receives = s->index + 1;
-        dst->n_streams++;
+        link_to(r, dst, s->index, false);
     }
     struct rtp_place *src = rtp_place_get(r, &s->src, true);
-    if (src) {
-        r->link[s->index].next_sent = src->sends;
-        src->sends = s->index + 1;
-        src->n_streams++;
-    }
+    if (src)
+        link_to(r, src, s->index, true);
     if (!s->flow)
         s->flow = s->number;
 }
@@ -343,20 +364,19 @@ bool rtp_tie_again(struct an_rtp *r, struct an_stream *s, uint64_t now_ns)
     return false;
 }
 
+/* Somebody may send with very many SSRCs to one place: what goes is not looked for. */
 static void unlink_from(struct an_rtp *r, const struct addr *at, uint32_t index, bool sent)
 {
     struct rtp_place *p = rtp_place_get(r, at, false);
-    uint32_t *where = !p ? NULL : sent ? &p->sends : &p->receives;
-    while (where && *where) {
-        struct rtp_link *l = &r->link[*where - 1];
-        uint32_t *next = sent ? &l->next_sent : &l->next_received;
-        if (*where == index + 1) {
-            *where = *next;
-            p->n_streams--;
-            return;
-        }
-        where = next;
-    }
+    struct rtp_link *l = &r->link[index];
+    uint32_t next = *next_of(l, sent), back = *back_of(l, sent);
+    uint32_t *last = !p ? NULL : sent ? &p->sends : &p->receives;
+    if (!p || (!back && *last != index + 1))
+        return; /* there was no room for the address */
+    *(back ? next_of(&r->link[back - 1], sent) : last) = next;
+    if (next)
+        *back_of(&r->link[next - 1], sent) = back;
+    p->n_streams--;
 }
 
 void rtp_tie_remove(struct an_rtp *r, struct an_stream *s)

@@ -10,6 +10,7 @@
 
 #define OVER_NS (1000 * MS) /* an attempt that failed is known for so long */
 #define KEYS    7           /* of one leg at most */
+#define TAILS   1024        /* twice as many as a header that is kept may hold */
 #define MIX     0x9e3779b97f4a7c15u
 
 enum key_kind { KEY_HOST, KEY_CALLEE, KEY_CALLER, KEY_CALL_ID, KEY_SESSION, KEY_ICID };
@@ -233,15 +234,29 @@ static void look_up_caller(struct tie_open *o, uint32_t b)
     }
 }
 
-/* Whatever number it may name: by any three characters that it may end with. */
+/* False: it was there before. The tail of a number has 24 bits. */
+static bool is_new(uint32_t set[TAILS], uint32_t tail)
+{
+    uint32_t at = tail * 0x9e3779b1u;
+    for (at = at >> 16 & (TAILS - 1); set[at]; at = (at + 1) & (TAILS - 1))
+        if (set[at] == tail + 1)
+            return false;
+    set[at] = tail + 1;
+    return true;
+}
+
+/* Whatever number it may name: by any three characters that it may end with, each of them once:
+ * "100100100..." would look hundreds of times at all who were called at such a number. */
 static void look_up_numbers(struct tie_open *o, uint32_t b, struct an_ref ref)
 {
+    uint32_t set[TAILS] = {0};
     struct str s = an_leg_text(o->t->fact[b].leg, ref);
-    for (size_t i = 0; i + 3 <= s.n; i++) {
+    for (size_t i = 0; i + 3 <= s.n && i < TAILS / 2; i++) {
         char c[3] = {chr_lower(s.p[i]), chr_lower(s.p[i + 1]), chr_lower(s.p[i + 2])};
         uint32_t tail = 0;
         memcpy(&tail, c, sizeof(c));
-        look_up(o, b, key_of(KEY_CALLEE, tail));
+        if (is_new(set, tail))
+            look_up(o, b, key_of(KEY_CALLEE, tail));
     }
 }
 

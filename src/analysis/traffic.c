@@ -295,6 +295,12 @@ static bool told_before(const struct an_attempted *v, unsigned n, struct str cal
     return false;
 }
 
+/* RFC 3261 18.3: what came in a datagram may do without Content-Length. */
+static enum sip_verdict entry_parse(struct sip_msg *m, const struct entry *e)
+{
+    return sip_msg_parse(m, e->text, e->n, e->transport != AN_UDP);
+}
+
 /* How often it was asked, and what was answered last. */
 static void outcome(const struct an_traffic *t, const struct entry *of, struct sip_msg *m,
                     struct an_attempted *a)
@@ -307,7 +313,7 @@ static void outcome(const struct an_traffic *t, const struct entry *of, struct s
             continue;
         bool invite = str_starts(str_of(e->text, e->n), STR("INVITE "));
         a->invites += invite && !e->sent;
-        if (invite || a->status || !e->sent || sip_msg_parse(m, e->text, e->n, true))
+        if (invite || a->status || !e->sent || entry_parse(m, e))
             continue;
         if (!m->is_request && m->method == SIP_INVITE && m->status >= 200)
             a->status = m->status;
@@ -317,8 +323,8 @@ static void outcome(const struct an_traffic *t, const struct entry *of, struct s
 static unsigned attempt_add(const struct an_traffic *t, const struct entry *e, struct sip_msg *m,
                             struct an_attempted *v, unsigned n)
 {
-    if (e->sent || !str_starts(str_of(e->text, e->n), STR("INVITE ")) ||
-        sip_msg_parse(m, e->text, e->n, true) || m->to.tag.n || told_before(v, n, m->call_id))
+    if (e->sent || !str_starts(str_of(e->text, e->n), STR("INVITE ")) || entry_parse(m, e) ||
+        m->to.tag.n || told_before(v, n, m->call_id))
         return n;
     v[n] = (struct an_attempted){.at_ns = e->at_ns,
                                  .from_addr = e->src,

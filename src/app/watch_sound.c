@@ -339,7 +339,9 @@ static void map_make(struct watch *w)
     memset(s->of_stream, 0, (n < WATCH_STREAMS ? n : WATCH_STREAMS) * sizeof(*s->of_stream));
     for (uint32_t at = 0; (x = slot_next(&s->sounds, &at, &h));)
         for (uint32_t i = 0; x->live && i < x->live->plan.n_sources; i++)
-            s->of_stream[x->live->plan.source[i].stream] = at;
+            /* One that has gone over to another call is mute here and heard there. */
+            if (!an_audio_is_mute(x->live->audio, i))
+                s->of_stream[x->live->plan.source[i].stream] = at;
 }
 
 static void packet_hear(struct watch *w, const struct waiting *p, const struct an_stream *stream,

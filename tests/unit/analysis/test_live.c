@@ -245,6 +245,49 @@ static void test_left_out(void **state)
     assert_true(level(live[0] + 8000, 8 * 8000) > 3000);
 }
 
+/* A stream is given back, and another one gets its index: that is somebody else. */
+static void test_index_used_again(void **state)
+{
+    uint8_t mem[2048];
+    struct an_engine *e = engine_make();
+    struct an_plan *plan = calloc(1, sizeof(*plan));
+    struct an_live *l;
+    struct sender a = sender("10.0.0.5:4000", "10.0.0.1:20000", 1);
+    struct sender b = sender("10.0.0.6:4000", "10.0.0.1:20002", 2);
+    say(&a, 50, 440);
+    b.now_ns = a.now_ns;
+    say(&b, 50, 1000);
+    for (unsigned i = 0; i < n_packets; i++) {
+        if (i == 50) {
+            plan_all(e, plan, UINT32_MAX);
+            assert_int_equal(an_live_new(&l, e, plan, 8000), 0);
+            an_rtp_release(e->rtp, 0);
+        }
+        struct an_datum d = datum(&packets[i], mem);
+        an_engine_rx(e, &d);
+    }
+    assert_int_equal(an_rtp_streams(an_engine_rtp(e)), 1);
+    plan_all(e, plan, UINT32_MAX);
+    assert_int_equal(an_live_update(l, plan), 0);
+    assert_int_equal(l->plan.n_sources, 2);
+    assert_int_equal(l->plan.n_tracks, 2);
+    assert_true(an_audio_is_mute(l->audio, 0));
+    assert_false(an_audio_is_mute(l->audio, 1));
+    for (unsigned i = 50; i < n_packets; i++) {
+        struct an_datum d = datum(&packets[i], mem);
+        while (!an_audio_rx(l->audio, &d))
+            take(l->audio, l->plan.n_tracks, live, &n_live);
+    }
+    an_audio_end(l->audio);
+    while (!an_audio_done(l->audio))
+        take(l->audio, l->plan.n_tracks, live, &n_live);
+    assert_true(level(live[0], n_live) < 1);
+    assert_true(level(live[1] + n_live - 6000, 4000) > 3000);
+    an_live_free(l);
+    an_engine_free(e);
+    free(plan);
+}
+
 static void test_nothing(void **state)
 {
     struct an_engine *e = engine_make();
@@ -263,6 +306,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_as_the_whole, up, down),
         cmocka_unit_test_setup_teardown(test_another_codec, up, down),
         cmocka_unit_test_setup_teardown(test_left_out, up, down),
+        cmocka_unit_test_setup_teardown(test_index_used_again, up, down),
         cmocka_unit_test_setup_teardown(test_nothing, up, down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 /* Packets into streams: which leg they belong to, what counts and what does not. */
 #include <stdlib.h>
 
+#include <time.h>
+
 #include "rtp_bed.h"
 
 static const char phone[] = "10.0.0.5:4000", pbx[] = "10.0.0.1:20000";
@@ -572,6 +574,55 @@ static void test_release(void **state)
     assert_int_equal(an_rtp_stats(rtp)->addresses_refused, 0);
 }
 
+/* Who sends with an SSRC for every three packets: to one place, or with one SSRC from all ports. */
+static void spray(bool ports)
+{
+    enum { STREAMS = 40000 };
+    bed_down();
+    bed_up(STREAMS);
+    struct sender s = sender("10.9.0.1:2000", "10.9.0.2:4000", 1);
+    clock_t began = clock();
+    for (uint32_t i = 0; i < STREAMS; i++) {
+        s.src.port = (uint16_t)(2000 + (ports ? i : 0));
+        s.ssrc = ports ? 7 : i + 1;
+        s.payload_n = 20;
+        send_n(&s, 3);
+    }
+    clock_t made = clock();
+    assert_int_equal(an_rtp_streams(rtp), STREAMS);
+    assert_int_equal(an_rtp_release_silent(rtp, AN_NEVER, s.now_ns), STREAMS);
+    clock_t gone = clock();
+    print_message("%.0f ms, %.0f ms\n", (double)(made - began) * 1e3 / CLOCKS_PER_SEC,
+                  (double)(gone - made) * 1e3 / CLOCKS_PER_SEC);
+    assert_true(gone - made < 5 * (made - began));
+}
+
+/* To forget them costs no more than to have noted them. */
+static void test_sprayed(void **state)
+{
+    spray(false);
+    spray(true);
+}
+
+/* A call has the streams that it may have; whoever makes up an SSRC for each packet adds no more.
+ */
+static void test_too_many_of_one_leg(void **state)
+{
+    uint32_t n;
+    bed_down();
+    bed_up(2000);
+    call(0, 0);
+    for (uint32_t i = 0; i < 1500; i++) {
+        struct sender s = sender(phone, pbx, i + 1);
+        send_n(&s, 1);
+    }
+    assert_int_equal(an_rtp_settle(rtp), 0);
+    (void)an_rtp_leg(rtp, 0, &n);
+    assert_int_equal(n, 512);
+    assert_int_equal(an_rtp_streams(rtp), 1500);
+    assert_int_equal(an_rtp_release_silent(rtp, AN_NEVER, SECOND), 1500 - 512);
+}
+
 static void test_cut(void **state)
 {
     call(0, 0);
@@ -640,6 +691,8 @@ int main(void)
         TEST(test_begins_anew),
         TEST(test_limits),
         TEST(test_release),
+        TEST(test_too_many_of_one_leg),
+        TEST(test_sprayed),
         TEST(test_cut),
         TEST(test_memory),
     };
