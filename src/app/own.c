@@ -51,6 +51,9 @@ void own_seen(struct wire *w, const struct flow *flow, struct str bytes, bool se
         [PROTO_WS] = AN_WS,   [PROTO_WSS] = AN_WSS, [PROTO_SCTP] = AN_SCTP};
     struct own *o = w->own;
     struct addr bound;
+    /* Empty lines before a message are none of it: RFC 3261 section 7.5. */
+    while (bytes.n && (bytes.p[0] == '\r' || bytes.p[0] == '\n'))
+        bytes = str_from(bytes, 1);
     if (!o || (!o->traffic && !o->hep_sip) || bytes.n > sizeof(o->scratch) ||
         net_local_get(w->net, flow, &bound))
         return;

@@ -97,34 +97,50 @@ static bool is_date(const char *name)
     return name[10] == '\0';
 }
 
+/* "152233-01077141436_1427-3.pcapng" and nothing else: whoever captures into folders by date, too,
+ * keeps his. */
 static bool is_capture(const char *name)
 {
-    size_t n = strlen(name);
-    return n > 7 && strcmp(name + n - 7, ".pcapng") == 0;
+    static const char digits[] = "0123456789", end[] = ".pcapng";
+    size_t n = strlen(name), k = sizeof(end) - 1;
+    if (n <= k || strcmp(name + n - k, end) != 0 || strspn(name, digits) != 6 || name[6] != '-')
+        return false;
+    const char *number = name + n - k;
+    while (number[-1] >= '0' && number[-1] <= '9')
+        number--;
+    return *number != '.' && number > name + 7 && number[-1] == '-' &&
+           memchr(name + 7, '_', (size_t)(number - name - 7));
 }
 
-static void file_look(struct diskroom *d, enum diskroom_kind kind, const char *folder,
-                      const char *name, const struct stat *st)
+/* A folder that is looked at. */
+struct place {
+    enum diskroom_kind kind;
+    const char *folder;
+    int fd;
+};
+
+static void file_look(struct diskroom *d, const struct place *at, const char *name,
+                      const struct stat *st)
 {
     char base[NAME_MAX + 1];
-    struct thing t = {.kind = (uint8_t)kind, .base = base};
+    struct thing t = {.kind = (uint8_t)at->kind, .base = base};
     bool sidecar = false;
-    str_copy_z(t.folder, sizeof(t.folder), str_z(folder));
+    str_copy_z(t.folder, sizeof(t.folder), str_z(at->folder));
     str_copy_z(base, sizeof(base), str_z(name));
-    switch (kind) {
+    switch (at->kind) {
     case DISKROOM_RECORDING:
         if (!recording_of(name, base, &sidecar))
             return;
-        t.ours = sidecar;
+        t.ours = sidecar && recorder_is_sidecar(at->fd, name);
         break;
     case DISKROOM_CAPTURE:
-        t.ours = folder[0] && is_capture(name);
+        t.ours = at->folder[0] && is_capture(name);
         break;
     default:
-        t.ours = !folder[0] && linefile_is_finished(name, d->lines);
+        t.ours = !at->folder[0] && linefile_is_finished(name, d->lines);
         break;
     }
-    if (t.ours || kind == DISKROOM_RECORDING)
+    if (t.ours || at->kind == DISKROOM_RECORDING)
         thing_add(d, &t, st);
 }
 
@@ -136,13 +152,14 @@ static void folder_look(struct diskroom *d, enum diskroom_kind kind, const char 
     DIR *dir = n > 0 && n < PATH_MAX ? opendir(path) : NULL;
     if (!dir)
         return;
+    struct place at = {.kind = kind, .folder = folder, .fd = dirfd(dir)};
     for (struct dirent *e; (e = readdir(dir));) {
-        if (e->d_name[0] == '.' || fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW))
+        if (e->d_name[0] == '.' || fstatat(at.fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW))
             continue;
         if (S_ISDIR(st.st_mode) && !folder[0] && kind != DISKROOM_LINES && is_date(e->d_name))
             folder_look(d, kind, e->d_name);
         else if (S_ISREG(st.st_mode))
-            file_look(d, kind, folder, e->d_name, &st);
+            file_look(d, &at, e->d_name, &st);
     }
     closedir(dir);
 }

@@ -8,8 +8,9 @@
 #include "io/loop.h"
 
 enum diskroom_kind {
-    DISKROOM_RECORDING, /* a sidecar and the files of its name (recorder.h) */
-    DISKROOM_CAPTURE,   /* *.pcapng in a folder that is called as a date is */
+    DISKROOM_RECORDING, /* a sidecar, told by what is in it, and the files of its name (recorder.h)
+                         */
+    DISKROOM_CAPTURE,   /* TIME-CALLER_DIALLED-N.pcapng in a folder that is called as a date is */
     DISKROOM_LINES,     /* files that a linefile has finished */
     DISKROOM_KINDS
 };

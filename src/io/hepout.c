@@ -216,7 +216,7 @@ static void on_ready(struct loop_watch *w, unsigned events)
         hepout_flush(h);
 }
 
-static void start(struct hepout *h);
+static int start(struct hepout *h);
 
 static void on_closed(struct loop_watch *w)
 {
@@ -227,7 +227,7 @@ static void on_closed(struct loop_watch *w)
     if (h->wait_ms) /* 0: another server is wanted */
         wait_for(h);
     else
-        start(h);
+        (void)start(h);
 }
 
 static int socket_make(struct hepout *h)
@@ -253,29 +253,37 @@ static int socket_make(struct hepout *h)
     return 0;
 }
 
-static void start(struct hepout *h)
+/* 0, or why there is not even an attempt, of which the timer makes another. */
+static int start(struct hepout *h)
 {
     h->wait_ms = h->wait_ms ? h->wait_ms : h->cfg.retry_ms;
     int err = socket_make(h);
     if (err) {
         h->stats.errors++;
         wait_for(h);
-        return;
+        return err;
     }
     h->state = STATE_CONNECTING;
-    if (h->cfg.tcp)
+    if (h->cfg.tcp) {
         loop_timer_start(&h->timer, CONNECT_MS, 0);
-    else
-        socket_up(h);
+        return 0;
+    }
+    socket_up(h);
+    if (h->told)
+        say(h, 0);
+    return 0;
 }
 
 static void on_timer(struct loop_timer *t)
 {
     struct hepout *h = container_of(t, struct hepout, timer);
-    if (h->state == STATE_CONNECTING)
+    if (h->state == STATE_CONNECTING) {
         lost(h, -ETIMEDOUT);
-    else if (h->state == STATE_WAITING)
-        start(h);
+    } else if (h->state == STATE_WAITING) {
+        int err = start(h);
+        if (err) /* no way there, say */
+            say(h, err);
+    }
 }
 
 /* ---- sending --------------------------------------------------------------------------------- */
@@ -411,7 +419,7 @@ void hepout_set(struct hepout *h, const struct hepout_config *cfg)
     loop_timer_stop(&h->timer);
     h->state = STATE_OFF;
     if (hepout_wanted(h))
-        start(h);
+        (void)start(h);
 }
 
 int hepout_new(struct hepout **ret, struct loop *loop, const struct hepout_config *cfg,

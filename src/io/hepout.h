@@ -30,8 +30,9 @@ struct hepout_stats {
 
 struct hepout;
 
-/* Of a connection: it has come (err 0), or the first attempt to have one has failed, or it has gone
- * (negative errno). Called by the loop, or from inside hepout_flush(). */
+/* Of a connection: it has come (err 0), or the first attempts to have one have failed, or it has
+ * gone (negative errno). Of UDP: there is no way to the server, or there is one again. Called by
+ * the loop, or from inside hepout_flush(). */
 typedef void hepout_changed_fn(void *ctx, int err);
 
 /* `changed` may be NULL. */

@@ -133,8 +133,9 @@ static bool has_room(const struct linefile *l)
     return (uint64_t)fs.f_bavail * fs.f_frsize >= l->cfg.min_free_bytes;
 }
 
-/* A pipe may take less than all at a time; what a file does not take is for want of room. */
-static int write_all(struct linefile *l, struct str text)
+/* A pipe may take less than all at a time; what a file does not take is for want of room. Counts
+ * into *done. */
+static int write_all(struct linefile *l, struct str text, size_t *done)
 {
     char end = '\n';
     struct iovec v[2] = {{(void *)(uintptr_t)text.p, text.n}, {&end, 1}};
@@ -144,6 +145,7 @@ static int write_all(struct linefile *l, struct str text)
             continue;
         if (n < 0)
             return -errno;
+        *done += (size_t)n;
         for (unsigned i = 0; i < 2; i++) {
             size_t part = (size_t)n < v[i].iov_len ? (size_t)n : v[i].iov_len;
             v[i].iov_base = (char *)v[i].iov_base + part;
@@ -154,16 +156,25 @@ static int write_all(struct linefile *l, struct str text)
     return 0;
 }
 
+/* The part of a line that was written goes: readers find whole lines. Where the file ends is asked,
+ * since others may have emptied it. */
+static void part_undo(struct linefile *l, size_t part)
+{
+    off_t end = lseek(l->fd, 0, SEEK_END);
+    if (end >= (off_t)part)
+        (void)!ftruncate(l->fd, end - (off_t)part);
+}
+
 static int write_line(struct linefile *l, struct str text)
 {
+    size_t done = 0;
     int err = l->fd < 0 ? -EBADF : has_room(l) ? 0 : -ENOSPC;
     if (!err)
-        err = write_all(l, text);
+        err = write_all(l, text, &done);
     if (!err)
         l->bytes += text.n + 1;
-    else if (l->fd >= 0 && !l->std)
-        /* The part of it that was written goes: readers find whole lines. */
-        (void)!ftruncate(l->fd, (off_t)l->bytes);
+    else if (done && !l->std)
+        part_undo(l, done);
     return err;
 }
 

@@ -323,19 +323,23 @@ static bool is_written(struct recorder *r, const struct found *f)
     return recorder_find_name(r, f->folder, f->base) != NULL;
 }
 
-/* By its first line, so that no foreign file of this name goes. */
-static bool is_ours(struct recorder *r, const struct found *f)
+bool recorder_is_sidecar(int dir_fd, const char *name)
 {
     static const char mark[] = "{\n\"ringdown_recording\":1,\n";
-    char path[PATH_MAX], head[sizeof(mark) - 1];
-    if (record_path(r, f->folder, f->base, ".json", path))
-        return false;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    char head[sizeof(mark) - 1];
+    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return false;
     bool same = read(fd, head, sizeof(head)) == sizeof(head) && !memcmp(head, mark, sizeof(head));
     close(fd);
     return same;
+}
+
+static bool is_ours(struct recorder *r, const struct found *f)
+{
+    char path[PATH_MAX];
+    return record_path(r, f->folder, f->base, ".json", path) == 0 &&
+           recorder_is_sidecar(AT_FDCWD, path);
 }
 
 void record_retain(struct recorder *r)

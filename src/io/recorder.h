@@ -207,6 +207,10 @@ MUST_CHECK int recorder_end(struct recorder *r, uint64_t number);
  * that is none; -ENOMEM. */
 MUST_CHECK int recorder_delete(struct recorder *r, const char *folder, const char *base);
 
+/* Is this file, beside dir_fd, a recording's sidecar? By its first line, so that no foreign file of
+ * such a name is taken for one. In any thread. */
+bool recorder_is_sidecar(int dir_fd, const char *name);
+
 struct recorder_stats recorder_stats_get(struct recorder *r);
 
 #endif

@@ -57,7 +57,7 @@ static uint32_t utf8(struct str s, bool last, size_t *ret_n)
     size_t n = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
     *ret_n = 1;
     if (n == 1)
-        return first == '\n' ? TERM_ENTER : first == 8 ? TERM_BACKSPACE : first;
+        return first == '\n' ? TERM_ENTER : first == 8 ? TERM_BACKSPACE : first ? first : 0xFFFD;
     if (first < 0xC2 || first > 0xF4)
         return 0xFFFD;
     if (s.n < n) {
@@ -68,7 +68,7 @@ static uint32_t utf8(struct str s, bool last, size_t *ret_n)
     for (size_t i = 1; i < n; i++)
         c = c << 6 | ((uint8_t)s.p[i] & 0x3F);
     *ret_n = n;
-    return c;
+    return c ? c : 0xFFFD; /* 0 would say that more has to come */
 }
 
 /* "\x1b[A", "\x1bOA", "\x1b[5~", and with numbers between them that say what else is held. */

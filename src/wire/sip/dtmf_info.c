@@ -106,3 +106,14 @@ int dtmf_info_parse(struct dtmf_info *ret, struct str content_type, struct str b
     *ret = info;
     return 0;
 }
+
+struct str dtmf_info_key_next(struct str *body)
+{
+    struct str line = line_take(body);
+    ptrdiff_t mark = mark_of(line);
+    if (mark < 0)
+        return digit_of(line) ? line : STR_NONE;
+    if (!str_ieq(str_trim(str_sub(line, 0, (size_t)mark)), STR("signal")))
+        return STR_NONE;
+    return str_from(line, (size_t)mark + 1);
+}

@@ -20,5 +20,8 @@ bool dtmf_info_is(struct str content_type);
  * spaces and quotes; the digit may be the number of its event, 10 for the star. The types above and
  * text/plain. -ENOENT: another type; -EBADMSG: no digit in it, or more than one. */
 MUST_CHECK int dtmf_info_parse(struct dtmf_info *ret, struct str content_type, struct str body);
+/* Takes the next line off a body; where in it a digit is said, in whatever way dtmf_info_parse()
+ * reads: none if it says none. */
+struct str dtmf_info_key_next(struct str *body);
 
 #endif

@@ -1,5 +1,6 @@
 #include "wire/sip/mask.h"
 
+#include "wire/sip/dtmf_info.h"
 #include "wire/sip/lex.h"
 
 /* White space stays: a value may be folded. */
@@ -115,19 +116,15 @@ static void mask_crypto(char *p, char *end)
     }
 }
 
-/* "Signal=5", as application/dtmf-relay has it. */
-static void mask_signal(char *p, char *end)
+/* What the exchange would read as a key, and nothing else. */
+static void mask_keys(char *p, const char *end)
 {
-    for (p += 6; p < end && (*p == ' ' || *p == '\t');)
-        p++;
-    if (p == end || *p != '=')
-        return;
-    for (p++; p < end && (*p == ' ' || *p == '\t');)
-        p++;
-    char *key = p;
-    while (p < end && !lex_is(*p, LEX_SPACE))
-        p++;
-    stars(key, p);
+    struct str rest = str_of(p, (size_t)(end - p));
+    while (rest.n) {
+        struct str key = dtmf_info_key_next(&rest);
+        if (key.n)
+            stars(p + (key.p - p), key.p + key.n);
+    }
 }
 
 /* Masks the credentials in the field that begins at p, if it holds some. Behind it. */
@@ -151,13 +148,13 @@ static void mask_body(char *p, char *end, bool info)
         stars(p, end);
         return;
     }
+    if (info)
+        mask_keys(p, end);
     for (char *next; p < end; p = next) {
         next = mask_field(p, end);
         struct str line = str_of(p, (size_t)(next - p));
         if (str_istarts(line, STR("a=crypto:")))
             mask_crypto(p, next);
-        else if (info && str_istarts(line, STR("Signal")))
-            mask_signal(p, next);
     }
 }
 
@@ -165,7 +162,10 @@ struct str sip_mask(char *p, size_t n)
 {
     char *end = p + n;
     struct str call_id = STR_NONE;
-    bool info = str_starts(str_of(p, n), STR("INFO "));
+    /* RFC 3261 section 7.5: empty lines before the start line. */
+    while (p < end && (*p == '\r' || *p == '\n'))
+        p++;
+    bool info = str_starts(str_of(p, (size_t)(end - p)), STR("INFO "));
     for (p = line_end(p, end); p < end && *p != '\r' && *p != '\n';) {
         char *next = mask_field(p, end), first = chr_lower(*p);
         if (!call_id.p && (first == 'c' || first == 'i')) {

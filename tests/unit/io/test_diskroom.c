@@ -8,7 +8,8 @@
 #include "io/diskroom.h"
 #include "io/fs.h"
 
-#define KB 1024
+#define KB      1024
+#define SIDECAR "{\n\"ringdown_recording\":1,\n"
 
 struct world {
     char dir[64], sound[96], pcap[96], lines[128];
@@ -66,6 +67,9 @@ static void file(struct world *w, const char *name, unsigned kb, unsigned ago_s)
     static char bytes[64 * KB];
     char *path = path_of(w, name);
     memset(bytes, 'x', sizeof(bytes));
+    if (strcmp(name, "sound/2026-01-01/a.json") == 0 ||
+        strcmp(name, "sound/2026-01-01/c.json") == 0)
+        memcpy(bytes, SIDECAR, sizeof(SIDECAR) - 1);
     assert_int_equal(fs_mkdirs_for(path), 0);
     assert_int_equal(fs_write(path, str_of(bytes, kb * KB)), 0);
     struct timespec at = {.tv_sec = time(NULL) - ago_s};
@@ -94,11 +98,11 @@ static void fill(struct world *w)
     file(w, "sound/2026-01-01/a.json", 4, 900);
     file(w, "sound/2026-01-01/a.wav", 32, 900);
     file(w, "sound/2026-01-01/a-track1.wav", 32, 900);
-    file(w, "pcap/2026-01-01/b.pcapng", 32, 800);
+    file(w, "pcap/2026-01-01/120000-1_2-1.pcapng", 32, 800);
     file(w, "calls.jsonl.20260101-000000", 32, 700);
     file(w, "sound/2026-01-01/c.json", 4, 600);
     file(w, "sound/2026-01-01/c.wav", 32, 600);
-    file(w, "pcap/2026-01-01/d.pcapng", 32, 500);
+    file(w, "pcap/2026-01-01/120500-1_2-2.pcapng", 32, 500);
     /* What is somebody else's, older than all of it. */
     file(w, "sound/2026-01-01/mine.wav", 32, 5000);
     file(w, "sound/mine/e.json", 32, 5000);
@@ -106,6 +110,10 @@ static void fill(struct world *w)
     file(w, "pcap/2026-01-01/mine.txt", 32, 5000);
     file(w, "calls.jsonl", 32, 5000);
     file(w, "calls.jsonl.mine", 32, 5000);
+    file(w, "sound/calls.json", 32, 5000);
+    file(w, "sound/2026-01-01/mine.json", 32, 5000);
+    file(w, "pcap/2026-01-01/mine.pcapng", 32, 5000);
+    file(w, "pcap/2026-01-01/120000.pcapng", 32, 5000);
 }
 
 static void foreign_stay(struct world *w)
@@ -113,6 +121,9 @@ static void foreign_stay(struct world *w)
     assert_true(there(w, "sound/2026-01-01/mine.wav") && there(w, "sound/mine/e.json"));
     assert_true(there(w, "pcap/mine.pcapng") && there(w, "pcap/2026-01-01/mine.txt"));
     assert_true(there(w, "calls.jsonl") && there(w, "calls.jsonl.mine"));
+    assert_true(there(w, "sound/calls.json") && there(w, "sound/2026-01-01/mine.json"));
+    assert_true(there(w, "pcap/2026-01-01/mine.pcapng"));
+    assert_true(there(w, "pcap/2026-01-01/120000.pcapng"));
 }
 
 static void test_all_fits(void **state)
@@ -132,9 +143,9 @@ static void test_oldest_first(void **state)
     look(w, 110, 0);
     assert_int_equal(w->removed, 1);
     assert_string_equal(w->gone[0], "2026-01-01/a");
-    assert_false(there(w, "pcap/2026-01-01/b.pcapng"));
+    assert_false(there(w, "pcap/2026-01-01/120000-1_2-1.pcapng"));
     assert_true(there(w, "calls.jsonl.20260101-000000"));
-    assert_true(there(w, "pcap/2026-01-01/d.pcapng"));
+    assert_true(there(w, "pcap/2026-01-01/120500-1_2-2.pcapng"));
     foreign_stay(w);
 }
 
@@ -145,7 +156,7 @@ static void test_everything(void **state)
     look(w, 1, 0);
     assert_int_equal(w->removed, 2);
     assert_false(there(w, "calls.jsonl.20260101-000000"));
-    assert_false(there(w, "pcap/2026-01-01/d.pcapng"));
+    assert_false(there(w, "pcap/2026-01-01/120500-1_2-2.pcapng"));
     foreign_stay(w);
 }
 
@@ -165,7 +176,7 @@ static void test_age(void **state)
     fill(w);
     look(w, 0, 750);
     assert_int_equal(w->removed, 1);
-    assert_false(there(w, "pcap/2026-01-01/b.pcapng"));
+    assert_false(there(w, "pcap/2026-01-01/120000-1_2-1.pcapng"));
     assert_true(there(w, "calls.jsonl.20260101-000000"));
     foreign_stay(w);
 }
@@ -174,17 +185,17 @@ static void test_age(void **state)
 static void test_note(void **state)
 {
     struct world *w = *state;
-    file(w, "pcap/2026-01-01/b.pcapng", 32, 800);
+    file(w, "pcap/2026-01-01/120000-1_2-1.pcapng", 32, 800);
     look(w, 64, 0);
     diskroom_note(w->room, 16 * KB);
     loop_run_once(w->loop, 0);
     assert_int_equal(diskroom_stats_get(w->room).looks, 1);
-    file(w, "pcap/2026-01-01/d.pcapng", 60, 100);
+    file(w, "pcap/2026-01-01/120500-1_2-2.pcapng", 60, 100);
     diskroom_note(w->room, 60 * KB);
     LOOP_UNTIL(w->loop, diskroom_stats_get(w->room).looks == 2);
-    assert_false(there(w, "pcap/2026-01-01/b.pcapng"));
-    assert_true(there(w, "pcap/2026-01-01/d.pcapng"));
-    unlink(path_of(w, "pcap/2026-01-01/d.pcapng"));
+    assert_false(there(w, "pcap/2026-01-01/120000-1_2-1.pcapng"));
+    assert_true(there(w, "pcap/2026-01-01/120500-1_2-2.pcapng"));
+    unlink(path_of(w, "pcap/2026-01-01/120500-1_2-2.pcapng"));
     diskroom_finish(w->room);
     assert_int_equal(diskroom_stats_get(w->room).bytes, 0);
 }

@@ -290,6 +290,21 @@ static void another_server(void **state)
     bed_close(&b);
 }
 
+/* A network that has no way there refuses at once: that is said, too, and once. */
+static void no_way_there(void **state)
+{
+    (void)state;
+    struct bed b;
+    bed_open(&b, SOCK_STREAM);
+    struct hepout_config cfg = config(&b, true);
+    cfg.to = (struct addr){.family = ADDR_V4, .port = 9060, .ip = {255, 255, 255, 255}};
+    b.downs = 0;
+    hepout_set(b.h, &cfg);
+    LOOP_UNTIL(b.loop, hepout_stats_get(b.h)->errors >= 3);
+    assert_int_equal(b.downs, 1);
+    bed_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +314,7 @@ int main(void)
         cmocka_unit_test(a_queue_that_is_full),
         cmocka_unit_test(a_packet_cut_in_two),
         cmocka_unit_test(another_server),
+        cmocka_unit_test(no_way_there),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

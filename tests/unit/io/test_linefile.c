@@ -155,6 +155,22 @@ static void test_full(void **state)
     assert_non_null(strstr(w->last, "2 lines are lost"));
 }
 
+/* Somebody has emptied it: what is undone is the part of a line, not what is counted here. */
+static void test_full_and_emptied(void **state)
+{
+    struct world *w = *state;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(linefile_open(&w->file, &w->cfg, 1000), 0);
+    assert_int_equal(linefile_put(w->file, STR("one"), 1000), 0);
+    assert_int_equal(truncate(w->path, 0), 0);
+    limit(8);
+    assert_true(linefile_put(w->file, STR("two does not fit"), 1000) < 0);
+    limit(RLIM_INFINITY);
+    assert_string_equal(content(w->path), "");
+    assert_int_equal(linefile_put(w->file, STR("three"), 1000), 0);
+    assert_string_equal(content(w->path), "three\n");
+}
+
 static void test_floor(void **state)
 {
     struct world *w = *state;
@@ -196,6 +212,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_age, up, down),
         cmocka_unit_test_setup_teardown(test_taken_away, up, down),
         cmocka_unit_test_setup_teardown(test_full, up, down),
+        cmocka_unit_test_setup_teardown(test_full_and_emptied, up, down),
         cmocka_unit_test_setup_teardown(test_floor, up, down),
         cmocka_unit_test(test_names),
     };

@@ -184,8 +184,14 @@ static void test_parse(void **state)
         {"\xed\x95", true, 0xFFFD, 2},
         {"\xff", false, 0xFFFD, 1},
     };
+    size_t n;
+    /* Control and space; and the same as nobody should send it. */
+    assert_int_equal(term_key_parse(str_of("\0q", 2), false, &n), 0xFFFD);
+    assert_int_equal(n, 1);
+    assert_int_equal(term_key_parse(STR("\xe0\x80\x80q"), false, &n), 0xFFFD);
+    assert_int_equal(n, 3);
     for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
-        size_t n = 77;
+        n = 77;
         uint32_t key = term_key_parse(str_z(cases[i].bytes), cases[i].last, &n);
         if (key != cases[i].key || n != cases[i].n)
             fail_msg("case %u: key %x of %zu bytes", i, key, n);

@@ -62,6 +62,20 @@ static void bodies(void **state)
           "INFO sip:a SIP/2.0\r\nCall-ID: 1\r\n\r\nSignal= *\r\nDuration=160\r\n", "1");
     check("INFO sip:a SIP/2.0\r\nCall-ID: 1\r\n\r\n7\r\n",
           "INFO sip:a SIP/2.0\r\nCall-ID: 1\r\n\r\n*\r\n", "1");
+    /* Everything that dtmf_info_parse() takes for a key. */
+    check("INFO sip:a SIP/2.0\r\nCall-ID: 1\r\n\r\nsignal : 5\r\nDuration=160\r\n",
+          "INFO sip:a SIP/2.0\r\nCall-ID: 1\r\n\r\nsignal : *\r\nDuration=160\r\n", "1");
+    check("INFO sip:a SIP/2.0\r\nCall-ID: 1\r\n\r\nDuration=160\r Signal=\" 5 \"\r\n",
+          "INFO sip:a SIP/2.0\r\nCall-ID: 1\r\n\r\nDuration=160\r Signal=* * *\r\n", "1");
+    check("INFO sip:a SIP/2.0\r\nCall-ID: 1\r\n\r\n5\r\nDuration=160\r\n",
+          "INFO sip:a SIP/2.0\r\nCall-ID: 1\r\n\r\n*\r\nDuration=160\r\n", "1");
+    check("INFO sip:a SIP/2.0\r\nCall-ID: 1\r\n\r\n<media_control/>\r\n",
+          "INFO sip:a SIP/2.0\r\nCall-ID: 1\r\n\r\n<media_control/>\r\n", "1");
+    /* Behind empty lines it is still a message. */
+    check("\r\nINFO sip:a SIP/2.0\r\nCall-ID: 1\r\n\r\nSignal=5\r\n",
+          "\r\nINFO sip:a SIP/2.0\r\nCall-ID: 1\r\n\r\nSignal=*\r\n", "1");
+    check("\r\n\r\nREGISTER sip:a SIP/2.0\r\nCall-ID: 1\r\n\r\n",
+          "\r\n\r\nREGISTER sip:a SIP/2.0\r\nCall-ID: 1\r\n\r\n", "1");
     /* What a stream holds that could not be cut into messages. */
     check("INFO sip:a SIP/2.0\r\nCall-ID: 1\r\n\r\nREGISTER sip:a SIP/2.0\r\n"
           "Authorization: Digest response=abc\r\n\r\n",
