@@ -307,7 +307,8 @@ static void outcome(const struct an_traffic *t, const struct entry *of, struct s
             continue;
         bool invite = str_starts(str_of(e->text, e->n), STR("INVITE "));
         a->invites += invite && !e->sent;
-        if (invite || a->status || !e->sent || sip_msg_parse(m, e->text, e->n, true))
+        if (invite || a->status || !e->sent ||
+            sip_msg_parse(m, e->text, e->n, e->transport != AN_UDP))
             continue;
         if (!m->is_request && m->method == SIP_INVITE && m->status >= 200)
             a->status = m->status;
@@ -318,7 +319,8 @@ static unsigned attempt_add(const struct an_traffic *t, const struct entry *e, s
                             struct an_attempted *v, unsigned n)
 {
     if (e->sent || !str_starts(str_of(e->text, e->n), STR("INVITE ")) ||
-        sip_msg_parse(m, e->text, e->n, true) || m->to.tag.n || told_before(v, n, m->call_id))
+        sip_msg_parse(m, e->text, e->n, e->transport != AN_UDP) || m->to.tag.n ||
+        told_before(v, n, m->call_id))
         return n;
     v[n] = (struct an_attempted){.at_ns = e->at_ns,
                                  .from_addr = e->src,
