@@ -232,8 +232,10 @@ static bool folder_failed(const char *dir)
 static int engine_open(struct watch *w)
 {
     struct an_limits limits = an_limits_default();
-    struct an_engine_args args = {
-        .max_legs = 4 * w->opt.max_calls, .max_streams = 8 * w->opt.max_calls, .forgets = true};
+    uint32_t streams = 8 * w->opt.max_calls;
+    struct an_engine_args args = {.max_legs = 4 * w->opt.max_calls,
+                                  .max_streams = streams < WATCH_STREAMS ? streams : WATCH_STREAMS,
+                                  .forgets = true};
     int err = entropy_get(&limits.seed, sizeof(limits.seed));
     args.seed = limits.seed;
     if (!err)
