@@ -60,8 +60,10 @@ static struct str name_of(struct question *q, char *mem, size_t cap)
     const json_t *v = json_object_get(q->params, "call");
     struct str record = wire_record_of(q->params);
     struct buf b;
-    if (record.n)
-        return call_id_of_record(q->w, record, mem, cap);
+    /* Some phones have Call-IDs that look like one. */
+    struct str of_record = record.n ? call_id_of_record(q->w, record, mem, cap) : STR_NONE;
+    if (of_record.n)
+        return of_record;
     if (json_is_string(v))
         return str_of(json_string_value(v), json_string_length(v));
     buf_init(&b, mem, cap);
@@ -280,18 +282,16 @@ static void put_id(struct buf *out, const json_t *request)
 
 static json_t *attempt_json(struct wire *w, const struct an_attempted *a)
 {
-    struct pbx_call_ids *ids = mem_alloc(sizeof(*ids));
+    uint64_t number = pbx_call_number(w->pbx, a->call_id);
     json_t *j = json_object();
-    bool known = ids && pbx_call_ids_get(w->pbx, a->call_id, ids) == 0;
     json_object_set_new(j, "at_ms", json_integer((json_int_t)(a->at_ns / 1000000)));
     json_object_set_new(j, "from", api_text(a->from));
     json_object_set_new(j, "to", api_text(a->to));
     json_object_set_new(j, "source", api_addr(&a->from_addr));
     json_object_set_new(j, "invites", json_integer(a->invites));
     json_object_set_new(j, "status", a->status ? json_integer(a->status) : json_null());
-    json_object_set_new(j, "call", known ? json_integer((json_int_t)ids->number) : json_null());
+    json_object_set_new(j, "call", number ? json_integer((json_int_t)number) : json_null());
     json_object_set_new(j, "call_id", api_text(a->call_id));
-    mem_free(ids);
     return j;
 }
 
@@ -301,7 +301,8 @@ static json_t *attempts(struct wire *w, const json_t *request, int *err)
     struct an_attempted *v = mem_alloc(AN_ATTEMPTS_MAX * sizeof(*v));
     int n = !v ? -ENOMEM : !w->own->traffic || limit < 1 ? -ENOENT : 0;
     if (!n)
-        n = an_traffic_attempts(w->own->traffic, v, limit > UINT32_MAX ? 0 : (unsigned)limit);
+        n = an_traffic_attempts(w->own->traffic, v,
+                                limit > AN_ATTEMPTS_MAX ? AN_ATTEMPTS_MAX : (unsigned)limit);
     json_t *list = json_array();
     for (int i = 0; i < n; i++)
         json_array_append_new(list, attempt_json(w, &v[i]));

@@ -2,6 +2,7 @@
  * engine has kept, in frames made anew; packets of sound wait in a ring on the disk, each with the
  * place of the one before it in its stream, so that a long call costs no memory. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -195,8 +196,12 @@ static int file_write(const struct watch *w, const char *path, const struct piec
     if (!x)
         return -ENOMEM;
     buf_init(&x->out, x->mem, sizeof(x->mem));
-    x->f = fopen(path, "wxe");
+    /* What people say, and their passwords: not for everybody. */
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    x->f = fd < 0 ? NULL : fdopen(fd, "w");
     int err = x->f ? 0 : -errno;
+    if (fd >= 0 && !x->f)
+        close(fd);
     cap_write_section(&x->out, STR("ringdown " RD_VERSION));
     cap_write_iface(&x->out, CAP_RAW, STR_NONE);
     for (uint32_t i = 0; i < p->n && !err; i++)

@@ -111,8 +111,11 @@ static void on_packet(void *ctx, const struct addr *from, const struct addr *to,
     struct buf b;
     if (!may(w, bytes))
         return;
+    /* As what it is: that of the versions 1 and 2 is known by its port alone. */
+    struct addr at = *to;
+    at.port = HEP_PORT;
     buf_init(&b, w->hep_frame, sizeof(w->hep_frame));
-    cap_put_udp(&b, from, to, bytes);
+    cap_put_udp(&b, from, &at, bytes);
     if (b.full) {
         w->hep_bad++;
         return;
@@ -217,6 +220,7 @@ static int file_replay(struct watch *w, const char *path, uint64_t shift_ns)
     struct cap_frame frame;
     char why[128];
     int err = capfile_open(&f, path, -1);
+    bool open = err == 0;
     for (int r; !err && !w->quit && (r = capfile_next(f, &frame)) != 0;) {
         uint64_t at;
         if (r == -EBADMSG) {
@@ -232,11 +236,10 @@ static int file_replay(struct watch *w, const char *path, uint64_t shift_ns)
             time_goes(w, frame.at_ns);
         watch_frame(w, &frame);
     }
-    if (!err) {
-        if (!capfile_format(f).n)
-            err = -EBADMSG;
+    if (!err && !capfile_format(f).n)
+        err = -EBADMSG;
+    if (open)
         capfile_close(f);
-    }
     if (err) {
         fprintf(stderr, "ringdown watch: %s: %s\n", path,
                 err == -EBADMSG ? "neither pcap nor pcapng" : strerror_r(-err, why, sizeof(why)));

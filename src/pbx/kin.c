@@ -5,8 +5,9 @@
 #include "base/num.h"
 
 #define KIN_A_HISTORY 4
-#define KIN_ROUNDS    8  /* of a search: so many legs may lie between two calls */
-#define KIN_CALLS     64 /* that one search goes through */
+#define KIN_LONGEST   512 /* bytes of a Call-ID that is remembered: a peer chooses it */
+#define KIN_ROUNDS    8   /* of a search: so many legs may lie between two calls */
+#define KIN_CALLS     64  /* that one search goes through */
 
 struct kin {
     struct hash_node node; /* by Call-ID */
@@ -130,6 +131,8 @@ void kin_past(struct pbx *p, struct leg *leg)
         return;
     list_append(&k->past, &kin->past);
     k->n_past++;
+    if (kin->call_id.n > KIN_LONGEST)
+        forget(p, kin);
     while (k->n_past > k->max_past)
         forget(p, container_of(k->past.next, struct kin, past));
 }
@@ -138,6 +141,11 @@ uint64_t kin_number(struct pbx *p, struct str call_id)
 {
     const struct kin *kin = find(p, call_id);
     return kin ? kin->call[kin->n_calls - 1] : 0;
+}
+
+uint64_t pbx_call_number(struct pbx *p, struct str call_id)
+{
+    return kin_number(p, call_id);
 }
 
 struct str pbx_caller_call_id(struct pbx *p, struct str call_id)

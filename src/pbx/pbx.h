@@ -144,6 +144,8 @@ struct pbx_call_ids {
 /* `name` is the number of a call or a Call-ID, also of a call that is over, for a while. 0 or
  * -ENOENT. Texts live until the next input. */
 MUST_CHECK int pbx_call_ids_get(struct pbx *p, struct str name, struct pbx_call_ids *ret);
+/* The number of the call that a Call-ID is of, or was of last; 0: unknown. */
+uint64_t pbx_call_number(struct pbx *p, struct str call_id);
 /* The Call-ID of the leg that the call of this one began with, until the next input; if it is of no
  * call, it itself. */
 struct str pbx_caller_call_id(struct pbx *p, struct str call_id);

@@ -282,6 +282,15 @@ def own_explain_case(lab):
     check(call_id in text(lab, "attempts", "1") and ids[0] not in text(lab, "attempts", "1"), "one")
     found = rules(lab, call_id)
     check("wrong-credentials" in found and "auth-loop" in found, f"credentials: {found}")
+    # Call-IDs that look like the id of a record, or like the number of a call.
+    like = secrets.token_hex(16)
+    with sip.Peer(lab.ip(66), (lab.pbx, 5060)) as peer:
+        for name in (like, "2"):
+            answer = peer.ask("INVITE", "sip:1428@pbx.test", call_id=name, tag="like", user="109Q1427")
+            equal(answer.status, 407, f"the answer to {name}")
+    check("407" in text(lab, "ladder", like), "a Call-ID of 32 digits")
+    tried = {a["call_id"]: a for a in lab.ctl("attempts")}
+    equal([tried[name]["call"] for name in (like, "2")], [None, None], "calls of what became none")
     done = lab.ctl_run("explain", "no-such-call")
     equal(done.returncode, 1, "exit status for a call that is not there")
     check("no message of it is in memory" in done.stderr, done.stderr)

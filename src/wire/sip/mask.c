@@ -61,7 +61,7 @@ static bool is_word(char c)
     return lex_is(c, LEX_TOKEN);
 }
 
-/* name = value, ...: the value of `response` goes. */
+/* name = value, ...: the value of `response` goes, and that of `rspauth`. */
 static void mask_digest(char *p, char *end)
 {
     while (p < end) {
@@ -79,7 +79,7 @@ static void mask_digest(char *p, char *end)
             p++;
         char *value = p;
         p = param_end(p, end);
-        if (!str_ieq(word, STR("response")))
+        if (!str_ieq(word, STR("response")) && !str_ieq(word, STR("rspauth")))
             continue;
         bool quoted = value < p && *value == '"';
         stars(value + quoted, p - (quoted && p - value > 1 && p[-1] == '"'));
@@ -135,8 +135,15 @@ static char *mask_field(char *p, char *end)
         return line_end(p, end);
     char *next = field_end(p, end), *value = value_of(p, next, STR("authorization"));
     value = value ? value : value_of(p, next, STR("proxy-authorization"));
-    if (value)
+    if (value) {
         mask_credentials(value, next);
+        return next;
+    }
+    /* RFC 7616 section 3.5: by what the server proves, the password can be guessed as well. */
+    value = value_of(p, next, STR("authentication-info"));
+    value = value ? value : value_of(p, next, STR("proxy-authentication-info"));
+    if (value)
+        mask_digest(value, next);
     return value ? next : line_end(p, end);
 }
 

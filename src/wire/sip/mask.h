@@ -9,6 +9,7 @@
 /* Masks the n bytes at p where they are:
  * - in Authorization and Proxy-Authorization, wherever they stand, the value of `response`, by
  *   which passwords can be guessed; of another scheme than Digest everything (RFC 3261 section 22);
+ * - in Authentication-Info the value of `rspauth`, for the same reason;
  * - in bodies what stands behind "inline:" of a=crypto (RFC 4568), and keys in an INFO.
  * Returns the Call-ID, which points into p; none if there is none. */
 struct str sip_mask(char *p, size_t n);

@@ -341,6 +341,22 @@ static void what_was_tried(void **state)
     bed_close(&b);
 }
 
+/* A datagram says itself how long it is: RFC 3261 section 18.3. */
+static void what_was_tried_without_a_length(void **state)
+{
+    (void)state;
+    struct bed b;
+    struct an_attempted v[2];
+    bed_open(&b, 0);
+    put_raw(&b, 'C', 'P', STR("bare"),
+            STR("INVITE sip:1002@b SIP/2.0\r\nVia: SIP/2.0/UDP hC;branch=z9hG4bKbare\r\n"
+                "Max-Forwards: 70\r\nFrom: <sip:1001@a>;tag=f\r\nTo: <sip:1002@b>\r\n"
+                "Call-ID: bare\r\nCSeq: 1 INVITE\r\nContact: <sip:x@192.0.2.3>\r\n\r\n"));
+    assert_int_equal(an_traffic_attempts(b.t, v, 2), 1);
+    assert_true(str_eq(v[0].call_id, STR("bare")));
+    bed_close(&b);
+}
+
 static void without_memory(void **state)
 {
     (void)state;
@@ -380,6 +396,7 @@ int main(void)
         cmocka_unit_test(within_bounds),
         cmocka_unit_test(the_oldest_go),
         cmocka_unit_test(too_many),
+        cmocka_unit_test(what_was_tried_without_a_length),
         cmocka_unit_test(what_began_before_memory),
         cmocka_unit_test(what_was_tried),
         cmocka_unit_test(without_memory),

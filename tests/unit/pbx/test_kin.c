@@ -148,12 +148,30 @@ static void the_oldest_are_forgotten(void **state)
     assert_ids("in-0", "in-0 out-0");
 }
 
+/* A peer chooses Call-IDs: a very long one is not kept for later. */
+static void a_long_one_is_not_kept(void **state)
+{
+    (void)state;
+    static char name[2000];
+    memset(name, 'x', sizeof(name) - 1);
+    const char *const ids[] = {name, "out"};
+    struct pbx_call_ids found;
+    struct call *call = call_make(ids, 2);
+    assert_int_equal(pbx_call_number(r->pbx, str_z(name)), 1);
+    call_over(call);
+    assert_int_equal(pbx_call_number(r->pbx, str_z(name)), 0);
+    assert_int_equal(pbx_call_ids_get(r->pbx, str_z(name), &found), -ENOENT);
+    assert_ids("out", "out");
+    assert_caller("out", "out");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_call_and_its_end, begin, end),
         cmocka_unit_test_setup_teardown(a_leg_that_moves, begin, end),
         cmocka_unit_test_setup_teardown(the_oldest_are_forgotten, begin, end),
+        cmocka_unit_test_setup_teardown(a_long_one_is_not_kept, begin, end),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,6 +43,11 @@ static void credentials(void **state)
           "INVITE sip:a SIP/2.0\r\nAuthorization: Basic ********\r\nCall-ID: 2\r\n\r\n", "2");
     check("INVITE sip:a SIP/2.0\r\nAuthorization: X\r\n a b\r\nCall-ID: 2\r\n\r\n",
           "INVITE sip:a SIP/2.0\r\nAuthorization: X\r\n * *\r\nCall-ID: 2\r\n\r\n", "2");
+    check("SIP/2.0 200 OK\r\nAuthentication-Info: qop=auth, rspauth=\"0a\", nc=1\r\nCall-ID: "
+          "2\r\n\r\n",
+          "SIP/2.0 200 OK\r\nAuthentication-Info: qop=auth, rspauth=\"**\", nc=1\r\nCall-ID: "
+          "2\r\n\r\n",
+          "2");
     /* A response to a challenge is no secret anywhere else. */
     check("SIP/2.0 200 OK\nCall-ID:\n 3 \nX-A: response=1\n\nresponse=\"2\"",
           "SIP/2.0 200 OK\nCall-ID:\n 3 \nX-A: response=1\n\nresponse=\"2\"", "3");
