@@ -348,6 +348,8 @@ def watch_own_case(lab):
     equal(len(calls), 1, "calls")
     equal((calls[0]["caller"], calls[0]["outcome"], len(calls[0]["legs"])),
           ("01077141436", "ANSWERED", 2), "the call")
+
+
 @case("watch_hep_old", weight=2, captured=False)
 def watch_hep_old_case(lab):
     """Agents of HEP 2 are understood, at whatever port."""
