@@ -9,8 +9,7 @@
 #include "base/mem.h"
 
 #define CROSSED_NS  (2000 * MS)
-#define OVER_NS     (1000 * MS) /* an attempt that failed is known for so long */
-#define MARGIN_SURE 40          /* points before the next candidate that leave no doubt */
+#define MARGIN_SURE 40 /* points before the next candidate that leave no doubt */
 
 /* ---- facts ----------------------------------------------------------------------------------- */
 
