@@ -8,7 +8,7 @@
  *       formats  both parties speak PCMA: renumbered, RTCP of our own [as in calls]
  *       law      one of them speaks PCMU: transcoded
  *       record   formats, and each call is recorded, mixed, into FILE.d
- *       room     CALLS is one room: so many parties, all of whom hear all
+ *       room     CALLS are the parties of rooms of 40, in which all hear all
  *       roomrec  the same, and the room is recorded, mixed, into FILE.d */
 #include <poll.h>
 #include <stdio.h>
@@ -22,6 +22,7 @@
 
 #define FIRST_PARTY_PORT 10000u
 #define MOST_CALLS       1000u
+#define ROOM_PARTIES     40
 
 enum mode { PLAIN, FORMATS, LAW, RECORD, ROOM, ROOM_RECORD, MODES };
 static const char *const modes[MODES] = {"plain", "formats", "law", "record", "room", "roomrec"};
@@ -132,7 +133,7 @@ static void calls_open(struct bench *b)
     bool room = b->mode == ROOM || b->mode == ROOM_RECORD;
     for (unsigned i = 0; room && i < b->streams; i++) {
         struct media_cmd join = {.kind = MEDIA_JOIN, .id = 1 + i};
-        join.member.room = 1;
+        join.member.room = 1 + i / ROOM_PARTIES;
         send_all(b, &join, 1);
     }
     if (b->mode == ROOM_RECORD)

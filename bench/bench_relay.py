@@ -11,7 +11,7 @@ came back. Modes:
     formats  relayed as in calls: renumbered, with RTCP of our own
     law      transcoded between PCMU and PCMA
     record   formats, with each call recorded; beside ours without recordings
-    room     CALLS parties in one room, all talking; ours alone, CPU time a second and party
+    room     CALLS parties in rooms of 40, all talking; ours alone, CPU time a second and party
 
 Prints the medians, their ratio, the loss and the memory of a call. Exits 1 when packets were lost or
 the ratio is above --limit.
