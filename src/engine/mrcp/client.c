@@ -125,13 +125,13 @@ static struct mrcp_conn *shared_conn(const struct mrcp_client *c, const struct m
     return NULL;
 }
 
-bool conn_can_share(const struct mrcp_client *c, const struct mrcp_session *s)
+bool control_can_share(const struct mrcp_client *c, const struct mrcp_session *s)
 {
     return s->share && shared_conn(c, s, NULL);
 }
 
-handle_t conn_take(struct mrcp_client *c, struct mrcp_session *s, const struct addr *peer,
-                   bool existing)
+handle_t control_take(struct mrcp_client *c, struct mrcp_session *s, const struct addr *peer,
+                      bool existing)
 {
     handle_t h;
     struct mrcp_conn *k = existing ? shared_conn(c, s, peer) : NULL;
@@ -156,32 +156,32 @@ handle_t conn_take(struct mrcp_client *c, struct mrcp_session *s, const struct a
     return h;
 }
 
-static void conn_free(struct mrcp_client *c, struct mrcp_conn *k)
+static void control_free(struct mrcp_client *c, struct mrcp_conn *k)
 {
     timer_stop(&c->wheel, &k->timer);
     mem_free(k->rx);
     slot_put(&c->conns, slot_handle(&c->conns, k));
 }
 
-void conn_release(struct mrcp_client *c, struct mrcp_channel *ch)
+void control_release(struct mrcp_client *c, struct mrcp_channel *ch)
 {
     struct mrcp_conn *k = slot_find(&c->conns, ch->conn);
     if (k && --k->users == 0) {
         client_emit(c, NULL, MRCP_OUT_CLOSE)->conn = ch->conn;
-        conn_free(c, k);
+        control_free(c, k);
     }
     ch->conn = 0;
 }
 
 /* Its channels are lost, and with them their sessions (section 4.6). */
-static void conn_lost(struct mrcp_client *c, handle_t conn, int err)
+static void control_lost(struct mrcp_client *c, handle_t conn, int err)
 {
     struct mrcp_conn *k = slot_find(&c->conns, conn);
     uint32_t at = 0;
     handle_t h;
     if (!k)
         return;
-    conn_free(c, k);
+    control_free(c, k);
     for (struct mrcp_session *s = slot_next(&c->sessions, &at, &h); s;
          s = slot_next(&c->sessions, &at, &h))
         for (unsigned i = 0; i < MRCP_MAX_CHANNELS; i++)
@@ -214,8 +214,8 @@ void mrcp_client_closed(struct mrcp_client *c, usec_t now, handle_t conn, int er
         return;
     /* Whatever the owner of the socket has seen of it, it is to be let go of. */
     client_emit(c, NULL, MRCP_OUT_CLOSE)->conn = conn;
-    conn_lost(c, conn,
-              k->state == CONN_CONNECTING || err == -ECONNREFUSED ? -ECONNREFUSED : -ECONNRESET);
+    control_lost(c, conn,
+                 k->state == CONN_CONNECTING || err == -ECONNREFUSED ? -ECONNREFUSED : -ECONNRESET);
 }
 
 static struct mrcp_session *channel_find(struct mrcp_client *c, handle_t conn, struct str id,
@@ -288,7 +288,7 @@ void mrcp_client_rx(struct mrcp_client *c, usec_t now, handle_t conn, struct str
     if (err != -EAGAIN) {
         c->stats.malformed++;
         client_emit(c, NULL, MRCP_OUT_CLOSE)->conn = conn;
-        conn_lost(c, conn, -EPROTO);
+        control_lost(c, conn, -EPROTO);
         return;
     }
     k->rx_n -= at;
@@ -306,7 +306,7 @@ void mrcp_client_tick(struct mrcp_client *c, usec_t now)
             struct mrcp_conn *k = container_of(t, struct mrcp_conn, timer);
             handle_t h = slot_handle(&c->conns, k);
             client_emit(c, NULL, MRCP_OUT_CLOSE)->conn = h;
-            conn_lost(c, h, -ECONNREFUSED);
+            control_lost(c, h, -ECONNREFUSED);
             continue;
         }
         request_timer(c, t->kind == MRCP_T_REQUEST

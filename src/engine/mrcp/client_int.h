@@ -99,10 +99,10 @@ struct mrcp_out *client_emit(struct mrcp_client *c, struct mrcp_session *s,
 struct mrcp_out *client_emit_msg(struct mrcp_client *c, struct mrcp_session *s,
                                  enum mrcp_out_kind kind, struct str text);
 /* A connection for a channel of s: one that is there, or a new one. 0: no room. */
-handle_t conn_take(struct mrcp_client *c, struct mrcp_session *s, const struct addr *peer,
-                   bool existing);
-bool conn_can_share(const struct mrcp_client *c, const struct mrcp_session *s);
-void conn_release(struct mrcp_client *c, struct mrcp_channel *ch);
+handle_t control_take(struct mrcp_client *c, struct mrcp_session *s, const struct addr *peer,
+                      bool existing);
+bool control_can_share(const struct mrcp_client *c, const struct mrcp_session *s);
+void control_release(struct mrcp_client *c, struct mrcp_channel *ch);
 void session_fail(struct mrcp_client *c, struct mrcp_session *s, int err);
 /* Says that it is ready, if it is and was not. */
 void session_look(struct mrcp_client *c, struct mrcp_session *s);

@@ -103,7 +103,7 @@ int mrcp_session_add(struct mrcp_client *c, handle_t session, enum mrcp_resource
 static void channel_gone(struct mrcp_client *c, struct mrcp_session *s, struct mrcp_channel *ch)
 {
     requests_drop(c, s, ch);
-    conn_release(c, ch);
+    control_release(c, ch);
     s->line[ch->line].kind = LINE_GONE;
     ch->step = CHANNEL_NONE;
 }
@@ -152,7 +152,7 @@ static void lines(struct buf *b, const struct mrcp_client *c, const struct mrcp_
                   struct str audio)
 {
     /* "new" on the very first control line; then one connection does for all (section 4.2). */
-    bool existing = conn_can_share(c, s);
+    bool existing = control_can_share(c, s);
     for (unsigned i = 0; i < s->n_lines; i++) {
         const struct mrcp_channel *ch = &s->channel[s->line[i].channel];
         switch ((enum line_kind)s->line[i].kind) {
@@ -262,7 +262,7 @@ static void give(struct mrcp_client *c, struct mrcp_session *s, struct mrcp_chan
     }
     str_copy_z(ch->id, sizeof(ch->id), g->id);
     if (ch->step == CHANNEL_WANTED)
-        ch->conn = conn_take(c, s, &g->peer, g->existing);
+        ch->conn = control_take(c, s, &g->peer, g->existing);
     ch->step = CHANNEL_AGREED;
     if (!ch->conn)
         session_fail(c, s, -ECONNREFUSED);
