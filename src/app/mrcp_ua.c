@@ -13,7 +13,9 @@
 
 #define WHY_BYTES    200
 #define MAX_SESSIONS 1024
-/* The server has this long to answer a BYE once the user does not want to wait. */
+/* Over UDP the transaction of an INVITE outlives its answer by 32 s (Timer M), whatever the pace.
+ */
+#define MAX_TXNS      (1u << 18)
 #define STREAM_FAMILY ADDR_V4
 
 struct control {
@@ -284,7 +286,7 @@ int mrcp_ua_open(struct mrcp_ua *ua, const enum mrcp_resource *r, unsigned n, ui
     memcpy(call.addr, ua->addr, sizeof(call.addr));
     int err = mrcp_agent_open(ua->agent, loop_now(ua->loop), &call, id);
     if (err)
-        return err;
+        return err == -EAGAIN ? -ENOSPC : err; /* the core's tables are full: no port helps */
     ua->n_ports--;
     *s = (struct stream){.id = *id, .media = call.media};
     drain(ua);
@@ -450,8 +452,8 @@ static int open_core(struct mrcp_ua *ua)
     conf->supported = "100rel";
     conf->supported_call = "100rel";
     conf->allow = "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK";
-    conf->max_txns = 8 * ua->conf.sessions + 64;
-    conf->max_sessions = conf->max_dialogs = 2 * ua->conf.sessions + 16;
+    conf->max_txns = MAX_TXNS;
+    conf->max_sessions = conf->max_dialogs = 4 * MAX_SESSIONS;
     ua->core = sip_core_new(conf, &ua->rand, &ua->trace, loop_now(ua->loop));
     ua->digest = digest_new();
     struct mrcp_client_conf client = {.response_timeout = ua->conf.response_timeout,

@@ -1,0 +1,200 @@
+"""`ringdown mrcp` with a speech server of ours: text to sound, sound to text, and what becomes of a
+session with a server that does not behave (flow S9)."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import wave
+
+from lab import Fail, case, check, equal
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PORT = 8060
+# So that 64*T1 is 1.3 s.
+FAST = {"MRCP_SIP_RETRANS_T1_MS": "20", "MRCP_SIP_RETRANS_T2_MS": "160"}
+
+
+class Speech:
+    """A server, and the client with it."""
+
+    def __init__(self, lab, *faults, says=None, last=70, port=PORT):
+        self.lab, self.address, self.port = lab, lab.ip(last), port
+        argv = [sys.executable, os.path.join(HERE, "mrcp_server.py"), "--address", self.address,
+                "--port", str(port), "--directory", lab.path(""), *faults]
+        if says is not None:
+            argv[2:2] = ["--says", says]
+        self.job = lab.job(f"mrcp-server-{len(lab.jobs)}", argv)
+        lab.until(lambda: f"{self.address}:{port}" in self.job.text(), 10, "the speech server")
+
+    def run(self, word, *more, env=None, server=None, status=0):
+        uri = server or f"sip:mresources@{self.address}:{self.port}"
+        argv = [self.lab.program, "mrcp", word, "--server", uri, "--bind", self.lab.ip(71), "--json",
+                *more]
+        done = subprocess.run(argv, cwd=self.lab.path(""), capture_output=True, text=True,
+                              timeout=60, check=False, env={**os.environ, **(env or {})})
+        if done.returncode != status:
+            raise Fail(f"{' '.join(argv[1:3])}: exit status {done.returncode}, not {status}: "
+                       f"{done.stderr}{done.stdout}")
+        return json.loads(done.stdout) if done.stdout else {"stderr": done.stderr}
+
+    def seen(self):
+        """Ends it; what it has seen."""
+        self.job.signal(signal.SIGTERM)
+        self.job.wait(10)
+        return json.loads(self.job.text().splitlines()[-1])
+
+
+def tone_of(path):
+    """Length in ms and frequency of a WAV file, by its crossings of zero."""
+    with wave.open(path) as w:
+        rate, n = w.getframerate(), w.getnframes()
+        data = memoryview(w.readframes(n)).cast("h")
+    part = [v for v in data if abs(v) > 200]
+    crossings = sum(1 for a, b in zip(part, part[1:]) if (a < 0) != (b < 0))
+    return 1000 * n / rate, crossings * rate / (2 * len(part)) if part else 0
+
+
+def whole(lab, env):
+    speech = Speech(lab)
+    out = lab.path("said.wav")
+    text = "the quick brown fox & <friends>"
+    told = speech.run("speak", "-o", out, text, env=env)
+    wanted = len(text) * 60 + 18 * 60  # with the entities that it sees
+    length, hertz = tone_of(out)
+    check(abs(told["sound_ms"] - length) < 1, "the file is as long as it is said to be")
+    check(len(text) * 60 - 200 < length < wanted + 700, f"said for {length} ms")
+    check(430 < hertz < 460, f"{hertz} Hz, not 440")
+    equal(told["cause"], "000 normal", "cause")
+    equal(told["media"]["lost"], 0, "lost")
+    heard = speech.run("recognize", "--phrases", "sales,support", out, env=env)
+    equal([r["input"] for r in heard["results"]], ["sales"], "heard")
+    equal(heard["results"][0]["confidence"], 0.87, "confidence")
+    kept = speech.run("record", out, env=env)
+    path = kept["uri"][len("<file://"):].split(">")[0]
+    check(os.path.exists(os.path.join(lab.path(""), path)), f"{path} was recorded")
+    check(430 < tone_of(os.path.join(lab.path(""), path))[1] < 460, "recorded the same tone")
+    seen = speech.seen()
+    equal(seen["left"], 0, "sessions left")
+    equal(seen["byes"], 3, "BYEs")
+    check(seen["rtcp_byes"] >= 3, "each stream ends with RTCP BYE")
+    equal(seen["requests"][:3], ["SPEAK", "RECOGNIZE", "RECORD"], "requests")
+
+
+@case("mrcp-udp", weight=2)
+def mrcp_udp(lab):
+    whole(lab, {})
+
+
+@case("mrcp-tcp", weight=2)
+def mrcp_tcp(lab):
+    whole(lab, {"MRCP_SIP_TRANSPORT": "tcp"})
+
+
+@case("mrcp-no-input", captured=False)
+def mrcp_no_input(lab):
+    """Silence, and what is not in the grammar: exit status 3, and the result says which."""
+    speech = Speech(lab, says="something else")
+    quiet = lab.path("quiet.wav")
+    with wave.open(quiet, "wb") as w:
+        w.setparams((1, 2, 8000, 0, "NONE", ""))
+        w.writeframes(bytes(8000))
+    told = speech.run("recognize", "--no-input", "300", quiet, status=3)
+    equal(told["cause"], "002 no-input-timeout", "cause")
+    out = lab.path("said.wav")
+    speech.run("speak", "-o", out, "hello there")
+    told = speech.run("recognize", "--phrases", "sales,support", out, status=3)
+    equal(told["cause"], "001 no-match", "cause")
+    told = speech.run("recognize", out)
+    equal(told["results"][0]["instance"], "something else", "without a grammar")
+
+
+# faults, environment, exit status, telemetry that is not 0, what the server has seen
+FAULTS = [
+    (["delay=0.2"], {}, 0, {"sipByeSent": 1}, {}),
+    (["echo"], {}, 0, {"sipByeSent": 1}, {"byes": 1}),
+    (["drop=2"], FAST, 0, {"sipByeSent": 1}, {"invites": 1}),
+    (["provisionals=30"], {}, 0, {"sipProvisional": 30, "sipByeSent": 1}, {}),
+    (["refuse=486"], {}, 1, {"sipError4xx": 1}, {"invites": 1, "byes": 0}),
+    (["refuse=500"], {}, 1, {"sipError5xx": 1}, {}),
+    (["refuse=603"], {}, 1, {"sipError6xx": 1}, {}),
+    (["silent"], FAST, 1, {"sipInviteTimeouts": 1}, {"invites": 7}),
+    (["silent"], {**FAST, "MRCP_SIP_INVITE_MAX_RETRANS": "3"}, 1, {"sipInviteTimeouts": 1},
+     {"invites": 3}),
+    (["auth"], {"MRCP_SIP_PASSWORD": "secret"}, 0, {"sipAuthChallenges": 1, "sipByeSent": 1},
+     {"invites": 2}),
+    (["auth"], {"MRCP_SIP_PASSWORD": "wrong"}, 1, {"sipAuthChallenges": 1, "sipError4xx": 1},
+     {"invites": 2}),
+    (["auth-loop"], {"MRCP_SIP_PASSWORD": "secret"}, 1,
+     {"sipAuthChallenges": 1, "sipError4xx": 1}, {"invites": 2}),
+    (["no-bye"], FAST, 0, {"sipByeSent": 1, "sipByeAcksMissing": 1}, {}),
+    (["half-close"], {}, 1, {"sipByeSent": 1}, {"byes": 1}),
+    (["reorder"], {}, 0, {"sipByeSent": 1}, {}),
+    (["new"], {}, 0, {"sipByeSent": 1}, {}),
+    (["refuse-resource"], {}, 1, {"sipByeSent": 1}, {"connections": 0, "byes": 1}),
+    (["no-listen"], {}, 1, {"sipByeSent": 1}, {"connections": 0, "byes": 1}),
+]
+
+
+@case("mrcp-faults", weight=3, captured=False)
+def mrcp_faults(lab):
+    for i, (faults, env, status, telemetry, seen) in enumerate(FAULTS):
+        speech = Speech(lab, *faults, port=PORT + i)
+        user = ["--user", "alice"] if "MRCP_SIP_PASSWORD" in env else []
+        told = speech.run("speak", *user, "-o", lab.path("out.wav"), "hi", env=env, status=status)
+        got = {k: v for k, v in told["telemetry"].items() if v}
+        equal(got, telemetry, f"telemetry with {faults} {env}")
+        found = speech.seen()
+        for name, value in seen.items():
+            equal(found[name], value, f"{name} with {faults} {env}")
+
+
+@case("mrcp-silence", captured=False)
+def mrcp_silence(lab):
+    """A server that is silent on its control channel for 5 s, or whose request never begins."""
+    speech = Speech(lab, "mute")
+    began = time.monotonic()
+    told = speech.run("speak", "-o", lab.path("out.wav"), "hi", status=1)
+    check(4.5 < time.monotonic() - began < 8, "given up after five seconds")
+    equal(told["error"], "the server does not answer", "error")
+    equal(speech.seen()["byes"], 1, "BYEs")
+    speech = Speech(lab, "pending", port=PORT + 1)
+    told = speech.run("recognize", "--timeout", "1", make_sound(lab), status=1)
+    equal(told["error"], "the request took too long", "error")
+    equal(speech.seen()["byes"], 1, "BYEs")
+
+
+def make_sound(lab):
+    path = lab.path("sound.wav")
+    with wave.open(path, "wb") as w:
+        w.setparams((1, 2, 8000, 0, "NONE", ""))
+        w.writeframes(b"\0\x20" * 4000)
+    return path
+
+
+@case("mrcp-settings", captured=False)
+def mrcp_settings(lab):
+    speech = Speech(lab)
+    out = lab.path("out.wav")
+    off = speech.run("speak", "-o", out, "hi", env={"MRCP_ENABLE_SIP_V2": "0"}, status=1)
+    check("MRCP_ENABLE_SIP_V2" in off["stderr"], "says why")
+    for name, value in (("MRCP_SIP_TRANSPORT", "smoke"), ("MRCP_SIP_RETRANS_T1_MS", "x"),
+                        ("MRCP_SIP_RETRANS_T2_MS", "0"), ("MRCP_SIP_INVITE_MAX_RETRANS", "0"),
+                        ("MRCP_SIP_DNS_SRV", "2")):
+        wrong = speech.run("speak", "-o", out, "hi", env={name: value}, status=2)
+        check(name in wrong["stderr"], f"{name}: {wrong['stderr']}")
+    equal(speech.seen()["invites"], 0, "INVITEs")
+    nobody = speech.run("speak", "-o", out, "hi", env=FAST, status=1)
+    equal(nobody["ok"], False, "nobody there")
+
+
+@case("mrcp-many", captured=False)
+def mrcp_many(lab):
+    """Three hundred sessions, thirty at a time; nothing is left of them."""
+    speech = Speech(lab)
+    told = speech.run("probe", "--count", "300", "--parallel", "30")
+    equal((told["sessions"], told["failed"]), (300, 0), "sessions")
+    equal(told["telemetry"]["sipByeSent"], 300, "BYEs sent")
+    seen = speech.seen()
+    equal((seen["byes"], seen["left"], seen["connections"]), (300, 0, 300), "seen by the server")
