@@ -73,6 +73,13 @@ test_builds() {
 
 test_queue() {
     : >"$logs/queue"
+    # The longest first, so that both cores end together.
+    test_has sim-asan && test_queue_suite sim-asan 300 sim asan RD_SIM_SEEDS=100
+    test_has scenario && test_queue_suite scenario 300 scenario dev
+    test_has scenario-asan && test_queue_suite scenario-asan 300 scenario asan
+    test_has sim && test_queue_suite sim 300 sim dev RD_SIM_SEEDS="${RD_SIM_SEEDS:-1000}"
+    test_has mix && test_queue_suite mix 300 mix dev RD_MIX_SEEDS="${RD_MIX_SEEDS:-1000}"
+    test_has lint && test_queue_suite lint 240 lint dev
     test_has unit && test_queue_units dev unit
     test_has unit-asan && test_queue_units asan unit-asan
     test_has unit-tsan && test_queue_units tsan unit-tsan
@@ -81,17 +88,13 @@ test_queue() {
     test_has cli && test_queue_suite cli 60 cli dev
     test_has golden && test_queue_suite golden 120 golden dev
     test_has torture && test_queue_suite torture 120 torture dev
-    test_has scenario && test_queue_suite scenario 300 scenario dev
-    test_has scenario-asan && test_queue_suite scenario-asan 300 scenario asan
-    test_has sim && test_queue_suite sim 300 sim dev RD_SIM_SEEDS="${RD_SIM_SEEDS:-1000}"
-    test_has mix && test_queue_suite mix 300 mix dev RD_MIX_SEEDS="${RD_MIX_SEEDS:-1000}"
     test_has calls && test_queue_suite calls 120 calls dev
-    test_has sim-asan && test_queue_suite sim-asan 300 sim asan RD_SIM_SEEDS=100
     return 0
 }
 
 test_run_queue() {
     xargs -P "$jobs" -L 1 tools/run_case "$logs" <"$logs/queue" || true
+    sort -rn "$logs/seconds" | head -n 8 | sed 's/^/    /'
 }
 
 test_main() {
@@ -107,10 +110,9 @@ test_main() {
     rm -rf "$logs"
     mkdir -p "$logs"
     began=$(test_now)
-    test_has lint && stage lint tools/run_case "$logs" lint 120 tests/lint/run build
     test_builds
     test_queue
-    stage "unit torture scenario sim" test_run_queue
+    stage "lint unit scenario sim ..." test_run_queue
     # Fuzzing loads both cores and e2e has real clocks, so each of them runs by itself.
     if test_has fuzz && [ -x tests/fuzz/run ] && [ -f build-fuzz/build.ninja ]; then
         stage fuzz env RD_FUZZ_SECONDS="${RD_FUZZ_SECONDS:-5}" JOBS="$jobs" \
