@@ -153,8 +153,9 @@ static void passed_on(struct world *w, struct pair *from, const struct plane_for
     BUG_ON(!p->id || !p->known[addr_index(&f->to)]);
     if (!from->formats_rx || !p->formats_tx || rtp_classify(in->bytes, in->n) != RTP_IS_RTP)
         return;
-    if (rtp_parse(&v, in->bytes, in->n) == 0) /* padding is the party's own affair */
-        numbers(p, w->now, &v, false);
+    in->bytes[0] &= (uint8_t)~0x20; /* padding is the party's own affair */
+    BUG_ON(rtp_parse(&v, in->bytes, in->n));
+    numbers(p, w->now, &v, false);
 }
 
 /* Blocks of a recording follow each other. */
