@@ -3,8 +3,11 @@ session with a server that does not behave (flow S9)."""
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
 import wave
 
@@ -187,6 +190,70 @@ def mrcp_settings(lab):
     equal(speech.seen()["invites"], 0, "INVITEs")
     nobody = speech.run("speak", "-o", out, "hi", env=FAST, status=1)
     equal(nobody["ok"], False, "nobody there")
+
+
+class Names:
+    """Answers SRV and A questions about asr.test; what else is asked is not there."""
+
+    def __init__(self, lab, dead, live):
+        self.host = {b"dead": dead, b"live": live}
+        self.asked = []
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((lab.ip(72), 5353))
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def close(self):
+        self.socket.close()
+
+    @staticmethod
+    def name(*labels):
+        return b"".join(bytes([len(x)]) + x for x in labels) + b"\0"
+
+    def answers(self, labels, kind):
+        if kind == 33 and labels[0] == b"_sip":
+            return [struct.pack("!HHH", 10 * i, 0, port) + self.name(host, b"asr", b"test")
+                    for i, (host, port) in enumerate(((b"dead", PORT), (b"live", PORT)), 1)]
+        if kind == 1 and labels[0] in self.host:
+            return [socket.inet_aton(self.host[labels[0]])]
+        return []
+
+    def serve(self):
+        while True:
+            try:
+                q, peer = self.socket.recvfrom(1500)
+            except OSError:
+                return
+            labels, at = [], 12
+            while q[at]:
+                labels.append(q[at + 1:at + 1 + q[at]].lower())
+                at += 1 + q[at]
+            kind = struct.unpack("!H", q[at + 1:at + 3])[0]
+            self.asked.append((b".".join(labels).decode(), kind))
+            data = self.answers(labels, kind)
+            head = q[:2] + struct.pack("!HHHHH", 0x8580 if data else 0x8583, 1, len(data), 0, 0)
+            body = b"".join(b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 60, len(d)) + d for d in data)
+            self.socket.sendto(head + q[12:at + 5] + body, peer)
+
+
+@case("mrcp-srv", captured=False)
+def mrcp_srv(lab):
+    """Of two servers that a name leads to, the first is not there."""
+    speech = Speech(lab)
+    names = Names(lab, lab.ip(73), lab.ip(70))
+    try:
+        out, where = lab.path("out.wav"), f"{lab.ip(72)}:5353"
+        told = speech.run("speak", "--dns", where, "-o", out, "hi", server="sip:m@asr.test",
+                          env={**FAST, "MRCP_SIP_DNS_SRV": "1"})
+        check(("_sip._udp.asr.test", 33) in names.asked, f"asked for SRV: {names.asked}")
+        equal(told["telemetry"]["sipByeSent"], 1, "BYEs")
+        names.asked.clear()
+        # Without the variable nobody asks for SRV, and the name alone is nowhere.
+        speech.run("speak", "--dns", where, "-o", out, "hi", server="sip:m@asr.test", env=FAST,
+                   status=1)
+        check(all(kind != 33 for _, kind in names.asked), f"asked: {names.asked}")
+    finally:
+        names.close()
+    equal(speech.seen()["invites"], 1, "INVITEs")
 
 
 @case("mrcp-many", captured=False)
