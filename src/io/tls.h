@@ -90,9 +90,10 @@ void tls_session_tx_done(struct tls_session *s, size_t n);
 /* The handshake is over. */
 bool tls_session_is_up(const struct tls_session *s);
 bool tls_session_is_resumed(const struct tls_session *s);
-/* Has the peer shown a certificate that we trust and that is for this host (RFC 5922 section 7)?
- * Then requests for that host may go over it, whoever opened it (RFC 5923 section 5). */
-bool tls_session_covers(const struct tls_session *s, struct str host);
+/* May it carry what is for this target too? If we began it for the very same one, or if the peer,
+ * whoever began, has shown a certificate that we trust and that is for this host (RFC 5922 section
+ * 7, RFC 5923 section 5). */
+bool tls_session_serves(const struct tls_session *s, const struct tls_target *target);
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384". */
 void tls_session_describe(const struct tls_session *s, struct buf *b);
 /* Why it failed, as one line in words; none if it has not. */

@@ -53,6 +53,7 @@ void tls_resume(struct tls_session *s);
 int tls_peer_judge(X509_STORE_CTX *store, void *unused);
 /* Is `host` an identity of the certificate? RFC 5922 sections 7.1, 7.2. */
 bool tls_peer_covers(X509 *cert, struct str host);
+bool tls_peer_is_pinned(X509 *cert, const struct tls_pin *pin, unsigned n);
 /* Why the handshake failed, into s->why. */
 void tls_peer_explain(struct tls_session *s);
 

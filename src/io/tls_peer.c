@@ -104,7 +104,7 @@ int tls_pin_parse(struct tls_pin *ret, struct str text)
     return 0;
 }
 
-static bool is_pinned(const struct tls_session *s, X509 *cert)
+bool tls_peer_is_pinned(X509 *cert, const struct tls_pin *pin, unsigned n_pins)
 {
     struct tls_pin key;
     unsigned char *der = NULL;
@@ -113,8 +113,8 @@ static bool is_pinned(const struct tls_session *s, X509 *cert)
         return false;
     SHA256(der, (size_t)n, key.sha256);
     OPENSSL_free(der);
-    for (unsigned i = 0; i < s->n_pins; i++)
-        if (!memcmp(s->pin[i].sha256, key.sha256, sizeof(key.sha256)))
+    for (unsigned i = 0; i < n_pins; i++)
+        if (!memcmp(pin[i].sha256, key.sha256, sizeof(key.sha256)))
             return true;
     return false;
 }
@@ -150,7 +150,7 @@ int tls_peer_judge(X509_STORE_CTX *store, void *unused)
     struct tls_session *s = SSL_get_app_data(ssl);
     X509 *leaf = X509_STORE_CTX_get0_cert(store);
     (void)unused;
-    if (s->n_pins && !is_pinned(s, leaf))
+    if (s->n_pins && !tls_peer_is_pinned(leaf, s->pin, s->n_pins))
         return refuse(store, X509_V_ERR_APPLICATION_VERIFICATION);
     if (s->n_pins)
         X509_STORE_CTX_set_verify_cb(store, forgive_authority);

@@ -186,15 +186,26 @@ bool tls_session_is_resumed(const struct tls_session *s)
     return s->up && SSL_session_reused(s->ssl);
 }
 
-bool tls_session_covers(const struct tls_session *s, struct str host)
+bool tls_session_serves(const struct tls_session *s, const struct tls_target *target)
 {
+    bool same_pins = s->own_pins ? target->n_pins == s->n_pins &&
+                                       !memcmp(target->pin, s->pin, s->n_pins * sizeof(*s->pin))
+                                 : target->n_pins == 0;
+    if (s->failed || s->closed)
+        return false;
+    if (s->client && same_pins && str_ieq(str_z(s->host), target->host))
+        return true; /* what it is refused for, it is refused for both */
     X509 *cert = s->up ? SSL_get0_peer_certificate(s->ssl) : NULL;
-    if (s->client && s->own_pins && str_ieq(str_z(s->host), host))
-        return s->up;
     if (!cert || SSL_get_verify_mode(s->ssl) == SSL_VERIFY_NONE ||
         SSL_get_verify_result(s->ssl) != X509_V_OK)
         return false;
-    return tls_peer_covers(cert, host);
+    if (target->n_pins)
+        return tls_peer_is_pinned(cert, target->pin, target->n_pins);
+    /* What was let in by keys of its own would not have been by the rules for all. */
+    const struct tls_config *cfg = &s->tls->cfg;
+    if (s->own_pins || (cfg->n_pins && !tls_peer_is_pinned(cert, cfg->pin, cfg->n_pins)))
+        return false;
+    return tls_peer_covers(cert, target->host);
 }
 
 void tls_session_describe(const struct tls_session *s, struct buf *b)

@@ -76,6 +76,12 @@ static void sessions_free(struct pair *p)
     tls_session_free(p->s[1]);
 }
 
+static bool serves(const struct tls_session *s, struct str host)
+{
+    struct tls_target target = {.host = host};
+    return tls_session_serves(s, &target);
+}
+
 static bool carry(struct pair *p, unsigned to)
 {
     struct str bytes = tls_session_tx(p->s[!to]);
@@ -183,9 +189,9 @@ static void test_talk(void **state)
     buf_init(&b, mem, sizeof(mem));
     tls_session_describe(p.s[0], &b);
     assert_true(str_starts(buf_str(&b), STR("TLSv1.3 ")));
-    assert_true(tls_session_covers(p.s[0], STR("PBX.test")));
-    assert_false(tls_session_covers(p.s[0], STR("other.test")));
-    assert_false(tls_session_covers(p.s[1], STR("pbx.test")));
+    assert_true(serves(p.s[0], STR("PBX.test")));
+    assert_false(serves(p.s[0], STR("other.test")));
+    assert_false(serves(p.s[1], STR("pbx.test")));
     /* A goodbye is heard behind what was said before it. */
     assert_int_equal(tls_session_write(p.s[1], "bye", 3), 0);
     tls_session_close(p.s[1]);
@@ -316,7 +322,7 @@ static void test_unverified(void **state)
     client.verify_peer = false;
     meet(&p, cert_for("DNS:other.test", &stranger), &client, "pbx.test");
     assert_talks(&p);
-    assert_false(tls_session_covers(p.s[0], STR("other.test"))); /* nobody has looked */
+    assert_false(serves(p.s[0], STR("other.test"))); /* nobody has looked */
     pair_done(&p);
 }
 
@@ -370,7 +376,10 @@ static void test_pins(void **state)
     cert_key_hash(&named, pin.sha256);
     meet_pinned(&p, named, &pin, true);
     assert_talks(&p);
-    assert_true(tls_session_covers(p.s[0], STR("pbx.test")));
+    assert_true(tls_session_serves(
+        p.s[0], &(struct tls_target){.host = STR("pbx.test"), .pin = &pin, .n_pins = 1}));
+    assert_false(serves(p.s[0], STR("pbx.test"))); /* that would have been judged otherwise */
+    assert_false(serves(p.s[0], STR("other.test")));
     pair_done(&p);
     /* It ends all the same. */
     struct cert_plan plan = {.names = "DNS:pbx.test", .from_s = -9, .until_s = -5};
@@ -423,8 +432,8 @@ static void test_clients(void **state)
     static struct pair p;
     meet_client(&p, cert_for("DNS:phone.test", &ca), true);
     assert_talks(&p);
-    assert_true(tls_session_covers(p.s[1], STR("phone.test"))); /* RFC 5923: for requests back */
-    assert_false(tls_session_covers(p.s[1], STR("pbx.test")));
+    assert_true(serves(p.s[1], STR("phone.test"))); /* RFC 5923: for requests back */
+    assert_false(serves(p.s[1], STR("pbx.test")));
     pair_done(&p);
     /* In TLS 1.3 a client has finished before it is judged. */
     meet_client(&p, cert_for("DNS:phone.test", &ca), false);
@@ -534,7 +543,7 @@ static void test_resumption(void **state)
         assert_talks(&p);
         assert_true(tls_session_is_resumed(p.s[0]));
         assert_true(tls_session_is_resumed(p.s[1]));
-        assert_true(tls_session_covers(p.s[0], STR("pbx.test")));
+        assert_true(serves(p.s[0], STR("pbx.test")));
     }
     /* What was judged for one name says nothing about another one. */
     sessions_free(&p);
