@@ -133,6 +133,9 @@ void wire_drain(struct wire *w)
         case PBX_OUT_FILE:
             wire_file(w, &o.file);
             break;
+        case PBX_OUT_PARTY:
+            wire_party(w, &o);
+            break;
         case PBX_OUT_ALIAS:
             net_alias(w->net, o.flow.conn, &o.addr);
             break;
@@ -170,7 +173,7 @@ static void respond_anew(struct flow *to, const struct blob *b)
     struct str value = str_from(text, (size_t)at + 7);
     ptrdiff_t end = str_ifind(value, STR("\r\n"));
     if (end > 0 && sip_via_parse(&via, str_sub(value, 0, (size_t)end)) == 0)
-        to->peer.port = via.port ? via.port : 5060;
+        to->peer.port = via.port ? via.port : to->proto == PROTO_TLS ? 5061 : 5060;
 }
 
 static void on_failed(void *ctx, usec_t now, const struct flow *to, const struct blob *b, int err)
@@ -401,13 +404,22 @@ static int open_net(struct wire *w, struct pbx_conf *conf)
                              .max_conns_per_source = limits->tcp_connections_per_source,
                              .max_bans = limits->banned_sources,
                              .idle_ms = limits->tcp_idle_ms,
+                             .handshake_ms = limits->tls_handshake_ms,
+                             .max_handshakes_per_source = limits->tls_handshakes_per_source,
                              .max_message_bytes = limits->message_bytes};
-    struct net_hooks hooks = {
-        .rx = on_rx, .closed = on_closed, .failed = on_failed, .bounced = on_bounced, .ctx = w};
+    struct net_hooks hooks = {.rx = on_rx,
+                              .closed = on_closed,
+                              .failed = on_failed,
+                              .bounced = on_bounced,
+                              .insecure = wire_insecure,
+                              .ctx = w};
     int err = entropy_get(&cfg.seed, sizeof(cfg.seed));
     err = err ? err : net_new(&w->net, w->loop, &cfg, &hooks);
     if (err)
         return complain("network", err);
+    err = wire_open_tls(w);
+    if (err)
+        return err;
     const struct config_listens *listen = &w->config->sip.listen;
     for (uint32_t i = 0; i < listen->n; i++) {
         struct flow_listener *l = &conf->listener[i];
@@ -420,8 +432,6 @@ static int open_net(struct wire *w, struct pbx_conf *conf)
         buf_ch(&name, ' ');
         addr_put(&name, &l->bound);
         mem[name.n] = '\0';
-        if (l->proto != PROTO_UDP && l->proto != PROTO_TCP)
-            return complain(mem, -EPROTONOSUPPORT);
         err = net_listen(w->net, (uint8_t)i, l);
         if (err)
             return complain(mem, err);
@@ -599,6 +609,7 @@ int wire_open(struct wire *w, const char *file_name)
     struct loop_hooks hooks = {.tick = on_tick, .turn = on_turn, .signal = on_signal, .ctx = w};
     loop_hooks_set(w->loop, &hooks);
     open_timers(w);
+    wire_begin_tls(w);
     wire_drain(w);
     return loop_signals_catch(w->loop);
 }
@@ -654,6 +665,7 @@ void wire_close(struct wire *w)
     dns_free(w->dns);
     net_free(w->net);
     w->net = NULL;
+    wire_close_tls(w);
     wire_close_sounds(w);
     for (uint32_t i = 0; i < w->media_n; i++)
         if (w->media_cmd[i].kind == MEDIA_CLIP)

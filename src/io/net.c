@@ -234,7 +234,7 @@ int net_listen(struct net *net, uint8_t index, struct flow_listener *l)
     return 0;
 }
 
-void net_tls_set(struct net *net, struct tls *tls)
+void net_tls_set(struct net *net, struct tls_ctx *tls)
 {
     net->tls = tls;
 }

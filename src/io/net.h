@@ -95,7 +95,7 @@ void net_free(struct net *net);
 MUST_CHECK int net_listen(struct net *net, uint8_t index, struct flow_listener *l);
 
 /* TLS is spoken with the files of this; the owner's, and it must outlive net. */
-void net_tls_set(struct net *net, struct tls *tls);
+void net_tls_set(struct net *net, struct tls_ctx *tls);
 /* Flows with this party (1 to NET_MAX_PARTIES - 1) are for `who`: RFC 5922 section 7.3 compares the
  * name that one began with, which an address does not show. No host: forgotten. Connections that
  * there are carry what is for it only if their peer has proved to be it. 0, -EINVAL or -ENOMEM. */

@@ -120,7 +120,7 @@ struct net {
     struct blob_pool pool; /* receive buffers and queue entries */
     struct blob *pong;
     char *scratch;
-    struct tls *tls;          /* the owner's; NULL: none */
+    struct tls_ctx *tls;      /* the owner's; NULL: none */
     struct net_party **party; /* NET_MAX_PARTIES of them, NULL where there is none */
     unsigned listeners;       /* the highest index in use, plus one */
 };

@@ -36,7 +36,7 @@ static void marks_get(const struct tls_config *cfg, struct file_mark mark[TLS_FI
     }
 }
 
-bool tls_files_changed(struct tls *tls)
+bool tls_ctx_changed(struct tls_ctx *tls)
 {
     struct file_mark now[TLS_FILES];
     marks_get(&tls->cfg, now);
@@ -104,7 +104,7 @@ static bool is_for(const struct cached *c, const struct tls_session *s)
            !memcmp(c->pin, s->pin, s->n_pins * sizeof(*s->pin));
 }
 
-static void cache_clear(struct tls *tls)
+static void cache_clear(struct tls_ctx *tls)
 {
     for (unsigned i = 0; i < TLS_CACHED; i++) {
         SSL_SESSION_free(tls->cache[i].session);
@@ -116,7 +116,7 @@ static void cache_clear(struct tls *tls)
 static int on_ticket(SSL *ssl, SSL_SESSION *session)
 {
     struct tls_session *s = SSL_get_app_data(ssl);
-    struct tls *tls = s->tls;
+    struct tls_ctx *tls = s->tls;
     struct cached *c = NULL;
     if (SSL_get_SSL_CTX(ssl) != tls->client)
         return 0; /* the rules have changed since it was judged */
@@ -211,7 +211,7 @@ static int client_make(SSL_CTX **ret, const struct tls_config *cfg, struct buf *
     return 0;
 }
 
-int tls_reload(struct tls *tls, const struct tls_config *cfg, struct buf *why)
+int tls_ctx_reload(struct tls_ctx *tls, const struct tls_config *cfg, struct buf *why)
 {
     SSL_CTX *server = NULL, *client = NULL;
     struct file_mark mark[TLS_FILES];
@@ -243,21 +243,21 @@ int tls_reload(struct tls *tls, const struct tls_config *cfg, struct buf *why)
     return 0;
 }
 
-int tls_new(struct tls **ret, const struct tls_config *cfg, struct buf *why)
+int tls_ctx_new(struct tls_ctx **ret, const struct tls_config *cfg, struct buf *why)
 {
-    struct tls *tls = mem_zero(sizeof(*tls));
+    struct tls_ctx *tls = mem_zero(sizeof(*tls));
     if (!tls)
         return -ENOMEM;
-    int err = tls_reload(tls, cfg, why);
+    int err = tls_ctx_reload(tls, cfg, why);
     if (err) {
-        tls_free(tls);
+        tls_ctx_free(tls);
         return err;
     }
     *ret = tls;
     return 0;
 }
 
-void tls_free(struct tls *tls)
+void tls_ctx_free(struct tls_ctx *tls)
 {
     if (!tls)
         return;
@@ -267,7 +267,7 @@ void tls_free(struct tls *tls)
     mem_free(tls);
 }
 
-int64_t tls_expires_s(const struct tls *tls)
+int64_t tls_ctx_expires_s(const struct tls_ctx *tls)
 {
     return tls->expires_s;
 }

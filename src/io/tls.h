@@ -7,7 +7,7 @@
  * subjectAltName that is the very name asked for, without wildcards; or by its key alone, where
  * that key is pinned.
  *
- * All objects of one `struct tls` belong to one thread. */
+ * All objects of one `struct tls_ctx` belong to one thread. */
 #ifndef IO_TLS_H
 #define IO_TLS_H
 
@@ -40,21 +40,21 @@ struct tls_config {
     unsigned n_pins;       /* authority need vouch for it, but its name counts still */
 };
 
-struct tls;
+struct tls_ctx;
 
 /* Reads the files. Negative errno: *why says in one line what is wrong with them. */
-MUST_CHECK int tls_new(struct tls **ret, const struct tls_config *cfg, struct buf *why);
+MUST_CHECK int tls_ctx_new(struct tls_ctx **ret, const struct tls_config *cfg, struct buf *why);
 /* Sessions that there are must be freed first. Accepts NULL. */
-void tls_free(struct tls *tls);
+void tls_ctx_free(struct tls_ctx *tls);
 /* Reads the files again, with another configuration or (NULL) the same one. Sessions that there are
  * go on as they began; new ones use what was read. Negative errno: nothing has changed, and *why
  * says why. */
-MUST_CHECK int tls_reload(struct tls *tls, const struct tls_config *cfg, struct buf *why);
+MUST_CHECK int tls_ctx_reload(struct tls_ctx *tls, const struct tls_config *cfg, struct buf *why);
 /* Have the files changed since they were read, and not since this was asked last? So a pair that is
  * being replaced is taken when both files are there. Reads their times only. */
-bool tls_files_changed(struct tls *tls);
+bool tls_ctx_changed(struct tls_ctx *tls);
 /* When our certificate ends, in seconds since 1970; 0: there is none. */
-int64_t tls_expires_s(const struct tls *tls);
+int64_t tls_ctx_expires_s(const struct tls_ctx *tls);
 
 struct tls_session;
 
@@ -66,8 +66,8 @@ struct tls_target {
 };
 
 /* NULL: no memory, or (server) no certificate. */
-struct tls_session *tls_session_new_server(struct tls *tls);
-struct tls_session *tls_session_new_client(struct tls *tls, const struct tls_target *target);
+struct tls_session *tls_session_new_server(struct tls_ctx *tls);
+struct tls_session *tls_session_new_client(struct tls_ctx *tls, const struct tls_target *target);
 /* Accepts NULL. */
 void tls_session_free(struct tls_session *s);
 

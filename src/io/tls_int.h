@@ -22,7 +22,7 @@ struct cached {
     unsigned n_pins;
 };
 
-struct tls {
+struct tls_ctx {
     SSL_CTX *server; /* NULL: no certificate */
     SSL_CTX *client;
     struct tls_config cfg; /* its names point into `path` */
@@ -34,7 +34,7 @@ struct tls {
 };
 
 struct tls_session {
-    struct tls *tls;
+    struct tls_ctx *tls;
     SSL *ssl;
     BIO *rx, *tx; /* owned by ssl */
     bool client, up, failed, closed;

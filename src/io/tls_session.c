@@ -8,7 +8,7 @@
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-static struct tls_session *session_new(struct tls *tls, SSL_CTX *ctx)
+static struct tls_session *session_new(struct tls_ctx *tls, SSL_CTX *ctx)
 {
     struct tls_session *s = ctx ? mem_zero(sizeof(*s)) : NULL;
     if (!s)
@@ -32,7 +32,7 @@ static struct tls_session *session_new(struct tls *tls, SSL_CTX *ctx)
     return s;
 }
 
-struct tls_session *tls_session_new_server(struct tls *tls)
+struct tls_session *tls_session_new_server(struct tls_ctx *tls)
 {
     struct tls_session *s = session_new(tls, tls->server);
     if (s)
@@ -50,7 +50,7 @@ static void pins_take(struct tls_session *s, const struct tls_target *target)
     memcpy(s->pin, pin, s->n_pins * sizeof(*pin));
 }
 
-struct tls_session *tls_session_new_client(struct tls *tls, const struct tls_target *target)
+struct tls_session *tls_session_new_client(struct tls_ctx *tls, const struct tls_target *target)
 {
     struct addr ip;
     struct tls_session *s = session_new(tls, tls->client);

@@ -92,9 +92,37 @@ static void timers_check(struct config_binder *b)
             "sip.timers.no_answer_timeout: must be below invite_timeout");
 }
 
+/* As `sha256sum` prints it. */
+static bool is_pin(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = chr_lower(s.p[i]);
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f'))
+            return false;
+    }
+    return s.n == 64;
+}
+
+static bool are_pins(const struct config_texts *pins)
+{
+    for (uint32_t i = 0; i < pins->n; i++)
+        if (!is_pin(pins->v[i]))
+            return false;
+    return true;
+}
+
+static void tls_check(struct config_binder *b, const struct config_tls *t)
+{
+    if (!are_pins(&t->pins))
+        bad(b, &t->pins, t, "sip.tls.pins: each must be 64 hexadecimal digits");
+    if ((t->certificate.n == 0) != (t->private_key.n == 0))
+        bad(b, &t->certificate, t, "sip.tls: certificate and private_key go together");
+}
+
 static void sip_check(struct config_binder *b)
 {
     const struct config_sip *s = &b->config->sip;
+    tls_check(b, &s->tls);
     for (uint32_t i = 0; i < s->listen.n; i++) {
         bool secure = s->listen.v[i].proto == PROTO_TLS || s->listen.v[i].proto == PROTO_WSS;
         if (secure && (s->tls.certificate.n == 0 || s->tls.private_key.n == 0)) {
@@ -301,6 +329,8 @@ static void trunk_check(struct config_binder *b, uint32_t i)
         bad(b, &t->register_it, t, "trunks[%u].register: needs username and password", i);
     else if (t->password.secret.n && !t->username.n)
         bad(b, &t->password, t, "trunks[%u].password: needs username", i);
+    if (!are_pins(&t->tls_pins))
+        bad(b, &t->tls_pins, t, "trunks[%u].tls_pins: each must be 64 hexadecimal digits", i);
     for (uint32_t j = 0; j < t->failover.n; j++) {
         const struct config_trunk *next = config_find_trunk(c, t->failover.v[j]);
         if (!next)

@@ -37,6 +37,7 @@ enum pbx_out_kind {
     PBX_OUT_BAN,     /* drop what comes from addr for `seconds`; 0: no longer */
     PBX_OUT_KEEP,    /* keep: connection flow.conn carries registrations, so it may be idle */
     PBX_OUT_ALIAS,   /* connection flow.conn also stands for addr (RFC 5923) */
+    PBX_OUT_PARTY,   /* flows with party `token` are for `name`, over TLS; `pins`: its keys */
     PBX_OUT_FILE     /* recordings and messages on the disk: file */
 };
 
@@ -89,6 +90,7 @@ struct pbx_out {
     uint16_t port;
     uint8_t proto;
     uint64_t token;
+    const struct config_texts *pins; /* as the configuration has them; NULL: none of its own */
     struct addr addr;
     uint32_t seconds;
     struct pbx_file file;

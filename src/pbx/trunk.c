@@ -7,6 +7,7 @@
 #define RESOLVE_MAX_S   3600u
 #define START_SPREAD_US (20 * USEC_MS) /* between the first requests of two trunks */
 #define START_LIMIT_US  (10 * USEC_S)
+#define MAX_PARTIES     4096u
 
 struct str trunk_name(const struct trunk *t)
 {
@@ -53,7 +54,8 @@ bool trunk_flow(const struct trunk *t, struct flow *ret)
 {
     if (!t->n_addrs)
         return false;
-    *ret = (struct flow){.proto = t->proto, .listener = 0xFF, .peer = t->addr[t->at]};
+    *ret = (struct flow){
+        .proto = t->proto, .listener = 0xFF, .party = t->party, .peer = t->addr[t->at]};
     return true;
 }
 
@@ -119,8 +121,34 @@ void trunk_resolved(struct pbx *p, uint64_t token, const struct addr *addr, unsi
 /* ---- life --------------------------------------------------------------------------------------
  */
 
+static bool has_party(const struct pbx *p, uint16_t party)
+{
+    list_each(node, &p->trunks->all)
+    {
+        if (container_of(node, struct trunk, node)->party == party)
+            return true;
+    }
+    return false;
+}
+
+/* RFC 5922 7.3: what its certificate must be for is the name in its URI, whatever DNS says. */
+static void introduce(struct pbx *p, struct trunk *t)
+{
+    uint16_t party = 1;
+    while (party < MAX_PARTIES && has_party(p, party))
+        party++;
+    if (party == MAX_PARTIES)
+        return;
+    t->party = party;
+    struct pbx_out *o = pbx_emit(p, PBX_OUT_PARTY);
+    o->token = party;
+    o->name = pbx_turn_dup(p, t->uri.host);
+    o->pins = &t->conf->tls_pins;
+}
+
 static void start(struct pbx *p, struct trunk *t, usec_t in)
 {
+    introduce(p, t);
     struct addr a;
     uint16_t port = t->uri.port ? t->uri.port : sip_uri_port(&t->uri);
     t->resolve.fire = ask;
@@ -178,13 +206,23 @@ static void leave(struct pbx *p, struct trunk *t)
         trunk_free(p, t);
 }
 
+static bool same_texts(const struct config_texts *a, const struct config_texts *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (uint32_t i = 0; i < a->n; i++)
+        if (!str_eq(a->v[i], b->v[i]))
+            return false;
+    return true;
+}
+
 /* Would it do the same on the wire? */
 static bool is_unchanged(const struct config_trunk *a, const struct config_trunk *b)
 {
     return str_eq(a->uri, b->uri) && str_eq(a->username, b->username) &&
            str_eq(a->password.secret, b->password.secret) && a->register_it == b->register_it &&
            a->register_expires_ms == b->register_expires_ms &&
-           str_eq(a->from_domain, b->from_domain);
+           str_eq(a->from_domain, b->from_domain) && same_texts(&a->tls_pins, &b->tls_pins);
 }
 
 /* The same trunk under a new configuration. */

@@ -14,8 +14,9 @@ struct trunk {
     struct config *config; /* the snapshot that conf is of */
     const struct config_trunk *conf;
     struct sip_uri uri;
-    uint8_t proto; /* enum proto */
-    bool leaving;  /* gone from the configuration; stays until it is unregistered */
+    uint8_t proto;  /* enum proto */
+    uint16_t party; /* over TLS: what io knows its name and keys by; 0: it has no number */
+    bool leaving;   /* gone from the configuration; stays until it is unregistered */
 
     struct addr addr[TRUNK_ADDRS]; /* in the order of preference */
     unsigned n_addrs, at;          /* at: the one in use */

@@ -300,6 +300,7 @@ void world_drain(struct world *w)
         case PBX_OUT_KEEP:
             break;
         case PBX_OUT_ALIAS:
+        case PBX_OUT_PARTY:
             c = world_conn_find(w, o.flow.conn);
             if (c)
                 c->alias = o.addr;

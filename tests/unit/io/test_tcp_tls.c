@@ -25,7 +25,7 @@ static int end(void **state)
 /* One side: a net with a TLS listener, whose certificate is for `host`. */
 struct side {
     struct world w;
-    struct tls *tls;
+    struct tls_ctx *tls;
     struct flow_listener at;
 };
 
@@ -45,7 +45,7 @@ static void side_open(struct side *s, const char *host, const struct net_config 
                              .verify_peer = true,
                              .verify_client = mutual};
     buf_init(&why, mem, sizeof(mem));
-    assert_int_equal(tls_new(&s->tls, &tls, &why), 0);
+    assert_int_equal(tls_ctx_new(&s->tls, &tls, &why), 0);
     world_init(&s->w, cfg);
     s->at = (struct flow_listener){.proto = PROTO_TLS, .bound = loopback(0)};
     assert_int_equal(net_listen(s->w.net, 2, &s->at), -EPROTONOSUPPORT);
@@ -56,7 +56,7 @@ static void side_open(struct side *s, const char *host, const struct net_config 
 static void side_close(struct side *s)
 {
     world_done(&s->w);
-    tls_free(s->tls);
+    tls_ctx_free(s->tls);
 }
 
 static void party(struct side *s, uint16_t number, const char *host)

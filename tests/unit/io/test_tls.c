@@ -9,7 +9,7 @@ static char dir[64], ca_file[100], cert_file[100], key_file[100], phone_cert[100
 static struct cert ca, stranger;
 
 struct pair {
-    struct tls *tls[2]; /* 0: the client's */
+    struct tls_ctx *tls[2]; /* 0: the client's */
     struct tls_session *s[2];
     char got[2][40000];
     size_t got_n[2];
@@ -38,13 +38,13 @@ static int end(void **state)
     return 0;
 }
 
-static struct tls *tls_make(const struct tls_config *cfg)
+static struct tls_ctx *tls_make(const struct tls_config *cfg)
 {
     char mem[400];
     struct buf why;
-    struct tls *tls = NULL;
+    struct tls_ctx *tls = NULL;
     buf_init(&why, mem, sizeof(mem));
-    if (tls_new(&tls, cfg, &why))
+    if (tls_ctx_new(&tls, cfg, &why))
         fail_msg("%.*s", (int)why.n, why.p);
     return tls;
 }
@@ -157,8 +157,8 @@ static void pair_open(struct pair *p, const struct tls_config *client,
 static void pair_done(struct pair *p)
 {
     sessions_free(p);
-    tls_free(p->tls[0]);
-    tls_free(p->tls[1]);
+    tls_ctx_free(p->tls[0]);
+    tls_ctx_free(p->tls[1]);
 }
 
 /* A server with this certificate, asked for as `host` by a client of this configuration. */
@@ -551,12 +551,12 @@ static void test_resumption(void **state)
     assert_talks(&p);
     assert_false(tls_session_is_resumed(p.s[0]));
     /* Nor under other rules, on either side. */
-    assert_int_equal(tls_reload(p.tls[0], NULL, &why), 0);
+    assert_int_equal(tls_ctx_reload(p.tls[0], NULL, &why), 0);
     sessions_free(&p);
     sessions_open(&p, &target);
     assert_talks(&p);
     assert_false(tls_session_is_resumed(p.s[0]));
-    assert_int_equal(tls_reload(p.tls[1], NULL, &why), 0);
+    assert_int_equal(tls_ctx_reload(p.tls[1], NULL, &why), 0);
     sessions_free(&p);
     sessions_open(&p, &target);
     assert_talks(&p);
@@ -578,17 +578,17 @@ static void test_reload(void **state)
     meet(&p, cert_for("DNS:pbx.test", &ca), &client, "pbx.test");
     assert_talks(&p);
     struct tls_session *old[2] = {p.s[0], p.s[1]};
-    assert_false(tls_files_changed(p.tls[1]));
-    assert_false(tls_files_changed(p.tls[1]));
+    assert_false(tls_ctx_changed(p.tls[1]));
+    assert_false(tls_ctx_changed(p.tls[1]));
     /* Half of a new pair: nothing changes, and it says so once. */
     struct cert next = cert_for("DNS:new.test", &ca);
     cert_write(&next, cert_file, NULL);
-    assert_false(tls_files_changed(p.tls[1])); /* who writes them may not be done */
-    assert_true(tls_files_changed(p.tls[1]));
-    assert_int_equal(tls_reload(p.tls[1], NULL, &why), -EINVAL);
+    assert_false(tls_ctx_changed(p.tls[1])); /* who writes them may not be done */
+    assert_true(tls_ctx_changed(p.tls[1]));
+    assert_int_equal(tls_ctx_reload(p.tls[1], NULL, &why), -EINVAL);
     assert_non_null(memmem(why.p, why.n, key_file, strlen(key_file)));
     assert_non_null(memmem(why.p, why.n, "fits the certificate", 20));
-    assert_false(tls_files_changed(p.tls[1]));
+    assert_false(tls_ctx_changed(p.tls[1]));
     p.s[0] = tls_session_new_client(p.tls[0], &(struct tls_target){.host = STR("pbx.test")});
     p.s[1] = tls_session_new_server(p.tls[1]);
     assert_talks(&p);
@@ -596,12 +596,12 @@ static void test_reload(void **state)
     /* The other half. */
     cert_write(&next, NULL, key_file);
     cert_free(&next);
-    assert_false(tls_files_changed(p.tls[1]));
-    assert_true(tls_files_changed(p.tls[1]));
-    int64_t before = tls_expires_s(p.tls[1]);
-    assert_int_equal(tls_reload(p.tls[1], NULL, &why), 0);
-    assert_false(tls_files_changed(p.tls[1]));
-    assert_true(before && tls_expires_s(p.tls[1]) >= before);
+    assert_false(tls_ctx_changed(p.tls[1]));
+    assert_true(tls_ctx_changed(p.tls[1]));
+    int64_t before = tls_ctx_expires_s(p.tls[1]);
+    assert_int_equal(tls_ctx_reload(p.tls[1], NULL, &why), 0);
+    assert_false(tls_ctx_changed(p.tls[1]));
+    assert_true(before && tls_ctx_expires_s(p.tls[1]) >= before);
     sessions_open(&p, &target);
     assert_talks(&p);
     sessions_free(&p);
@@ -611,9 +611,9 @@ static void test_reload(void **state)
     assert_talks(&p);
     /* A file that is gone. */
     assert_int_equal(unlink(cert_file), 0);
-    assert_false(tls_files_changed(p.tls[1]));
-    assert_true(tls_files_changed(p.tls[1]));
-    assert_int_equal(tls_reload(p.tls[1], NULL, &why), -EINVAL);
+    assert_false(tls_ctx_changed(p.tls[1]));
+    assert_true(tls_ctx_changed(p.tls[1]));
+    assert_int_equal(tls_ctx_reload(p.tls[1], NULL, &why), -EINVAL);
     pair_done(&p);
 }
 
@@ -621,9 +621,9 @@ static void unusable(const struct tls_config *cfg, const char *words)
 {
     char mem[400];
     struct buf why;
-    struct tls *tls = NULL;
+    struct tls_ctx *tls = NULL;
     buf_init(&why, mem, sizeof(mem));
-    assert_int_equal(tls_new(&tls, cfg, &why), -EINVAL);
+    assert_int_equal(tls_ctx_new(&tls, cfg, &why), -EINVAL);
     assert_null(tls);
     if (!memmem(why.p, why.n, words, strlen(words)))
         fail_msg("%.*s", (int)why.n, why.p);
@@ -648,13 +648,13 @@ static void test_files(void **state)
     cfg.ca = key_file;
     unusable(&cfg, "key.pem: no authorities can be read");
     cfg.ca = "";
-    struct tls *tls = tls_make(&cfg); /* those of the system */
-    tls_free(tls);
+    struct tls_ctx *tls = tls_make(&cfg); /* those of the system */
+    tls_ctx_free(tls);
     struct tls_config none = {0};
     tls = tls_make(&none);
     assert_null(tls_session_new_server(tls));
-    assert_int_equal(tls_expires_s(tls), 0);
-    tls_free(tls);
+    assert_int_equal(tls_ctx_expires_s(tls), 0);
+    tls_ctx_free(tls);
 }
 
 int main(void)

@@ -105,6 +105,7 @@ static inline void rig_keep_out(struct rig *r, struct pbx_out *o)
         r->keep[r->n_keeps++] = *o;
         break;
     case PBX_OUT_ALIAS:
+    case PBX_OUT_PARTY:
         r->alias[r->n_aliases++] = *o;
         break;
     case PBX_OUT_RESOLVE:
