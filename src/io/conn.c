@@ -165,7 +165,7 @@ void conn_end(struct conn *c, int err)
     if (c->state == CONN_CONNECTING || (c->state == CONN_SECURING && c->ours))
         c->net->stats.connect_failed++;
     conn_unlist(c);
-    tcp_tls_settle(c);
+    tcp_tls_end(c);
     c->state = CONN_CLOSED;
     timer_stop(&c->net->wheel, &c->timer);
     list_remove(&c->dirty);

@@ -160,8 +160,8 @@ void tcp_tls_rx(struct conn *c);
 bool tcp_tls_has_output(struct conn *c);
 /* Sends some; how many bytes, with *want how many there were, or a negative errno. */
 MUST_CHECK ssize_t tcp_tls_write(struct conn *c, size_t *want);
-/* The handshake, if there was one, is over. */
-void tcp_tls_settle(struct conn *c);
+/* Before the socket closes: nothing of TLS is under way any more, and a peer that reads is told. */
+void tcp_tls_end(struct conn *c);
 /* May this connection carry what goes to `to`? */
 bool tcp_tls_serves(const struct conn *c, const struct flow *to, bool by_alias);
 

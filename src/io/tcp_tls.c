@@ -62,7 +62,8 @@ int tcp_tls_begin(struct conn *c)
     return 0;
 }
 
-void tcp_tls_settle(struct conn *c)
+/* A handshake that was counted is over. */
+static void settle(struct conn *c)
 {
     if (!c->counted)
         return;
@@ -71,10 +72,28 @@ void tcp_tls_settle(struct conn *c)
     c->net->stats.handshakes--;
 }
 
+static void send_what_fits(struct conn *c)
+{
+    struct str bytes = tls_session_tx(c->tls);
+    if (bytes.n && send(c->fd, bytes.p, bytes.n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        c->net->stats.tx_errors++;
+}
+
+void tcp_tls_end(struct conn *c)
+{
+    settle(c);
+    /* RFC 8446 6.1: without a goodbye the end might be an attacker's. A peer that does not read, or
+     * is gone, gets none. */
+    if (!c->tls || c->state != CONN_OPEN || c->blocked || (c->err && c->err != -ETIMEDOUT))
+        return;
+    tls_session_close(c->tls);
+    send_what_fits(c);
+}
+
 static void up(struct conn *c)
 {
     struct net *net = c->net;
-    tcp_tls_settle(c);
+    settle(c);
     c->state = CONN_OPEN;
     c->opened_once = true;
     c->opened_at = c->last_at = loop_now(net->loop);
@@ -91,10 +110,7 @@ static void up(struct conn *c)
 static void broken(struct conn *c)
 {
     struct net *net = c->net;
-    struct str alert = tls_session_tx(c->tls);
-    /* The peer may be told why; whether it can be is its own affair. */
-    if (alert.n && send(c->fd, alert.p, alert.n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        net->stats.tx_errors++;
+    send_what_fits(c); /* an alert that tells the peer why */
     if (c->state == CONN_SECURING) {
         net->stats.tls_failed++;
         if (net->hooks.insecure)

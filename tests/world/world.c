@@ -298,9 +298,9 @@ void world_drain(struct world *w)
             ban(w, &o);
             break;
         case PBX_OUT_KEEP:
+        case PBX_OUT_PARTY:
             break;
         case PBX_OUT_ALIAS:
-        case PBX_OUT_PARTY:
             c = world_conn_find(w, o.flow.conn);
             if (c)
                 c->alias = o.addr;

@@ -16,6 +16,7 @@ static unsigned call_contacts(struct pbx *p, struct dial *d, const struct target
 {
     const struct binding *b[MAX_CONTACTS];
     unsigned n = registrar_find(p, t->extension, b, ARRAY_LEN(b)), sent = 0;
+    struct leg *owner = leg_find(p, d->owner);
     int q = -1;
     for (unsigned i = 0; i < n; i++) {
         if (t->q_below && b[i]->q >= t->q_below)
@@ -26,11 +27,15 @@ static unsigned call_contacts(struct pbx *p, struct dial *d, const struct target
             (void)dial_put(p, d, &rest, STR_NONE); /* no room: they are not tried */
             break;
         }
+        if (owner->secure && !registrar_is_sips(b[i])) { /* RFC 5630 5.3: no downgrade */
+            owner->sips_missed = true;
+            continue;
+        }
         struct leg like = {.extension = t->extension};
         struct str route;
         q = q < 0 ? b[i]->q : q;
         registrar_reach(p, b[i], &like.flow, &route);
-        sent += dial_leg(p, d, &like, registrar_target(b[i]), route);
+        sent += dial_leg(p, d, &like, registrar_target(p, b[i], owner->secure), route);
     }
     return sent;
 }
@@ -130,7 +135,8 @@ static struct str trunk_uri(struct pbx *p, const struct config_trunk *t, struct 
     if (!mem || sip_uri_parse(&uri, t->uri))
         return STR_NONE;
     buf_init(&b, mem, cap);
-    buf_lit(&b, "sip:");
+    buf_str_put(&b, uri.scheme_text);
+    buf_ch(&b, ':');
     sip_escape_user(&b, number);
     buf_ch(&b, '@');
     buf_str_put(&b, uri.host);
@@ -162,7 +168,13 @@ static void start_trunk(struct pbx *p, struct dial *d, const struct target *t)
     struct str number = trunk_number(p, t->number, t->trunk->strip, t->trunk->prepend);
     struct str uri = t->kind == TARGET_CONTACT ? t->number : trunk_uri(p, t->trunk, number);
     struct call *call = call_find(p, d->call);
+    struct leg *owner = leg_find(p, d->owner);
     unsigned legs = call->last_leg;
+    if (owner->secure && !str_istarts(uri, STR("sips:"))) { /* RFC 5630 5.3: no downgrade */
+        owner->sips_missed = true;
+        dial_skip(p, d, t, 480);
+        return;
+    }
     if (!uri.n || !reach(p, t, &like.flow)) {
         dial_skip(p, d, t, 503);
         return;
