@@ -17,6 +17,12 @@ struct flow {
     struct addr peer;
 };
 
+/* Where a name leads: one of its addresses, and how one speaks there. */
+struct flow_dest {
+    uint8_t proto; /* enum proto */
+    struct addr addr;
+};
+
 /* One of our addresses. */
 struct flow_listener {
     uint8_t proto;
