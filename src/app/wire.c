@@ -106,6 +106,19 @@ static void ban(struct wire *w, const struct pbx_out *o)
                    TS(STR("limits.banned_sources")));
 }
 
+static void resolve(struct wire *w, const struct pbx_out *o)
+{
+    const struct pbx_question *q = &o->question;
+    struct dns_question what = {.name = q->name,
+                                .port = q->port,
+                                .any = q->any,
+                                .sips = q->sips,
+                                .proto = q->proto,
+                                .protos = q->protos};
+    if (dns_resolve(w->dns, &what, o->token))
+        pbx_resolved(w->pbx, loop_now(w->loop), o->token, NULL, 0, 30);
+}
+
 void wire_drain(struct wire *w)
 {
     struct pbx_out o;
@@ -121,8 +134,7 @@ void wire_drain(struct wire *w)
             store(w, o.row);
             break;
         case PBX_OUT_RESOLVE:
-            if (dns_resolve(w->dns, o.name, o.port, (enum proto)o.proto, o.token))
-                pbx_resolved(w->pbx, loop_now(w->loop), o.token, NULL, 0, 30);
+            resolve(w, &o);
             break;
         case PBX_OUT_BAN:
             ban(w, &o);
@@ -215,7 +227,7 @@ static void on_stored(void *ctx, uint64_t seq, int err)
 static void on_resolved(void *ctx, usec_t now, const struct dns_answer *a)
 {
     struct wire *w = ctx;
-    pbx_resolved(w->pbx, now, a->token, a->addr, a->err ? 0 : a->n, a->ttl_s);
+    pbx_resolved(w->pbx, now, a->token, a->dest, a->err ? 0 : a->n, a->ttl_s);
     wire_drain(w);
 }
 

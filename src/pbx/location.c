@@ -291,10 +291,10 @@ void location_row_del(struct pbx *p, struct str aor, struct str contact)
 bool location_uri_flow(const struct sip_uri *uri, struct flow *ret)
 {
     struct addr a;
-    enum proto proto = uri->scheme == SIP_SCHEME_SIPS ? PROTO_TLS : PROTO_UDP;
+    enum proto proto;
     if (uri->scheme != SIP_SCHEME_SIP && uri->scheme != SIP_SCHEME_SIPS)
         return false;
-    if (uri->transport.n && proto_parse(&proto, uri->transport))
+    if (sip_uri_proto(uri, &proto))
         return false;
     struct str host = uri->maddr.n ? uri->maddr : uri->host;
     uint16_t port = uri->port ? uri->port : proto == PROTO_TLS ? 5061 : sip_uri_port(uri);

@@ -307,10 +307,10 @@ int request_resend(struct sip_core *c, struct sip_txn *txn, const struct sip_con
 bool request_dest(const struct sip_uri *uri, struct flow *flow)
 {
     struct addr a;
-    enum proto proto = uri->scheme == SIP_SCHEME_SIPS ? PROTO_TLS : PROTO_UDP;
+    enum proto proto;
     if (uri->scheme != SIP_SCHEME_SIP && uri->scheme != SIP_SCHEME_SIPS)
         return false;
-    if (uri->transport.n && proto_parse(&proto, uri->transport))
+    if (sip_uri_proto(uri, &proto))
         return false;
     uint16_t port = uri->port ? uri->port : proto == PROTO_TLS ? 5061 : 5060;
     if (addr_parse(&a, uri->host, port))

@@ -152,12 +152,12 @@ static struct str trunk_uri(struct pbx *p, const struct config_trunk *t, struct 
 }
 
 /* Where it goes: an address of the gateway, or that in the URI which it has named. */
-static bool reach(struct pbx *p, const struct target *t, struct flow *flow)
+static bool reach(struct pbx *p, const struct target *t, struct flow *flow, unsigned *at)
 {
     struct sip_uri uri;
     if (t->kind == TARGET_CONTACT)
         return sip_uri_parse(&uri, t->number) == 0 && location_uri_flow(&uri, flow);
-    return trunk_dest_next(p, t->trunk, t->address, flow) == 0;
+    return trunk_dest_next(p, t->trunk, at, flow) == 0;
 }
 
 static void start_trunk(struct pbx *p, struct dial *d, const struct target *t)
@@ -175,7 +175,8 @@ static void start_trunk(struct pbx *p, struct dial *d, const struct target *t)
         dial_skip(p, d, t, 480);
         return;
     }
-    if (!uri.n || !reach(p, t, &like.flow)) {
+    unsigned at = t->address;
+    if (!uri.n || !reach(p, t, &like.flow, &at)) {
         dial_skip(p, d, t, 503);
         return;
     }
@@ -183,9 +184,10 @@ static void start_trunk(struct pbx *p, struct dial *d, const struct target *t)
     call->trunk_out = t->trunk;
     struct target next = *t;
     struct flow flow;
-    next.address++;
-    if (t->kind == TARGET_TRUNK && !trunk_dest_next(p, t->trunk, next.address, &flow))
-        (void)dial_put(p, d, &next, t->number);
+    next.address = (uint8_t)++at;
+    if (t->kind == TARGET_TRUNK && !trunk_dest_next(p, t->trunk, &at, &flow) &&
+        dial_put(p, d, &next, t->number) && !d->ring)
+        d->ring = d->config->trunk.failover_ms * USEC_MS; /* silence must leave time for it */
     if (dial_leg(p, d, &like, uri, STR_NONE))
         d->trunk = t->trunk;
     else if (call->last_leg == legs)

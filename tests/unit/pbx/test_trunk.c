@@ -249,7 +249,8 @@ static void a_failed_refresh_leaves_what_was_granted(void **state)
 
 static void a_name_is_looked_up_and_its_servers_tried_in_turn(void **state)
 {
-    struct addr addr[] = {rig_addr("192.0.2.81:5060"), rig_addr("192.0.2.82:5062")};
+    struct flow_dest dest[] = {{PROTO_UDP, rig_addr("192.0.2.81:5060")},
+                               {PROTO_UDP, rig_addr("192.0.2.82:5062")}};
     struct flow to;
     begin_with(HEAD QUIET "trunks: [{name: kt, uri: \"sip:sip.example.net\", " LOGIN
                           ", from_domain: example.net}]\n");
@@ -257,41 +258,41 @@ static void a_name_is_looked_up_and_its_servers_tried_in_turn(void **state)
     rig_wait(r, USEC_MS);
     assert_int_equal(r->n_asked, 1);
     assert_string_equal(r->asked_name, "sip.example.net");
-    assert_int_equal(r->asked[0].port, 0);
-    assert_int_equal(r->asked[0].proto, PROTO_UDP);
+    assert_int_equal(r->asked[0].question.port, 0);
+    assert_int_equal(r->asked[0].question.proto, PROTO_UDP);
     assert_int_equal(trunk_dest(r->pbx, conf("kt"), &to), -EAGAIN);
     assert_false(trunk_is_usable(r->pbx, conf("kt")));
     rig_clear(r);
-    pbx_resolved(r->pbx, r->now, r->asked[0].token, addr, 2, 300);
+    pbx_resolved(r->pbx, r->now, r->asked[0].token, dest, 2, 300);
     const struct sip_msg *m = wait_request(USEC_MS);
     assert_sent_to("192.0.2.81:5060");
     assert_text(m->ruri_text, "sip:example.net");
     assert_int_equal(trunk_dest(r->pbx, conf("kt"), &to), 0);
-    assert_true(addr_eq(&to.peer, &addr[0]));
+    assert_true(addr_eq(&to.peer, &dest[0].addr));
     answer("503 Service Unavailable", "");
     wait_request(USEC_S + USEC_MS);
     assert_sent_to("192.0.2.82:5062");
     answer("200 OK", "");
     assert_int_equal(trunk_dest(r->pbx, conf("kt"), &to), 0);
-    assert_true(addr_eq(&to.peer, &addr[1]));
+    assert_true(addr_eq(&to.peer, &dest[1].addr));
     /* The answer grows old and is asked for again; the registration stays where it is. */
     rig_clear(r);
     rig_wait(r, 300 * USEC_S);
     assert_int_equal(r->n_asked, 1);
-    pbx_resolved(r->pbx, r->now, r->asked[0].token, addr, 2, 300);
+    pbx_resolved(r->pbx, r->now, r->asked[0].token, dest, 2, 300);
     assert_int_equal(trunk_dest(r->pbx, conf("kt"), &to), 0);
-    assert_true(addr_eq(&to.peer, &addr[1]));
+    assert_true(addr_eq(&to.peer, &dest[1].addr));
     /* Nothing found: what is known stays. */
     pbx_resolved(r->pbx, r->now, r->asked[0].token, NULL, 0, 0);
     assert_int_equal(trunk_dest(r->pbx, conf("kt"), &to), 0);
-    pbx_resolved(r->pbx, r->now, 999, addr, 2, 300); /* of a trunk that is gone */
+    pbx_resolved(r->pbx, r->now, 999, dest, 2, 300); /* of a trunk that is gone */
 }
 
 static void a_name_that_is_not_found_is_asked_again(void **state)
 {
     begin_with(HEAD QUIET "trunks: [{name: kt, uri: \"sip:no.example.net:5070\"}]\n");
     rig_wait(r, USEC_MS);
-    assert_int_equal(r->asked[0].port, 5070);
+    assert_int_equal(r->asked[0].question.port, 5070);
     pbx_resolved(r->pbx, r->now, r->asked[0].token, NULL, 0, 0);
     assert_int_equal(view_of("kt").state, TRUNK_DOWN);
     assert_text(view_of("kt").reason, "name not found");
@@ -333,7 +334,9 @@ static void a_trunk_that_failed_a_call_rests(void **state)
     begin_with(HEAD "trunk: {options_interval: 0, down_time: 30}\n"
                     "trunks: [{name: kt, uri: \"sip:192.0.2.77\"}]\n");
     assert_true(trunk_is_usable(r->pbx, conf("kt")));
-    trunk_failed(r->pbx, conf("kt"));
+    struct flow at;
+    assert_int_equal(trunk_dest(r->pbx, conf("kt"), &at), 0);
+    trunk_failed(r->pbx, conf("kt"), &at, 0);
     assert_false(trunk_is_usable(r->pbx, conf("kt")));
     rig_wait(r, 31 * USEC_S);
     assert_true(trunk_is_usable(r->pbx, conf("kt")));
