@@ -550,9 +550,32 @@ static int open_media(struct wire *w)
     return err ? complain("media", err) : 0;
 }
 
+/* "192.0.2.1:53,[2001:db8::1]:53"; NULL: none is named. */
+static const char *dns_servers(const struct config_dns *c, char *mem, size_t cap)
+{
+    struct buf b;
+    struct addr a;
+    buf_init(&b, mem, cap - 1);
+    for (uint32_t i = 0; i < c->servers.n; i++) {
+        struct str s = c->servers.v[i];
+        if (addr_parse_port(&a, s) && addr_parse(&a, s, 53))
+            continue; /* the configuration has checked them */
+        buf_str_put(&b, i ? STR(",") : STR(""));
+        addr_put(&b, &a);
+    }
+    mem[b.n] = '\0';
+    return c->servers.n ? mem : NULL;
+}
+
 static int open_side(struct wire *w)
 {
-    struct dns_config dns = {.done = on_resolved, .ctx = w, .ipv6 = true};
+    char servers[4 * 64];
+    const struct config_dns *c = &w->config->dns;
+    struct dns_config dns = {.done = on_resolved,
+                             .ctx = w,
+                             .ipv6 = c->ipv6,
+                             .timeout_ms = c->timeout_ms,
+                             .servers = dns_servers(c, servers, sizeof(servers))};
     int err = entropy_get(&dns.seed, sizeof(dns.seed));
     err = err ? err : dns_new(&w->dns, w->loop, &dns);
     if (err)

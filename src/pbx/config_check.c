@@ -119,6 +119,15 @@ static void tls_check(struct config_binder *b, const struct config_tls *t)
         bad(b, &t->certificate, t, "sip.tls: certificate and private_key go together");
 }
 
+static void dns_check(struct config_binder *b)
+{
+    const struct config_dns *d = &b->config->dns;
+    struct addr a;
+    for (uint32_t i = 0; i < d->servers.n; i++)
+        if (addr_parse_port(&a, d->servers.v[i]) && addr_parse(&a, d->servers.v[i], 53))
+            bad(b, &d->servers, d, "dns.servers: each must be an IP address, and perhaps a port");
+}
+
 static void sip_check(struct config_binder *b)
 {
     const struct config_sip *s = &b->config->sip;
@@ -407,6 +416,8 @@ void config_check(struct config_binder *b)
     limits_derive(b);
     timers_check(b);
     sip_check(b);
+    dns_check(b);
+    dns_check(b);
     others_check(b);
     names_derive(b);
     config_index_build(b);

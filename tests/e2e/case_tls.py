@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import threading
 
+import names
 import sip
 from case_phone import part, talk
 from lab import PHONES, Skip, case, check, equal
@@ -115,21 +116,23 @@ def tls_phones_case(lab):
         equal(len(lab.ctl("registrations")), 2, "registrations")
 
 
+def invite_by(caller, number):
+    """1427 calls, and answers the challenge; returns the Call-ID."""
+    body, call_id, uri = sip.sdp(caller.ip), os.urandom(8).hex(), f"sip:{number}@pbx.test"
+    more = {"user": PHONES["1427"], "call_id": call_id, "tag": "t1"}
+    caller.send(caller.build("INVITE", uri, body=body, cseq=1, **more))
+    m = final(caller)
+    equal(m.status, 407, "challenge")
+    answer = sip.digest_answer(m.get("proxy-authenticate"), PHONES["1427"], "secret-1427", "INVITE",
+                               uri)
+    acknowledge(caller, m, call_id, 1, uri)
+    caller.send(caller.build("INVITE", uri, ["Proxy-Authorization: " + answer], body, cseq=2, **more))
+    return call_id
+
+
 def call(lab, caller, callee):
     """From 1427 to 1428, answered and ended by the caller."""
-    body = sip.sdp(caller.ip)
-    call_id = os.urandom(8).hex()
-    text = caller.build("INVITE", "sip:1428@pbx.test", body=body, user=PHONES["1427"],
-                        call_id=call_id, cseq=1, tag="t1")
-    caller.send(text)
-    m = final(caller)
-    equal(m.status, 407 if m.get("proxy-authenticate") else 401, "challenge")
-    wanted = m.get("proxy-authenticate") or m.get("www-authenticate")
-    field = "Proxy-Authorization" if m.get("proxy-authenticate") else "Authorization"
-    answer = sip.digest_answer(wanted, PHONES["1427"], "secret-1427", "INVITE", "sip:1428@pbx.test")
-    acknowledge(caller, m, call_id, 1, "sip:1428@pbx.test")
-    caller.send(caller.build("INVITE", "sip:1428@pbx.test", [f"{field}: {answer}"], body,
-                             PHONES["1427"], call_id=call_id, cseq=2, tag="t1"))
+    call_id = invite_by(caller, "1428")
     invite = receive(callee, "INVITE")
     check(invite.get("via").startswith("SIP/2.0/TLS "), "Via of our INVITE: " + invite.get("via"))
     check(";transport=tls" in invite.get("contact"), "Contact: " + invite.get("contact"))
@@ -362,3 +365,66 @@ def tls_trunk_case(lab):
     lab.put_config(config)
     equal(lab.ctl_run("reload").returncode, 0, "reload")
     lab.until(lambda: "trunk carrier answers" in lab.server.text(), 10, "the pinned trunk is there")
+
+
+@case("tls_names")
+def tls_names_case(lab):
+    """RFC 3263 from end to end: NAPTR says TLS, SRV two servers, of which the first has the wrong
+    certificate; the name of the domain is asked for by SNI and must be in the certificate (RFC 5922)."""
+    config = trunk_config(lab, "sip:carrier.test")
+    config["dns"] = {"servers": [f"{lab.ip(53)}:5353"], "ipv6": False}
+    config["trunk"] = {"options_interval": 1, "retry_min": 1}
+    certificate(lab, "good", "DNS:carrier.test")
+    certificate(lab, "host", "DNS:two.carrier.test")
+    wrong, good = Gateway(lab, "host", 78), Gateway(lab, "good", 77)
+    asked = names.Names(lab.ip(53), {
+        ("carrier.test", "NAPTR"): [names.naptr(20, "SIP+D2U", "_sip._udp.carrier.test"),
+                                    names.naptr(10, "SIPS+D2T", "_sips._tcp.carrier.test")],
+        ("_sips._tcp.carrier.test", "SRV"): [names.srv(20, 0, PORT, "one.carrier.test"),
+                                             names.srv(10, 0, PORT, "two.carrier.test")],
+        ("_sip._udp.carrier.test", "SRV"): [],
+        ("one.carrier.test", "A"): [names.a(lab.ip(77))],
+        ("two.carrier.test", "A"): [names.a(lab.ip(78))],
+    }).asked
+    lab.start(config)
+    lab.until(lambda: "its certificate is not for carrier.test" in lab.server.text(), 10,
+              "the wrong server is refused")
+    lab.until(lambda: f"trunk carrier answers at {lab.ip(77)}:{PORT}" in lab.server.text(), 20,
+              "the next server is taken")
+    equal(wrong.seen, [], "what the wrong server was told")
+    equal((set(wrong.asked_for), set(good.asked_for)), ({"carrier.test"}, {"carrier.test"}), "SNI")
+    equal(asked[0], ("carrier.test", "NAPTR"), "the first question")
+    check(("_sips._tcp.carrier.test", "SRV") in asked, f"questions: {asked}")
+    check(good.seen[0].uri == "sip:carrier.test", "Request-URI: " + good.seen[0].uri)
+
+
+@case("names_failover")
+def names_failover_case(lab):
+    """SRV names two servers by UDP; the first is not there: the call goes to the second."""
+    config = lab.config()
+    config["trunks"] = [{"name": "carrier", "uri": "sip:carrier.test"}]
+    config["trunk"] = {"options_interval": 0, "failover_timeout": 1}
+    config["dns"] = {"servers": [f"{lab.ip(53)}:5353"], "ipv6": False}
+    names.Names(lab.ip(53), {
+        ("_sip._udp.carrier.test", "SRV"): [names.srv(10, 0, 5090, "one.carrier.test"),
+                                            names.srv(20, 0, 5080, "two.carrier.test")],
+        ("carrier.test", "A"): [],
+        ("one.carrier.test", "A"): [names.a(lab.ip(78))],
+        ("two.carrier.test", "A"): [names.a(lab.trunk)],
+    })
+    lab.start(config)
+    gone = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    gone.bind((lab.ip(78), 5090))  # hears, and says nothing
+    lab.until(lambda: lab.ctl("trunks")[0].get("address"), 5, "the name is resolved")
+    with sip.Peer(lab.ip(55), (lab.pbx, 5060)) as p27, \
+            sip.Peer(lab.trunk, (lab.pbx, 5060), port=5080) as trunk:
+        _, last = p27.register(PHONES["1427"], "secret-1427")
+        equal(last and last.status, 200, "REGISTER")
+        invite_by(p27, "0212345678")
+        respond(trunk, receive(trunk, "INVITE"), 603)
+        receive(trunk, "ACK")
+        equal(final(p27).status, 603, "what the caller is told")
+    gone.settimeout(1)
+    check(b"INVITE sip:0212345678@carrier.test" in gone.recv(4096), "the first server was not asked")
+    row, = lab.cdrs(1)
+    equal(row["sip_cause"], 603, "cause of the record")
