@@ -253,7 +253,8 @@ int net_party_set(struct net *net, uint16_t party, const struct tls_target *who)
         return -ENOMEM;
     str_copy_z((*at)->host, sizeof((*at)->host), who->host);
     (*at)->n_pins = who->n_pins < TLS_MAX_PINS ? who->n_pins : TLS_MAX_PINS;
-    memcpy((*at)->pin, who->pin, (*at)->n_pins * sizeof(*who->pin));
+    for (unsigned i = 0; i < (*at)->n_pins; i++)
+        (*at)->pin[i] = who->pin[i];
     return 0;
 }
 

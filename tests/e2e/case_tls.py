@@ -10,6 +10,7 @@ import threading
 import names
 import sip
 from case_phone import part, talk
+from ladder import Ladder
 from lab import PHONES, Skip, case, check, equal
 from phone import Baresip
 
@@ -53,6 +54,7 @@ def tls_config(lab):
 
 def client(lab, cert=None):
     context = ssl.create_default_context(cafile=lab.path("ca.pem"))
+    context.keylog_filename = lab.path("keys.log")  # for the judge
     if cert:
         context.load_cert_chain(lab.path(cert + ".pem"), lab.path(cert + ".key"))
     return context
@@ -112,8 +114,12 @@ def tls_phones_case(lab):
             _, last = peer.register(PHONES[number], "secret-" + number)
             equal(last and last.status, 200, "REGISTER of " + number)
         call(lab, p27, p28)
-        # RFC 5923: the connection, not the address: nobody listens where the phone connected from.
         equal(len(lab.ctl("registrations")), 2, "registrations")
+    ladder = Ladder(lab)  # Wireshark has opened all of it
+    invites = [p for p in ladder.packets if p.message.request and p.message.method == "INVITE" and
+               p.source == (lab.pbx, PORT)]
+    # A phone is reached over the connection that its REGISTER came by: nobody listens there.
+    equal([p.target for p in invites], [(lab.ip(54), p28.port)], "where the INVITE went")
 
 
 def invite_by(caller, number):
@@ -281,6 +287,7 @@ class Gateway(threading.Thread):
         super().__init__(daemon=True)
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self.context.load_cert_chain(lab.path(cert + ".pem"), lab.path(cert + ".key"))
+        self.context.keylog_filename = lab.path("keys.log")
         self.asked_for, self.seen = [], []
         self.context.sni_callback = lambda sock, name, ctx: self.asked_for.append(name)
         self.ip, self.port = lab.ip(last), PORT
