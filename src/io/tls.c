@@ -176,7 +176,8 @@ static int server_make(SSL_CTX **ret, const struct tls_config *cfg, int64_t *exp
         return 0;
     SSL_CTX *ctx = context_new(TLS_server_method());
     int err = ctx ? own_load(ctx, cfg, expires_s, why) : -ENOMEM;
-    err = err ? err : trust_load(ctx, cfg, why);
+    if (!err && cfg->verify_client)
+        err = trust_load(ctx, cfg, why);
     if (!err && cfg->verify_client) {
         SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
         /* Which authorities a client may choose from. */

@@ -329,6 +329,23 @@ static void group_check(struct config_binder *b, uint32_t i)
                 STR_ARG(g->members.v[j]));
 }
 
+static bool needs_tls(const struct config_trunk *t)
+{
+    struct sip_uri uri;
+    enum proto proto;
+    return sip_uri_parse(&uri, t->uri) == 0 && sip_uri_proto(&uri, &proto) == 0 &&
+           proto == PROTO_TLS;
+}
+
+/* What we send leaves by a listener of its transport: that is what Via and Contact can name. */
+static bool listens_tls(const struct config *c)
+{
+    for (uint32_t i = 0; i < c->sip.listen.n; i++)
+        if (c->sip.listen.v[i].proto == PROTO_TLS)
+            return true;
+    return false;
+}
+
 static void trunk_check(struct config_binder *b, uint32_t i)
 {
     const struct config *c = b->config;
@@ -338,6 +355,9 @@ static void trunk_check(struct config_binder *b, uint32_t i)
         bad(b, &t->register_it, t, "trunks[%u].register: needs username and password", i);
     else if (t->password.secret.n && !t->username.n)
         bad(b, &t->password, t, "trunks[%u].password: needs username", i);
+    if (needs_tls(t) && !listens_tls(c))
+        bad(b, &t->uri, t, "trunks[%u].uri: to send by TLS, sip.listen must have a tls: address",
+            i);
     if (!are_pins(&t->tls_pins))
         bad(b, &t->tls_pins, t, "trunks[%u].tls_pins: each must be 64 hexadecimal digits", i);
     for (uint32_t j = 0; j < t->failover.n; j++) {
@@ -416,7 +436,6 @@ void config_check(struct config_binder *b)
     limits_derive(b);
     timers_check(b);
     sip_check(b);
-    dns_check(b);
     dns_check(b);
     others_check(b);
     names_derive(b);

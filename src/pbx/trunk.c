@@ -495,6 +495,7 @@ bool trunk_next(struct pbx *p, uint32_t *at, struct trunk_view *ret)
             .name = t->conf->name, .state = trunk_state_of(p, t), .reason = str_z(t->reason)};
         if (t->n_dests) {
             ret->addr = t->dest[t->at].addr;
+            ret->proto = t->dest[t->at].proto;
             ret->srtt_us = srtt_of(p, &ret->addr);
         }
         if (t->granted_until > p->now)
@@ -561,8 +562,9 @@ unsigned trunk_candidates(struct pbx *p, const struct config *c, const struct co
 int trunk_dest_next(struct pbx *p, const struct config_trunk *conf, unsigned *n, struct flow *ret)
 {
     const struct trunk *t = by_name(p, conf->name);
+    struct flow flow;
     unsigned i = *n;
-    if (!t || !trunk_flow(t, ret))
+    if (!t || !trunk_flow(t, &flow))
         return -EAGAIN;
     bool all = is_all_shunned(p, t); /* then none of them is worse than the others */
     while (i < t->n_dests && !all && t->shunned[(t->at + i) % t->n_dests] > p->now)
@@ -570,10 +572,11 @@ int trunk_dest_next(struct pbx *p, const struct config_trunk *conf, unsigned *n,
     if (i >= t->n_dests)
         return -ENOENT;
     const struct flow_dest *d = &t->dest[(t->at + i) % t->n_dests];
-    uint16_t port = ret->peer.port;
-    ret->proto = d->proto;
-    ret->peer = d->addr;
-    ret->peer.port = ret->peer.port ? ret->peer.port : port;
+    uint16_t port = d->addr.port ? d->addr.port : flow.peer.port;
+    flow.proto = d->proto;
+    flow.peer = d->addr;
+    flow.peer.port = port;
+    *ret = flow;
     *n = i;
     return 0;
 }

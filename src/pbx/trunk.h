@@ -62,6 +62,7 @@ struct trunk_view {
     struct str name;
     enum trunk_state state;
     struct addr addr;
+    uint8_t proto; /* enum proto; how it is spoken with there */
     uint32_t expires_s, srtt_us;
     struct str reason;
 };

@@ -402,6 +402,7 @@ def tls_names_case(lab):
     equal((set(wrong.asked_for), set(good.asked_for)), ({"carrier.test"}, {"carrier.test"}), "SNI")
     equal(asked[0], ("carrier.test", "NAPTR"), "the first question")
     check(("_sips._tcp.carrier.test", "SRV") in asked, f"questions: {asked}")
+    equal(lab.ctl("trunks")[0]["transport"], "TLS", "transport")
     check(good.seen[0].uri == "sip:carrier.test", "Request-URI: " + good.seen[0].uri)
 
 
