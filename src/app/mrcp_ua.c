@@ -312,9 +312,25 @@ void mrcp_ua_close(struct mrcp_ua *ua, uint64_t id)
 
 /* ---- what the world brings ------------------------------------------------------------------- */
 
+/* Some networks give our own requests back. The answers that they would get here would come to us,
+ * who asked: as refusals. */
+static bool is_ours(const struct mrcp_ua *ua, struct str bytes)
+{
+    struct sip_msg m;
+    struct addr by;
+    if (str_starts(bytes, STR("SIP/2.0 ")) || sip_msg_parse(&m, bytes.p, bytes.n, true) != SIP_OK ||
+        !m.is_request)
+        return false;
+    return addr_parse(&by, m.via.host, m.via.port ? m.via.port : 5060) == 0 &&
+           by.port == ua->listener.bound.port &&
+           (local_is_ours(&ua->local, &by) || addr_ip_eq(&by, &ua->listener.bound));
+}
+
 static void on_rx(void *ctx, usec_t now, const struct net_rx *rx)
 {
     struct mrcp_ua *ua = ctx;
+    if (is_ours(ua, rx->bytes))
+        return;
     sip_core_rx(ua->core, now, &rx->flow, rx->bytes.p, rx->bytes.n);
     drain(ua);
 }

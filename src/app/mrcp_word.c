@@ -23,7 +23,8 @@ struct run {
     struct mrcp_ua *ua;
     struct loop_timer tail;
     uint64_t id, request;
-    unsigned open, opened; /* sessions; of probe */
+    unsigned open, opened; /* sessions */
+    unsigned streams;      /* not yet closed: their last word is RTCP BYE */
     bool begun, over, closing, interrupted;
     usec_t started, session_at;
     struct wav *wav; /* the media thread's while it records */
@@ -291,6 +292,7 @@ static int open_one(struct run *w, uint64_t *id)
     if (err == 0) {
         w->open++;
         w->opened++;
+        w->streams++;
     }
     return err;
 }
@@ -311,7 +313,7 @@ static void open_more(struct run *w)
         }
         w->id = w->wish->word == WORD_PROBE ? 0 : id;
     }
-    if (!w->open && (w->opened >= count || w->interrupted))
+    if (!w->open && !w->streams && (w->opened >= count || w->interrupted))
         mrcp_ua_stop(w->ua);
 }
 
@@ -337,6 +339,7 @@ static void on_any_media(void *ctx, const struct media_ev *ev)
         return;
     }
     on_media(w, ev);
+    w->streams -= ev->kind == MEDIA_EV_CLOSED;
     if ((ev->kind == MEDIA_EV_PORTS || ev->kind == MEDIA_EV_CLOSED) && w->started)
         open_more(w);
 }

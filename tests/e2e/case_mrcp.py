@@ -85,7 +85,8 @@ def whole(lab, env):
     seen = speech.seen()
     equal(seen["left"], 0, "sessions left")
     equal(seen["byes"], 3, "BYEs")
-    check(seen["rtcp_byes"] >= 3, "each stream ends with RTCP BYE")
+    # Of those that have sent something (RFC 3550 section 6.3.7): the recognizer's, the recorder's.
+    check(seen["rtcp_byes"] >= 2, f"{seen['rtcp_byes']} RTCP BYEs")
     equal(seen["requests"][:3], ["SPEAK", "RECOGNIZE", "RECORD"], "requests")
 
 
@@ -120,7 +121,7 @@ def mrcp_no_input(lab):
 # faults, environment, exit status, telemetry that is not 0, what the server has seen
 FAULTS = [
     (["delay=0.2"], {}, 0, {"sipByeSent": 1}, {}),
-    (["echo"], {}, 0, {"sipByeSent": 1}, {"byes": 1}),
+    (["echo", "delay=0.1"], {}, 0, {"sipByeSent": 1}, {"byes": 1}),
     (["drop=2"], FAST, 0, {"sipByeSent": 1}, {"invites": 1}),
     (["provisionals=30"], {}, 0, {"sipProvisional": 30, "sipByeSent": 1}, {}),
     (["refuse=486"], {}, 1, {"sipError4xx": 1}, {"invites": 1, "byes": 0}),

@@ -45,6 +45,7 @@ void mrcp_client_free(struct mrcp_client *c)
     slot_done(&c->conns);
     slot_done(&c->sessions);
     blob_unref(c->held);
+    blob_unref(c->nowhere.blob);
     blob_pool_done(&c->pool);
     mem_free(c->queue);
     mem_free(c);
@@ -78,6 +79,8 @@ struct mrcp_out *client_emit_msg(struct mrcp_client *c, struct mrcp_session *s,
     struct mrcp_queued *q = text.p && !b ? NULL : queue_put(c);
     if (!q) {
         blob_unref(b);
+        blob_unref(c->nowhere.blob);
+        c->nowhere = (struct mrcp_out){.blob = NULL};
         return &c->nowhere;
     }
     q->text = b;

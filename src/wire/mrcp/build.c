@@ -14,6 +14,7 @@ static bool is_clean(struct str s)
 static bool may_build(const struct mrcp_write *w)
 {
     if ((w->type == MRCP_REQUEST && !mrcp_method_name(w->method).n) ||
+        (w->type == MRCP_RESPONSE && (w->status < 100 || w->status > 999)) ||
         (w->type == MRCP_EVENT && !mrcp_event_name(w->event).n) || !is_clean(w->channel))
         return false;
     for (unsigned i = 0; i < w->n_fields; i++) {

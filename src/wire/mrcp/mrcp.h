@@ -103,7 +103,8 @@ struct mrcp_write {
     unsigned n_fields;
     struct str body; /* none: no body and no Content-Length */
 };
-/* -EINVAL: CR, LF or NUL in a field, or no such method or event; -ENOBUFS. b stays as it was. */
+/* -EINVAL: CR, LF or NUL in a field, no such method or event, or a status that is none; -ENOBUFS. b
+ * stays as it was. */
 MUST_CHECK int mrcp_build(struct buf *b, const struct mrcp_write *w);
 
 struct str mrcp_method_name(enum mrcp_method m);

@@ -118,7 +118,7 @@ static int response_line(struct mrcp_msg *m, struct str rest)
     uint64_t status;
     m->type = MRCP_RESPONSE;
     struct str code = word_next(&rest);
-    if (code.n != 3 || num_u64(&status, code, 999))
+    if (code.n != 3 || num_u64(&status, code, 999) || status < 100)
         return -EBADMSG;
     m->status = (uint16_t)status;
     return state_parse(&m->state, word_next(&rest));

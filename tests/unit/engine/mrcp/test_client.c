@@ -615,6 +615,38 @@ static void more_requests_than_there_is_room_for(void **state)
     assert_int_equal(refused_ask(s, MRCP_R_SPEECHSYNTH, MRCP_M_SPEAK), -ENOSPC);
 }
 
+/* Whatever cannot be had, nothing is lost that was, and nothing stays behind. */
+static void memory_runs_out(void **state)
+{
+    (void)state;
+    static const enum mrcp_resource both[] = {MRCP_R_SPEECHRECOG, MRCP_R_SPEECHSYNTH};
+    for (uint64_t nth = 1; nth < 40; nth++) {
+        mrcp_client_free(t.c);
+        setup(NULL);
+        handle_t s = open_with(both, 2, true);
+        offer(s);
+        mem_fail_after(nth);
+        (void)!mrcp_session_answer(t.c, t.now, s,
+                                   str_z(HEAD CTRL("32416", "new", "speechrecog")
+                                             CTRL("32416", "existing", "speechsynth") AUDIO));
+        drain();
+        handle_t conn = t.n ? t.out[0].conn : 0;
+        mrcp_client_connected(t.c, t.now, conn);
+        drain();
+        for (int i = 1; i < 4; i++) {
+            char line[32];
+            struct mrcp_ask a = {.resource = MRCP_R_SPEECHSYNTH, .method = MRCP_M_SPEAK};
+            (void)!mrcp_request(t.c, t.now, s, &a, NULL);
+            drain();
+            snprintf(line, sizeof(line), "%d 200 IN-PROGRESS", i);
+            rx(conn, line, SYNTH_ID);
+        }
+        mrcp_session_close(t.c, t.now, s);
+        drain();
+        mem_fail_after(0);
+    }
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -634,6 +666,7 @@ int main(void)
         T(channels_come_and_go),
         T(what_is_not_mrcp),
         T(in_small_pieces),
+        T(memory_runs_out),
         T(more_requests_than_there_is_room_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

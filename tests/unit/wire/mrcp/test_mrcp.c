@@ -112,6 +112,7 @@ static void what_is_no_message(void **state)
         "MRCP/2.0 10 SPEAK\r\n\r\n",
         "MRCP/2.0 10 SPEAK x\r\n\r\n",
         "MRCP/2.0 10 1 20 COMPLETE\r\n\r\n",
+        "MRCP/2.0 10 1 020 COMPLETE\r\n\r\n",
         "MRCP/2.0 10 1 200 DONE\r\n\r\n",
         "MRCP/2.0 10 START-OF-INPUT 1 DONE\r\n\r\n",
         "MRCP/2.0 x SPEAK 1\r\n\r\n",
@@ -218,6 +219,10 @@ static void nobody_writes_a_second_message_into_ours(void **state)
     w.method = MRCP_M_OTHER;
     w.n_fields = 0;
     assert_int_equal(mrcp_build(&b, &w), -EINVAL);
+    w.type = MRCP_RESPONSE;
+    w.status = 20;
+    assert_int_equal(mrcp_build(&b, &w), -EINVAL);
+    w.type = MRCP_REQUEST;
     w.method = MRCP_M_STOP;
     w.channel = STR("0123456789012345678901234567890123456789@recorder");
     assert_int_equal(mrcp_build(&b, &w), -ENOBUFS);
