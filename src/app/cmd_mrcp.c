@@ -34,6 +34,7 @@ static const char help[] =
     "      --grammar FILE      GRAMMAR: an SRGS document\n"
     "      --grammar-uri URI   GRAMMAR: the server knows it; without any of these it is\n"
     "                          builtin:speech/transcribe\n"
+    "      --prompt TEXT       of recognize: said meanwhile, until speech stops it\n"
     "      --nlsml             of recognize: the result as the server gave it\n"
     "      --record-uri URI    where the server puts the recording\n"
     "      --count N           sessions of probe, 1 if not given\n"
@@ -63,6 +64,7 @@ enum {
     OPT_GRAMMAR,
     OPT_GRAMMAR_URI,
     OPT_NLSML,
+    OPT_PROMPT,
     OPT_RECORD_URI,
     OPT_COUNT,
     OPT_PARALLEL,
@@ -84,6 +86,7 @@ static const struct option options[] = {{"server", required_argument, NULL, 's'}
                                         {"digits", required_argument, NULL, OPT_DIGITS},
                                         {"grammar", required_argument, NULL, OPT_GRAMMAR},
                                         {"grammar-uri", required_argument, NULL, OPT_GRAMMAR_URI},
+                                        {"prompt", required_argument, NULL, OPT_PROMPT},
                                         {"nlsml", no_argument, NULL, OPT_NLSML},
                                         {"record-uri", required_argument, NULL, OPT_RECORD_URI},
                                         {"count", required_argument, NULL, OPT_COUNT},
@@ -247,6 +250,9 @@ static const char *option_set(struct input *in, int c)
     case OPT_GRAMMAR_URI:
         in->grammar_uri = optarg;
         return NULL;
+    case OPT_PROMPT:
+        w->prompt = str_z(optarg);
+        return NULL;
     case OPT_NLSML:
         w->nlsml = true;
         return NULL;
@@ -387,6 +393,8 @@ static int word_of(enum mrcp_word *ret, const char *z)
 static int read_argument(struct input *in, int argc, char **argv)
 {
     struct mrcp_wish *w = &in->wish;
+    if (w->prompt.p && w->word != WORD_RECOGNIZE)
+        return cmd_usage("mrcp", "--prompt is for recognize");
     if (argc != (w->word == WORD_PROBE ? 0 : 1))
         return cmd_usage("mrcp", w->word == WORD_SPEAK   ? "speak takes a text"
                                  : w->word == WORD_PROBE ? "too many arguments"

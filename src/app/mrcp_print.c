@@ -69,6 +69,8 @@ static void print_json(const struct mrcp_wish *wish, const struct mrcp_result *r
         json_object_set_new(o, "first_sound_ms", json_integer((json_int_t)r->first_ms));
     } else if (wish->word == WORD_RECOGNIZE) {
         json_object_set_new(o, "results", results_json(n));
+        if (wish->prompt.n)
+            json_object_set_new(o, "barge_in", json_boolean(r->barged_in));
     } else if (wish->word == WORD_RECORD) {
         json_object_set_new(o, "uri", r->uri[0] ? json_string(r->uri) : json_null());
     } else {

@@ -22,7 +22,7 @@ struct run {
     struct mrcp_result *r;
     struct mrcp_ua *ua;
     struct loop_timer tail;
-    uint64_t id, request;
+    uint64_t id, request, prompt;
     unsigned open, opened; /* sessions */
     unsigned streams;      /* not yet closed: their last word is RTCP BYE */
     bool begun, over, closing, interrupted;
@@ -86,11 +86,13 @@ static void clip_play(struct run *w)
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
-static int speak(struct run *w)
+/* SPEAK with a text of plain words, or SSML. */
+static int speak_text(struct run *w, struct str text, usec_t limit, uint64_t *request)
 {
     const struct mrcp_wish *wish = w->wish;
     struct mrcp_field f[] = {{.id = MRCP_H_CONTENT_TYPE, .value = STR("application/ssml+xml")},
                              {.id = MRCP_H_SPEECH_LANGUAGE, .value = wish->lang},
+                             {.id = MRCP_H_KILL_ON_BARGE_IN, .value = STR("true")},
                              {.id = MRCP_H_VOICE_NAME, .value = wish->voice}};
     struct buf b;
     char *mem = mem_alloc(MAX_SSML);
@@ -98,20 +100,25 @@ static int speak(struct run *w)
         return -ENOMEM;
     buf_init(&b, mem, MAX_SSML);
     int err = 0;
-    if (speech_is_ssml(wish->text))
-        buf_str_put(&b, wish->text);
+    if (speech_is_ssml(text))
+        buf_str_put(&b, text);
     else
-        err = speech_ssml(&b, wish->text, wish->lang, wish->voice);
+        err = speech_ssml(&b, text, wish->lang, wish->voice);
     struct mrcp_ask ask = {.resource = MRCP_R_SPEECHSYNTH,
                            .method = MRCP_M_SPEAK,
                            .field = f,
-                           .n_fields = wish->voice.n ? 3 : 2,
+                           .n_fields = wish->voice.n ? 4 : 3,
                            .body = buf_str(&b),
-                           .limit = wish->limit_s * USEC_S};
-    record_begin(w);
-    err = err || b.full ? -EMSGSIZE : mrcp_ua_ask(w->ua, w->id, &ask, &w->request);
+                           .limit = limit};
+    err = err || b.full ? -EMSGSIZE : mrcp_ua_ask(w->ua, w->id, &ask, request);
     mem_free(mem);
     return err;
+}
+
+static int speak(struct run *w)
+{
+    record_begin(w);
+    return speak_text(w, w->wish->text, w->wish->limit_s * USEC_S, &w->request);
 }
 
 static int recognize(struct run *w)
@@ -119,19 +126,22 @@ static int recognize(struct run *w)
     const struct mrcp_wish *wish = w->wish;
     char timeout[16];
     snprintf(timeout, sizeof(timeout), "%u", wish->no_input_ms);
-    struct mrcp_field f[] = {{.id = MRCP_H_CONTENT_TYPE, .value = wish->grammar_type},
-                             {.id = MRCP_H_NO_INPUT_TIMEOUT, .value = str_z(timeout)},
-                             {.id = MRCP_H_START_INPUT_TIMERS, .value = STR("true")},
-                             {.id = MRCP_H_CANCEL_IF_QUEUE, .value = STR("false")},
-                             {.id = MRCP_H_SPEECH_LANGUAGE, .value = wish->lang},
-                             {.id = MRCP_H_CONTENT_ID, .value = str_z(wish->grammar_id)}};
+    struct mrcp_field f[] = {
+        {.id = MRCP_H_CONTENT_TYPE, .value = wish->grammar_type},
+        {.id = MRCP_H_NO_INPUT_TIMEOUT, .value = str_z(timeout)},
+        /* While a prompt is spoken nobody has to speak yet (RFC 6787 section 9.13). */
+        {.id = MRCP_H_START_INPUT_TIMERS, .value = wish->prompt.n ? STR("false") : STR("true")},
+        {.id = MRCP_H_CANCEL_IF_QUEUE, .value = STR("false")},
+        {.id = MRCP_H_SPEECH_LANGUAGE, .value = wish->lang},
+        {.id = MRCP_H_CONTENT_ID, .value = str_z(wish->grammar_id)}};
     struct mrcp_ask ask = {.resource = wish->dtmf ? MRCP_R_DTMFRECOG : MRCP_R_SPEECHRECOG,
                            .method = MRCP_M_RECOGNIZE,
                            .field = f,
                            .n_fields = wish->grammar_id ? 6 : 5,
                            .body = wish->grammar,
                            .limit = wish->limit_s * USEC_S};
-    return mrcp_ua_ask(w->ua, w->id, &ask, &w->request);
+    int err = wish->prompt.n ? speak_text(w, wish->prompt, 0, &w->prompt) : 0;
+    return err ? err : mrcp_ua_ask(w->ua, w->id, &ask, &w->request);
 }
 
 static int record(struct run *w)
@@ -238,21 +248,37 @@ static void refused(struct run *w, const struct mrcp_out *o)
     close_session(w);
 }
 
+/* Nobody has spoken into it: from now on somebody should. */
+static void prompt_over(struct run *w)
+{
+    struct mrcp_ask ask = {.resource = w->wish->dtmf ? MRCP_R_DTMFRECOG : MRCP_R_SPEECHRECOG,
+                           .method = MRCP_M_START_INPUT_TIMERS};
+    (void)!mrcp_ua_ask(w->ua, w->id, &ask, NULL); /* -EPROTO: it has ended meanwhile */
+}
+
 static void on_message(void *ctx, const struct mrcp_out *o)
 {
     struct run *w = ctx;
-    if (o->kind == MRCP_OUT_STOPPED || !o->msg)
+    bool about_prompt = w->prompt && o->request_id == w->prompt;
+    if (o->kind == MRCP_OUT_STOPPED && about_prompt)
+        w->r->barged_in = true;
+    if (o->kind == MRCP_OUT_STOPPED || !o->msg || w->over)
+        return;
+    /* What came of these shows in the events. */
+    if (o->method == MRCP_M_START_INPUT_TIMERS || o->method == MRCP_M_BARGE_IN_OCCURRED)
         return;
     if (o->kind == MRCP_OUT_RESPONSE && o->msg->status / 100 != 2) {
         refused(w, o);
         return;
     }
     /* The response to our STOP tells where a recording is. */
-    if (o->kind == MRCP_OUT_RESPONSE && o->method == MRCP_M_STOP && !w->over) {
+    if (o->kind == MRCP_OUT_RESPONSE && o->method == MRCP_M_STOP) {
         finish(w, o);
         return;
     }
-    if (o->request_id != w->request || w->over)
+    if (about_prompt && o->kind == MRCP_OUT_EVENT && o->last)
+        prompt_over(w);
+    if (o->request_id != w->request)
         return;
     if (o->last) {
         finish(w, o);
@@ -287,8 +313,9 @@ static int open_one(struct run *w, uint64_t *id)
                                             [WORD_RECOGNIZE] = MRCP_R_SPEECHRECOG,
                                             [WORD_RECORD] = MRCP_R_RECORDER,
                                             [WORD_PROBE] = MRCP_R_SPEECHSYNTH};
-    enum mrcp_resource r = w->wish->dtmf ? MRCP_R_DTMFRECOG : of[w->wish->word];
-    int err = mrcp_ua_open(w->ua, &r, 1, id);
+    enum mrcp_resource r[] = {w->wish->dtmf ? MRCP_R_DTMFRECOG : of[w->wish->word],
+                              MRCP_R_SPEECHSYNTH};
+    int err = mrcp_ua_open(w->ua, r, w->wish->prompt.n ? 2 : 1, id);
     if (err == 0) {
         w->open++;
         w->opened++;

@@ -17,6 +17,7 @@ struct mrcp_wish {
     struct mrcp_ua_conf ua;
     struct str text; /* to be spoken: text or SSML */
     struct str lang, voice;
+    struct str prompt; /* of recognize: said meanwhile, until somebody speaks; none */
     struct str grammar, grammar_type; /* the body of RECOGNIZE */
     const char *grammar_id;           /* Content-ID; NULL: none */
     struct media_clip *clip;          /* what we say; the media plane's once it has begun */
@@ -36,6 +37,7 @@ struct mrcp_result {
     char cause[80];                 /* Completion-Cause */
     struct str body;                /* of the final event */
     char uri[600];                  /* Record-URI */
+    bool barged_in;                 /* the prompt was stopped by speech */
     uint64_t samples, first_ms, ms; /* of speak; until the first sound; until the end */
     unsigned done, failed;          /* of probe */
     struct media_stats stats;

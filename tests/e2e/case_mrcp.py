@@ -173,6 +173,31 @@ def mrcp_silence(lab):
     equal(speech.seen()["byes"], 1, "BYEs")
 
 
+@case("mrcp-barge-in", captured=False)
+def mrcp_barge_in(lab):
+    """Who speaks into a prompt of twelve seconds stops it; a prompt that ends starts the timers."""
+    speech = Speech(lab)
+    began = time.monotonic()
+    told = speech.run("recognize", "--prompt", "a" * 200, make_sound(lab))
+    check(time.monotonic() - began < 8, "the prompt was not waited for")
+    equal((told["barge_in"], told["cause"]), (True, "000 success"), "barge-in")
+    # Over two connections the first two may come in any order.
+    requests = speech.seen()["requests"]
+    equal((sorted(requests[:2]), requests[2]), (["RECOGNIZE", "SPEAK"], "BARGE-IN-OCCURRED"),
+          "requests")
+    speech = Speech(lab, port=PORT + 1)
+    quiet = lab.path("quiet.wav")
+    with wave.open(quiet, "wb") as w:
+        w.setparams((1, 2, 8000, 0, "NONE", ""))
+        w.writeframes(bytes(8000))
+    told = speech.run("recognize", "--prompt", "hi", "--no-input", "300", quiet, status=3)
+    equal((told["barge_in"], told["cause"]), (False, "002 no-input-timeout"), "without")
+    seen = speech.seen()
+    equal(sorted(seen["ids"]), [1, 2, 3], "ids grow")
+    check("START-INPUT-TIMERS" in seen["requests"], f"{seen['requests']}")
+    equal(seen["connections"], 2, "connections, without sharing")
+
+
 def make_sound(lab):
     path = lab.path("sound.wav")
     with wave.open(path, "wb") as w:
