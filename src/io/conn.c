@@ -219,6 +219,7 @@ struct conn *conn_take(struct net *net, const struct flow *flow, int fd, bool ou
         return NULL;
     }
     if ((secure && tcp_tls_begin(c)) || tcp_watch(c)) {
+        tcp_tls_end(c);
         tls_session_free(c->tls);
         c->tls = NULL;
         source_put(net, c);

@@ -12,7 +12,7 @@ import sip
 from case_phone import part, talk
 from ladder import Ladder
 from lab import PHONES, Skip, case, check, equal
-from phone import Baresip
+from phone import Baresip, Linphone
 
 PORT = 5061
 
@@ -221,6 +221,25 @@ def tls_baresip_case(lab):
     part(lab, *phones)
     row, = lab.cdrs(1)
     equal(row["ended_by"], "caller", "ended by")
+
+
+@case("tls_linphone", weight=6)
+def tls_linphone_case(lab):
+    """Linphone, which checks our certificate by the address that it connects to."""
+    config = tls_config(lab)
+    # Its library of TLS looks for addresses among the names.
+    certificate(lab, "pbx", f"DNS:pbx.test,DNS:{lab.pbx}")
+    lab.start(config)
+    first, second = Linphone(lab, "1427", 440, lab.path("ca.pem")), Baresip(lab, "1428", 1000)
+    lab.until(lambda: len(lab.ctl("registrations")) == 2, 20, "linphone is registered")
+    equal({r["aor"]: r["transport"] for r in lab.ctl("registrations")},
+          {"sip:109Q1427@pbx.test": "TLS", "sip:109Q1428@pbx.test": "UDP"}, "transports")
+    first.call("1428")
+    second.wait("CALL_ESTABLISHED")
+    second.hears(first)
+    second.tell("hangup")
+    row, = lab.cdrs(1)
+    equal((row["disposition"], row["ended_by"]), ("ANSWERED", "callee"), "record")
 
 
 def subject(lab):
