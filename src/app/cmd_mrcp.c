@@ -48,9 +48,11 @@ static const char help[] =
     "      --json              what came of it, with telemetry, as a JSON object\n"
     "      --telemetry         counters on standard error\n"
     "\n"
-    "Environment: MRCP_SIP_TRANSPORT (udp or tcp), MRCP_SIP_RETRANS_T1_MS (500),\n"
+    "Environment: MRCP_SIP_TRANSPORT (udp, tcp or tls), MRCP_SIP_RETRANS_T1_MS (500),\n"
     "MRCP_SIP_RETRANS_T2_MS (4000), MRCP_SIP_INVITE_MAX_RETRANS (7, transmissions in all),\n"
-    "MRCP_SIP_DNS_SRV (0), MRCP_ENABLE_SIP_V2 (1), MRCP_SIP_PASSWORD.\n"
+    "MRCP_SIP_DNS_SRV (0), MRCP_ENABLE_SIP_V2 (1), MRCP_SIP_PASSWORD; for TLS\n"
+    "MRCP_SIP_TLS_VERIFY (1), MRCP_SIP_TLS_CA, MRCP_SIP_TLS_PINS (SHA-256 of keys, in hex),\n"
+    "MRCP_SIP_TLS_CERTIFICATE, MRCP_SIP_TLS_KEY.\n"
     "\n"
     "Exit status: 0 done, 1 failed, 2 wrong usage, 3 nothing was said or understood.\n";
 
@@ -148,6 +150,23 @@ static const char *env_number(usec_t *ret, const char *name, uint32_t least, uin
     return NULL;
 }
 
+static const char *env_tls(struct tls_config *c)
+{
+    usec_t verify = 1;
+    const char *pins = getenv("MRCP_SIP_TLS_PINS");
+    struct str list[TLS_MAX_PINS];
+    c->certificate = getenv("MRCP_SIP_TLS_CERTIFICATE");
+    c->private_key = getenv("MRCP_SIP_TLS_KEY");
+    c->ca = getenv("MRCP_SIP_TLS_CA");
+    const char *wrong = env_number(&verify, "MRCP_SIP_TLS_VERIFY", 0, 1);
+    c->verify_peer = verify;
+    c->n_pins = split(list, TLS_MAX_PINS, str_z(pins));
+    for (unsigned i = 0; i < c->n_pins; i++)
+        if (tls_pin_parse(&c->pin[i], list[i]))
+            return "MRCP_SIP_TLS_PINS";
+    return wrong;
+}
+
 static const char *env_read(struct mrcp_ua_conf *c)
 {
     usec_t t1 = 500, t2 = 4000, sends = 7, srv = 0;
@@ -163,9 +182,9 @@ static const char *env_read(struct mrcp_ua_conf *c)
     c->proto = PROTO_UDP;
     if (transport && *transport &&
         (proto_parse(&c->proto, str_z(transport)) ||
-         (c->proto != PROTO_UDP && c->proto != PROTO_TCP)))
+         (c->proto != PROTO_UDP && c->proto != PROTO_TCP && c->proto != PROTO_TLS)))
         return "MRCP_SIP_TRANSPORT";
-    return wrong;
+    return wrong ? wrong : env_tls(&c->tls);
 }
 
 static bool switched_off(void)
@@ -183,7 +202,9 @@ static const char *option_network(struct input *in, int c)
     switch (c) {
     case 's':
         ua->server = optarg;
-        return str_istarts(str_z(optarg), STR("sip:")) ? NULL : "--server takes a sip: URI";
+        return str_istarts(str_z(optarg), STR("sip:")) || str_istarts(str_z(optarg), STR("sips:"))
+                   ? NULL
+                   : "--server takes a sip: or sips: URI";
     case OPT_USER:
         ua->user = optarg;
         return NULL;
@@ -409,6 +430,8 @@ static int prepare(struct input *in, int argc, char **argv)
     }
     if (!ua->server)
         return cmd_usage("mrcp", "--server is needed");
+    if (str_istarts(str_z(ua->server), STR("sips:")))
+        ua->proto = PROTO_TLS; /* RFC 5630 section 5.1: or not at all */
     if (!ua->n_codecs) {
         in->codec[0] = STR("PCMU");
         in->codec[1] = STR("PCMA");

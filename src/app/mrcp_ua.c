@@ -12,6 +12,7 @@
 #include "io/outconn.h"
 
 #define WHY_BYTES    200
+#define PARTY        1
 #define MAX_SESSIONS 1024
 /* Over UDP the transaction of an INVITE outlives its answer by 32 s (Timer M), whatever the pace.
  */
@@ -35,6 +36,8 @@ struct mrcp_ua {
     struct loop *loop;
     struct net *net;
     struct dns *dns;
+    struct tls_ctx *tls;
+    char insecure[TLS_WHY_MAX + 1];
     struct media_thread *media;
     struct loop_watch media_watch;
     bool media_watched;
@@ -274,6 +277,7 @@ int mrcp_ua_open(struct mrcp_ua *ua, const enum mrcp_resource *r, unsigned n, ui
                                    .user = str_z(ua->conf.password ? ua->conf.user : NULL),
                                    .password = str_z(ua->conf.password),
                                    .proto = ua->conf.proto,
+                                   .party = PARTY,
                                    .n_addrs = ua->n_addrs,
                                    .media = ++ua->last_media,
                                    .port = ours.port,
@@ -386,6 +390,20 @@ static void on_media(struct loop_watch *w, unsigned events)
     drain(ua);
 }
 
+static void on_insecure(void *ctx, usec_t now, const struct flow *flow, bool ours, struct str why)
+{
+    struct mrcp_ua *ua = ctx;
+    (void)now;
+    (void)flow;
+    if (ours)
+        str_copy_z(ua->insecure, sizeof(ua->insecure), why);
+}
+
+struct str mrcp_ua_insecure(const struct mrcp_ua *ua)
+{
+    return ua->insecure[0] ? str_z(ua->insecure) : STR_NONE;
+}
+
 static void on_tick(void *ctx, usec_t now)
 {
     struct mrcp_ua *ua = ctx;
@@ -419,26 +437,46 @@ static void on_resolved(void *ctx, usec_t now, const struct dns_answer *a)
     struct mrcp_ua *ua = ctx;
     (void)now;
     for (unsigned i = 0; i < a->n && ua->n_addrs < MRCP_AGENT_ADDRS; i++)
-        ua->addr[ua->n_addrs++] = a->addr[i];
+        ua->addr[ua->n_addrs++] = a->dest[i].addr;
     ua->hooks.resolved(ua->hooks.ctx, a->err ? a->err : ua->n_addrs ? 0 : -ENOENT);
     drain(ua);
 }
 
 /* ---- the beginning and the end --------------------------------------------------------------- */
 
-static int open_net(struct mrcp_ua *ua)
+/* Connections are ours alone, and their peer must be the host of the URI (RFC 5922). */
+static int open_tls(struct mrcp_ua *ua, char *why)
+{
+    char mem[WHY_BYTES];
+    struct buf text;
+    struct tls_target who = {
+        .host = ua->uri.host, .pin = ua->conf.tls.pin, .n_pins = ua->conf.tls.n_pins};
+    buf_init(&text, mem, sizeof(mem));
+    int err = tls_ctx_new(&ua->tls, &ua->conf.tls, &text);
+    if (err) {
+        snprintf(why, WHY_BYTES, "TLS: " STR_FMT, STR_ARG(buf_str(&text)));
+        return err;
+    }
+    net_tls_set(ua->net, ua->tls);
+    return net_party_set(ua->net, PARTY, &who);
+}
+
+static int open_net(struct mrcp_ua *ua, char *why)
 {
     struct net_config cfg = {.max_conns = 64};
     struct net_hooks hooks = {.rx = on_rx,
                               .closed = on_net_closed,
                               .failed = on_net_failed,
                               .bounced = on_bounced,
+                              .insecure = on_insecure,
                               .ctx = ua};
     ua->listener = (struct flow_listener){.proto = (uint8_t)ua->conf.proto, .bound = ua->conf.bind};
     if (!ua->listener.bound.family)
         ua->listener.bound = (struct addr){.family = STREAM_FAMILY};
     int err = entropy_get(&cfg.seed, sizeof(cfg.seed));
     err = err ? err : net_new(&ua->net, ua->loop, &cfg, &hooks);
+    if (err == 0 && ua->conf.proto == PROTO_TLS)
+        err = open_tls(ua, why);
     err = err ? err : net_listen(ua->net, 0, &ua->listener);
     ua->listener.advertised = (struct addr){0};
     return err ? err : iface_list(&ua->local);
@@ -523,13 +561,20 @@ static int resolve(struct mrcp_ua *ua)
     int err = entropy_get(&cfg.seed, sizeof(cfg.seed));
     err = err ? err : dns_new(&ua->dns, ua->loop, &cfg);
     /* With a port nobody asks for SRV (RFC 3263 section 4.2). */
-    uint16_t port = ua->uri.port ? ua->uri.port : ua->conf.srv ? 0 : 5060;
-    return err ? err : dns_resolve(ua->dns, ua->uri.host, port, ua->conf.proto, 1);
+    uint16_t usual = ua->conf.proto == PROTO_TLS ? 5061 : 5060;
+    struct dns_question q = {.name = ua->uri.host,
+                             .port = ua->uri.port   ? ua->uri.port
+                                     : ua->conf.srv ? 0
+                                                    : usual,
+                             .sips = ua->uri.scheme == SIP_SCHEME_SIPS,
+                             .proto = (uint8_t)ua->conf.proto};
+    return err ? err : dns_resolve(ua->dns, &q, 1);
 }
 
+/* What has said it already is kept. */
 static int say(char *why, const char *what, int err)
 {
-    if (err)
+    if (err && !why[0])
         snprintf(why, WHY_BYTES, "%s: %s", what, uv_strerror(err));
     return err;
 }
@@ -552,7 +597,7 @@ int mrcp_ua_new(struct mrcp_ua **ret, const struct mrcp_ua_conf *conf,
         loop_hooks_set(ua->loop, &on);
         err = say(why, "signals", loop_signals_catch(ua->loop));
     }
-    err = err ? err : say(why, "the socket of SIP", open_net(ua));
+    err = err ? err : say(why, "the socket of SIP", open_net(ua, why));
     err = err ? err : say(why, "SIP", open_core(ua));
     err = err ? err : say(why, "media", open_media(ua));
     err = err ? err : say(why, "the resolver", resolve(ua));
@@ -584,6 +629,7 @@ void mrcp_ua_free(struct mrcp_ua *ua)
     if (ua->net)
         net_flush(ua->net);
     net_free(ua->net);
+    tls_ctx_free(ua->tls);
     if (ua->agent)
         mrcp_agent_free(ua->agent);
     if (ua->client)

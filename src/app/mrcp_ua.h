@@ -5,6 +5,7 @@
 
 #include "app/media.h"
 #include "io/loop.h"
+#include "io/tls.h"
 #include "mrcp/agent.h"
 
 struct mrcp_ua;
@@ -32,6 +33,7 @@ struct mrcp_ua_conf {
     bool srv;        /* ask for SRV where the URI has no port */
     const char *dns; /* servers of names; NULL: the system's */
     const char *user, *password;
+    struct tls_config tls; /* with PROTO_TLS */
     struct addr bind;
     uint16_t port_first, port_last; /* of RTP */
     const struct str *codec;
@@ -59,6 +61,8 @@ void mrcp_ua_close(struct mrcp_ua *ua, uint64_t id);
 media_id mrcp_ua_stream(const struct mrcp_ua *ua, uint64_t id);
 void mrcp_ua_media(struct mrcp_ua *ua, const struct media_cmd *cmd);
 struct loop *mrcp_ua_loop(struct mrcp_ua *ua);
+/* Why a handshake of TLS failed; none: none has. */
+struct str mrcp_ua_insecure(const struct mrcp_ua *ua);
 void mrcp_ua_telemetry(const struct mrcp_ua *ua, struct mrcp_telemetry *ret);
 
 #endif

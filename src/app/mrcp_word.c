@@ -400,7 +400,10 @@ static void why_ended(struct run *w, const struct mrcp_agent_out *o)
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         if (texts[i].err == o->err)
             z = texts[i].text;
-    if (o->status >= 300)
+    struct str insecure = mrcp_ua_insecure(w->ua);
+    if (insecure.p && o->err == -EHOSTUNREACH)
+        snprintf(text, sizeof(text), "TLS: " STR_FMT, STR_ARG(insecure));
+    else if (o->status >= 300)
         snprintf(text, sizeof(text), "the server refuses the session: %u", o->status);
     else
         snprintf(text, sizeof(text), "%s", z);

@@ -190,7 +190,8 @@ static int call_fill(struct call *call, const struct mrcp_agent_call *in)
         !copy(call->from, in->from) || !copy(call->user, in->user) ||
         !copy(call->password, in->password))
         return -EINVAL;
-    call->to = (struct flow){.proto = (uint8_t)in->proto, .listener = in->listener};
+    call->to =
+        (struct flow){.proto = (uint8_t)in->proto, .listener = in->listener, .party = in->party};
     call->n_addrs = in->n_addrs;
     memcpy(call->addr, in->addr, sizeof(call->addr));
     return 0;

@@ -66,8 +66,9 @@ struct mrcp_agent_call {
     struct str ruri;                    /* sip:... of the server */
     struct str from;                    /* name-addr */
     struct str user, password;          /* none: challenges are not answered */
-    enum proto proto;                   /* PROTO_UDP, PROTO_TCP */
+    enum proto proto;                   /* PROTO_UDP, PROTO_TCP, PROTO_TLS */
     uint8_t listener;                   /* of the SIP core; 0xFF: it chooses */
+    uint16_t party;                     /* of struct flow, for TLS */
     struct addr addr[MRCP_AGENT_ADDRS]; /* in the order in which they are tried */
     unsigned n_addrs;
     media_id media;                   /* chosen by the host */

@@ -1,5 +1,6 @@
 """`ringdown mrcp` with a speech server of ours: text to sound, sound to text, and what becomes of a
 session with a server that does not behave (flow S9)."""
+import hashlib
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import threading
 import time
 import wave
 
+from case_tls import authority, certificate, openssl
 from lab import Fail, case, check, equal
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -22,10 +24,12 @@ FAST = {"MRCP_SIP_RETRANS_T1_MS": "20", "MRCP_SIP_RETRANS_T2_MS": "160"}
 class Speech:
     """A server, and the client with it."""
 
-    def __init__(self, lab, *faults, says=None, last=70, port=PORT):
+    def __init__(self, lab, *faults, says=None, last=70, port=PORT, tls=None):
         self.lab, self.address, self.port = lab, lab.ip(last), port
         argv = [sys.executable, os.path.join(HERE, "mrcp_server.py"), "--address", self.address,
                 "--port", str(port), "--directory", lab.path(""), *faults]
+        if tls:
+            argv += ["--tls", lab.path(tls + ".pem"), lab.path(tls + ".key")]
         if says is not None:
             argv[2:2] = ["--says", says]
         self.job = lab.job(f"mrcp-server-{len(lab.jobs)}", argv)
@@ -210,7 +214,8 @@ def mrcp_settings(lab):
     check("MRCP_ENABLE_SIP_V2" in off["stderr"], "says why")
     for name, value in (("MRCP_SIP_TRANSPORT", "smoke"), ("MRCP_SIP_RETRANS_T1_MS", "x"),
                         ("MRCP_SIP_RETRANS_T2_MS", "0"), ("MRCP_SIP_INVITE_MAX_RETRANS", "0"),
-                        ("MRCP_SIP_DNS_SRV", "2")):
+                        ("MRCP_SIP_DNS_SRV", "2"), ("MRCP_SIP_TLS_PINS", "12"),
+                        ("MRCP_SIP_TLS_VERIFY", "x")):
         wrong = speech.run("speak", "-o", out, "hi", env={name: value}, status=2)
         check(name in wrong["stderr"], f"{name}: {wrong['stderr']}")
     equal(speech.seen()["invites"], 0, "INVITEs")
@@ -280,6 +285,42 @@ def mrcp_srv(lab):
     finally:
         names.close()
     equal(speech.seen()["invites"], 1, "INVITEs")
+
+
+def pin_of(lab, name):
+    """As `openssl pkey -pubin -outform DER | sha256sum` has it."""
+    key = openssl(lab, "x509", "-in", name + ".pem", "-noout", "-pubkey").stdout
+    openssl(lab, "pkey", "-pubin", "-outform", "DER", "-out", name + ".der", text=key)
+    with open(lab.path(name + ".der"), "rb") as f:
+        return hashlib.sha256(f.read()).hexdigest()
+
+
+@case("mrcp-tls", captured=False)
+def mrcp_tls(lab):
+    """SIP over TLS, and certificates that are wrong in every way: closed, with a line that says why."""
+    authority(lab)
+    authority(lab, "other")
+    certificate(lab, "good", f"IP:{lab.ip(70)}")
+    certificate(lab, "name", "DNS:elsewhere.test")
+    certificate(lab, "stranger", f"IP:{lab.ip(70)}", ca="other")
+    ca = {"MRCP_SIP_TRANSPORT": "tls", "MRCP_SIP_TLS_CA": lab.path("ca.pem"), **FAST}
+    out = lab.path("out.wav")
+    good = pin_of(lab, "good")
+    cases = [("good", {}, 0), ("name", {}, 1), ("stranger", {}, 1),
+             ("good", {"MRCP_SIP_TLS_PINS": good}, 0),
+             ("good", {"MRCP_SIP_TLS_PINS": "00" * 32}, 1),
+             ("stranger", {"MRCP_SIP_TLS_VERIFY": "0"}, 0)]
+    for i, (cert, more, status) in enumerate(cases):
+        speech = Speech(lab, tls=cert, port=PORT + 2 * i)
+        server = f"sip:m@{speech.address}:{speech.port + 1}"
+        told = speech.run("speak", "-o", out, "hi", env={**ca, **more}, server=server, status=status)
+        if status:
+            check("TLS: " in told["error"], f"{cert} {more}: {told['error']}")
+        equal(speech.seen()["invites"], 1 - status, f"INVITEs with {cert} {more}")
+    speech = Speech(lab, tls="good", port=PORT + 20)
+    speech.run("speak", "-o", out, "hi", env={**ca, "MRCP_SIP_TRANSPORT": "udp"},
+               server=f"sips:m@{speech.address}:{speech.port + 1}")
+    equal(speech.seen()["invites"], 1, "INVITEs of sips")
 
 
 @case("mrcp-many", captured=False)

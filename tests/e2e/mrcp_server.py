@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A server of MRCPv2 (RFC 6787) for tests: SIP over UDP and TCP, control over TCP, RTP in and out,
+"""A server of MRCPv2 (RFC 6787) for tests: SIP over UDP, TCP and TLS, control over TCP, RTP in and out,
 nothing but the standard library.
 
 speechsynth says a tone of 440 Hz, 60 ms for each letter of the text; speechrecog and dtmfrecog hear
@@ -27,6 +27,7 @@ import os
 import re
 import secrets
 import signal
+import ssl
 import struct
 import warnings
 import wave
@@ -388,6 +389,7 @@ class Server(asyncio.DatagramProtocol):
     def __init__(self, address="127.0.0.1", port=0, faults=(), says=None, directory="."):
         self.address, self.port, self.says, self.directory = address, port, says, directory
         self.faults = dict(f.partition("=")[::2] for f in faults)
+        self.certificate = None  # (PEM, key) for SIP over TLS
         self.namespace = "urn:ietf:params:xml:ns:mrcpv2"
         self.sessions, self.by_channel = {}, {}
         self.control_port, self.udp = 0, None
@@ -406,12 +408,20 @@ class Server(asyncio.DatagramProtocol):
                                                           local_addr=(self.address, self.port))
         self.port = self.udp.get_extra_info("sockname")[1]
         self.tcp = await asyncio.start_server(self.serve_sip, self.address, self.port)
+        self.tls = None
+        if self.certificate:  # at the port behind the other one
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(*self.certificate)
+            self.tls = await asyncio.start_server(self.serve_sip, self.address, self.port + 1,
+                                                  ssl=context)
 
     def stop(self):
         for session in list(self.sessions.values()):
             session.close()
         self.udp.close()
         self.tcp.close()
+        if self.tls:
+            self.tls.close()
         self.control.close()
 
     # ---- SIP ----------------------------------------------------------------------------------------
@@ -548,11 +558,13 @@ def main():
     p.add_argument("--port", type=int, default=0)
     p.add_argument("--says")
     p.add_argument("--directory", default=".")
+    p.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"))
     p.add_argument("faults", nargs="*")
     a = p.parse_args()
 
     async def run():
         server = Server(a.address, a.port, a.faults, a.says, a.directory)
+        server.certificate = a.tls
         await server.start()
         print(f"{server.address}:{server.port}", flush=True)
         end = asyncio.Event()
