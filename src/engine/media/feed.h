@@ -11,8 +11,8 @@
 
 struct feed_figures {
     uint32_t queue_ms, queue_most_ms;
-    uint32_t underruns; /* silence was heard where sound should have been that we had in time */
-    uint32_t starved;   /* the same, but it came late: within 200 ms */
+    uint32_t underruns;  /* silence was heard where sound should have been that we had in time */
+    uint32_t starved;    /* the same, but it came late: within 200 ms */
     uint32_t dropped_ms; /* beyond what may wait */
     uint32_t cleared_ms; /* given up unheard: the bot's clear, or somebody spoke */
 };

@@ -120,7 +120,7 @@ struct media_cmd {
             bool also;          /* it stays in the recording that it is in, besides this one */
             bool leave;         /* it leaves this one */
         } record;
-        struct { /* MEDIA_TAP */
+        struct {           /* MEDIA_TAP */
             uint64_t link; /* of the conversation: sound that is given under another is refused */
             bool sound;    /* its frames go out by plane_tap(), and plane_feed() is heard */
             bool voice;    /* MEDIA_EV_VOICE is wanted */
@@ -147,8 +147,8 @@ enum media_ev_kind {
                        not told */
     MEDIA_EV_RECORDED, /* recording `id` has stopped: its last samples are out */
     MEDIA_EV_TALK,     /* the party of `id`, in a room or recorded, begins (`talks`) or ends */
-    MEDIA_EV_VOICE     /* the party of `id`, which is tapped, begins to speak (`talks`) at voice.at or
-                          has ended there; told when onset_ms or hang_ms have shown it */
+    MEDIA_EV_VOICE /* the party of `id`, which is tapped, begins to speak (`talks`) at voice.at or
+                      has ended there; told when onset_ms or hang_ms have shown it */
 };
 
 #define MEDIA_EV_MAX_PORTS 32

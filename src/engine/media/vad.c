@@ -20,7 +20,7 @@
 #define LEAST_DB  (-52.0f)
 #define STRICT_DB 6.0f
 /* Of a second: voiced speech crosses zero less often, noise and hiss more. */
-#define CROSSINGS_MOST 4200u
+#define CROSSINGS_MOST 3000u
 /* What stays so near the frame before it is a tone; a vowel does for a moment only. */
 #define STEADY_DB     0.4f
 #define STEADY_ZC     2u
