@@ -7,7 +7,8 @@
 
 /* on_botlink of the world. */
 void bot_rx(struct world *w, const struct botlink_cmd *cmd);
-/* The configuration of bots, and one for a line of extensions or groups; phones: how many there are.
+/* The configuration of bots, and one for a line of extensions or groups; phones: how many there
+ * are.
  */
 void bot_put_config(struct buf *b, struct rand *r, unsigned phones);
 void bot_put_stand_in(struct buf *b, struct rand *r);
