@@ -193,6 +193,11 @@ static int message(struct twilio_msg *m, const json_t *root)
         m->kind = TWILIO_CLEAR;
         return 0;
     }
+    if (str_eq(event, STR("transcript"))) {
+        m->kind = TWILIO_NOTE;
+        m->name = text_of(json_object_get(root, "transcript"), "text");
+        return m->name.p ? 0 : -EBADMSG;
+    }
     if (!str_eq(event, STR("mark")))
         return 0;
     m->kind = TWILIO_MARK;

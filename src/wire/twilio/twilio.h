@@ -51,7 +51,9 @@ enum twilio_kind {
     TWILIO_OTHER, /* well formed, but not for us: passed over */
     TWILIO_MEDIA,
     TWILIO_MARK,
-    TWILIO_CLEAR
+    TWILIO_CLEAR,
+    TWILIO_NOTE /* not Twilio's: a line for the record of the call,
+                   {"event":"transcript","transcript":{"text":"..."}} */
 };
 
 #define TWILIO_MARK_MAX 256
@@ -60,7 +62,7 @@ struct twilio_msg {
     enum twilio_kind kind;
     struct str stream;  /* its streamSid; nothing: it named none */
     struct str payload; /* of MEDIA, in base64 */
-    struct str name;    /* of MARK */
+    struct str name;    /* of MARK; of NOTE its text */
     void *json;         /* what the texts live in */
 };
 

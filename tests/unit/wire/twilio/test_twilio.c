@@ -96,7 +96,11 @@ static void test_what_bots_send(void **state)
     assert_int_equal(m.kind, TWILIO_CLEAR);
     assert_int_equal(m.stream.n, 0);
     twilio_msg_done(&m);
-    m = parsed("{\"event\":\"transcript\",\"text\":[1,2,{}]}");
+    m = parsed("{\"event\":\"transcript\",\"transcript\":{\"text\":\"yes\"}}");
+    assert_int_equal(m.kind, TWILIO_NOTE);
+    assert_true(str_eq(m.name, STR("yes")));
+    twilio_msg_done(&m);
+    m = parsed("{\"event\":\"other\",\"text\":[1,2,{}]}");
     assert_int_equal(m.kind, TWILIO_OTHER);
     twilio_msg_done(&m);
 }
