@@ -72,11 +72,14 @@ struct trace *wire_trace(struct wire *w);
 /* A command for the media thread, in its turn. */
 void wire_to_media(struct wire *w, const struct media_cmd *cmd);
 
+/* botlink: what the PBX wants of the program that speaks for a bot. */
+void wire_botlink(struct wire *w, const struct botlink_cmd *cmd);
+
 /* ---- wire_sound.c: sound files, on their way in and out -------------------------------------- */
 /* Recorders first: the media thread writes to them. */
 MUST_CHECK int wire_open_recorders(struct wire *w);
 MUST_CHECK int wire_open_sounds(struct wire *w);
-/* Another language has other prompts. */
+/* Another language has other prompts, and bots have texts. */
 void wire_reload_sounds(struct wire *w, const struct config *before);
 void wire_close_sounds(struct wire *w);
 void wire_close_recorders(struct wire *w);

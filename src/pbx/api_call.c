@@ -5,6 +5,7 @@
 
 #include "base/num.h"
 #include "pbx/feature/threeway.h"
+#include "pbx/feature/voicebot.h"
 #include "pbx/record.h"
 
 static void put_count(json_t *j, const char *key, bool known, uint64_t v)
@@ -125,6 +126,8 @@ static json_t *call_json(struct pbx *p, const struct call *call)
                         call->record ? api_text(recording_name(p, call->record)) : json_null());
     json_object_set_new(j, "recording_stopped",
                         call->record_stopped.n ? api_text(call->record_stopped) : json_null());
+    struct str bot = voicebot_json(p, call);
+    json_object_set_new(j, "bot", bot.n ? json_loadb(bot.p, bot.n, 0, NULL) : json_null());
     for (const struct leg *leg = NULL; (leg = call_next(call, leg));)
         json_array_append_new(legs, leg_json(leg));
     json_object_set_new(j, "legs", legs);

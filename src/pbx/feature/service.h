@@ -12,6 +12,7 @@ enum service_kind {
     SERVICE_CONFERENCE,
     SERVICE_VOICEMAIL,
     SERVICE_ANNOUNCE,
+    SERVICE_BOT,
     SERVICES
 };
 
@@ -21,15 +22,18 @@ struct service {
     void (*key)(struct pbx *p, struct call *call, char digit);
     void (*played)(struct pbx *p, struct call *call, uint32_t token);
     void (*talks)(struct pbx *p, struct call *call, bool talks); /* who speaks when */
+    void (*voice)(struct pbx *p, struct call *call, const struct media_ev *ev); /* MEDIA_EV_VOICE */
     void (*changed)(struct pbx *p, struct call *call); /* it holds, resumes, has another stream */
     void (*over)(struct pbx *p, struct call *call);    /* it ends, for whatever reason */
 };
-extern const struct service service_echo, service_conference, service_voicemail, service_announce;
+extern const struct service service_echo, service_conference, service_voicemail, service_announce,
+    service_bot;
 
 /* Answers the caller's INVITE with a description of our own; the call belongs to the service.
  * false: it was refused, and may be gone. */
 bool service_answer(struct pbx *p, struct call *call, enum service_kind kind);
-/* The call of a party that is up belongs to the service from now on. It hears nobody any more. */
+/* The call of a party that is up belongs to the service from now on, no longer to the one before.
+ * It hears nobody any more. */
 void service_take(struct pbx *p, struct call *call, struct leg *leg, enum service_kind kind);
 /* BYE, and the record. */
 void service_hang_up(struct pbx *p, struct call *call);

@@ -7,6 +7,7 @@
 #include "pbx/feature/queue.h"
 #include "pbx/feature/refer.h"
 #include "pbx/feature/service.h"
+#include "pbx/feature/voicebot.h"
 #include "pbx/gate.h"
 #include "pbx/hangup.h"
 #include "pbx/subscription.h"
@@ -233,6 +234,8 @@ void transfer_failed(struct pbx *p, struct dial *d, unsigned status)
     unsigned side = d->side;
     dial_drop(p, d, NULL, STR_NONE);
     dial_stop(p, call);
+    if (voicebot_back(p, call))
+        return;
     bool left = !t || t->left;
     if (t) {
         finish(p, t, call, status);
