@@ -46,6 +46,8 @@ static int vhosts_make(struct web *w)
                                            .vhost_name = "server",
                                            .protocols = server,
                                            .keepalive_timeout = 5};
+    if (!strchr(w->conf.http_ip, ':')) /* else it listens on all addresses, of IPv6 */
+        si.options |= LWS_SERVER_OPTION_DISABLE_IPV6;
     w->server = lws_create_vhost(w->lws, &si);
     return w->server ? 0 : -EADDRINUSE;
 }
@@ -129,6 +131,7 @@ int web_start(struct web **ret, const struct web_conf *conf)
         done(w);
         return err;
     }
+    w->conf.ca_file = w->conf.http_ip = NULL; /* the caller's, not needed any more */
     *ret = w;
     return 0;
 }
