@@ -80,6 +80,7 @@ static void source_take(struct an_live *l, const struct an_plan *now, const stru
 int an_live_update(struct an_live *l, const struct an_plan *now)
 {
     struct an_plan *p = &l->plan;
+    p->left_out = now->left_out; /* those of before are counted anew */
     for (uint32_t i = 0; i < now->n_sources; i++)
         source_take(l, now, &now->source[i]);
     p->n_covers = 0;

@@ -153,6 +153,7 @@ struct an_leg {
     uint32_t n_txns, cap_txns;
     struct an_sdp *sdp;
     uint32_t n_sdps, cap_sdps;
+    uint32_t n_hop_sdps; /* those of other hops, which are not kept */
     struct an_hold *hold;
     uint32_t n_holds, cap_holds;
     struct an_refer *refer;

@@ -199,6 +199,9 @@ static void fill(struct track *t, struct an_sdp *out, const struct sdp *s)
 static void describe_hop(struct track *t, const struct sdp *s)
 {
     struct an_sdp hop = {0};
+    if (t->leg->n_hop_sdps == AN_LEG_MAX_SDPS)
+        return;
+    t->leg->n_hop_sdps++;
     fill(t, &hop, s);
     expect(t, &hop);
 }

@@ -133,10 +133,22 @@ static bool is_time(const char *key)
            strcmp(key, "at_ms") == 0;
 }
 
+/* What a phone sends must not steer the terminal: no C0, no DEL, no C1 (U+0080 to U+009F). */
+static void tame(char *text)
+{
+    for (unsigned char *p = (unsigned char *)text; *p; p++) {
+        if (*p < 0x20 || *p == 0x7F)
+            *p = '?';
+        else if (*p == 0xC2 && p[1] >= 0x80 && p[1] <= 0x9F)
+            *p = p[1] = '?';
+    }
+}
+
 static void text_of(const char *key, const json_t *v, char *out, size_t cap)
 {
     if (json_is_string(v)) {
         snprintf(out, cap, "%s", json_string_value(v));
+        tame(out);
     } else if (json_is_integer(v) && is_time(key)) {
         time_t t = (time_t)(json_integer_value(v) / 1000);
         struct tm tm;

@@ -183,13 +183,13 @@ static json_t *quality_of(const struct question *q)
     return list ? list : json_array();
 }
 
-static void put_answer(const struct question *q, const char *method, struct buf *text,
-                       struct buf *out)
+static int put_answer(const struct question *q, const char *method, struct buf *text,
+                      struct buf *out)
 {
     struct an_sink *sink = mem_alloc(sizeof(*sink));
     bool json = json_is_true(json_object_get(q->params, "json"));
     if (!sink)
-        return;
+        return -ENOMEM;
     an_sink_init(sink, take, text);
     put_report(q, method, sink);
     int err = an_sink_flush(sink);
@@ -208,6 +208,7 @@ static void put_answer(const struct question *q, const char *method, struct buf 
         buf_str_put(out, err ? STR("null") : buf_str(text));
     }
     buf_ch(out, '}');
+    return 0;
 }
 
 static unsigned hosts_find(struct question *q)
@@ -256,7 +257,7 @@ static int answer(struct question *q, const char *method, struct buf *out)
     int err = mem ? report_begin(q) : -ENOMEM;
     if (!err) {
         buf_init(&text, mem, TEXT_MAX);
-        put_answer(q, method, &text, out);
+        err = put_answer(q, method, &text, out);
         an_report_done(&q->report);
     }
     mem_free(mem);

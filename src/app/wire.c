@@ -605,6 +605,7 @@ int wire_open(struct wire *w, const char *file_name)
     err = err ? err : wire_open_recorders(w);
     err = err ? err : open_media(w);
     err = err ? err : wire_open_sounds(w);
+    err = err ? err : wire_open_bots(w);
     err = err ? err : open_side(w);
     err = err ? err : restore(w);
     if (err)
@@ -667,6 +668,7 @@ void wire_close(struct wire *w)
     dns_free(w->dns);
     net_free(w->net);
     w->net = NULL;
+    botlinks_free(w->bots); /* it takes from the media thread */
     wire_close_sounds(w);
     for (uint32_t i = 0; i < w->media_n; i++)
         if (w->media_cmd[i].kind == MEDIA_CLIP)

@@ -12,6 +12,7 @@
 #define TURN_PACKETS 256   /* of one turn of the loop, so that others get theirs */
 #define RCVBUF_BYTES (8 << 20)
 #define BACKLOG      64
+#define AGAIN_MS     1000 /* after there was no descriptor for a connection */
 
 struct hep_conn {
     struct hepio *h;
@@ -28,6 +29,7 @@ struct hepio {
     struct hepio_config cfg;
     struct loop *loop;
     struct loop_watch udp, tcp;
+    struct loop_timer again;
     int udp_fd, tcp_fd;
     unsigned watches; /* that are not closed yet */
     bool closed;
@@ -211,12 +213,30 @@ static void tcp_ready(struct loop_watch *w, unsigned events)
         union sock_addr peer;
         socklen_t n = sizeof(peer);
         int fd = accept4(h->tcp_fd, &peer.sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+            /* Readiness would call again at once: who waits is asked in later, and finds the
+             * place of the connection that was silent longest. */
+            loop_watch_set(w, 0);
+            loop_timer_start(&h->again, AGAIN_MS, 0);
+            evict(h);
+        }
         if (fd < 0)
             return;
         struct addr from;
         sock_addr_parse(&from, &peer);
         conn_open(h, fd, &from);
     }
+}
+
+static void accept_again(struct loop_timer *t)
+{
+    struct hepio *h = container_of(t, struct hepio, again);
+    loop_watch_set(&h->tcp, LOOP_READ);
+}
+
+static void again_closed(struct loop_timer *t)
+{
+    release(container_of(t, struct hepio, again));
 }
 
 static void tcp_closed(struct loop_watch *w)
@@ -267,6 +287,9 @@ int hepio_open(struct hepio **ret, struct loop *loop, const struct hepio_config 
     h->cfg = *cfg;
     h->loop = loop;
     h->udp_fd = h->tcp_fd = -1;
+    h->again = (struct loop_timer){.fire = accept_again, .closed = again_closed};
+    loop_timer_open(loop, &h->again);
+    h->watches++;
     for (unsigned i = 0; i < HEPIO_CONNECTIONS; i++)
         h->conn[i].fd = -1;
     int err = udp_open(h);
@@ -289,6 +312,7 @@ void hepio_close(struct hepio *h)
     for (unsigned i = 0; i < HEPIO_CONNECTIONS; i++)
         if (h->conn[i].fd >= 0)
             conn_close(&h->conn[i]);
+    loop_timer_close(&h->again);
     if (h->udp.loop)
         loop_watch_close(&h->udp);
     if (h->tcp.loop)

@@ -201,6 +201,38 @@ static void winch_closed(uv_handle_t *handle)
     release(t);
 }
 
+/* ---- a crash --------------------------------------------------------------------------------- */
+
+static const int fatal[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+
+/* What a handler of signals can reach: there is one terminal to a process. */
+static struct {
+    int in_fd, out_fd;
+    struct termios before;
+} rescue;
+
+/* Only what signal-safety(7) allows. The signal comes once more, and then as if this were not. */
+static void on_fatal(int signum)
+{
+    ssize_t n = write(rescue.out_fd, LEAVE_SCREEN, sizeof(LEAVE_SCREEN) - 1);
+    (void)n;
+    (void)tcsetattr(rescue.in_fd, TCSANOW, &rescue.before);
+    (void)raise(signum);
+}
+
+/* Who else handles one (a sanitizer) keeps it. */
+static void rescue_set(bool on)
+{
+    struct sigaction sa = {.sa_handler = on ? on_fatal : SIG_DFL,
+                           .sa_flags = (int)SA_RESETHAND | SA_NODEFER},
+                     is;
+    for (unsigned i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
+        if (sigaction(fatal[i], NULL, &is) == 0 && is.sa_handler == (on ? SIG_DFL : on_fatal))
+            (void)sigaction(fatal[i], &sa, NULL);
+}
+
+/* ---- opening and closing --------------------------------------------------------------------- */
+
 /* Signals stay: ^C is SIGINT. ^Z does not stop the program, which would leave its screen behind. */
 static int raw(struct term *t)
 {
@@ -240,6 +272,10 @@ int term_open(struct term **ret, struct loop *loop, const struct term_config *cf
     err = loop_watch_open(loop, &t->watch, cfg->in_fd, LOOP_READ);
     if (!err)
         t->open++;
+    rescue.in_fd = cfg->in_fd;
+    rescue.out_fd = cfg->out_fd;
+    rescue.before = t->before;
+    rescue_set(true);
     put(t, ENTER_SCREEN, sizeof(ENTER_SCREEN) - 1);
     if (err) {
         term_close(t);
@@ -255,6 +291,7 @@ void term_close(struct term *t)
         return;
     t->closed = true;
     put(t, LEAVE_SCREEN, sizeof(LEAVE_SCREEN) - 1);
+    rescue_set(false);
     if (t->watch.loop)
         loop_watch_close(&t->watch);
     loop_timer_close(&t->escape);

@@ -291,6 +291,11 @@ def own_explain_case(lab):
     check("407" in text(lab, "ladder", like), "a Call-ID of 32 digits")
     tried = {a["call_id"]: a for a in lab.ctl("attempts")}
     equal([tried[name]["call"] for name in (like, "2")], [None, None], "calls of what became none")
+    # What a phone calls itself does not steer the terminal (U+009B begins a control sequence).
+    with sip.Peer(lab.ip(54), (lab.pbx, 5060)) as peer:
+        peer.register("109Q1428", "secret-1428", fields=["User-Agent: evil\u009b2J phone"])
+        shown = text(lab, "registrations")
+        check("evil??2J phone" in shown and "\u009b" not in shown, f"a phone's name: {shown!r}")
     done = lab.ctl_run("explain", "no-such-call")
     equal(done.returncode, 1, "exit status for a call that is not there")
     check("no message of it is in memory" in done.stderr, done.stderr)

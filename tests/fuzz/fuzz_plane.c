@@ -38,6 +38,7 @@ struct pair {
     uint16_t seq, floor; /* the newest; that of the last made here */
     bool has_floor;
     usec_t at;         /* of the newest sound */
+    bool event[128];   /* payload types of keys, which have a time of their own */
     bool known[ADDRS]; /* addresses that may be sent to */
 };
 
@@ -104,14 +105,15 @@ static void numbers(struct pair *p, usec_t now, const struct rtp_view *v, bool m
     }
     BUG_ON(made && step != 1);
     /* After ten hours of silence a timestamp says nothing. */
-    BUG_ON(made && now - p->at < 36000 * USEC_S && (int32_t)(v->ts - p->ts) < 0);
+    bool sound = !p->event[v->pt];
+    BUG_ON(made && sound && now - p->at < 36000 * USEC_S && (int32_t)(v->ts - p->ts) < 0);
     /* A reorder does not reach behind what was made here in between. */
     BUG_ON(!made && (step < -3000 || step > 3000));
     BUG_ON(!made && p->has_floor && (int16_t)(v->seq - p->floor) <= 0);
     if (step > 0) {
         p->seq = v->seq;
-        p->at = v->payload_bytes > 4 ? now : p->at; /* an event keeps its timestamp */
-        p->ts = v->ts;
+        p->at = sound ? now : p->at;
+        p->ts = sound ? v->ts : p->ts;
     }
     if (made) {
         p->floor = v->seq;
@@ -151,8 +153,9 @@ static void passed_on(struct world *w, struct pair *from, const struct plane_for
     BUG_ON(!p->id || !p->known[addr_index(&f->to)]);
     if (!from->formats_rx || !p->formats_tx || rtp_classify(in->bytes, in->n) != RTP_IS_RTP)
         return;
-    if (rtp_parse(&v, in->bytes, in->n) == 0) /* padding is the party's own affair */
-        numbers(p, w->now, &v, false);
+    in->bytes[0] &= (uint8_t)~0x20; /* padding is the party's own affair */
+    BUG_ON(rtp_parse(&v, in->bytes, in->n));
+    numbers(p, w->now, &v, false);
 }
 
 /* Blocks of a recording follow each other. */
@@ -387,6 +390,9 @@ static void follow(struct world *w, const struct media_cmd *c)
         if (!p->formats_rx || !p->formats_tx)
             p->has_floor = false;
         p->formats_rx = p->formats_tx = false;
+        memset(p->event, 0, sizeof(p->event));
+        for (unsigned i = 0; i < c->n_tx; i++)
+            p->event[c->tx[i].pt & 0x7F] |= c->tx[i].codec == CODEC_EVENT;
         for (unsigned i = 0; i < c->n_rx; i++)
             p->formats_rx |= c->rx[i].clock_hz && c->rx[i].clock_hz <= 192000 && c->rx[i].pt < 128;
         for (unsigned i = 0; i < c->n_tx; i++)

@@ -26,10 +26,15 @@ test_has() {
     return 1
 }
 
+# What has threads; all else the thread sanitizer would only make slow.
+test_targets() {
+    if [ "$1" = tsan ]; then echo threads; else echo all; fi
+}
+
 # A preset that cannot be built is one failed case, with the compiler's words.
 test_build() {
     # One program that does not compile must not hide what the others would say.
-    if build "$1" -k >"$logs/build-$1.log" 2>&1; then
+    if build "$1" -k "$(test_targets "$1")" >"$logs/build-$1.log" 2>&1; then
         echo "ok build $1" >>"$logs/build-$1.log"
     else
         echo "not ok build $1: see the compiler's messages" >>"$logs/build-$1.log"
@@ -73,6 +78,13 @@ test_builds() {
 
 test_queue() {
     : >"$logs/queue"
+    # The longest first, so that both cores end together.
+    test_has sim-asan && test_queue_suite sim-asan 300 sim asan RD_SIM_SEEDS=100
+    test_has scenario && test_queue_suite scenario 300 scenario dev
+    test_has scenario-asan && test_queue_suite scenario-asan 300 scenario asan
+    test_has sim && test_queue_suite sim 300 sim dev RD_SIM_SEEDS="${RD_SIM_SEEDS:-1000}"
+    test_has mix && test_queue_suite mix 300 mix dev RD_MIX_SEEDS="${RD_MIX_SEEDS:-1000}"
+    test_has lint && test_queue_suite lint 240 lint dev
     test_has unit && test_queue_units dev unit
     test_has unit-asan && test_queue_units asan unit-asan
     test_has unit-tsan && test_queue_units tsan unit-tsan
@@ -81,17 +93,13 @@ test_queue() {
     test_has cli && test_queue_suite cli 60 cli dev
     test_has golden && test_queue_suite golden 120 golden dev
     test_has torture && test_queue_suite torture 120 torture dev
-    test_has scenario && test_queue_suite scenario 300 scenario dev
-    test_has scenario-asan && test_queue_suite scenario-asan 300 scenario asan
-    test_has sim && test_queue_suite sim 300 sim dev RD_SIM_SEEDS="${RD_SIM_SEEDS:-1000}"
-    test_has mix && test_queue_suite mix 300 mix dev RD_MIX_SEEDS="${RD_MIX_SEEDS:-1000}"
     test_has calls && test_queue_suite calls 120 calls dev
-    test_has sim-asan && test_queue_suite sim-asan 300 sim asan RD_SIM_SEEDS=100
     return 0
 }
 
 test_run_queue() {
     xargs -P "$jobs" -L 1 tools/run_case "$logs" <"$logs/queue" || true
+    sort -rn "$logs/seconds" | head -n 8 | sed 's/^/    /'
 }
 
 test_main() {
@@ -107,10 +115,9 @@ test_main() {
     rm -rf "$logs"
     mkdir -p "$logs"
     began=$(test_now)
-    test_has lint && stage lint tools/run_case "$logs" lint 120 tests/lint/run build
     test_builds
     test_queue
-    stage "unit torture scenario sim" test_run_queue
+    stage "lint unit scenario sim ..." test_run_queue
     # Fuzzing loads both cores and e2e has real clocks, so each of them runs by itself.
     if test_has fuzz && [ -x tests/fuzz/run ] && [ -f build-fuzz/build.ninja ]; then
         stage fuzz env RD_FUZZ_SECONDS="${RD_FUZZ_SECONDS:-5}" JOBS="$jobs" \

@@ -39,6 +39,14 @@ static uint32_t gap_of(const struct egress *e, usec_t now, uint32_t clock_hz)
     return (uint32_t)(gap > least ? gap : least);
 }
 
+/* The number after the last that was sent: what egress_skip() left open was the old source's. */
+static uint16_t next_seq(struct egress *e)
+{
+    e->seq = (uint16_t)(e->seq - e->hole + 1);
+    e->hole = 0;
+    return e->seq;
+}
+
 /* A new source goes on where the last one stopped, as much later as time has passed. */
 static struct egress_out begin(struct egress *e, usec_t now, uint32_t clock_hz)
 {
@@ -47,7 +55,7 @@ static struct egress_out begin(struct egress *e, usec_t now, uint32_t clock_hz)
         uint32_t gap = gap_of(e, now, clock_hz);
         at = time_of(e) + (uint64_t)gap * USEC_S / clock_hz;
         e->ts += gap;
-        e->seq++;
+        (void)next_seq(e);
     }
     e->base_ts = e->ts;
     e->base_at = at;
@@ -99,7 +107,7 @@ static struct egress_out between(struct egress *e, usec_t now, const struct egre
     if (!begins && rtp_seq_before(in->seq, e->key.in_seq))
         return (struct egress_out){.stale = true};
     note_key(e, in, begins ? e->ts + gap_of(e, now, in->clock_out_hz) : e->key.ts);
-    return (struct egress_out){.seq = ++e->seq, .ts = e->key.ts, .marker = begins};
+    return (struct egress_out){.seq = next_seq(e), .ts = e->key.ts, .marker = begins};
 }
 
 static struct egress_out start(struct egress *e, usec_t now, const struct egress_in *in)
@@ -140,6 +148,7 @@ struct egress_out egress_follow(struct egress *e, usec_t now, const struct egres
             e->step = (uint32_t)ticks;
         e->in_seq = in->seq;
         e->seq = out.seq;
+        e->hole = 0;
         if (ticks > 0) {
             e->in_ts = in->ts;
             e->ts = out.ts;
@@ -156,6 +165,7 @@ void egress_skip(struct egress *e, const struct egress_in *in)
         ahead >= JUMP_SEQ)
         return;
     e->seq = (uint16_t)(e->seq + ahead - 1);
+    e->hole = (uint16_t)(e->hole + ahead - 1);
     e->in_seq = in->seq;
     e->reach = 0; /* those before it would take numbers that are gone */
 }
@@ -172,7 +182,7 @@ struct egress_out egress_make(struct egress *e, usec_t now, const struct egress_
         out = begin(e, now, f->clock_hz);
         e->following = false;
     } else {
-        e->seq++;
+        (void)next_seq(e);
         e->ts += e->step + f->skipped;
         e->at = now;
         out = (struct egress_out){.seq = e->seq, .ts = e->ts};
@@ -184,5 +194,5 @@ struct egress_out egress_make(struct egress *e, usec_t now, const struct egress_
 uint16_t egress_again(struct egress *e)
 {
     egress_pause(e);
-    return ++e->seq;
+    return next_seq(e);
 }

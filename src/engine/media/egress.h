@@ -27,6 +27,7 @@ struct egress {
     bool following;     /* the last packet was somebody's, not one made here */
     uint32_t from_ssrc; /* whose: where in_* come from */
     uint16_t in_seq;
+    uint16_t hole;  /* numbers left open since then, where packets of the source are missing */
     uint16_t reach; /* so far behind in_seq its first one is; stays at its most */
     uint32_t in_ts; /* which became ts */
     uint64_t from;  /* and of which stream */

@@ -176,6 +176,8 @@ static bool renumber(usec_t now, struct stream *s, struct stream *peer, const st
     } else if (!ei.event) {
         struct turn_payload p = {w->out->codec, o.marker, w->payload, w->n, before};
         turn_pass(now, s, peer, &p);
+    } else if (o.marker && peer->mouth) {
+        mouth_forget(peer->mouth); /* the rest of a packet: it would come behind the key */
     }
     bytes[1] = (uint8_t)(w->out->pt | (bytes[1] & 0x80) | (o.marker ? 0x80 : 0));
     be16_put(bytes + 2, o.seq);

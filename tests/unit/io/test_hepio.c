@@ -1,4 +1,6 @@
 /* HEP from the network: datagrams, streams cut anywhere, and peers that send something else. */
+#include <sys/resource.h>
+
 #include "io_test.h"
 
 #include "base/mem.h"
@@ -154,6 +156,35 @@ static void test_too_many(void **state)
     close(again);
 }
 
+static void count_turn(void *ctx, usec_t now)
+{
+    (void)now;
+    ++*(unsigned *)ctx;
+}
+
+/* Without a descriptor for it a connection waits, and the loop does not turn for it meanwhile. */
+static void test_no_descriptors(void **state)
+{
+    struct world *w = *state;
+    unsigned turns = 0;
+    struct loop_hooks hooks = {.turn = count_turn, .ctx = &turns};
+    struct rlimit before, none;
+    int fd = dial(w, SOCK_STREAM);
+    loop_hooks_set(w->loop, &hooks);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = (rlim_t)fd + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    uint64_t until = test_ms() + 200;
+    while (test_ms() < until)
+        loop_run_once(w->loop, 20);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_in_range(turns, 0, 100);
+    assert_int_equal(hepio_stats_get(w->hep).connections, 0);
+    LOOP_UNTIL(w->loop, hepio_stats_get(w->hep).connections == 1);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +192,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_stream, up, down),
         cmocka_unit_test_setup_teardown(test_something_else, up, down),
         cmocka_unit_test_setup_teardown(test_too_many, up, down),
+        cmocka_unit_test_setup_teardown(test_no_descriptors, up, down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 #include <pty.h>
+#include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <termios.h>
 
 #include "base/mem.h"
@@ -107,6 +109,30 @@ static void test_given_back(void **state)
     assert_int_equal(fcntl(w->theirs, F_GETFL), flags);
 }
 
+/* A program that crashes leaves no screen of its own behind, and dies of what it died of. */
+static void test_crash(void **state)
+{
+    struct world *w = *state;
+    struct termios before, after;
+    int status;
+    assert_int_equal(tcgetattr(w->theirs, &before), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct sigaction as_usual = {.sa_handler = SIG_DFL}; /* cmocka has one of its own */
+        (void)sigaction(SIGSEGV, &as_usual, NULL);
+        open_it(w);
+        (void)raise(SIGSEGV);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGSEGV);
+    assert_non_null(strstr(sent(w), "\x1b[?25h\x1b[?1049l"));
+    assert_int_equal(tcgetattr(w->theirs, &after), 0);
+    assert_int_equal(after.c_lflag, before.c_lflag);
+}
+
 /* Lines that are as they were are not sent again, lines that are gone are cleared. */
 static void test_changes(void **state)
 {
@@ -202,6 +228,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_given_back, up, down),
+        cmocka_unit_test_setup_teardown(test_crash, up, down),
         cmocka_unit_test_setup_teardown(test_changes, up, down),
         cmocka_unit_test_setup_teardown(test_keys, up, down),
         cmocka_unit_test_setup_teardown(test_gone, up, down),

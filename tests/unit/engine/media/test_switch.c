@@ -276,6 +276,26 @@ static void test_skipped_is_no_loss(void **state)
     whole(&b->s[B]);
 }
 
+/* What was lost on the way is the other party's loss while that one is heard, not when something
+ * is played next. */
+static void test_skipped_after_loss(void **state)
+{
+    struct bed *b = *state;
+    call(b, &formats[1], &formats[1]);
+    give_clip(b, 1, 900, 8000, 300);
+    run(b, 100);
+    b->s[A].quiet = true;
+    uint8_t p[13] = {0};
+    b->s[A].egress.seq = (uint16_t)(b->s[A].egress.seq + 5); /* four never arrive */
+    rtp_header_build(
+        p, &(struct rtp_header){
+               .pt = 13, .seq = b->s[A].egress.seq, .ts = b->s[A].egress.ts + 800, .ssrc = 100});
+    send_packet(b, A, p, sizeof(p));
+    play(b, B, clip(1), false, 0);
+    run(b, 100);
+    whole(&b->s[B]);
+}
+
 /* Nobody is linked with it for a while, but it goes on sending. */
 static void test_unlinked_is_no_loss(void **state)
 {
@@ -539,6 +559,7 @@ int main(void)
         T(test_key_among_sound),
         T(test_time_behind_a_key),
         T(test_skipped_is_no_loss),
+        T(test_skipped_after_loss),
         T(test_unlinked_is_no_loss),
         T(test_ptime_changes),
         T(test_leaping_source),
