@@ -121,6 +121,8 @@ static const struct {
       {"rtt_mean_us", "ROUND TRIP us"},
       {"concealed", "CONCEALED"},
       {"mos", "MOS"}}},
+    /* the list within each of `ctl bots` */
+    {"transcript", {{"ms", "AT ms"}, {"who", "WHO"}, {"text", "WHAT"}}},
     /* the list within `ctl timers` */
     {"timers", {{"timer", "TIMER"}, {"method", "METHOD"}, {"due_ms", "DUE IN ms"}}},
 };
@@ -268,15 +270,15 @@ static void print_object(const json_t *object, int depth)
     }
 }
 
-static void print_rooms(const json_t *rooms)
+static void print_each(const json_t *list)
 {
-    const json_t *room;
+    const json_t *item;
     size_t i;
-    json_array_foreach(rooms, i, room)
+    json_array_foreach(list, i, item)
     {
         if (i)
             putchar('\n');
-        print_object(room, 0);
+        print_object(item, 0);
     }
 }
 
@@ -305,8 +307,8 @@ void ctl_print(const char *word, const json_t *result)
         print_report(word, result);
         return;
     }
-    if (strcmp(word, "conferences") == 0) {
-        print_rooms(result);
+    if (strcmp(word, "conferences") == 0 || strcmp(word, "bots") == 0) {
+        print_each(result);
         return;
     }
     if (strcmp(word, "trace") == 0)

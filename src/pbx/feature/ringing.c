@@ -2,7 +2,6 @@
 #include "pbx/feature/conference.h"
 #include "pbx/feature/early_session.h"
 #include "pbx/feature/ringback.h"
-#include "pbx/feature/service.h"
 #include "pbx/feature/transfer.h"
 #include "pbx/sound.h"
 #include "wire/sip/multipart.h"
@@ -372,7 +371,6 @@ static void connect_party(struct pbx *p, struct dial *d, struct leg *leg, const 
     transfer_answered(p, transfer, leg);
     call_set_party(p, call, d->side, leg);
     dial_stop(p, call);
-    service_over(p, call); /* a bot has handed its caller over */
     join_legs(p, owner, leg);
 }
 

@@ -185,8 +185,9 @@ void transfer_answered(struct pbx *p, handle_t h, struct leg *target)
 {
     struct transfer *t = slot_find(&p->calls->transfers, h);
     struct call *call = call_find(p, target->call);
+    service_over(p, call); /* a bot has handed its caller over */
     if (!t)
-        return; /* a recall */
+        return; /* so it was, or it is a recall */
     call_trace(p, call, TRACE_CALL_TRANSFER, STR("the target has answered"));
     finish(p, t, call, 200);
     await_leaving(p, t);

@@ -46,7 +46,7 @@ void voicebot_search_over(struct pbx *p, struct dial *d);
 bool voicebot_back(struct pbx *p, struct call *call);
 
 /* ---- for the control interface --------------------------------------------------------------- */
-/* {"bot":...} in p->turn, what the conversation of the call was like so far; none: there is none.
+/* A JSON object in p->turn: what the conversation of the call was like so far; none: there is none.
  */
 struct str voicebot_json(struct pbx *p, const struct call *call);
 /* Conversations that are open or being closed. */

@@ -51,7 +51,7 @@ void voicebot_note(struct pbx *p, struct voicebot_session *s, struct str who, st
     buf_str_put(&b, s->notes);
     if (s->notes.n)
         buf_ch(&b, ',');
-    buf_printf(&b, "{\"at_ms\":%llu,\"who\":\"", (unsigned long long)ms_in_call(s, p->now));
+    buf_printf(&b, "{\"ms\":%llu,\"who\":\"", (unsigned long long)ms_in_call(s, p->now));
     buf_json(&b, who);
     buf_lit(&b, "\",\"text\":\"");
     buf_json(&b, what);
@@ -140,21 +140,29 @@ void voicebot_store(struct pbx *p, const struct voicebot_session *s)
     op->n = ARRAY_LEN(values);
 }
 
+/* Of the conversation that has answered, or is asked to. */
+static const struct voicebot_session *session_of(struct pbx *p, const struct call *call)
+{
+    const struct dial *d = dial_of(p, call);
+    const struct voicebot_session *s = voicebot_of(p, call);
+    return s || !d ? s : voicebot_find(p, d->bot);
+}
+
 struct str voicebot_json(struct pbx *p, const struct call *call)
 {
-    const struct voicebot_session *s = voicebot_of(p, call);
+    const struct voicebot_session *s = session_of(p, call);
     struct buf b;
     size_t cap = s ? 6 * s->bot->name.n + s->notes.n + FIGURES_MAX + 256 : 0;
     char *mem = s ? arena_take(&p->turn, cap) : NULL;
     if (!mem)
         return STR_NONE;
     buf_init(&b, mem, cap);
-    buf_lit(&b, "{\"bot\":\"");
+    buf_printf(&b, "{\"call\":%llu,\"bot\":\"", (unsigned long long)call->number);
     buf_json(&b, s->bot->name);
     buf_printf(&b, "\",\"engine\":\"%s\",\"reason\":\"" STR_FMT "\",\"state\":\"" STR_FMT "\",",
                engines[s->bot->engine], STR_ARG(voicebot_reason_name(s->reason)),
                STR_ARG(bot_state_name((enum bot_state)s->talk.state)));
-    buf_lit(&b, "\"figures\":");
+    buf_printf(&b, "\"after_ms\":%llu,\"figures\":", (unsigned long long)ms_in_call(s, s->at));
     put_figures(&b, s);
     buf_lit(&b, ",\"transcript\":[");
     buf_str_put(&b, s->notes);
