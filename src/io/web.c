@@ -29,7 +29,6 @@ static int vhosts_make(struct web *w)
         {.name = "ringdown", .callback = web_ws_event, .rx_buffer_size = 16384},
         {.name = "ringdown-fd", .callback = fd_event},
         {0}};
-    static struct lws_protocols server[] = {{.name = "http", .callback = web_http_event}, {0}};
     struct lws_context_creation_info ci = {.port = CONTEXT_PORT_NO_LISTEN,
                                            .vhost_name = "client",
                                            .protocols = client,
@@ -40,11 +39,13 @@ static int vhosts_make(struct web *w)
         return -EIO;
     if (!w->conf.http_ip)
         return 0;
-    server[0].per_session_data_size = web_http_session_bytes();
+    w->http[0] = (struct lws_protocols){.name = "http",
+                                        .callback = web_http_event,
+                                        .per_session_data_size = web_http_session_bytes()};
     struct lws_context_creation_info si = {.port = w->conf.http_port,
                                            .iface = w->conf.http_ip,
                                            .vhost_name = "server",
-                                           .protocols = server,
+                                           .protocols = w->http,
                                            .keepalive_timeout = 5};
     if (!strchr(w->conf.http_ip, ':')) /* else it listens on all addresses, of IPv6 */
         si.options |= LWS_SERVER_OPTION_DISABLE_IPV6;
@@ -69,6 +70,7 @@ static int fds_watch(struct web *w)
 static void *serve(void *arg)
 {
     struct web *w = arg;
+    pthread_setname_np(pthread_self(), "ringdown-web");
     while (!atomic_load(&w->stop) && lws_service(w->lws, 0) >= 0)
         ;
     return NULL;
@@ -109,13 +111,12 @@ int web_start(struct web **ret, const struct web_conf *conf)
     list_init(&w->conns);
     lws_set_log_level(0, NULL);
     uint16_t ping = (uint16_t)(conf->ping_s ? conf->ping_s : PING_S);
-    static lws_retry_bo_t idle;
-    idle = (lws_retry_bo_t){.secs_since_valid_ping = ping,
-                            .secs_since_valid_hangup = (uint16_t)(2 * ping)};
+    w->idle = (lws_retry_bo_t){.secs_since_valid_ping = ping,
+                               .secs_since_valid_hangup = (uint16_t)(2 * ping)};
     struct lws_context_creation_info ci = {.port = CONTEXT_PORT_NO_LISTEN,
                                            .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
                                                       LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT,
-                                           .retry_and_idle_policy = &idle,
+                                           .retry_and_idle_policy = &w->idle,
                                            .pt_serv_buf_size = 32768,
                                            .user = w,
                                            .gid = (gid_t)-1,

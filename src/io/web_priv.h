@@ -23,6 +23,8 @@ struct web {
     struct web_conf conf;
     struct lws_context *lws;
     struct lws_vhost *client, *server;
+    lws_retry_bo_t idle; /* the library keeps pointing at these two */
+    struct lws_protocols http[2];
     pthread_t thread;
     atomic_bool stop;
     bool silent; /* it ends: owners are told nothing more */

@@ -109,11 +109,15 @@ int web_ws_open(struct web *w, const struct web_ws_conf *conf, struct web_ws **r
         str_copy_z(c->value, sizeof(c->value), str_z(conf->value));
     }
     list_append(&w->conns, &c->in_web);
+    /* RFC 9110 section 7.2. The library cuts the port off where it verifies the name. */
+    char host[300];
+    snprintf(host, sizeof(host), conf->port == (conf->tls ? 443 : 80) ? "%s" : "%s:%u", conf->host,
+             conf->port);
     struct lws_client_connect_info i = {.context = w->lws,
                                         .vhost = w->client,
                                         .address = conf->ip ? conf->ip : conf->host,
                                         .port = conf->port,
-                                        .host = conf->host,
+                                        .host = host,
                                         .path = conf->path,
                                         .ssl_connection = LCCSCF_HTTP_NO_FOLLOW_REDIRECT |
                                                           (conf->tls ? LCCSCF_USE_SSL : 0),

@@ -113,7 +113,7 @@ enum plane_tap_kind {
     PLANE_TAP_SOUND,  /* 20 ms of the party; each tick, whether it sends or not */
     PLANE_TAP_MARK,   /* mark `token` was reached, or what was before it is not played any more */
     PLANE_TAP_STOPPED /* the party has begun to speak: all that was fed is gone, and what comes is
-                         not heard until FEED_CLEAR or until the party is silent */
+                         not heard until FEED_CLEAR, until the party is silent for 200 ms, or 2 s */
 };
 #define PLANE_TAP_SAMPLES 320
 struct plane_tap {

@@ -15,6 +15,7 @@
 #define HANG_MS      400
 #define PACKET_MS    20
 #define ANSWER_MS    200
+#define HUSH_US      (2 * USEC_S)
 
 struct tap {
     struct list in_plane; /* in plane.tapped */
@@ -30,6 +31,7 @@ struct tap {
     struct resample rs;
     struct feed feed;
     usec_t at;
+    usec_t hushed_at;
     struct media_ev change; /* what could not be told yet; .id 0: nothing */
     int16_t pcm[PLANE_TAP_SAMPLES];
 };
@@ -210,6 +212,7 @@ static bool hush(struct plane *r, usec_t now, struct stream *s)
         return fed;
     feed_clear(&t->feed);
     t->hushed = t->stopped = true;
+    t->hushed_at = now;
     t->sounding = false;
     return true;
 }
@@ -277,8 +280,9 @@ static void voice(struct plane *r, usec_t now, struct stream *s)
         voice_ends(now, s);
         break;
     }
-    /* The pause is short, lest the beginning of an answer is lost. */
-    t->hushed = t->hushed && t->vad.quiet_ms < ANSWER_MS;
+    /* The pause is short, lest the beginning of an answer is lost; and not for ever, lest a noise
+     * that is taken for speech silences the bot. */
+    t->hushed = t->hushed && t->vad.quiet_ms < ANSWER_MS && now < t->hushed_at + HUSH_US;
     if (!t->voice || (t->change.id && t->change.talks == t->told))
         t->change.id = 0;
     change_tell(r, s);

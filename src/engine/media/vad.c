@@ -16,15 +16,14 @@
 /* Speech is so much above the background to begin, and to go on; and never below the least. */
 #define BEGIN_DB  9.0f
 #define STAY_DB   5.0f
-#define CLEAR_DB  20.0f
 #define LEAST_DB  (-52.0f)
 #define STRICT_DB 6.0f
 /* Of a second: voiced speech crosses zero less often, noise and hiss more. */
 #define CROSSINGS_MOST 3000u
 /* What stays so near the frame before it is a tone; a vowel does for a moment only. */
-#define STEADY_DB     0.4f
-#define STEADY_ZC     2u
-#define STEADY_FRAMES 2u
+#define STEADY_DB   0.4f
+#define STEADY_ZC   1u
+#define STEADY_STAY 5u /* frames: so long no vowel stays */
 
 void vad_init(struct vad *v, uint16_t onset_ms, uint16_t hang_ms)
 {
@@ -71,8 +70,7 @@ static unsigned crossings(const int16_t *pcm, unsigned n)
     return ret;
 }
 
-/* A frame counts 0, 1 or 2. */
-static unsigned weight(struct vad *v, float db, unsigned zc, uint32_t zc_second, bool strict)
+static bool voiced(struct vad *v, float db, unsigned zc, uint32_t zc_second, bool strict)
 {
     float over = db - v->floor_db, want = v->talks ? STAY_DB : BEGIN_DB;
     want += strict && !v->talks ? STRICT_DB : 0;
@@ -82,12 +80,8 @@ static unsigned weight(struct vad *v, float db, unsigned zc, uint32_t zc_second,
     v->last_db = db;
     v->last_zc = (uint16_t)zc;
     if (over < want || db < LEAST_DB)
-        return 0;
-    if (v->talks)
-        return 1;
-    if (v->steady >= STEADY_FRAMES || zc_second > CROSSINGS_MOST)
-        return 0;
-    return over > CLEAR_DB && v->steady == 0 ? 2 : 1;
+        return false;
+    return v->talks ? v->steady < STEADY_STAY : !v->steady && zc_second <= CROSSINGS_MOST;
 }
 
 static uint16_t add(uint16_t ms, unsigned more)
@@ -95,16 +89,16 @@ static uint16_t add(uint16_t ms, unsigned more)
     return (uint16_t)(ms + more > UINT16_MAX ? UINT16_MAX : ms + more);
 }
 
-static enum vad_change begin(struct vad *v, unsigned w)
+static enum vad_change begin(struct vad *v, bool w)
 {
-    if (w == 0 && v->quiet_ms > FRAME_MS) { /* one weak frame within a word is none */
+    if (!w && v->quiet_ms > FRAME_MS) { /* one weak frame within a word is none */
         v->voiced_ms = v->run_ms = 0;
         return VAD_SAME;
     }
     if (w || v->run_ms)
         v->run_ms = add(v->run_ms, FRAME_MS);
-    v->voiced_ms = add(v->voiced_ms, w * FRAME_MS);
-    if (w == 0 || v->voiced_ms < v->onset)
+    v->voiced_ms = add(v->voiced_ms, w ? FRAME_MS : 0);
+    if (!w || v->voiced_ms < v->onset)
         return VAD_SAME;
     v->talks = true;
     return VAD_BEGINS;
@@ -115,9 +109,9 @@ enum vad_change vad_step(struct vad *v, const int16_t *pcm, unsigned n, uint32_t
 {
     float power = mix_power(pcm, n);
     float db = power > 0 ? 10 * log10f(power) : -127.0f;
-    unsigned zc = crossings(pcm, n), w;
+    unsigned zc = crossings(pcm, n);
     background(v, db);
-    w = weight(v, db, zc, (uint32_t)((uint64_t)zc * rate_hz / n), strict);
+    bool w = voiced(v, db, zc, (uint32_t)((uint64_t)zc * rate_hz / n), strict);
     v->quiet_ms = w ? 0 : add(v->quiet_ms, FRAME_MS);
     if (!v->talks)
         return begin(v, w);

@@ -13,7 +13,7 @@ struct vad {
     float last_db;
     unsigned window;
     uint16_t onset, hang; /* ms */
-    uint16_t voiced_ms;   /* weighted: a frame that is clearly speech counts twice */
+    uint16_t voiced_ms;   /* in this run */
     uint16_t run_ms;      /* since the first voiced frame of this run */
     uint16_t quiet_ms;    /* since the last one */
     uint16_t steady;      /* frames that do not differ: a tone */
