@@ -95,8 +95,8 @@ static int ask_for_sounds(struct wire *w)
 {
     enum speech_lang lang = (enum speech_lang)w->config->sounds.language;
     int err = sounds_get(w->sounds, STR("music"), lang, SOUND_MUSIC);
-    err = err ? err : ask_for_prompts(w);
-    return err ? err : ask_for_texts(w);
+    err = err ? err : ask_for_texts(w); /* few, and heard by everybody whom a bot answers */
+    return err ? err : ask_for_prompts(w);
 }
 
 void wire_reload_sounds(struct wire *w, const struct config *before)
