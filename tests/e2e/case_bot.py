@@ -251,3 +251,49 @@ def bot_tls_case(lab):
         call = phone.dial(f"77{i}")
         call.wait("failed")
         equal(len(bots[i].told("connection")), 0, f"connections to {bots[i].name}")
+
+
+def rings(lab, url=None, **timers):
+    """1001 calls 1002, which rings and does not answer; its bot is to."""
+    config = lab.config()
+    config["extensions"] = [{"number": "1001", "password": "secret-1001"},
+                            {"number": "1002", "password": "secret-1002", "bot": "agent"}]
+    config["trunks"], config["routes"] = [], []
+    config["sounds"] = {"hold_music": False}
+    config["sip"]["timers"] = timers
+    config["bots"] = [{"name": "agent", "engine": "stream", "url": url or f"ws://{lab.ip(90)}:9000/"}]
+    bench = Bench(lab)
+    lab.start(config)
+    high = Voice(bench, 900)
+    caller, callee = TonePhone(bench, "1001", 500), TonePhone(bench, "1002", 1300)
+    bot = None if url else Bot(lab)
+    call = caller.dial("1002")
+    arrived = callee.arrival()
+    arrived.ring()
+    return bot, call, arrived, high
+
+
+@case("bot_no_answer", weight=3)
+def bot_no_answer_case(lab):
+    """Nobody picks up: after no_answer_timeout the phone is cancelled and the bot has the call."""
+    bot, call, arrived, high = rings(lab, no_answer_timeout=1.5)
+    call.wait("up")
+    call.hears(high)
+    equal(bot.hears("start")["start"]["customParameters"]["reason"], "no_answer", "the reason")
+    equal(bot.hears("start")["start"]["customParameters"]["to"], "1002", "who was called")
+    lab.until(lambda: arrived.state not in ("ringing", "up", "new"), 5, "the phone is cancelled")
+    call.hang_up()
+    bot.hears("stop")
+    lab.until(lambda: not lab.ctl("calls"), 10, "no call is left")
+
+
+@case("bot_unreachable", weight=3)
+def bot_unreachable_case(lab):
+    """No bot is there: the phone rings on, and can be answered."""
+    _, call, arrived, _ = rings(lab, url=f"ws://{lab.ip(91)}:9/", no_answer_timeout=1)
+    call.bench.elapse(2500)
+    equal(call.state, "ringing", "the call when the bot has failed")
+    arrived.answer()
+    call.wait("up")
+    call.hears(arrived.phone)
+    call.hang_up()
