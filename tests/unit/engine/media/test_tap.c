@@ -408,6 +408,22 @@ static void test_what_comes_while_it_speaks_is_not_heard(void **state)
     }
 }
 
+/* A noise that is taken for speech without end does not silence the bot for more than 2 s. */
+static void test_nobody_silences_it_for_ever(void **state)
+{
+    struct bed *b = *state;
+    alone(b, &formats[0], 8000, true);
+    pass(b, 600);
+    assert_int_equal(feed(b, 900, 2000, 8000), 0);
+    pass(b, 400);
+    voice(b, 1800);
+    assert_int_equal(took.stopped, 1);
+    assert_int_equal(feed(b, 900, 20, 8000), -EBUSY);
+    voice(b, 400);
+    assert_true(took.last.voice);
+    assert_int_equal(feed(b, 900, 200, 8000), 0);
+}
+
 static void test_speech_stops_what_is_played(void **state)
 {
     struct bed *b = *state;
@@ -490,6 +506,7 @@ int main(void)
         CASE(test_speech_stops_it_in_other_codecs_too),
         CASE(test_speech_ends_without_a_packet),
         CASE(test_speech_stops_what_is_played),
+        CASE(test_nobody_silences_it_for_ever),
         CASE(test_no_barge_in_where_it_is_not_wanted),
         CASE(test_nothing_is_allocated_a_frame),
         CASE(test_bad_orders_are_refused),
