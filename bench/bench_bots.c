@@ -167,11 +167,12 @@ static void caller_say(struct call *c, usec_t now)
 {
     uint8_t p[172] = {0x80, 0, (uint8_t)(c->seq >> 8), (uint8_t)c->seq};
     uint32_t ts = c->seq * 160;
-    unsigned period = 30 + c->seq * 7 % 20;
+    unsigned period = 30 + c->seq * 7 % 20; /* a voice changes in pitch and strength */
+    uint8_t high = (uint8_t)(0x20 + c->seq * 5 % 13);
     for (unsigned i = 0; i < 4; i++)
         p[4 + i] = (uint8_t)(ts >> (24 - 8 * i));
     for (unsigned i = 0; i < 160; i++)
-        p[12 + i] = !speaks(c) ? 0xFF : i % period < period / 2 ? 0x20 : 0xA0;
+        p[12 + i] = !speaks(c) ? 0xFF : i % period < period / 2 ? high : high | 0x80;
     if (c->seq % PERIOD == PERIOD - SPOKEN) {
         c->heard_before = c->loud && now < c->loud + 60 * USEC_MS;
         c->spoke = now;

@@ -133,8 +133,8 @@ static void sound_say(struct conv *c, const struct media_tap *t)
     struct buf b;
     unsigned n = t->tap.n < FRAME ? t->tap.n : FRAME;
     struct twilio_media m = {.chunk = ++c->chunk, .timestamp_ms = (c->chunk - 1) * 20, .n = n};
-    if (!c->ws || c->state != CONV_OPEN) { /* it is being connected again */
-        c->figures.dropped++;
+    if (!c->ws || c->state != CONV_OPEN) {
+        c->figures.dropped += c->state == CONV_OPENING; /* it is being connected again */
         return;
     }
     for (unsigned i = 0; i < n; i++)

@@ -67,7 +67,18 @@ static int began(struct lws *wsi, struct session *s, const char *path)
 int web_http_event(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in, size_t n)
 {
     struct session *s = user;
+    struct web *w = lws_context_user(lws_get_context(wsi));
     switch (why) {
+    case LWS_CALLBACK_FILTER_NETWORK_CONNECTION: /* before it is one of ours */
+        return w->http_n >= WEB_HTTP_MOST;
+    case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED:
+        lws_set_opaque_user_data(wsi, &w->http_n);
+        w->http_n++;
+        return 0;
+    case LWS_CALLBACK_WSI_DESTROY:
+        if (lws_get_opaque_user_data(wsi) == &w->http_n)
+            w->http_n--;
+        return 0;
     case LWS_CALLBACK_HTTP:
         return began(wsi, s, in);
     case LWS_CALLBACK_HTTP_BODY:

@@ -27,6 +27,7 @@ struct web {
     struct lws_protocols http[2];
     pthread_t thread;
     atomic_bool stop;
+    unsigned http_n;
     bool silent; /* it ends: owners are told nothing more */
     struct web_watch watch[WEB_MAX_FDS];
     struct list conns;

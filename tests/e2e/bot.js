@@ -4,7 +4,9 @@
 // 5 end the call by HTTP    6 hand over to 1002 by HTTP    7 close politely    8 break off    9 a line of transcript
 'use strict';
 const crypto = require('crypto');
+const fs = require('fs');
 const http = require('http');
+const https = require('https');
 const { WebSocketServer } = require('ws');
 
 const [address, port, token, api] = process.argv.slice(2);
@@ -41,7 +43,7 @@ function update(start, form) {
 }
 
 function serve(ws, request) {
-  const url = `ws://${request.headers.host}${request.url}`;
+  const url = `${key ? 'wss' : 'ws'}://${request.headers.host}${request.url}`;
   const signature = crypto.createHmac('sha1', token || '').update(url).digest('base64');
   let start, echo = false, media = 0, bytes = 0;
   const send = (message) => ws.send(JSON.stringify({ streamSid: start.streamSid, ...message }));
@@ -81,6 +83,10 @@ function serve(ws, request) {
   ws.on('close', (code) => tell({ closed: code, media, bytes }));
 }
 
-new WebSocketServer({ host: address, port: Number(port) })
-  .on('connection', serve)
-  .on('listening', () => tell({ listening: true }));
+// With a certificate in the environment it is a bot behind wss://.
+const { BOT_KEY: key, BOT_CERTIFICATE: certificate } = process.env;
+const server = key ? https.createServer({ key: fs.readFileSync(key), cert: fs.readFileSync(certificate) })
+  : http.createServer();
+server.on('tlsClientError', (error) => tell({ refused: String(error.message) }));
+new WebSocketServer({ server }).on('connection', serve);
+server.listen(Number(port), address, () => tell({ listening: true }));

@@ -45,10 +45,11 @@ class Voice:
 class Bot:
     """bot.js, and what it tells."""
 
-    def __init__(self, lab, name="bot"):
-        env = dict(os.environ, NODE_PATH=modules(lab))
+    def __init__(self, lab, name="bot", at=None, **more):
+        host, port = at or (lab.ip(90), 9000)
+        env = dict(os.environ, NODE_PATH=modules(lab), **more)
         self.lab, self.name = lab, name
-        self.job = lab.job(name, ["node", os.path.join(HERE, "bot.js"), lab.ip(90), "9000", TOKEN,
+        self.job = lab.job(name, ["node", os.path.join(HERE, "bot.js"), host, str(port), TOKEN,
                                   f"{lab.pbx}:8090"], env=env)
         lab.until(lambda: self.job.text(), 10, "the bot listens")
 
@@ -201,4 +202,98 @@ def bot_interrupted_case(lab):
     check(took < 1000, f"the bot was told after {took} ms")
     check(call.heard(took + began + 60, bench.elapse(400))["tones"]["700"]["max"] < 0.03,
           "the bot is heard on")
+    call.hang_up()
+
+
+def certify(lab, name, alternative, issuer=None):
+    """A key and a certificate, of an issuer or of its own."""
+    key, pem = lab.path(name + ".key"), lab.path(name + ".pem")
+    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+             "-keyout", key, "-out", pem, "-days", "2", "-subj", f"/CN={name}",
+             "-addext", f"subjectAltName={alternative}"]
+    if issuer:
+        words += ["-CA", issuer[1], "-CAkey", issuer[0], "-addext", "basicConstraints=critical,CA:FALSE"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    check(done.returncode == 0, f"openssl: {done.stderr[-200:]}")
+    return key, pem
+
+
+@case("bot_tls", weight=3)
+def bot_tls_case(lab):
+    """wss://: the certificate is verified, against our authority and for the name in the URL."""
+    authority = certify(lab, "authority", "DNS:authority.test")
+    right = certify(lab, "right", "DNS:localhost", authority)
+    wrong_name = certify(lab, "wrong", "DNS:elsewhere.test", authority)
+    stranger = certify(lab, "stranger", "DNS:localhost")
+    config = lab.config()
+    config["extensions"] = [{"number": "1001", "password": "secret-1001"}]
+    config["trunks"], config["sip"]["tls"] = [], {"ca": authority[1]}
+    names = ("right", "wrong", "stranger")
+    block = int(lab.net.split(".")[1]) * 100 + int(lab.net.split(".")[2])
+    base = 20000 + block % 20000  # localhost is one for all cases
+    config["bots"] = [{"name": name, "engine": "stream", "token": TOKEN, "url":
+                       f"wss://localhost:{base + i}/"} for i, name in enumerate(names)]
+    config["routes"] = [{"match": f"^77{i}$", "to": f"bot:{name}"} for i, name in enumerate(names)]
+    config["bot_api"] = {"listen": f"{lab.pbx}:8090"}
+    bench = Bench(lab)
+    lab.start(config)
+    bots = []
+    for i, (name, pair) in enumerate(zip(names, (right, wrong_name, stranger))):
+        bots.append(Bot(lab, name, at=("127.0.0.1", base + i), BOT_KEY=pair[0], BOT_CERTIFICATE=pair[1]))
+    high = Voice(bench, 900)
+    phone = TonePhone(bench, "1001", 500)
+    call = phone.dial("770")
+    call.wait("up")
+    check(bots[0].hears("connection")["signed"], "the signature")
+    call.hears(high)
+    call.hang_up()
+    for i in (1, 2):
+        call = phone.dial(f"77{i}")
+        call.wait("failed")
+        equal(len(bots[i].told("connection")), 0, f"connections to {bots[i].name}")
+
+
+def rings(lab, url=None, **timers):
+    """1001 calls 1002, which rings and does not answer; its bot is to."""
+    config = lab.config()
+    config["extensions"] = [{"number": "1001", "password": "secret-1001"},
+                            {"number": "1002", "password": "secret-1002", "bot": "agent"}]
+    config["trunks"], config["routes"] = [], []
+    config["sounds"] = {"hold_music": False}
+    config["sip"]["timers"] = timers
+    config["bots"] = [{"name": "agent", "engine": "stream", "url": url or f"ws://{lab.ip(90)}:9000/"}]
+    bench = Bench(lab)
+    lab.start(config)
+    high = Voice(bench, 900)
+    caller, callee = TonePhone(bench, "1001", 500), TonePhone(bench, "1002", 1300)
+    bot = None if url else Bot(lab)
+    call = caller.dial("1002")
+    arrived = callee.arrival()
+    arrived.ring()
+    return bot, call, arrived, high
+
+
+@case("bot_no_answer", weight=3)
+def bot_no_answer_case(lab):
+    """Nobody picks up: after no_answer_timeout the phone is cancelled and the bot has the call."""
+    bot, call, arrived, high = rings(lab, no_answer_timeout=1.5)
+    call.wait("up")
+    call.hears(high)
+    equal(bot.hears("start")["start"]["customParameters"]["reason"], "no_answer", "the reason")
+    equal(bot.hears("start")["start"]["customParameters"]["to"], "1002", "who was called")
+    lab.until(lambda: arrived.state not in ("ringing", "up", "new"), 5, "the phone is cancelled")
+    call.hang_up()
+    bot.hears("stop")
+    lab.until(lambda: not lab.ctl("calls"), 10, "no call is left")
+
+
+@case("bot_unreachable", weight=3)
+def bot_unreachable_case(lab):
+    """No bot is there: the phone rings on, and can be answered."""
+    _, call, arrived, _ = rings(lab, url=f"ws://{lab.ip(91)}:9/", no_answer_timeout=1)
+    call.bench.elapse(2500)
+    equal(call.state, "ringing", "the call when the bot has failed")
+    arrived.answer()
+    call.wait("up")
+    call.hears(arrived.phone)
     call.hang_up()

@@ -264,6 +264,15 @@ void play_clips_free(struct plane *r);
 
 int tap_cmd(struct plane *r, usec_t now, struct stream *s, const struct media_cmd *cmd);
 void tap_free(struct stream *s);
+/* A packet of the party, as it comes. */
+struct tap_packet {
+    uint8_t codec; /* enum codec_id */
+    uint32_t ssrc;
+    uint16_t seq;
+    const uint8_t *payload;
+    size_t n;
+};
+void tap_rx(struct plane *r, usec_t now, struct stream *s, const struct tap_packet *p);
 /* What the party says in this tick: after listen_tick(). */
 void tap_hear(struct plane *r, usec_t now, struct stream *s);
 /* 20 ms of what it is fed, or silence, unless it hears something else. */

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "engine/media/plane_int.h"
 #include "engine/media/vad.h"
+#include "wire/rtp/seq.h"
 
 #define RATE_HZ      8000
 #define QUEUE_MS     60000
@@ -16,6 +17,7 @@
 #define PACKET_MS    20
 #define ANSWER_MS    200
 #define HUSH_US      (2 * USEC_S)
+#define ABSENT_US    (60 * USEC_MS) /* no packet for so long is silence */
 
 struct tap {
     struct list in_plane; /* in plane.tapped */
@@ -32,7 +34,14 @@ struct tap {
     struct feed feed;
     usec_t at;
     usec_t hushed_at;
-    struct media_ev change; /* what could not be told yet; .id 0: nothing */
+    /* G.711 is listened to as it comes, without the way through the buffer. */
+    bool direct;
+    usec_t direct_at; /* its last packet, */
+    uint32_t ssrc;    /* which was of this source */
+    uint16_t seq;
+    unsigned n_part;
+    int16_t part[RATE_HZ / 50]; /* of a frame */
+    struct media_ev change;     /* what could not be told yet; .id 0: nothing */
     int16_t pcm[PLANE_TAP_SAMPLES];
 };
 
@@ -217,14 +226,21 @@ static bool hush(struct plane *r, usec_t now, struct stream *s)
     return true;
 }
 
-/* As long as its packets wait here before they are heard. */
+/* As long as what was just listened to has waited here. */
 static uint32_t waited_ms(const struct stream *s)
 {
     struct ear_stats e;
-    if (!s->listen)
+    if (!s->listen || s->tap->direct)
         return 0;
     ear_stats_get(s->listen->ear, &e);
     return e.waiting_ms;
+}
+
+/* What was sent in the last tick is heard until the next one. */
+static uint32_t left_ms(const struct plane *r, usec_t now, const struct tap *t)
+{
+    bool any = t->direct && r->tick_due != USEC_NEVER && r->tick_due > now;
+    return any ? (uint32_t)((r->tick_due - now + USEC_MS - 1) / USEC_MS) : 0;
 }
 
 /* The first voiced sample is the first of its frame, which was a packet long when it left. */
@@ -237,7 +253,9 @@ static void voice_begins(struct plane *r, usec_t now, struct stream *s)
     if (!t->barge_in || !hush(r, now, s))
         return;
     t->change.voice.stopped = true;
-    t->change.voice.stop_ms = ago;
+    t->change.voice.stop_ms = ago + left_ms(r, now, t);
+    if (t->stopped)
+        wants_taking(r, t);
 }
 
 static void voice_ends(usec_t now, struct stream *s)
@@ -252,6 +270,8 @@ static void voice_ends(usec_t now, struct stream *s)
 static void change_tell(struct plane *r, struct stream *s)
 {
     struct tap *t = s->tap;
+    if (!t->voice || (t->change.id && t->change.talks == t->told))
+        t->change.id = 0;
     if (!t->change.id || !plane_event_room(r))
         return;
     struct media_ev *ev = plane_event_new(r, MEDIA_EV_VOICE, s);
@@ -261,16 +281,11 @@ static void change_tell(struct plane *r, struct stream *s)
     t->change.id = 0;
 }
 
-static void voice(struct plane *r, usec_t now, struct stream *s)
+/* 20 ms of the party. */
+static void listened(struct plane *r, usec_t now, struct stream *s, const int16_t *pcm, unsigned n)
 {
-    static const int16_t nothing[EAR_MAX_SAMPLES];
     struct tap *t = s->tap;
-    const struct listen *l = s->listen;
-    bool quiet = !l || l->silent;
-    unsigned n = l ? l->n : RATE_HZ / 50;
-    uint32_t hz = l ? l->rate_hz : RATE_HZ;
-    bool strict = t->sounding || s->play;
-    switch (vad_step(&t->vad, quiet ? nothing : l->pcm, n, hz, strict)) {
+    switch (vad_step(&t->vad, pcm, n, n * 50, t->sounding || s->play)) {
     case VAD_SAME:
         break;
     case VAD_BEGINS:
@@ -280,12 +295,54 @@ static void voice(struct plane *r, usec_t now, struct stream *s)
         voice_ends(now, s);
         break;
     }
+    change_tell(r, s);
+}
+
+/* The buffer takes 20 to 60 ms on a path with jitter, which is too long for who speaks up. Where a
+ * sample is a byte nothing is lost by not waiting; what is lost or late is as if it had not been.
+ */
+void tap_rx(struct plane *r, usec_t now, struct stream *s, const struct tap_packet *p)
+{
+    struct tap *t = s->tap;
+    bool ulaw = p->codec == CODEC_PCMU, follows = t->direct && p->ssrc == t->ssrc;
+    if (p->codec == CODEC_EVENT || p->codec == CODEC_CN || !(t->voice || t->barge_in))
+        return;
+    if (!ulaw && p->codec != CODEC_PCMA) {
+        t->direct = false;
+        return;
+    }
+    if (follows && rtp_seq_before(p->seq, (uint16_t)(t->seq + 1)))
+        return;
+    if (!follows || p->seq != (uint16_t)(t->seq + 1))
+        t->n_part = 0;
+    t->direct = true;
+    t->direct_at = now;
+    t->ssrc = p->ssrc;
+    t->seq = p->seq;
+    for (size_t i = 0; i < p->n; i++) {
+        t->part[t->n_part++] =
+            ulaw ? codec_ulaw_sample(p->payload[i]) : codec_alaw_sample(p->payload[i]);
+        if (t->n_part < ARRAY_LEN(t->part))
+            continue;
+        t->n_part = 0;
+        listened(r, now, s, t->part, ARRAY_LEN(t->part));
+    }
+}
+
+static void voice(struct plane *r, usec_t now, struct stream *s)
+{
+    static const int16_t nothing[EAR_MAX_SAMPLES];
+    struct tap *t = s->tap;
+    const struct listen *l = s->listen;
+    if (t->direct && now >= t->direct_at + ABSENT_US)
+        listened(r, now, s, nothing, RATE_HZ / 50);
+    else if (!t->direct)
+        listened(r, now, s, l && !l->silent ? l->pcm : nothing, l ? l->n : RATE_HZ / 50);
+    else
+        change_tell(r, s);
     /* The pause is short, lest the beginning of an answer is lost; and not for ever, lest a noise
      * that is taken for speech silences the bot. */
     t->hushed = t->hushed && t->vad.quiet_ms < ANSWER_MS && now < t->hushed_at + HUSH_US;
-    if (!t->voice || (t->change.id && t->change.talks == t->told))
-        t->change.id = 0;
-    change_tell(r, s);
 }
 
 static void frame_make(struct stream *s)

@@ -10,9 +10,10 @@
 #include "app/botlink.h"
 #include "base/mem.h"
 #include "bot_peer.h"
+#include "io/web.h"
 #include "../io/io_test.h"
 
-#define FIRST 28400
+#define FIRST 28700
 #define PAIRS 4
 #define ID    0x100000007
 #define TOKEN "a token"
@@ -448,6 +449,37 @@ static void test_a_call_is_ended_and_moved(void **state)
     end(b);
 }
 
+/* Whoever takes all connections of the server gets no more than it has, and gives them back. */
+static void test_connections_are_bounded(void **state)
+{
+    struct bed *b = *state;
+    struct sockaddr_in sa = {.sin_family = AF_INET,
+                             .sin_port = htons(botlinks_rest_port(b->links))};
+    int fd[WEB_HTTP_MOST + 8];
+    unsigned refused = 0;
+    sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    begin(b);
+    for (unsigned i = 0; i < WEB_HTTP_MOST + 8; i++) {
+        fd[i] = socket(AF_INET, SOCK_STREAM, 0);
+        assert_int_equal(connect(fd[i], (struct sockaddr *)&sa, sizeof(sa)), 0);
+    }
+    for (uint64_t until = test_ms() + 5000; refused < 8 && test_ms() < until; turn(b)) {
+        refused = 0;
+        for (unsigned i = 0; i < WEB_HTTP_MOST + 8; i++) {
+            char c;
+            refused += recv(fd[i], &c, 1, MSG_DONTWAIT | MSG_PEEK) == 0 || errno == ECONNRESET;
+            errno = 0;
+        }
+    }
+    assert_int_equal(refused, 8);
+    for (unsigned i = 0; i < WEB_HTTP_MOST + 8; i++)
+        close(fd[i]);
+    for (unsigned i = 0; i < 20; i++)
+        turn(b);
+    assert_int_equal(post(b, b->call, TOKEN, "Status=completed"), 200);
+    end(b);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -464,6 +496,7 @@ int main(void)
         CASE(test_the_bot_says_good_bye),
         CASE(test_the_connection_breaks),
         CASE(test_a_call_is_ended_and_moved),
+        CASE(test_connections_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

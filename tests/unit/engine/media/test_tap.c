@@ -352,6 +352,37 @@ static void test_speech_stops_what_is_fed(void **state)
     assert_true(level(b->s[A].heard + before - 800, 800, 900, 8000) > 7000);
 }
 
+/* Codecs that need the decoder behind the buffer are as quick, but for that buffer. */
+static void test_speech_stops_it_in_other_codecs_too(void **state)
+{
+    struct bed *b = *state;
+    struct media_ev ev;
+    alone(b, &formats[2], 16000, true);
+    pass(b, 600);
+    assert_int_equal(feed(b, 900, 4000, 16000), 0);
+    pass(b, 400);
+    voice(b, 400);
+    assert_int_equal(took.stopped, 1);
+    assert_true(event(b, MEDIA_EV_VOICE, &ev));
+    assert_true(ev.voice.stopped);
+    assert_in_range(ev.voice.stop_ms, 40, 140);
+}
+
+/* Silence that is not sent, or that comfort noise stands for, ends speech too. */
+static void test_speech_ends_without_a_packet(void **state)
+{
+    struct bed *b = *state;
+    struct media_ev ev;
+    alone(b, &formats[0], 8000, true);
+    pass(b, 600);
+    voice(b, 400);
+    assert_true(event(b, MEDIA_EV_VOICE, &ev));
+    b->s[A].quiet = true;
+    pass(b, 600);
+    assert_true(event(b, MEDIA_EV_VOICE, &ev));
+    assert_false(ev.talks);
+}
+
 /* A bot that has not understood yet speaks on: that is not heard until it says clear, or the party
  * is silent. */
 static void test_what_comes_while_it_speaks_is_not_heard(void **state)
@@ -375,6 +406,22 @@ static void test_what_comes_while_it_speaks_is_not_heard(void **state)
         assert_true(level(b->s[A].heard, b->s[A].n, 700, 8000) < 50);
         pass(b, 1000);
     }
+}
+
+/* A noise that is taken for speech without end does not silence the bot for more than 2 s. */
+static void test_nobody_silences_it_for_ever(void **state)
+{
+    struct bed *b = *state;
+    alone(b, &formats[0], 8000, true);
+    pass(b, 600);
+    assert_int_equal(feed(b, 900, 2000, 8000), 0);
+    pass(b, 400);
+    voice(b, 1800);
+    assert_int_equal(took.stopped, 1);
+    assert_int_equal(feed(b, 900, 20, 8000), -EBUSY);
+    voice(b, 400);
+    assert_true(took.last.voice);
+    assert_int_equal(feed(b, 900, 200, 8000), 0);
 }
 
 static void test_speech_stops_what_is_played(void **state)
@@ -456,7 +503,10 @@ int main(void)
         CASE(test_voice_is_told),
         CASE(test_speech_stops_what_is_fed),
         CASE(test_what_comes_while_it_speaks_is_not_heard),
+        CASE(test_speech_stops_it_in_other_codecs_too),
+        CASE(test_speech_ends_without_a_packet),
         CASE(test_speech_stops_what_is_played),
+        CASE(test_nobody_silences_it_for_ever),
         CASE(test_no_barge_in_where_it_is_not_wanted),
         CASE(test_nothing_is_allocated_a_frame),
         CASE(test_bad_orders_are_refused),

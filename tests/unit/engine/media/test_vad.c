@@ -147,18 +147,36 @@ static void test_silence_and_its_end(void **state)
     assert_int_equal(watch(&v, end, false).begins, 1);
 }
 
-/* One's own voice that comes back weakly does not interrupt it; a person does. */
+/* One's own voice that comes back weakly does not interrupt it, though it is taken for speech where
+ * nothing is played; a person does. */
 static void test_echo_does_not_interrupt(void **state)
 {
     (void)state;
-    for (unsigned quiet = 0; quiet < 2; quiet++) {
-        struct vad v;
-        unsigned end = speech("en", RATE * 2, 40);
-        for (unsigned i = RATE * 2; quiet && i < end; i++)
-            sound[i] = (int16_t)(sound[i] / 90 + noise(40));
-        vad_init(&v, 60, 400);
-        assert_int_equal(watch(&v, end, true).begins > 0, !quiet);
-    }
+    unsigned begins[2][2];
+    for (unsigned weak = 0; weak < 2; weak++)
+        for (unsigned strict = 0; strict < 2; strict++) {
+            struct vad v;
+            unsigned end = speech("en", RATE * 2, 90);
+            for (unsigned i = RATE * 2; weak && i < end; i++)
+                sound[i] = (int16_t)(sound[i] / 20 + noise(90));
+            vad_init(&v, 60, 400);
+            begins[weak][strict] = watch(&v, end, strict).begins;
+        }
+    assert_true(begins[0][0] && begins[0][1] && begins[1][0]);
+    assert_int_equal(begins[1][1], 0);
+}
+
+/* A key that is pressed while one speaks, or music on hold behind it: the tone is no speech. */
+static void test_a_tone_behind_speech_does_not_go_on(void **state)
+{
+    (void)state;
+    struct vad v;
+    unsigned end = speech("ko", RATE, 10);
+    sine(sound + end, RATE * 5, 0, 600, RATE, 8000);
+    vad_init(&v, 60, 400);
+    struct told t = watch(&v, end + RATE * 5, false);
+    assert_int_equal(t.ends, t.begins);
+    assert_true(t.last_ms < end / 8 + 700);
 }
 
 /* A noise that stays becomes the background, and speech over it is heard. */
@@ -183,6 +201,7 @@ int main(void)
         cmocka_unit_test(test_silence_and_its_end),
         cmocka_unit_test(test_echo_does_not_interrupt),
         cmocka_unit_test(test_background_is_learnt),
+        cmocka_unit_test(test_a_tone_behind_speech_does_not_go_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
