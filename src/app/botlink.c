@@ -105,7 +105,7 @@ static void on_name(void *ctx, usec_t now, const struct dns_answer *a)
     list_remove(&w->list);
     buf_init(&ip, w->o.ip, sizeof(w->o.ip) - 1);
     if (!a->err && a->n)
-        addr_put_ip(&ip, &a->addr[0]);
+        addr_put_ip(&ip, &a->dest[0].addr);
     bool closed = w->closed;
     uint64_t id = w->o.id;
     order_put(b, w);
@@ -203,8 +203,12 @@ void botlinks_cmd(struct botlinks *b, const struct botlink_cmd *cmd,
     if (!w)
         return;
     order_fill(&w->o, cmd, auth);
-    if (cmd->kind == BOTLINK_OPEN && url_take(&w->o, cmd->url) == 0 &&
-        dns_resolve(b->dns, str_z(w->o.host), w->o.port, PROTO_TCP, cmd->id) == 0)
+    bool named_url = cmd->kind == BOTLINK_OPEN && url_take(&w->o, cmd->url) == 0;
+    struct dns_question what = {.name = str_z(w->o.host),
+                                .port = w->o.port, /* so there is no SRV to ask for */
+                                .proto = PROTO_TCP,
+                                .protos = 1u << PROTO_TCP};
+    if (named_url && dns_resolve(b->dns, &what, cmd->id) == 0)
         list_append(&b->naming, &w->list);
     else
         order_put(b, w);
