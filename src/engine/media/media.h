@@ -26,8 +26,8 @@ enum media_cmd_kind {
     MEDIA_SET,    /* remote addresses and flags of stream `id` */
     MEDIA_FORMAT, /* what the party of `id` sends (rx) and wants (tx). A stream without formats is
                      passed on untouched, RTCP too; with them packets are renumbered, transcoded
-                     where the parties differ, and RTCP is our own. A payload type above 127 and a
-                     clock of 0 or above 192 kHz are left out */
+                     where the parties differ, and RTCP is our own. A payload type above 127 or
+                     named before and a clock of 0 or above 192 kHz are left out */
     MEDIA_LINK,   /* what `id` receives goes out on `peer`, and back */
     MEDIA_UNLINK, /* undoes MEDIA_LINK of `id` */
     MEDIA_CLOSE,  /* ends stream `id`: MEDIA_EV_CLOSED follows, then the pair is free again */

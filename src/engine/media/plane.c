@@ -340,14 +340,24 @@ static void pass_forget(struct plane *r, struct stream *s)
         peer->pass_ready = false;
 }
 
-/* What no packet can have, or no clock be, is left out. Returns how many there are. */
+static bool has_pt(const struct media_format *f, unsigned n, uint8_t pt)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (f[i].pt == pt)
+            return true;
+    return false;
+}
+
+/* What no packet can have, or no clock be, is left out, and what has a payload type that stands for
+ * something else already. Returns how many there are. */
 static uint8_t formats_take(struct media_format out[MEDIA_MAX_FORMATS],
                             const struct media_format *in, uint8_t n)
 {
     uint8_t kept = 0;
     memset(out, 0, MEDIA_MAX_FORMATS * sizeof(*out));
     for (unsigned i = 0; i < n; i++)
-        if (in[i].pt < 128 && in[i].clock_hz && in[i].clock_hz <= MAX_CLOCK_HZ) {
+        if (in[i].pt < 128 && in[i].clock_hz && in[i].clock_hz <= MAX_CLOCK_HZ &&
+            !has_pt(out, kept, in[i].pt)) {
             out[kept] = in[i];
             if (codec_known(in[i].codec) && codec_rate(&in[i]) == 0)
                 out[kept].codec = CODEC_NONE; /* not at this clock */

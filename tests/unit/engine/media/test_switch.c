@@ -296,6 +296,27 @@ static void test_skipped_after_loss(void **state)
     whole(&b->s[B]);
 }
 
+/* A payload type stands for one codec: the state of another must not be taken for that of G.722. */
+static void test_payload_type_twice(void **state)
+{
+    struct bed *b = *state;
+    struct media_cmd c = {.kind = MEDIA_FORMAT, .id = A + 1, .n_rx = 2, .n_tx = 1};
+    struct media_format g722 = {.codec = CODEC_G722, .pt = 96, .clock_hz = 8000};
+    struct media_format opus = {.codec = CODEC_OPUS, .pt = 96, .clock_hz = 48000};
+    call(b, &g722, &g722);
+    run(b, 200);
+    c.rx[0] = c.tx[0] = g722;
+    c.rx[1] = opus;
+    cmd(b, c);
+    cmd(b, (struct media_cmd){.kind = MEDIA_JOIN, .id = A + 1, .member = {.room = 1}});
+    cmd(b, (struct media_cmd){.kind = MEDIA_JOIN, .id = B + 1, .member = {.room = 1}});
+    run(b, 500);
+    struct side *s = &b->s[B];
+    assert_true(s->n >= 3200);
+    assert_true(level(s->heard + s->n - 3200, 3200, 500, 16000) > 3000);
+    assert_true(level(s->heard + s->n - 3200, 3200, 1300, 16000) < 50);
+}
+
 /* Nobody is linked with it for a while, but it goes on sending. */
 static void test_unlinked_is_no_loss(void **state)
 {
@@ -560,6 +581,7 @@ int main(void)
         T(test_time_behind_a_key),
         T(test_skipped_is_no_loss),
         T(test_skipped_after_loss),
+        T(test_payload_type_twice),
         T(test_unlinked_is_no_loss),
         T(test_ptime_changes),
         T(test_leaping_source),
