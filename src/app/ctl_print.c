@@ -121,6 +121,14 @@ static const struct {
       {"rtt_mean_us", "ROUND TRIP us"},
       {"concealed", "CONCEALED"},
       {"mos", "MOS"}}},
+    /* the list within `ctl explain` and its kin */
+    {"asked",
+     {{"bot", "BOT"},
+      {"engine", "ENGINE"},
+      {"reason", "WHY"},
+      {"outcome", "CAME TO"},
+      {"after_ms", "AFTER ms"},
+      {"ms", "FOR ms"}}},
     /* the list within each of `ctl bots` */
     {"transcript", {{"ms", "AT ms"}, {"who", "WHO"}, {"text", "WHAT"}}},
     /* the list within `ctl timers` */
@@ -293,10 +301,17 @@ static void print_report(const char *word, const json_t *result)
         printf("... %lld older messages are left out\n", (long long)left_out);
     if (json_is_true(json_object_get(result, "cut")))
         puts("... and more");
-    if (strcmp(word, "ladder") == 0 || !json_array_size(quality))
+    const json_t *bots = json_object_get(result, "bots");
+    if (strcmp(word, "ladder") == 0)
         return;
-    putchar('\n');
-    put_table("quality", quality);
+    if (json_array_size(bots)) {
+        putchar('\n');
+        put_table("asked", bots);
+    }
+    if (json_array_size(quality)) {
+        putchar('\n');
+        put_table("quality", quality);
+    }
 }
 
 void ctl_print(const char *word, const json_t *result)

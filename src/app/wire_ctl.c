@@ -218,20 +218,26 @@ static int bot_row(void *ctx, const struct row_value *v, unsigned n)
     return 0;
 }
 
-static void bots(struct wire *w, const json_t *request, struct buf *out)
+json_t *wire_bots(struct wire *w, struct str record)
 {
     json_t *list = json_array();
-    struct row_value arg = ROW_S(wire_record_of(json_object_get(request, "params")));
+    struct row_value arg = ROW_S(record);
     struct db_query q = {
         .sql = pbx_store_bot_list, .arg = &arg, .arg_n = 1, .row = bot_row, .ctx = list};
-    int err = db_query(w->db, &q);
-    if (!err) {
-        reply(out, request, "result", list);
-        return;
-    }
+    if (db_query(w->db, &q) == 0)
+        return list;
     json_decref(list);
-    reply(out, request, "error",
-          json_pack("{s:i,s:s}", "code", 3, "message", "the database cannot be read"));
+    return NULL;
+}
+
+static void bots(struct wire *w, const json_t *request, struct buf *out)
+{
+    json_t *list = wire_bots(w, wire_record_of(json_object_get(request, "params")));
+    if (list)
+        reply(out, request, "result", list);
+    else
+        reply(out, request, "error",
+              json_pack("{s:i,s:s}", "code", 3, "message", "the database cannot be read"));
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */

@@ -34,6 +34,13 @@ def reach_bot(lab, bench):
     return call
 
 
+def explained(lab, call):
+    """The exchange's own traffic shows that nobody who was called has answered; the record, who has."""
+    told = lab.ctl("explain", call)
+    equal([(b["bot"], b["outcome"]) for b in told["bots"]], [("reception", "answered")], "whom it names")
+    equal(told["report"]["calls"][0]["scenario"], "bot", "what the call is explained as")
+
+
 @case("menu_hands_over", weight=4)
 def menu_hands_over_case(lab):
     """A key hands the caller over; both hear each other, and the record tells of it."""
@@ -42,6 +49,7 @@ def menu_hands_over_case(lab):
     call = reach_bot(lab, bench)
     live = lab.ctl("bots")[0]
     equal((live["bot"], live["reason"], live["state"]), ("reception", "no_answer", "listening"), "now")
+    explained(lab, "1")
     call.keys("1")
     arrived = workshop.arrival()
     arrived.ring()
@@ -72,5 +80,7 @@ def menu_takes_message_case(lab):
     bench.tell("mute", call.ear, 0)
     bench.elapse(4000)
     call.hang_up()
+    lab.until(lambda: not lab.ctl("calls"), 5, "the call is over")
+    explained(lab, lab.cdrs(1)[0]["id"])
     lab.until(lambda: [m["new"] for m in lab.ctl("mailboxes") if m["extension"] == "1002"] == [1], 5,
               "one message")

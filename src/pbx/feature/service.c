@@ -80,7 +80,6 @@ bool service_answer(struct pbx *p, struct call *call, enum service_kind kind)
 void service_take(struct pbx *p, struct call *call, struct leg *leg, enum service_kind kind)
 {
     const struct sdp *ours = leg_sdp_kept(p, leg->told), *theirs = leg_sdp_kept(p, leg->said);
-    service_over(p, call);
     for (unsigned i = 0; i < leg->n_streams; i++)
         if (leg->stream[i].id)
             pbx_emit(p, PBX_OUT_MEDIA)->media =

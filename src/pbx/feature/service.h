@@ -32,8 +32,7 @@ extern const struct service service_echo, service_conference, service_voicemail,
 /* Answers the caller's INVITE with a description of our own; the call belongs to the service.
  * false: it was refused, and may be gone. */
 bool service_answer(struct pbx *p, struct call *call, enum service_kind kind);
-/* The call of a party that is up belongs to the service from now on, no longer to the one before.
- * It hears nobody any more. */
+/* The call of a party that is up belongs to the service from now on. It hears nobody any more. */
 void service_take(struct pbx *p, struct call *call, struct leg *leg, enum service_kind kind);
 /* BYE, and the record. */
 void service_hang_up(struct pbx *p, struct call *call);

@@ -359,7 +359,7 @@ void voicebot_start(struct pbx *p, struct dial *d, const struct target *t)
 {
     const struct leg *owner = leg_find(p, d->owner);
     bool ready = d->purpose == DIAL_CALL || leg_has_agreed(owner);
-    d->failure = t->status ? t->status : 480;
+    d->failure = t->status ? t->status : d->failure ? d->failure : 480;
     if (d->purpose == DIAL_ROOM || !ready)
         dial_skip(p, d, t, 480);
     else
@@ -437,7 +437,7 @@ bool voicebot_instead(struct pbx *p, struct dial *d, const struct config_extensi
 
 void voicebot_of_group(struct pbx *p, struct dial *d, const struct config_group *g)
 {
-    unsigned status = dial_best_status(p, d);
+    unsigned best = dial_best_status(p, d), status = best ? best : d->failure;
     struct target t = {.kind = TARGET_BOT, .reason = CONF_BOT_UNREGISTERED};
     if (d->rang_out)
         t.reason = CONF_BOT_NO_ANSWER;

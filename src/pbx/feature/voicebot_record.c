@@ -162,7 +162,9 @@ struct str voicebot_json(struct pbx *p, const struct call *call)
     buf_printf(&b, "\",\"engine\":\"%s\",\"reason\":\"" STR_FMT "\",\"state\":\"" STR_FMT "\",",
                engines[s->bot->engine], STR_ARG(voicebot_reason_name(s->reason)),
                STR_ARG(bot_state_name((enum bot_state)s->talk.state)));
-    buf_printf(&b, "\"after_ms\":%llu,\"figures\":", (unsigned long long)ms_in_call(s, s->at));
+    buf_printf(
+        &b, "\"outcome\":\"%s\",\"after_ms\":%llu,\"ms\":%llu,\"figures\":", outcomes[s->outcome],
+        (unsigned long long)ms_in_call(s, s->at), (unsigned long long)(p->now - s->at) / USEC_MS);
     put_figures(&b, s);
     buf_lit(&b, ",\"transcript\":[");
     buf_str_put(&b, s->notes);

@@ -120,15 +120,18 @@ void voicebot_conf(struct bot_conf *ret, const struct config_bot *o)
                                                       .goal = goal_of(o->menu[i].does)};
 }
 
-/* Of one order the media plane takes so many; the last one says when all is said. */
+/* Of one order the media plane takes so many; the last one says when all is said. The sounds are
+ * those of the present configuration. */
 void voicebot_say(struct pbx *p, struct voicebot_session *s, const uint8_t *text, unsigned n)
 {
     struct leg *leg = leg_find(p, s->leg);
+    const struct config_bot *now = config_find_bot(p->config, s->bot->name);
+    const struct config *c = now ? p->config : s->config;
     s->token = s->token == UINT32_MAX ? 1 : s->token + 1;
     for (unsigned i = 0; i < n; i += MEDIA_MAX_ITEMS) {
         struct sound_list l = {.append = i > 0};
         for (unsigned k = i; k < n && k < i + MEDIA_MAX_ITEMS; k++)
-            sound_clip(&l, sound_of(s->config, s->bot, text[k]));
+            sound_clip(&l, sound_of(c, now ? now : s->bot, text[k]));
         l.token = i + MEDIA_MAX_ITEMS >= n ? s->token : 0;
         sound_play(p, leg, &l);
     }
