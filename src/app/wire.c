@@ -106,6 +106,19 @@ static void ban(struct wire *w, const struct pbx_out *o)
                    TS(STR("limits.banned_sources")));
 }
 
+static void resolve(struct wire *w, const struct pbx_out *o)
+{
+    const struct pbx_question *q = &o->question;
+    struct dns_question what = {.name = q->name,
+                                .port = q->port,
+                                .any = q->any,
+                                .sips = q->sips,
+                                .proto = q->proto,
+                                .protos = q->protos};
+    if (dns_resolve(w->dns, &what, o->token))
+        pbx_resolved(w->pbx, loop_now(w->loop), o->token, NULL, 0, 30);
+}
+
 void wire_drain(struct wire *w)
 {
     struct pbx_out o;
@@ -121,8 +134,7 @@ void wire_drain(struct wire *w)
             store(w, o.row);
             break;
         case PBX_OUT_RESOLVE:
-            if (dns_resolve(w->dns, o.name, o.port, (enum proto)o.proto, o.token))
-                pbx_resolved(w->pbx, loop_now(w->loop), o.token, NULL, 0, 30);
+            resolve(w, &o);
             break;
         case PBX_OUT_BAN:
             ban(w, &o);
@@ -132,6 +144,9 @@ void wire_drain(struct wire *w)
             break;
         case PBX_OUT_FILE:
             wire_file(w, &o.file);
+            break;
+        case PBX_OUT_PARTY:
+            wire_party(w, &o);
             break;
         case PBX_OUT_ALIAS:
             net_alias(w->net, o.flow.conn, &o.addr);
@@ -173,7 +188,7 @@ static void respond_anew(struct flow *to, const struct blob *b)
     struct str value = str_from(text, (size_t)at + 7);
     ptrdiff_t end = str_ifind(value, STR("\r\n"));
     if (end > 0 && sip_via_parse(&via, str_sub(value, 0, (size_t)end)) == 0)
-        to->peer.port = via.port ? via.port : 5060;
+        to->peer.port = via.port ? via.port : to->proto == PROTO_TLS ? 5061 : 5060;
 }
 
 static void on_failed(void *ctx, usec_t now, const struct flow *to, const struct blob *b, int err)
@@ -215,7 +230,7 @@ static void on_stored(void *ctx, uint64_t seq, int err)
 static void on_resolved(void *ctx, usec_t now, const struct dns_answer *a)
 {
     struct wire *w = ctx;
-    pbx_resolved(w->pbx, now, a->token, a->addr, a->err ? 0 : a->n, a->ttl_s);
+    pbx_resolved(w->pbx, now, a->token, a->dest, a->err ? 0 : a->n, a->ttl_s);
     wire_drain(w);
 }
 
@@ -414,13 +429,22 @@ static int open_net(struct wire *w, struct pbx_conf *conf)
                              .max_conns_per_source = limits->tcp_connections_per_source,
                              .max_bans = limits->banned_sources,
                              .idle_ms = limits->tcp_idle_ms,
+                             .handshake_ms = limits->tls_handshake_ms,
+                             .max_handshakes_per_source = limits->tls_handshakes_per_source,
                              .max_message_bytes = limits->message_bytes};
-    struct net_hooks hooks = {
-        .rx = on_rx, .closed = on_closed, .failed = on_failed, .bounced = on_bounced, .ctx = w};
+    struct net_hooks hooks = {.rx = on_rx,
+                              .closed = on_closed,
+                              .failed = on_failed,
+                              .bounced = on_bounced,
+                              .insecure = wire_insecure,
+                              .ctx = w};
     int err = entropy_get(&cfg.seed, sizeof(cfg.seed));
     err = err ? err : net_new(&w->net, w->loop, &cfg, &hooks);
     if (err)
         return complain("network", err);
+    err = wire_open_tls(w);
+    if (err)
+        return err;
     const struct config_listens *listen = &w->config->sip.listen;
     for (uint32_t i = 0; i < listen->n; i++) {
         struct flow_listener *l = &conf->listener[i];
@@ -433,8 +457,6 @@ static int open_net(struct wire *w, struct pbx_conf *conf)
         buf_ch(&name, ' ');
         addr_put(&name, &l->bound);
         mem[name.n] = '\0';
-        if (l->proto != PROTO_UDP && l->proto != PROTO_TCP)
-            return complain(mem, -EPROTONOSUPPORT);
         err = net_listen(w->net, (uint8_t)i, l);
         if (err)
             return complain(mem, err);
@@ -541,9 +563,32 @@ static int open_media(struct wire *w)
     return err ? complain("media", err) : 0;
 }
 
+/* "192.0.2.1:53,[2001:db8::1]:53"; NULL: none is named. */
+static const char *dns_servers(const struct config_dns *c, char *mem, size_t cap)
+{
+    struct buf b;
+    struct addr a;
+    buf_init(&b, mem, cap - 1);
+    for (uint32_t i = 0; i < c->servers.n; i++) {
+        struct str s = c->servers.v[i];
+        if (addr_parse_port(&a, s) && addr_parse(&a, s, 53))
+            continue; /* the configuration has checked them */
+        buf_str_put(&b, i ? STR(",") : STR(""));
+        addr_put(&b, &a);
+    }
+    mem[b.n] = '\0';
+    return c->servers.n ? mem : NULL;
+}
+
 static int open_side(struct wire *w)
 {
-    struct dns_config dns = {.done = on_resolved, .ctx = w, .ipv6 = true};
+    char servers[4 * 64];
+    const struct config_dns *c = &w->config->dns;
+    struct dns_config dns = {.done = on_resolved,
+                             .ctx = w,
+                             .ipv6 = c->ipv6,
+                             .timeout_ms = c->timeout_ms,
+                             .servers = dns_servers(c, servers, sizeof(servers))};
     int err = entropy_get(&dns.seed, sizeof(dns.seed));
     err = err ? err : dns_new(&w->dns, w->loop, &dns);
     if (err)
@@ -613,6 +658,7 @@ int wire_open(struct wire *w, const char *file_name)
     struct loop_hooks hooks = {.tick = on_tick, .turn = on_turn, .signal = on_signal, .ctx = w};
     loop_hooks_set(w->loop, &hooks);
     open_timers(w);
+    wire_begin_tls(w);
     wire_drain(w);
     return loop_signals_catch(w->loop);
 }
@@ -669,6 +715,7 @@ void wire_close(struct wire *w)
     net_free(w->net);
     w->net = NULL;
     botlinks_free(w->bots); /* it takes from the media thread */
+    wire_close_tls(w);
     wire_close_sounds(w);
     for (uint32_t i = 0; i < w->media_n; i++)
         if (w->media_cmd[i].kind == MEDIA_CLIP)

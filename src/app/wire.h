@@ -27,6 +27,7 @@ struct wire {
     struct config *config;
     struct loop *loop;
     struct net *net;
+    struct tls_ctx *tls;
     struct db *db;
     struct dns *dns;
     struct ctl *ctl;
@@ -38,11 +39,12 @@ struct wire {
     uint64_t *unbegun;            /* recordings that could not begin, until the PBX ends them */
     uint32_t unbegun_n, unbegun_cap;
     struct loop_watch media_watch;
-    struct loop_timer clock, watchdog, tidy;
+    struct loop_timer clock, watchdog, tidy, tls_look;
     struct logsink log;
     struct pbx *pbx;
     bool db_open, log_open, watch_open, timers_open;
-    bool stored; /* statements were submitted in this turn */
+    bool tls_looks; /* the timer is open */
+    bool stored;    /* statements were submitted in this turn */
     bool stopping;
     usec_t stop_at;
     struct wire_held *held; /* a ring, oldest first */
@@ -68,6 +70,20 @@ void wire_ctl_request(void *ctx, struct str line, struct buf *reply);
 MUST_CHECK int wire_reload(struct wire *w, struct buf *why);
 /* Everything the PBX has put out goes where it belongs. */
 void wire_drain(struct wire *w);
+
+/* ---- wire_tls.c: certificates ---------------------------------------------------------------- */
+/* Before anything listens. */
+MUST_CHECK int wire_open_tls(struct wire *w);
+/* When the log is there. */
+void wire_begin_tls(struct wire *w);
+/* Could the files that `config` names be used? 0, or a negative errno with the reason in *why. */
+MUST_CHECK int wire_check_tls(struct wire *w, const struct config *config, struct buf *why);
+void wire_reload_tls(struct wire *w);
+void wire_close_tls(struct wire *w);
+/* PBX_OUT_PARTY. */
+void wire_party(struct wire *w, const struct pbx_out *o);
+/* The hook of net. */
+void wire_insecure(void *ctx, usec_t now, const struct flow *flow, bool ours, struct str why);
 
 /* The trace, at the present time: nothing may have come in for a while. */
 struct trace *wire_trace(struct wire *w);

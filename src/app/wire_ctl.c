@@ -38,6 +38,7 @@ int wire_reload(struct wire *w, struct buf *why)
     struct config *config = NULL;
     struct str reason;
     int err = read_config(w, &config, why);
+    err = err ? err : wire_check_tls(w, config, why);
     if (!err) {
         err = pbx_reload(w->pbx, loop_now(w->loop), config, &reason);
         if (err)
@@ -52,6 +53,7 @@ int wire_reload(struct wire *w, struct buf *why)
     w->config = config;
     wire_reload_sounds(w, before);
     own_reload(w);
+    wire_reload_tls(w);
     config_unref(before);
     trace_emit(wire_trace(w), TRACE_RELOAD_OK, 0, TS(str_z(w->file_name)));
     wire_drain(w);

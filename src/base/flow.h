@@ -11,8 +11,16 @@
 struct flow {
     uint8_t proto;    /* enum proto */
     uint8_t listener; /* index in the configured list of addresses */
+    uint16_t party;   /* over TLS: who must be there, a number that io was told the name of; 0:
+                       * whoever has the address of the peer in its certificate */
     uint32_t conn;    /* connection of a stream transport; 0: any to this peer, or a new one */
     struct addr peer;
+};
+
+/* Where a name leads: one of its addresses, and how one speaks there. */
+struct flow_dest {
+    uint8_t proto; /* enum proto */
+    struct addr addr;
 };
 
 /* One of our addresses. */

@@ -13,24 +13,27 @@ struct conn *conn_find(const struct net *net, uint32_t id)
     if (id == 0 || index >= net->cfg.max_conns)
         return NULL;
     struct conn *c = &net->conn[index];
-    bool live = c->state == CONN_CONNECTING || c->state == CONN_OPEN || c->state == CONN_DRAINING;
+    bool live = c->state >= CONN_CONNECTING && c->state <= CONN_DRAINING;
     return live && c->flow.conn == id ? c : NULL;
 }
 
-struct conn *conn_find_peer(const struct net *net, uint8_t proto, const struct addr *peer)
+struct conn *conn_find_peer(const struct net *net, const struct flow *to)
 {
+    const struct addr *peer = &to->peer;
     uint64_t h = net_addr_hash(&net->peers, peer);
     hash_each(node, &net->peers, h)
     {
         struct conn *c = container_of(node, struct conn, by_peer);
-        if (c->flow.proto == proto && addr_eq(&c->flow.peer, peer))
+        if (c->flow.proto == to->proto && addr_eq(&c->flow.peer, peer) &&
+            (!c->tls || tcp_tls_serves(c, to, false)))
             return c;
     }
     h = net_addr_hash(&net->aliases, peer);
     hash_each(node, &net->aliases, h)
     {
         struct conn *c = container_of(node, struct conn, by_alias);
-        if (c->flow.proto == proto && addr_eq(&c->alias, peer))
+        if (c->flow.proto == to->proto && addr_eq(&c->alias, peer) &&
+            (!c->tls || tcp_tls_serves(c, to, true)))
             return c;
     }
     return NULL;
@@ -143,6 +146,7 @@ static void on_closed(struct loop_watch *w)
     if (net->hooks.closed && c->opened_once)
         net->hooks.closed(net->hooks.ctx, loop_now(net->loop), &c->flow, c->err);
     pool_put(&net->pool, c->rx, c->rx_cap);
+    tls_session_free(c->tls);
     source_put(net, c);
     list_remove(&c->node);
     uint32_t generation = c->generation, index = c->index;
@@ -158,9 +162,10 @@ void conn_end(struct conn *c, int err)
         return;
     if (!c->err)
         c->err = err;
-    if (c->state == CONN_CONNECTING)
+    if (c->state == CONN_CONNECTING || (c->state == CONN_SECURING && c->ours))
         c->net->stats.connect_failed++;
     conn_unlist(c);
+    tcp_tls_end(c);
     c->state = CONN_CLOSED;
     timer_stop(&c->net->wheel, &c->timer);
     list_remove(&c->dirty);
@@ -171,7 +176,7 @@ void conn_end(struct conn *c, int err)
 
 void conn_drain(struct conn *c, int err)
 {
-    if (c->state == CONN_CONNECTING) {
+    if (c->state == CONN_CONNECTING || c->state == CONN_SECURING) {
         conn_end(c, err ? err : -ECANCELED);
         return;
     }
@@ -193,6 +198,7 @@ struct conn *conn_take(struct net *net, const struct flow *flow, int fd, bool ou
         return NULL;
     uint32_t index = net->free_ring[net->free_head];
     struct conn *c = &net->conn[index];
+    bool secure = flow->proto == PROTO_TLS;
     uint32_t generation = (c->generation + 1) & (UINT32_MAX >> net->index_bits);
     *c = (struct conn){.net = net,
                        .flow = *flow,
@@ -202,15 +208,20 @@ struct conn *conn_take(struct net *net, const struct flow *flow, int fd, bool ou
                        .generation = generation ? generation : 1,
                        .opened_at = loop_now(net->loop),
                        .last_at = loop_now(net->loop),
-                       .state = ours ? CONN_CONNECTING : CONN_OPEN,
-                       .opened_once = !ours};
+                       .state = ours     ? CONN_CONNECTING
+                                : secure ? CONN_SECURING
+                                         : CONN_OPEN,
+                       .opened_once = !ours && !secure};
     c->flow.conn = c->generation << net->index_bits | index;
     c->watch.closed = on_closed;
     if (!ours && source_take(net, c)) {
         net->stats.refused_source++;
         return NULL;
     }
-    if (tcp_watch(c)) {
+    if ((secure && tcp_tls_begin(c)) || tcp_watch(c)) {
+        tcp_tls_end(c);
+        tls_session_free(c->tls);
+        c->tls = NULL;
         source_put(net, c);
         return NULL;
     }
@@ -248,6 +259,10 @@ static struct limit conn_limit(const struct conn *c)
     }
     if (c->state == CONN_CONNECTING) {
         l.at = c->opened_at + cfg->connect_ms * USEC_MS;
+        return l;
+    }
+    if (c->state == CONN_SECURING) {
+        limit_add(&l, c->opened_at, cfg->handshake_ms, &stats->closed_slow);
         return l;
     }
     limit_add(&l, c->message_at, cfg->message_ms, &stats->closed_slow);

@@ -4,8 +4,6 @@
 #include <arpa/nameser.h>
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
-#include <resolv.h>
 
 #include "base/assert.h"
 #include "base/list.h"
@@ -15,13 +13,21 @@
 
 #define SOCKETS       64
 #define SRV_MAX       8
+#define NAPTR_MAX     16
+#define SERVICES_MAX  4
 #define TTL_MAX_S     3600u
 #define TTL_FAILURE_S 15u
 #define TTL_NUMERIC_S 86400u
 
-struct srv {
-    char host[DNS_MAX_NAME + 1];
-    uint16_t port, priority, weight;
+/* A name to ask SRV of, and what is spoken with the servers that come of it. */
+struct service {
+    char name[DNS_MAX_NAME + 1];
+    uint8_t proto;
+};
+
+struct server {
+    struct dns_srv srv;
+    uint8_t proto;
 };
 
 enum query_state { QUERY_FREE, QUERY_WAITS, QUERY_DONE };
@@ -31,10 +37,16 @@ struct query {
     struct dns *dns;
     enum query_state state;
     char name[DNS_MAX_NAME + 1];
-    uint16_t port;
+    uint16_t port; /* of its own addresses, when no SRV has one */
+    bool sips;
     uint8_t proto;
-    struct srv srv[SRV_MAX];
-    unsigned srv_n, srv_at;
+    uint32_t protos;
+    struct service service[SERVICES_MAX];
+    unsigned services, service_at;
+    bool announced; /* by NAPTR: all of them count; else the first that there is */
+    bool nowhere;   /* a record says that there is none: RFC 2782, "Target" */
+    struct server server[SRV_MAX];
+    unsigned servers, server_at;
     struct dns_answer answer;
 };
 
@@ -112,18 +124,22 @@ static void ttl_lower(struct query *q, int ttl)
         q->answer.ttl_s = t;
 }
 
-static void addrs_put(struct query *q, const struct ares_addrinfo *info, uint16_t port)
+/* ---- hosts ----------------------------------------------------------------------------------- */
+
+static void addrs_put_family(struct query *q, const struct ares_addrinfo *info, int family,
+                             const struct flow_dest *like)
 {
     for (const struct ares_addrinfo_node *n = info->nodes; n; n = n->ai_next) {
         if (q->answer.n == DNS_MAX_ADDRS)
             return;
-        if (n->ai_family != AF_INET && n->ai_family != AF_INET6)
+        if (n->ai_family != family)
             continue;
         union sock_addr s;
-        memcpy(&s, n->ai_addr, n->ai_family == AF_INET ? sizeof(s.v4) : sizeof(s.v6));
-        struct addr *a = &q->answer.addr[q->answer.n];
-        sock_addr_parse(a, &s);
-        a->port = port;
+        memcpy(&s, n->ai_addr, family == AF_INET ? sizeof(s.v4) : sizeof(s.v6));
+        struct flow_dest *d = &q->answer.dest[q->answer.n];
+        sock_addr_parse(&d->addr, &s);
+        d->addr.port = like->addr.port;
+        d->proto = like->proto;
         q->answer.n++;
         ttl_lower(q, n->ai_ttl);
     }
@@ -138,10 +154,15 @@ static void on_host(void *arg, int status, int timeouts, struct ares_addrinfo *i
         ares_freeaddrinfo(info);
         return;
     }
-    if (status == ARES_SUCCESS)
-        addrs_put(q, info, q->srv_n ? q->srv[q->srv_at].port : q->port);
+    const struct server *server = q->servers ? &q->server[q->server_at] : NULL;
+    struct flow_dest like = {.proto = server ? server->proto : q->proto};
+    like.addr.port = server ? server->srv.port : q->port;
+    if (status == ARES_SUCCESS) { /* RFC 6724 2.1 prefers IPv6 as well */
+        addrs_put_family(q, info, AF_INET6, &like);
+        addrs_put_family(q, info, AF_INET, &like);
+    }
     ares_freeaddrinfo(info);
-    if (++q->srv_at < q->srv_n && q->answer.n < DNS_MAX_ADDRS)
+    if (++q->server_at < q->servers && q->answer.n < DNS_MAX_ADDRS)
         ask_host(q);
     else
         query_finish(q, to_errno(status));
@@ -152,7 +173,7 @@ static void ask_host(struct query *q)
     struct ares_addrinfo_hints hints = {.ai_family = q->dns->cfg.ipv6 ? AF_UNSPEC : AF_INET,
                                         .ai_socktype = SOCK_DGRAM,
                                         .ai_flags = ARES_AI_NOSORT};
-    const char *host = q->srv_n ? q->srv[q->srv_at].host : q->name;
+    const char *host = q->servers ? q->server[q->server_at].srv.host : q->name;
     ares_getaddrinfo(q->dns->channel, host, NULL, &hints, on_host, q);
 }
 
@@ -161,62 +182,21 @@ static uint16_t default_port(uint8_t proto)
     return proto == PROTO_TLS || proto == PROTO_WSS ? 5061 : 5060;
 }
 
-/* RFC 2782: by priority, and among equals by chance in proportion to the weight. */
-static void srv_order(struct query *q)
+/* ---- SRV ------------------------------------------------------------------------------------- */
+
+static void ask_srv(struct query *q);
+
+static void srv_put(struct query *q, const unsigned char *bytes, int n, uint8_t proto)
 {
-    for (unsigned at = 0; at < q->srv_n; at++) {
-        uint16_t best = UINT16_MAX;
-        uint64_t sum = 0;
-        for (unsigned i = at; i < q->srv_n; i++)
-            best = q->srv[i].priority < best ? q->srv[i].priority : best;
-        for (unsigned i = at; i < q->srv_n; i++)
-            sum += q->srv[i].priority == best ? q->srv[i].weight + 1u : 0;
-        uint64_t draw = rand_below(&q->dns->rand, sum);
-        unsigned chosen = at;
-        for (unsigned i = at; i < q->srv_n; i++) {
-            if (q->srv[i].priority != best)
-                continue;
-            chosen = i;
-            if (draw < q->srv[i].weight + 1u)
-                break;
-            draw -= q->srv[i].weight + 1u;
-        }
-        struct srv swap = q->srv[at];
-        q->srv[at] = q->srv[chosen];
-        q->srv[chosen] = swap;
+    struct dns_srv srv[SRV_MAX];
+    bool nowhere;
+    unsigned found = dns_srv_read(bytes, (size_t)n, srv, SRV_MAX, &nowhere);
+    q->nowhere |= nowhere;
+    dns_srv_order(srv, found, &q->dns->rand);
+    for (unsigned i = 0; i < found && q->servers < SRV_MAX; i++) {
+        q->server[q->servers++] = (struct server){srv[i], proto};
+        ttl_lower(q, (int)(srv[i].ttl_s < INT32_MAX ? srv[i].ttl_s : INT32_MAX));
     }
-}
-
-/* One record of the answer section: priority, weight, port, target. */
-static void srv_put(struct query *q, const ns_msg *msg, const ns_rr *rr)
-{
-    const unsigned char *p = ns_rr_rdata(*rr);
-    struct srv *s = &q->srv[q->srv_n];
-    if (ns_rr_rdlen(*rr) < 7)
-        return;
-    *s = (struct srv){.priority = (uint16_t)(p[0] << 8 | p[1]),
-                      .weight = (uint16_t)(p[2] << 8 | p[3]),
-                      .port = (uint16_t)(p[4] << 8 | p[5])};
-    if (dn_expand(ns_msg_base(*msg), ns_msg_end(*msg), p + 6, s->host, sizeof(s->host)) < 0)
-        return;
-    /* RFC 2782: the root as target says that the service is decidedly not there. */
-    if (s->host[0] == '\0' || s->port == 0)
-        return;
-    q->srv_n++;
-    ttl_lower(q, (int)ns_rr_ttl(*rr));
-}
-
-static void srv_parse(struct query *q, const unsigned char *bytes, int n)
-{
-    ns_msg msg;
-    ns_rr rr;
-    if (ns_initparse(bytes, n, &msg))
-        return;
-    int count = ns_msg_count(msg, ns_s_an);
-    for (int i = 0; i < count && q->srv_n < SRV_MAX; i++)
-        if (ns_parserr(&msg, ns_s_an, i, &rr) == 0 && ns_rr_type(rr) == ns_t_srv)
-            srv_put(q, &msg, &rr);
-    srv_order(q);
 }
 
 static void on_srv(void *arg, int status, int timeouts, unsigned char *bytes, int n)
@@ -225,9 +205,18 @@ static void on_srv(void *arg, int status, int timeouts, unsigned char *bytes, in
     if (status == ARES_EDESTRUCTION || status == ARES_ECANCELLED)
         return;
     if (status == ARES_SUCCESS)
-        srv_parse(q, bytes, n);
-    if (status == ARES_ETIMEOUT) {
+        srv_put(q, bytes, n, q->service[q->service_at].proto);
+    if (status == ARES_ETIMEOUT && !q->servers) {
         query_finish(q, -ETIMEDOUT);
+        return;
+    }
+    bool enough = q->servers && !q->announced;
+    if (++q->service_at < q->services && !enough) {
+        ask_srv(q);
+        return;
+    }
+    if (!q->servers && q->nowhere) {
+        query_finish(q, -ENOENT);
         return;
     }
     /* RFC 3263 4.2: no SRV records, then the name itself with the default port. */
@@ -237,17 +226,84 @@ static void on_srv(void *arg, int status, int timeouts, unsigned char *bytes, in
 
 static void ask_srv(struct query *q)
 {
-    static const char *const service[PROTO_COUNT] = {
+    ares_query(q->dns->channel, q->service[q->service_at].name, ns_c_in, ns_t_srv, on_srv, q);
+}
+
+/* RFC 3263 4.1: a protocol is asked for by its name. */
+static void service_add(struct query *q, uint8_t proto)
+{
+    static const char *const prefix[PROTO_COUNT] = {
         [PROTO_UDP] = "_sip._udp.", [PROTO_TCP] = "_sip._tcp.", [PROTO_TLS] = "_sips._tcp.",
         [PROTO_WS] = "_sip._ws.",   [PROTO_WSS] = "_sips._ws.", [PROTO_SCTP] = "_sip._sctp.",
     };
-    char name[DNS_MAX_NAME + 16];
+    if (q->services == SERVICES_MAX)
+        return;
+    struct service *s = &q->service[q->services];
     struct buf b;
-    buf_init(&b, name, sizeof(name) - 1);
-    buf_z(&b, service[q->proto]);
+    buf_init(&b, s->name, sizeof(s->name) - 1);
+    buf_z(&b, prefix[proto]);
     buf_z(&b, q->name);
-    name[b.n] = '\0';
-    ares_query(q->dns->channel, name, ns_c_in, ns_t_srv, on_srv, q);
+    s->name[b.n] = '\0';
+    s->proto = proto;
+    q->services += !b.full;
+}
+
+/* ---- NAPTR ----------------------------------------------------------------------------------- */
+
+/* RFC 3263 4.1: "the client MUST discard any service fields that ... do not" fit the scheme, or
+ * name a transport that it does not support. */
+static bool service_proto(const struct query *q, const struct dns_naptr *r, uint8_t *ret)
+{
+    static const struct {
+        const char *service;
+        uint8_t proto;
+    } known[] = {{"SIP+D2U", PROTO_UDP}, {"SIP+D2T", PROTO_TCP}, {"SIPS+D2T", PROTO_TLS}};
+    for (unsigned i = 0; i < ARRAY_LEN(known); i++) {
+        bool spoken = q->protos >> known[i].proto & 1;
+        if (!str_ieq(str_z(r->service), str_z(known[i].service)) || !spoken ||
+            (q->sips && known[i].proto != PROTO_TLS))
+            continue;
+        *ret = known[i].proto;
+        return true;
+    }
+    return false;
+}
+
+static void naptr_put(struct query *q, const unsigned char *bytes, int n)
+{
+    struct dns_naptr r[NAPTR_MAX];
+    unsigned found = dns_naptr_read(bytes, (size_t)n, r, NAPTR_MAX);
+    for (unsigned i = 0; i < found && q->services < SERVICES_MAX; i++) {
+        struct service *s = &q->service[q->services];
+        if (r[i].flag != 's' || !r[i].replacement[0] || !service_proto(q, &r[i], &s->proto))
+            continue;
+        memcpy(s->name, r[i].replacement, sizeof(s->name));
+        ttl_lower(q, (int)(r[i].ttl_s < INT32_MAX ? r[i].ttl_s : INT32_MAX));
+        q->services++;
+    }
+    q->announced = q->services > 0;
+}
+
+static void on_naptr(void *arg, int status, int timeouts, unsigned char *bytes, int n)
+{
+    static const uint8_t turn[] = {PROTO_UDP, PROTO_TCP, PROTO_TLS};
+    struct query *q = arg;
+    if (status == ARES_EDESTRUCTION || status == ARES_ECANCELLED)
+        return;
+    /* There are servers of names that are silent when asked for what they do not know. */
+    if (status == ARES_SUCCESS)
+        naptr_put(q, bytes, n);
+    for (unsigned i = 0; i < ARRAY_LEN(turn) && !q->announced; i++)
+        if ((q->protos >> turn[i] & 1) && (!q->sips || turn[i] == PROTO_TLS))
+            service_add(q, turn[i]);
+    if (!q->services)
+        service_add(q, q->proto);
+    if (q->services) {
+        ask_srv(q);
+        return;
+    }
+    q->port = default_port(q->proto); /* a name so long has no room for the prefix */
+    ask_host(q);
 }
 
 /* ---- c-ares on the loop ---------------------------------------------------------------------- */
@@ -390,30 +446,50 @@ static struct query *query_take(struct dns *dns)
     return NULL;
 }
 
-int dns_resolve(struct dns *dns, struct str name, uint16_t port, enum proto proto, uint64_t token)
+/* RFC 3263 4.1, 4.2: what is to be asked. */
+static void begin(struct query *q, const struct dns_question *what)
 {
-    if (name.n == 0 || name.n > DNS_MAX_NAME || proto >= PROTO_COUNT || str_chr(name, 0) >= 0)
+    struct flow_dest *d = &q->answer.dest[0];
+    uint16_t port = what->port ? what->port : default_port(what->proto);
+    d->proto = what->proto;
+    if (addr_parse(&d->addr, what->name, port) == 0) { /* an address is no name to ask for */
+        q->answer.n = 1;
+        q->answer.ttl_s = TTL_NUMERIC_S;
+        query_finish(q, 0);
+    } else if (what->port) {
+        ask_host(q);
+    } else if (what->any) {
+        ares_query(q->dns->channel, q->name, ns_c_in, ns_t_naptr, on_naptr, q);
+    } else {
+        service_add(q, what->proto);
+        q->port = port;
+        if (q->services)
+            ask_srv(q);
+        else
+            ask_host(q);
+    }
+}
+
+int dns_resolve(struct dns *dns, const struct dns_question *what, uint64_t token)
+{
+    struct str name = what->name;
+    if (name.n == 0 || name.n > DNS_MAX_NAME || what->proto >= PROTO_COUNT || str_chr(name, 0) >= 0)
         return -EINVAL;
     struct query *q = dns->active < dns->cfg.max_queries ? query_take(dns) : NULL;
     if (!q)
         return -EBUSY;
-    *q = (struct query){.dns = dns, .state = QUERY_WAITS, .port = port, .proto = (uint8_t)proto};
+    *q = (struct query){.dns = dns,
+                        .state = QUERY_WAITS,
+                        .port = what->port,
+                        .proto = what->proto,
+                        .sips = what->sips,
+                        .protos = what->protos};
     q->answer.token = token;
     q->answer.ttl_s = TTL_MAX_S;
     str_copy_z(q->name, sizeof(q->name), name);
     uint32_t tick_ms = dns->cfg.timeout_ms / 4 + 1;
     if (dns->active++ == 0)
         loop_timer_start(&dns->tick, tick_ms, tick_ms);
-    /* RFC 3263 4.2: an address is no name to ask for. */
-    uint16_t numeric_port = port ? port : default_port(q->proto);
-    if (addr_parse(&q->answer.addr[0], name, numeric_port) == 0) {
-        q->answer.n = 1;
-        q->answer.ttl_s = TTL_NUMERIC_S;
-        query_finish(q, 0);
-    } else if (port) {
-        ask_host(q);
-    } else {
-        ask_srv(q);
-    }
+    begin(q, what);
     return 0;
 }

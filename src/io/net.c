@@ -26,6 +26,9 @@ static struct net_config config_complete(const struct net_config *cfg)
     c.max_bans = or_default(c.max_bans, 65536);
     c.connect_ms = or_default(c.connect_ms, 4000);
     c.message_ms = or_default(c.message_ms, 30000);
+    c.handshake_ms = or_default(c.handshake_ms, 8000);
+    c.max_handshakes_per_source = or_default(c.max_handshakes_per_source, 32);
+    c.max_handshakes = or_default(c.max_handshakes, 1024);
     c.idle_ms = or_default(c.idle_ms, 600000);
     c.conn_queue_bytes = or_default(c.conn_queue_bytes, 262144);
     c.max_message_bytes = or_default(c.max_message_bytes, SIP_MAX_BYTES);
@@ -56,7 +59,8 @@ static int tables_init(struct net *net)
     net->free_ring = mem_map((size_t)cfg->max_conns * sizeof(*net->free_ring));
     net->failed = mem_map(NET_MAX_FAILED * sizeof(*net->failed));
     net->scratch = mem_map(NET_SCRATCH);
-    if (!net->conn || !net->free_ring || !net->failed || !net->scratch)
+    net->party = mem_map(NET_MAX_PARTIES * sizeof(*net->party));
+    if (!net->party || !net->conn || !net->free_ring || !net->failed || !net->scratch)
         return -ENOMEM;
     if (hash_init(&net->peers, cfg->max_conns, seed) ||
         hash_init(&net->aliases, cfg->max_conns, seed + 1) ||
@@ -94,6 +98,9 @@ static void tables_done(struct net *net)
     mem_unmap(net->free_ring, (size_t)net->cfg.max_conns * sizeof(*net->free_ring));
     mem_unmap(net->failed, NET_MAX_FAILED * sizeof(*net->failed));
     mem_unmap(net->scratch, NET_SCRATCH);
+    for (unsigned i = 0; net->party && i < NET_MAX_PARTIES; i++)
+        mem_free(net->party[i]);
+    mem_unmap(net->party, NET_MAX_PARTIES * sizeof(*net->party));
 }
 
 static void on_sweep(struct loop_timer *t)
@@ -162,7 +169,8 @@ int net_new(struct net **ret, struct loop *loop, const struct net_config *cfg,
     loop_timer_open(loop, &net->sweep);
     loop_timer_open(loop, &net->kick);
     uint32_t period = SWEEP_MAX_MS;
-    const uint32_t limits[] = {net->cfg.connect_ms, net->cfg.message_ms, net->cfg.idle_ms};
+    const uint32_t limits[] = {net->cfg.connect_ms, net->cfg.message_ms, net->cfg.idle_ms,
+                               net->cfg.handshake_ms};
     for (unsigned i = 0; i < ARRAY_LEN(limits); i++)
         period = limits[i] / 4 < period ? limits[i] / 4 : period;
     period = period < SWEEP_MIN_MS ? SWEEP_MIN_MS : period;
@@ -178,6 +186,7 @@ void net_free(struct net *net)
     net->hooks.opened = NULL;
     net->hooks.closed = NULL;
     net->hooks.failed = NULL;
+    net->hooks.insecure = NULL;
     for (unsigned i = 0; i < FLOW_MAX_LISTENERS; i++) {
         struct net_listener *l = &net->listener[i];
         if (l->open && l->udp) {
@@ -208,7 +217,7 @@ int net_listen(struct net *net, uint8_t index, struct flow_listener *l)
     BUG_ON(index >= FLOW_MAX_LISTENERS);
     struct net_listener *nl = &net->listener[index];
     BUG_ON(nl->open);
-    if (l->proto != PROTO_UDP && l->proto != PROTO_TCP)
+    if (l->proto != PROTO_UDP && l->proto != PROTO_TCP && (l->proto != PROTO_TLS || !net->tls))
         return -EPROTONOSUPPORT;
     *nl = (struct net_listener){.net = net, .at = *l, .index = index};
     int err = l->proto == PROTO_UDP ? udp_open(nl) : tcp_open(nl);
@@ -225,11 +234,35 @@ int net_listen(struct net *net, uint8_t index, struct flow_listener *l)
     return 0;
 }
 
+void net_tls_set(struct net *net, struct tls_ctx *tls)
+{
+    net->tls = tls;
+}
+
+int net_party_set(struct net *net, uint16_t party, const struct tls_target *who)
+{
+    if (party == 0 || party >= NET_MAX_PARTIES || who->host.n > TLS_MAX_NAME)
+        return -EINVAL;
+    struct net_party **at = &net->party[party];
+    if (!who->host.n) {
+        mem_free(*at);
+        *at = NULL;
+        return 0;
+    }
+    if (!*at && !(*at = mem_zero(sizeof(**at))))
+        return -ENOMEM;
+    str_copy_z((*at)->host, sizeof((*at)->host), who->host);
+    (*at)->n_pins = who->n_pins < TLS_MAX_PINS ? who->n_pins : TLS_MAX_PINS;
+    for (unsigned i = 0; i < (*at)->n_pins; i++)
+        (*at)->pin[i] = who->pin[i];
+    return 0;
+}
+
 void net_send(struct net *net, const struct flow *to, struct blob *b)
 {
     struct net_listener *l =
         to->listener < FLOW_MAX_LISTENERS ? &net->listener[to->listener] : NULL;
-    if (to->proto == PROTO_TCP) {
+    if (to->proto == PROTO_TCP || (to->proto == PROTO_TLS && net->tls)) {
         tcp_send(net, to, b);
     } else if (to->proto == PROTO_UDP && l && l->udp) {
         udp_send(l, to, b);
@@ -259,8 +292,7 @@ int net_local_get(const struct net *net, const struct flow *flow, struct addr *r
         *ret = net->listener[flow->listener].at.bound;
         return 0;
     }
-    struct conn *c =
-        flow->conn ? conn_find(net, flow->conn) : conn_find_peer(net, flow->proto, &flow->peer);
+    struct conn *c = flow->conn ? conn_find(net, flow->conn) : conn_find_peer(net, flow);
     if (!c)
         return -ENOTCONN;
     if (c->local.family == ADDR_NONE && sock_bound_get(c->fd, &c->local))

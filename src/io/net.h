@@ -6,6 +6,7 @@
 
 #include "base/flow.h"
 #include "io/loop.h"
+#include "io/tls.h"
 #include "wire/sip/frame.h"
 
 /* One message as it arrived. The bytes are valid during the callback only. */
@@ -32,6 +33,9 @@ struct net_hooks {
     /* A datagram of ours could not be delivered, says a host on the way; the first bytes of it come
      * back. They may be forged: who has not seen the datagram cannot know them. */
     void (*bounced)(void *ctx, usec_t now, struct str bytes);
+    /* A handshake of TLS has failed, for the reason in `why`, one line. What waited for it is told
+     * by `failed` as well. */
+    void (*insecure)(void *ctx, usec_t now, const struct flow *flow, bool ours, struct str why);
     void *ctx;
 };
 
@@ -43,11 +47,14 @@ struct net_config {
     uint32_t connect_ms;           /* 4000 until a connection must stand */
     uint32_t message_ms;           /* 30000 from the first byte of a message to its last, until the
                                     * first message of a connection, and until a peer reads on */
-    uint32_t idle_ms;              /* 600000 without a complete message either way */
-    uint32_t conn_queue_bytes;     /* 262144 waiting to be read by one peer */
-    uint32_t max_message_bytes;    /* 65535 */
-    uint32_t rcvbuf_bytes;         /* 8 MiB of socket buffer for UDP */
-    uint64_t seed;                 /* of the hashes of peer addresses; random */
+    uint32_t handshake_ms;         /* 8000 for the handshake of TLS */
+    uint32_t max_handshakes_per_source; /* 32 that peers with one address have begun */
+    uint32_t max_handshakes;            /* 1024 that peers have begun */
+    uint32_t idle_ms;                   /* 600000 without a complete message either way */
+    uint32_t conn_queue_bytes;          /* 262144 waiting to be read by one peer */
+    uint32_t max_message_bytes;         /* 65535 */
+    uint32_t rcvbuf_bytes;              /* 8 MiB of socket buffer for UDP */
+    uint64_t seed;                      /* of the hashes of peer addresses; random */
 };
 
 #define NET_MAX_CONNS 65536u
@@ -65,9 +72,14 @@ struct net_stats {
     uint64_t tx_errors;  /* refused by the kernel */
     uint64_t accepted, connected, connect_failed;
     uint64_t refused_full, refused_source; /* connections refused by a limit */
+    uint64_t
+        refused_handshakes; /* connections refused because too many handshakes were under way */
     uint64_t closed_idle, closed_slow, closed_stalled;
-    uint32_t conns, bans; /* now */
+    uint64_t tls_up, tls_resumed, tls_failed; /* handshakes; resumed: of those that are up */
+    uint32_t conns, bans, handshakes;         /* now */
 };
+
+#define NET_MAX_PARTIES 4096u
 
 struct net;
 
@@ -78,9 +90,16 @@ MUST_CHECK int net_new(struct net **ret, struct loop *loop, const struct net_con
 void net_free(struct net *net);
 
 /* Opens listener number `index` (< FLOW_MAX_LISTENERS) on l->bound; port 0 takes a free port.
- * l->proto is PROTO_UDP or PROTO_TCP; l->bound gets the port, and l->advertised too where its port
- * is 0. Negative errno: nothing changed. */
+ * l->proto is PROTO_UDP, PROTO_TCP or, after net_tls_set(), PROTO_TLS; l->bound gets the port, and
+ * l->advertised too where its port is 0. Negative errno: nothing changed. */
 MUST_CHECK int net_listen(struct net *net, uint8_t index, struct flow_listener *l);
+
+/* TLS is spoken with the files of this; the owner's, and it must outlive net. */
+void net_tls_set(struct net *net, struct tls_ctx *tls);
+/* Flows with this party (1 to NET_MAX_PARTIES - 1) are for `who`: RFC 5922 section 7.3 compares the
+ * name that one began with, which an address does not show. No host: forgotten. Connections that
+ * there are carry what is for it only if their peer has proved to be it. 0, -EINVAL or -ENOMEM. */
+MUST_CHECK int net_party_set(struct net *net, uint16_t party, const struct tls_target *who);
 
 /* Queues b until net_flush(); takes a reference of its own. What goes wrong is told by `failed`,
  * in a later turn. For streams with to->conn 0 a live connection with to->peer is used (also one
@@ -91,7 +110,8 @@ void net_flush(struct net *net);
 
 /* A second address by which this connection may be found for sending: the sent-by of its Via with
  * the alias parameter (RFC 5923 section 4), once the owner has reason to believe it. One each;
- * a new one replaces it. Does nothing for a stale connection. */
+ * a new one replaces it. Over TLS its certificate must cover who is sent to, too. Does nothing for
+ * a stale connection. */
 void net_alias(struct net *net, uint32_t conn, const struct addr *alias);
 /* Exempt from the idle limit (it carries a registration), or not any more. */
 void net_keep(struct net *net, uint32_t conn, bool keep);

@@ -7,6 +7,7 @@
 #include "base/slot.h"
 #include "io/net.h"
 #include "io/sock.h"
+#include "io/tls.h"
 
 /* One wake-up takes so many datagrams of one socket at most, so that TCP is served in between. */
 #define UDP_BATCH   64
@@ -31,6 +32,7 @@ struct net_listener {
 enum conn_state {
     CONN_FREE,
     CONN_CONNECTING,
+    CONN_SECURING, /* of TLS: the handshake; messages of ours wait for its end */
     CONN_OPEN,
     CONN_DRAINING, /* sends its queue, then FIN; takes no message any more */
     CONN_LINGER,   /* FIN sent; reads to the end, lest a reset destroys what we sent */
@@ -60,11 +62,14 @@ struct conn {
     size_t tx_bytes, tx_at; /* tx_at: bytes of the first blob already sent */
     uint32_t generation, index;
     enum conn_state state;
+    struct tls_session *tls; /* NULL: what is said goes as it is */
     int fd, err;
     bool ours, keep, had_message, eof;
     bool aliased, told; /* is in the tables of aliases, of peers */
     bool blocked;       /* the socket is full */
     bool opened_once;   /* `opened` was called, so `closed` will be */
+    bool goodbye;       /* TLS has been told that we are done */
+    bool counted;       /* among the handshakes that are under way */
 };
 
 /* Connections accepted from one address. */
@@ -72,7 +77,14 @@ struct net_source {
     struct hash_node node;
     struct addr addr;
     handle_t self;
-    uint32_t conns;
+    uint32_t conns, handshakes;
+};
+
+/* Whom flows with its number are for, over TLS. */
+struct net_party {
+    char host[TLS_MAX_NAME + 1];
+    struct tls_pin pin[TLS_MAX_PINS];
+    unsigned n_pins;
 };
 
 struct net_ban {
@@ -108,7 +120,9 @@ struct net {
     struct blob_pool pool; /* receive buffers and queue entries */
     struct blob *pong;
     char *scratch;
-    unsigned listeners; /* the highest index in use, plus one */
+    struct tls_ctx *tls;      /* the owner's; NULL: none */
+    struct net_party **party; /* NET_MAX_PARTIES of them, NULL where there is none */
+    unsigned listeners;       /* the highest index in use, plus one */
 };
 
 /* net.c */
@@ -130,12 +144,33 @@ void tcp_send(struct net *net, const struct flow *to, struct blob *b);
 void tcp_queue(struct conn *c, struct blob *b);
 void tcp_flush(struct conn *c);
 MUST_CHECK int tcp_watch(struct conn *c);
+void tcp_watch_update(struct conn *c);
+/* Where bytes that arrive next belong: *base with *cap bytes, of which the first c->rx_n are there.
+ * 0 or a negative errno. */
+MUST_CHECK int tcp_rx_room(struct conn *c, char **base, size_t *cap);
+/* base[0, n) is what there is now, from tcp_rx_room(). */
+void tcp_rx_bytes(struct conn *c, char *base, size_t n);
+
+/* tcp_tls.c: the same over TLS */
+/* Gives a connection its session. 0 or a negative errno. */
+MUST_CHECK int tcp_tls_begin(struct conn *c);
+/* The connection stands: the handshake begins. */
+void tcp_tls_start(struct conn *c);
+void tcp_tls_rx(struct conn *c);
+bool tcp_tls_has_output(struct conn *c);
+/* Sends some; how many bytes, with *want how many there were, or a negative errno. */
+MUST_CHECK ssize_t tcp_tls_write(struct conn *c, size_t *want);
+/* Before the socket closes: nothing of TLS is under way any more, and a peer that reads is told. */
+void tcp_tls_end(struct conn *c);
+/* May this connection carry what goes to `to`? */
+bool tcp_tls_serves(const struct conn *c, const struct flow *to, bool by_alias);
 
 /* conn.c: the table of connections, their limits and their end */
 struct conn *conn_find(const struct net *net, uint32_t id);
-struct conn *conn_find_peer(const struct net *net, uint8_t proto, const struct addr *peer);
-/* A free entry in state CONN_CONNECTING or CONN_OPEN with its watch open on fd, or NULL: the table
- * is full or memory is out (fd is the caller's still). */
+/* One that may carry what goes to to->peer; NULL: none. */
+struct conn *conn_find_peer(const struct net *net, const struct flow *to);
+/* A free entry in state CONN_CONNECTING, CONN_SECURING or CONN_OPEN with its watch open on fd, or
+ * NULL: the table is full or memory is out (fd is the caller's still). */
 struct conn *conn_take(struct net *net, const struct flow *flow, int fd, bool ours);
 /* The end: everything is given back when the loop confirms. */
 void conn_end(struct conn *c, int err);

@@ -13,12 +13,12 @@
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static void tcp_watch_update(struct conn *c)
+void tcp_watch_update(struct conn *c)
 {
     unsigned events = c->blocked ? LOOP_WRITE : 0;
     /* A peer that does not read its answers is not asked for more requests. */
     bool full = c->tx_bytes > c->net->cfg.conn_queue_bytes / 2;
-    if ((c->state == CONN_OPEN && !full) || c->state == CONN_LINGER)
+    if ((c->state == CONN_OPEN && !full) || c->state == CONN_SECURING || c->state == CONN_LINGER)
         events |= LOOP_READ;
     if (c->state == CONN_CONNECTING)
         events = LOOP_WRITE;
@@ -130,7 +130,7 @@ static void rx_clock(struct conn *c, usec_t now, bool consumed)
     }
 }
 
-static void rx_bytes(struct conn *c, char *base, size_t n)
+void tcp_rx_bytes(struct conn *c, char *base, size_t n)
 {
     usec_t now = loop_now(c->net->loop);
     size_t used = rx_frames(c, now, base, n);
@@ -143,20 +143,30 @@ static void rx_bytes(struct conn *c, char *base, size_t n)
         rx_clock(c, now, used > 0);
 }
 
+int tcp_rx_room(struct conn *c, char **base, size_t *cap)
+{
+    int err = c->rx ? rx_grow(c) : 0;
+    if (err)
+        return err;
+    *base = c->rx ? c->rx : c->net->scratch;
+    *cap = c->rx ? c->rx_cap : NET_SCRATCH;
+    return 0;
+}
+
 static void tcp_rx(struct conn *c)
 {
     struct net *net = c->net;
-    int err = c->rx ? rx_grow(c) : 0;
+    char *base;
+    size_t cap;
+    int err = tcp_rx_room(c, &base, &cap);
     if (err) {
         conn_end(c, err);
         return;
     }
-    char *base = c->rx ? c->rx : net->scratch;
-    size_t cap = c->rx ? c->rx_cap : NET_SCRATCH;
     ssize_t n = recv(c->fd, base + c->rx_n, cap - c->rx_n, MSG_DONTWAIT);
     if (n > 0) {
         net->stats.rx_stream_bytes += (size_t)n;
-        rx_bytes(c, base, c->rx_n + (size_t)n);
+        tcp_rx_bytes(c, base, c->rx_n + (size_t)n);
     } else if (n == 0) {
         /* What we still have to say may be read yet: the peer closed its own half only. */
         c->eof = true;
@@ -201,7 +211,15 @@ static ssize_t write_some(struct conn *c, size_t *want)
         skip = 0;
     }
     ssize_t n = sendmsg(c->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-    return n < 0 ? -errno : n;
+    if (n < 0)
+        return -errno;
+    conn_queue_drop(c, (size_t)n);
+    return n;
+}
+
+static bool has_output(struct conn *c)
+{
+    return c->tls ? tcp_tls_has_output(c) : c->tx_first != NULL;
 }
 
 static void tcp_drained(struct conn *c)
@@ -220,11 +238,12 @@ static void tcp_drained(struct conn *c)
 
 void tcp_flush(struct conn *c)
 {
-    if ((c->state != CONN_OPEN && c->state != CONN_DRAINING) || c->blocked)
+    bool open = c->state == CONN_SECURING || c->state == CONN_OPEN || c->state == CONN_DRAINING;
+    if (!open || c->blocked)
         return;
-    while (c->tx_first) {
+    while (has_output(c)) {
         size_t want;
-        ssize_t n = write_some(c, &want);
+        ssize_t n = c->tls ? tcp_tls_write(c, &want) : write_some(c, &want);
         if (n == -EINTR)
             continue;
         if (n < 0 && n != -EAGAIN) {
@@ -234,7 +253,6 @@ void tcp_flush(struct conn *c)
         if (n > 0) {
             c->net->stats.tx_stream_bytes += (size_t)n;
             c->stalled_at = 0;
-            conn_queue_drop(c, (size_t)n);
         }
         if (n < (ssize_t)want) {
             c->blocked = true;
@@ -245,7 +263,7 @@ void tcp_flush(struct conn *c)
         c->stalled_at = loop_now(c->net->loop);
         conn_timer_set(c);
     }
-    if (!c->tx_first)
+    if (!c->blocked && !c->tx_first)
         tcp_drained(c);
     if (c->state != CONN_CLOSED)
         tcp_watch_update(c);
@@ -261,6 +279,10 @@ static void tcp_connected(struct conn *c)
         return;
     }
     struct net *net = c->net;
+    if (c->tls) {
+        tcp_tls_start(c);
+        return;
+    }
     c->state = CONN_OPEN;
     c->opened_once = true;
     c->last_at = loop_now(net->loop);
@@ -291,7 +313,9 @@ static void on_ready(struct loop_watch *w, unsigned events)
     }
     if (!(events & LOOP_READ))
         return;
-    if (c->state == CONN_OPEN)
+    if (c->tls && (c->state == CONN_OPEN || c->state == CONN_SECURING))
+        tcp_tls_rx(c);
+    else if (c->state == CONN_OPEN)
         tcp_rx(c);
     else if (c->state == CONN_LINGER)
         tcp_rx_discard(c);
@@ -337,7 +361,7 @@ static void tcp_admit(struct net_listener *l, int fd, const union sock_addr *fro
         return;
     }
     net->stats.accepted++;
-    if (net->hooks.opened)
+    if (net->hooks.opened && c->opened_once)
         net->hooks.opened(net->hooks.ctx, loop_now(net->loop), &c->flow, false);
 }
 
@@ -429,8 +453,7 @@ static int tcp_connect(struct net *net, const struct flow *to, struct conn **ret
 
 void tcp_send(struct net *net, const struct flow *to, struct blob *b)
 {
-    struct conn *c =
-        to->conn ? conn_find(net, to->conn) : conn_find_peer(net, to->proto, &to->peer);
+    struct conn *c = to->conn ? conn_find(net, to->conn) : conn_find_peer(net, to);
     int err = to->conn && !c ? -ENOTCONN : 0;
     if (!c && !err)
         err = tcp_connect(net, to, &c);

@@ -49,6 +49,9 @@ json_t *api_trunks(struct pbx *p, const json_t *params, enum api_error *error)
         json_object_set_new(j, "name", api_text(v.name));
         json_object_set_new(j, "state", json_string(states[v.state]));
         json_object_set_new(j, "address", v.addr.family ? api_addr(&v.addr) : json_null());
+        json_object_set_new(j, "transport",
+                            v.addr.family ? api_text(proto_name((enum proto)v.proto))
+                                          : json_null());
         put(j, "expires_s", v.expires_s);
         put(j, "srtt_us", v.srtt_us);
         json_object_set_new(j, "reason", v.reason.n ? api_text(v.reason) : json_null());

@@ -67,6 +67,8 @@ struct leg {
     uint8_t oa; /* enum oa_state */
     bool outgoing;
     bool anonymous;   /* Privacy: id (RFC 3323) */
+    bool secure;      /* it has called a sips URI: nobody may be reached for it in another way */
+    bool sips_missed; /* somebody could not be, because of that */
     bool dropped;     /* another one was quicker, or it rang long enough */
     bool counted;     /* for its extension */
     bool said_answer; /* what it has said was an answer: not all it can do */

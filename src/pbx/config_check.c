@@ -93,9 +93,46 @@ static void timers_check(struct config_binder *b)
             "sip.timers.no_answer_timeout: must be below invite_timeout");
 }
 
+/* As `sha256sum` prints it. */
+static bool is_pin(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = chr_lower(s.p[i]);
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f'))
+            return false;
+    }
+    return s.n == 64;
+}
+
+static bool are_pins(const struct config_texts *pins)
+{
+    for (uint32_t i = 0; i < pins->n; i++)
+        if (!is_pin(pins->v[i]))
+            return false;
+    return true;
+}
+
+static void tls_check(struct config_binder *b, const struct config_tls *t)
+{
+    if (!are_pins(&t->pins))
+        bad(b, &t->pins, t, "sip.tls.pins: each must be 64 hexadecimal digits");
+    if ((t->certificate.n == 0) != (t->private_key.n == 0))
+        bad(b, &t->certificate, t, "sip.tls: certificate and private_key go together");
+}
+
+static void dns_check(struct config_binder *b)
+{
+    const struct config_dns *d = &b->config->dns;
+    struct addr a;
+    for (uint32_t i = 0; i < d->servers.n; i++)
+        if (addr_parse_port(&a, d->servers.v[i]) && addr_parse(&a, d->servers.v[i], 53))
+            bad(b, &d->servers, d, "dns.servers: each must be an IP address, and perhaps a port");
+}
+
 static void sip_check(struct config_binder *b)
 {
     const struct config_sip *s = &b->config->sip;
+    tls_check(b, &s->tls);
     for (uint32_t i = 0; i < s->listen.n; i++) {
         bool secure = s->listen.v[i].proto == PROTO_TLS || s->listen.v[i].proto == PROTO_WSS;
         if (secure && (s->tls.certificate.n == 0 || s->tls.private_key.n == 0)) {
@@ -281,6 +318,23 @@ static void group_check(struct config_binder *b, uint32_t i)
                 STR_ARG(g->members.v[j]));
 }
 
+static bool needs_tls(const struct config_trunk *t)
+{
+    struct sip_uri uri;
+    enum proto proto;
+    return sip_uri_parse(&uri, t->uri) == 0 && sip_uri_proto(&uri, &proto) == 0 &&
+           proto == PROTO_TLS;
+}
+
+/* What we send leaves by a listener of its transport: that is what Via and Contact can name. */
+static bool listens_tls(const struct config *c)
+{
+    for (uint32_t i = 0; i < c->sip.listen.n; i++)
+        if (c->sip.listen.v[i].proto == PROTO_TLS)
+            return true;
+    return false;
+}
+
 static void trunk_check(struct config_binder *b, uint32_t i)
 {
     const struct config *c = b->config;
@@ -290,6 +344,11 @@ static void trunk_check(struct config_binder *b, uint32_t i)
         bad(b, &t->register_it, t, "trunks[%u].register: needs username and password", i);
     else if (t->password.secret.n && !t->username.n)
         bad(b, &t->password, t, "trunks[%u].password: needs username", i);
+    if (needs_tls(t) && !listens_tls(c))
+        bad(b, &t->uri, t, "trunks[%u].uri: to send by TLS, sip.listen must have a tls: address",
+            i);
+    if (!are_pins(&t->tls_pins))
+        bad(b, &t->tls_pins, t, "trunks[%u].tls_pins: each must be 64 hexadecimal digits", i);
     for (uint32_t j = 0; j < t->failover.n; j++) {
         const struct config_trunk *next = config_find_trunk(c, t->failover.v[j]);
         if (!next)
@@ -465,6 +524,7 @@ void config_check(struct config_binder *b)
     limits_derive(b);
     timers_check(b);
     sip_check(b);
+    dns_check(b);
     others_check(b);
     names_derive(b);
     config_index_build(b);

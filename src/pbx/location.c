@@ -291,10 +291,10 @@ void location_row_del(struct pbx *p, struct str aor, struct str contact)
 bool location_uri_flow(const struct sip_uri *uri, struct flow *ret)
 {
     struct addr a;
-    enum proto proto = uri->scheme == SIP_SCHEME_SIPS ? PROTO_TLS : PROTO_UDP;
+    enum proto proto;
     if (uri->scheme != SIP_SCHEME_SIP && uri->scheme != SIP_SCHEME_SIPS)
         return false;
-    if (uri->transport.n && proto_parse(&proto, uri->transport))
+    if (sip_uri_proto(uri, &proto))
         return false;
     struct str host = uri->maddr.n ? uri->maddr : uri->host;
     uint16_t port = uri->port ? uri->port : proto == PROTO_TLS ? 5061 : sip_uri_port(uri);
@@ -365,10 +365,25 @@ void registrar_reach(struct pbx *p, const struct binding *b, struct flow *to, st
         *to = there;
 }
 
-struct str registrar_target(const struct binding *b)
+bool registrar_is_sips(const struct binding *b)
+{
+    return str_istarts(b->contact, STR("sips:"));
+}
+
+struct str registrar_target(struct pbx *p, const struct binding *b, bool sips)
 {
     struct sip_uri uri;
-    if (sip_uri_parse(&uri, b->contact) || !uri.headers.p)
-        return b->contact;
-    return str_sub(b->contact, 0, (size_t)(uri.headers.p - b->contact.p) - 1);
+    struct str target = b->contact;
+    struct buf out;
+    if (sip_uri_parse(&uri, target) == 0 && uri.headers.p)
+        target = str_sub(target, 0, (size_t)(uri.headers.p - target.p) - 1);
+    if (sips || !registrar_is_sips(b))
+        return target;
+    char *mem = arena_take(&p->turn, target.n);
+    if (!mem)
+        return target;
+    buf_init(&out, mem, target.n);
+    buf_lit(&out, "sip:");
+    buf_str_put(&out, str_from(target, 5));
+    return buf_str(&out);
 }

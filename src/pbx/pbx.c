@@ -474,11 +474,11 @@ void pbx_media(struct pbx *p, usec_t now, const struct media_ev *ev)
     pump(p);
 }
 
-void pbx_resolved(struct pbx *p, usec_t now, uint64_t token, const struct addr *addr, unsigned n,
-                  uint32_t ttl_s)
+void pbx_resolved(struct pbx *p, usec_t now, uint64_t token, const struct flow_dest *dest,
+                  unsigned n, uint32_t ttl_s)
 {
     enter(p, now);
-    trunk_resolved(p, token, addr, n, ttl_s);
+    trunk_resolved(p, token, dest, n, ttl_s);
     pump(p);
 }
 

@@ -34,11 +34,12 @@ enum pbx_out_kind {
                         before it is safe */
     PBX_OUT_MEDIA,   /* a command for the media plane */
     PBX_OUT_STORE,   /* a statement of pbx/store.h for the database */
-    PBX_OUT_RESOLVE, /* look up `name` (port 0: SRV first) and call pbx_resolved(token) */
+    PBX_OUT_RESOLVE, /* find out where `question` leads and call pbx_resolved(token) */
     PBX_OUT_BAN,     /* drop what comes from addr for `seconds`; 0: no longer */
     PBX_OUT_KEEP,    /* keep: connection flow.conn carries registrations, so it may be idle */
     PBX_OUT_ALIAS,   /* connection flow.conn also stands for addr (RFC 5923) */
     PBX_OUT_BOTLINK, /* to the program that speaks for a bot: botlink */
+    PBX_OUT_PARTY,   /* flows with party `token` are for `name`, over TLS; `pins`: its keys */
     PBX_OUT_FILE     /* recordings and messages on the disk: file */
 };
 
@@ -80,6 +81,16 @@ struct pbx_found {
     uint64_t ms;     /* how long it is */
 };
 
+/* What a URI says, or does not, of where it leads: RFC 3263 section 4. */
+struct pbx_question {
+    struct str name;
+    uint16_t port;   /* 0: none given */
+    bool any;        /* no transport given */
+    bool sips;       /* a sips URI: over TLS or not at all */
+    uint8_t proto;   /* enum proto; the one given, or the default of the scheme */
+    uint32_t protos; /* a bit for each enum proto that we can speak */
+};
+
 struct pbx_out {
     enum pbx_out_kind kind;
     struct flow flow;
@@ -88,9 +99,9 @@ struct pbx_out {
     struct media_cmd media;
     const struct row_op *row;
     struct str name;
-    uint16_t port;
-    uint8_t proto;
+    struct pbx_question question;
     uint64_t token;
+    const struct config_texts *pins; /* as the configuration has them; NULL: none of its own */
     struct addr addr;
     uint32_t seconds;
     struct pbx_file file;
@@ -107,9 +118,10 @@ void pbx_flow_failed(struct pbx *p, usec_t now, const struct flow *flow);
 /* A datagram came back as undeliverable; see sip_core_bounced(). */
 void pbx_bounced(struct pbx *p, usec_t now, const char *bytes, size_t n);
 void pbx_media(struct pbx *p, usec_t now, const struct media_ev *ev);
-/* The answer to PBX_OUT_RESOLVE; n 0: the name could not be resolved. */
-void pbx_resolved(struct pbx *p, usec_t now, uint64_t token, const struct addr *addr, unsigned n,
-                  uint32_t ttl_s);
+/* The answer to PBX_OUT_RESOLVE, in the order in which they are to be tried; n 0: the name could
+ * not be resolved. */
+void pbx_resolved(struct pbx *p, usec_t now, uint64_t token, const struct flow_dest *dest,
+                  unsigned n, uint32_t ttl_s);
 void pbx_recorded(struct pbx *p, usec_t now, const struct pbx_recorded *r);
 /* The call that it was of gets the record that it never had. */
 void pbx_found(struct pbx *p, usec_t now, const struct pbx_found *f);

@@ -258,6 +258,27 @@ static unsigned read_rest(struct reg *r)
     return r->text.full || r->path.n > LOCATION_TEXT_MAX / 2 ? 400 : 0;
 }
 
+/* RFC 5630 5.2: "A registrar MUST accept a binding to a SIPS Contact header field only if all the
+ * appropriate URIs are of the SIPS scheme", those of the request, of all contacts and of the path.
+ * (A sips Request-URI that came by no secure connection is not served at all.) */
+static unsigned check_sips(const struct reg *r)
+{
+    struct sip_values it = sip_values(r->m, SIP_H_PATH);
+    struct sip_nameaddr hop;
+    struct str value;
+    unsigned sips = 0;
+    for (unsigned i = 0; i < r->n; i++)
+        sips += r->c[i].na.uri.scheme == SIP_SCHEME_SIPS;
+    if (!sips)
+        return 0;
+    if (sips < r->n || r->m->ruri.scheme != SIP_SCHEME_SIPS)
+        return 400;
+    while (sip_values_next(&it, &value))
+        if (sip_nameaddr_parse(&hop, value) || hop.uri.scheme != SIP_SCHEME_SIPS)
+            return 400;
+    return 0;
+}
+
 /* ---- step 7: what it means ----------------------------------------------------------------------
  */
 
@@ -463,6 +484,7 @@ void registrar_rx(struct pbx *p, const struct sip_out *o)
     unsigned status = find_aor(&r, who.extension);
     status = status ? status : read_contacts(&r);
     status = status ? status : read_rest(&r);
+    status = status ? status : check_sips(&r);
     status = status ? status : check(&r);
     status = status ? status : apply(&r);
     if (status == 423)

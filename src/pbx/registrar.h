@@ -37,8 +37,12 @@ unsigned registrar_find(struct pbx *p, const struct config_extension *e, const s
                         unsigned cap);
 /* The flow and the Route set ("" if none) that reach a binding. The text is the binding's. */
 void registrar_reach(struct pbx *p, const struct binding *b, struct flow *to, struct str *route);
-/* The contact as a Request-URI: without a header part, which only header fields may carry. */
-struct str registrar_target(const struct binding *b);
+/* The contact as a Request-URI, in p->turn: without a header part, which only header fields may
+ * carry. sips: whether it may be a sips URI, which promises that the whole way is secure; else the
+ * phone is called by the sip URI of the same contact, on the same way (RFC 5630 5.3). */
+struct str registrar_target(struct pbx *p, const struct binding *b, bool sips);
+/* Is its contact a sips URI? */
+bool registrar_is_sips(const struct binding *b);
 uint32_t registrar_count(const struct pbx *p);
 /* Walks all bindings; NULL at the end. */
 const struct binding *registrar_next(const struct pbx *p, uint32_t *at);

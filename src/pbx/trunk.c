@@ -5,8 +5,10 @@
 #define RESOLVE_AGAIN_S 30u
 #define RESOLVE_MIN_S   30u
 #define RESOLVE_MAX_S   3600u
+#define SHUN_MAX_S      3600u
 #define START_SPREAD_US (20 * USEC_MS) /* between the first requests of two trunks */
 #define START_LIMIT_US  (10 * USEC_S)
+#define MAX_PARTIES     4096u
 
 struct str trunk_name(const struct trunk *t)
 {
@@ -45,15 +47,18 @@ static struct trunk *by_name(const struct pbx *p, struct str name)
 
 bool trunk_next_addr(struct trunk *t)
 {
-    t->at = t->at + 1 < t->n_addrs ? t->at + 1 : 0;
+    t->at = t->at + 1 < t->n_dests ? t->at + 1 : 0;
     return t->at > 0;
 }
 
 bool trunk_flow(const struct trunk *t, struct flow *ret)
 {
-    if (!t->n_addrs)
+    if (!t->n_dests)
         return false;
-    *ret = (struct flow){.proto = t->proto, .listener = 0xFF, .peer = t->addr[t->at]};
+    *ret = (struct flow){.proto = t->dest[t->at].proto,
+                         .listener = 0xFF,
+                         .party = t->party,
+                         .peer = t->dest[t->at].addr};
     return true;
 }
 
@@ -70,18 +75,47 @@ void trunk_put_domain(struct buf *b, const struct trunk *t)
     }
 }
 
+static bool dest_eq(const struct flow_dest *a, const struct flow_dest *b)
+{
+    return a->proto == b->proto && addr_eq(&a->addr, &b->addr);
+}
+
 static void ask(struct pbx *p, struct pbx_timer *timer)
 {
     struct trunk *t = container_of(timer, struct trunk, resolve);
     struct pbx_out *o = pbx_emit(p, PBX_OUT_RESOLVE);
-    o->name = pbx_turn_dup(p, t->uri.host);
-    o->port = t->uri.port; /* RFC 3263 4.2: with a port, no SRV */
-    o->proto = t->proto;
+    o->question = (struct pbx_question){.name = pbx_turn_dup(p, t->uri.host),
+                                        .port = t->uri.port,
+                                        .any = t->any,
+                                        .sips = t->uri.scheme == SIP_SCHEME_SIPS,
+                                        .proto = t->proto};
+    for (unsigned i = 0; i < p->n_listeners; i++)
+        o->question.protos |= 1u << p->listener[i].proto;
     o->token = t->id;
     pbx_timer_start(p, &t->resolve, RESOLVE_AGAIN_S * USEC_S); /* should no answer come */
 }
 
-void trunk_resolved(struct pbx *p, uint64_t token, const struct addr *addr, unsigned n,
+/* Takes over what was found. What has failed before and is there still goes on being shunned. */
+static void dests_put(struct trunk *t, const struct flow_dest *dest, unsigned n)
+{
+    bool first = t->n_dests == 0;
+    struct flow_dest current = t->dest[t->at];
+    usec_t shunned[TRUNK_DESTS] = {0};
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned k = 0; k < t->n_dests; k++)
+            if (dest_eq(&dest[i], &t->dest[k]))
+                shunned[i] = t->shunned[k];
+    memcpy(t->dest, dest, n * sizeof(*dest));
+    memcpy(t->shunned, shunned, sizeof(shunned));
+    t->n_dests = n;
+    t->at = 0;
+    /* A registration holds at the server that granted it: stay there if it is still one. */
+    for (unsigned i = 0; i < n && !first; i++)
+        if (dest_eq(&t->dest[i], &current))
+            t->at = i;
+}
+
+void trunk_resolved(struct pbx *p, uint64_t token, const struct flow_dest *dest, unsigned n,
                     uint32_t ttl_s)
 {
     struct trunk *t = by_id(p, token);
@@ -93,20 +127,12 @@ void trunk_resolved(struct pbx *p, uint64_t token, const struct addr *addr, unsi
     pbx_timer_start(p, &t->resolve, again_s * USEC_S);
     t->unresolved = n == 0;
     if (n == 0) { /* what was known before is better than nothing */
-        if (!t->n_addrs)
+        if (!t->n_dests)
             trunk_reason(t, STR("name not found"));
         return;
     }
-    bool first = t->n_addrs == 0;
-    struct addr current = t->addr[t->at];
-    n = n < TRUNK_ADDRS ? n : TRUNK_ADDRS;
-    memcpy(t->addr, addr, n * sizeof(*addr));
-    t->n_addrs = n;
-    t->at = 0;
-    /* A registration holds at the server that granted it: stay there if it is still one. */
-    for (unsigned i = 0; i < n && !first; i++)
-        if (addr_eq(&t->addr[i], &current))
-            t->at = i;
+    bool first = t->n_dests == 0;
+    dests_put(t, dest, n < TRUNK_DESTS ? n : TRUNK_DESTS);
     pbx_reconfigure(p); /* the rate limit spares it */
     if (!first || t->leaving)
         return;
@@ -119,8 +145,34 @@ void trunk_resolved(struct pbx *p, uint64_t token, const struct addr *addr, unsi
 /* ---- life --------------------------------------------------------------------------------------
  */
 
+static bool has_party(const struct pbx *p, uint16_t party)
+{
+    list_each(node, &p->trunks->all)
+    {
+        if (container_of(node, struct trunk, node)->party == party)
+            return true;
+    }
+    return false;
+}
+
+/* RFC 5922 7.3: what its certificate must be for is the name in its URI, whatever DNS says. */
+static void introduce(struct pbx *p, struct trunk *t)
+{
+    uint16_t party = 1;
+    while (party < MAX_PARTIES && has_party(p, party))
+        party++;
+    if (party == MAX_PARTIES)
+        return;
+    t->party = party;
+    struct pbx_out *o = pbx_emit(p, PBX_OUT_PARTY);
+    o->token = party;
+    o->name = pbx_turn_dup(p, t->uri.host);
+    o->pins = &t->conf->tls_pins;
+}
+
 static void start(struct pbx *p, struct trunk *t, usec_t in)
 {
+    introduce(p, t);
     struct addr a;
     uint16_t port = t->uri.port ? t->uri.port : sip_uri_port(&t->uri);
     t->resolve.fire = ask;
@@ -128,8 +180,8 @@ static void start(struct pbx *p, struct trunk *t, usec_t in)
         pbx_timer_start(p, &t->resolve, in);
         return;
     }
-    t->addr[0] = a;
-    t->n_addrs = 1;
+    t->dest[0] = (struct flow_dest){.proto = t->proto, .addr = a};
+    t->n_dests = 1;
     if (t->conf->register_it)
         trunk_reg_start(p, t, in);
     trunk_ping_start(p, t, in);
@@ -137,14 +189,13 @@ static void start(struct pbx *p, struct trunk *t, usec_t in)
 
 static void uri_read(struct trunk *t)
 {
-    enum proto proto = PROTO_UDP;
+    enum proto proto;
     /* The configuration has checked it. */
     BUG_ON(sip_uri_parse(&t->uri, t->conf->uri));
-    if (t->uri.transport.n && proto_parse(&proto, t->uri.transport))
-        proto = PROTO_UDP;
-    else if (t->uri.scheme == SIP_SCHEME_SIPS && !t->uri.transport.n)
-        proto = PROTO_TLS;
+    if (sip_uri_proto(&t->uri, &proto))
+        proto = t->uri.scheme == SIP_SCHEME_SIPS ? PROTO_TLS : PROTO_UDP;
     t->proto = (uint8_t)proto;
+    t->any = !t->uri.transport.n;
 }
 
 static struct trunk *trunk_new(struct pbx *p, const struct config_trunk *conf)
@@ -178,13 +229,23 @@ static void leave(struct pbx *p, struct trunk *t)
         trunk_free(p, t);
 }
 
+static bool same_texts(const struct config_texts *a, const struct config_texts *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (uint32_t i = 0; i < a->n; i++)
+        if (!str_eq(a->v[i], b->v[i]))
+            return false;
+    return true;
+}
+
 /* Would it do the same on the wire? */
 static bool is_unchanged(const struct config_trunk *a, const struct config_trunk *b)
 {
     return str_eq(a->uri, b->uri) && str_eq(a->username, b->username) &&
            str_eq(a->password.secret, b->password.secret) && a->register_it == b->register_it &&
            a->register_expires_ms == b->register_expires_ms &&
-           str_eq(a->from_domain, b->from_domain);
+           str_eq(a->from_domain, b->from_domain) && same_texts(&a->tls_pins, &b->tls_pins);
 }
 
 /* The same trunk under a new configuration. */
@@ -307,12 +368,12 @@ static uint16_t source_port(const struct flow *flow, const struct sip_msg *m)
 static unsigned fit(const struct trunk *t, const struct flow *flow, const struct sip_msg *m)
 {
     unsigned score = config_nets_match(&t->conf->addresses, &flow->peer) ? 1 : 0;
-    for (unsigned i = 0; i < t->n_addrs; i++) {
-        if (!addr_ip_eq(&t->addr[i], &flow->peer))
+    for (unsigned i = 0; i < t->n_dests; i++) {
+        if (!addr_ip_eq(&t->dest[i].addr, &flow->peer))
             continue;
         if (!t->uri.port)
             score = score > 2 ? score : 2;
-        else if (t->addr[i].port == source_port(flow, m))
+        else if (t->dest[i].addr.port == source_port(flow, m))
             score = 4;
     }
     if (score && t->conf->register_it && str_eq(m->ruri.user, t->conf->username))
@@ -344,8 +405,8 @@ bool trunk_has_addr(const struct pbx *p, const struct addr *addr)
         const struct trunk *t = container_of(node, struct trunk, node);
         if (config_nets_match(&t->conf->addresses, addr))
             return true;
-        for (unsigned i = 0; i < t->n_addrs; i++)
-            if (addr_ip_eq(&t->addr[i], addr))
+        for (unsigned i = 0; i < t->n_dests; i++)
+            if (addr_ip_eq(&t->dest[i].addr, addr))
                 return true;
     }
     return false;
@@ -356,9 +417,9 @@ void trunk_exempt(const struct pbx *p, struct sip_conf *conf)
     list_each(node, &p->trunks->all)
     {
         const struct trunk *t = container_of(node, struct trunk, node);
-        for (unsigned i = 0; i < t->n_addrs && conf->n_exempt < SIP_MAX_EXEMPT; i++) {
-            conf->exempt[conf->n_exempt].ip = t->addr[i];
-            conf->exempt[conf->n_exempt++].prefix = t->addr[i].family == ADDR_V4 ? 32 : 128;
+        for (unsigned i = 0; i < t->n_dests && conf->n_exempt < SIP_MAX_EXEMPT; i++) {
+            conf->exempt[conf->n_exempt].ip = t->dest[i].addr;
+            conf->exempt[conf->n_exempt++].prefix = t->dest[i].addr.family == ADDR_V4 ? 32 : 128;
         }
     }
 }
@@ -374,7 +435,7 @@ int trunk_dest(struct pbx *p, const struct config_trunk *conf, struct flow *ret)
 
 enum trunk_state trunk_state_of(const struct pbx *p, const struct trunk *t)
 {
-    if (t->silent || (t->unresolved && !t->n_addrs))
+    if (t->silent || (t->unresolved && !t->n_dests))
         return TRUNK_DOWN;
     if (t->conf->register_it) {
         if (t->granted_until > p->now)
@@ -384,17 +445,31 @@ enum trunk_state trunk_state_of(const struct pbx *p, const struct trunk *t)
     return t->pinged ? TRUNK_UP : TRUNK_UNKNOWN;
 }
 
+static bool is_all_shunned(const struct pbx *p, const struct trunk *t)
+{
+    for (unsigned i = 0; i < t->n_dests; i++)
+        if (t->shunned[i] <= p->now)
+            return false;
+    return true;
+}
+
 bool trunk_is_usable(struct pbx *p, const struct config_trunk *conf)
 {
     const struct trunk *t = by_name(p, conf->name);
-    return t && t->n_addrs && trunk_state_of(p, t) != TRUNK_DOWN && t->shunned_until <= p->now;
+    return t && t->n_dests && trunk_state_of(p, t) != TRUNK_DOWN && !is_all_shunned(p, t);
 }
 
-void trunk_failed(struct pbx *p, const struct config_trunk *conf)
+void trunk_failed(struct pbx *p, const struct config_trunk *conf, const struct flow *at,
+                  uint32_t retry_after_s)
 {
     struct trunk *t = by_name(p, conf->name);
-    if (t)
-        t->shunned_until = p->now + p->config->trunk.down_ms * USEC_MS;
+    struct flow_dest dest = {.proto = at->proto, .addr = at->peer};
+    usec_t in = p->config->trunk.down_ms * USEC_MS;
+    if (retry_after_s)
+        in = (retry_after_s < SHUN_MAX_S ? retry_after_s : SHUN_MAX_S) * USEC_S;
+    for (unsigned i = 0; t && i < t->n_dests; i++)
+        if (dest_eq(&t->dest[i], &dest))
+            t->shunned[i] = p->now + in;
 }
 
 static uint32_t srtt_of(const struct pbx *p, const struct addr *peer)
@@ -418,8 +493,9 @@ bool trunk_next(struct pbx *p, uint32_t *at, struct trunk_view *ret)
         ++*at;
         *ret = (struct trunk_view){
             .name = t->conf->name, .state = trunk_state_of(p, t), .reason = str_z(t->reason)};
-        if (t->n_addrs) {
-            ret->addr = t->addr[t->at];
+        if (t->n_dests) {
+            ret->addr = t->dest[t->at].addr;
+            ret->proto = t->dest[t->at].proto;
             ret->srtt_us = srtt_of(p, &ret->addr);
         }
         if (t->granted_until > p->now)
@@ -483,15 +559,24 @@ unsigned trunk_candidates(struct pbx *p, const struct config *c, const struct co
     return n;
 }
 
-int trunk_dest_next(struct pbx *p, const struct config_trunk *conf, unsigned n, struct flow *ret)
+int trunk_dest_next(struct pbx *p, const struct config_trunk *conf, unsigned *n, struct flow *ret)
 {
     const struct trunk *t = by_name(p, conf->name);
-    if (!t || !trunk_flow(t, ret))
+    struct flow flow;
+    unsigned i = *n;
+    if (!t || !trunk_flow(t, &flow))
         return -EAGAIN;
-    if (n >= t->n_addrs)
-        return n ? -ENOENT : 0;
-    uint16_t port = ret->peer.port;
-    ret->peer = t->addr[(t->at + n) % t->n_addrs];
-    ret->peer.port = ret->peer.port ? ret->peer.port : port;
+    bool all = is_all_shunned(p, t); /* then none of them is worse than the others */
+    while (i < t->n_dests && !all && t->shunned[(t->at + i) % t->n_dests] > p->now)
+        i++;
+    if (i >= t->n_dests)
+        return -ENOENT;
+    const struct flow_dest *d = &t->dest[(t->at + i) % t->n_dests];
+    uint16_t port = d->addr.port ? d->addr.port : flow.peer.port;
+    flow.proto = d->proto;
+    flow.peer = d->addr;
+    flow.peer.port = port;
+    *ret = flow;
+    *n = i;
     return 0;
 }

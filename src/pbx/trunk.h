@@ -9,7 +9,7 @@
 MUST_CHECK int trunk_init(struct pbx *p);
 void trunk_done(struct pbx *p);
 MUST_CHECK int trunk_reload(struct pbx *p);
-void trunk_resolved(struct pbx *p, uint64_t token, const struct addr *addr, unsigned n,
+void trunk_resolved(struct pbx *p, uint64_t token, const struct flow_dest *dest, unsigned n,
                     uint32_t ttl_s);
 /* Responses to our REGISTER and OPTIONS: user kind PBX_USER_TRUNK. */
 void trunk_rx_response(struct pbx *p, const struct sip_out *o);
@@ -29,16 +29,18 @@ MUST_CHECK int trunk_dest(struct pbx *p, const struct config_trunk *t, struct fl
 MUST_CHECK int trunk_answer_challenge(struct pbx *p, const struct config_trunk *t,
                                       const struct sip_out *o);
 
-/* Should calls try it first? Not while it is down or trunk_failed() was called lately
- * (trunk.down_time). */
+/* Should calls try it first? Not while it is down, or all that its name leads to have failed
+ * lately.
+ */
 bool trunk_is_usable(struct pbx *p, const struct config_trunk *t);
 /* The trunk and those it names for failover in its configuration c, in the order in which a call
  * should try them: usable ones first. Returns how many, at most cap. */
 unsigned trunk_candidates(struct pbx *p, const struct config *c, const struct config_trunk *t,
                           const struct config_trunk **ret, unsigned cap);
-/* The n-th address of the trunk, 0 being the one in use. -ENOENT beyond the last, -EAGAIN: its name
- * is not resolved. */
-MUST_CHECK int trunk_dest_next(struct pbx *p, const struct config_trunk *t, unsigned n,
+/* The first place from number *n on, 0 being the one in use, that has not failed lately (if all
+ * have: number *n); *n becomes its number. -ENOENT: there is none, -EAGAIN: its name is not
+ * resolved. */
+MUST_CHECK int trunk_dest_next(struct pbx *p, const struct config_trunk *t, unsigned *n,
                                struct flow *ret);
 /* Counts its calls; false: it has as many as it may have (max_calls), and this one is not counted.
  */
@@ -46,8 +48,10 @@ bool trunk_calls_take(struct pbx *p, const struct config_trunk *t);
 void trunk_calls_put(struct pbx *p, const struct config_trunk *t);
 /* A number with `strip` characters off the front and `prepend` put there, in p->turn. */
 struct str trunk_number(struct pbx *p, struct str number, uint32_t strip, struct str prepend);
-/* A call found it silent or refusing (503). */
-void trunk_failed(struct pbx *p, const struct config_trunk *t);
+/* A call found the trunk silent or refusing (503) there: until Retry-After, or without one for
+ * trunk.down_time, others are tried first. RFC 3263 section 4.3. */
+void trunk_failed(struct pbx *p, const struct config_trunk *t, const struct flow *at,
+                  uint32_t retry_after_s);
 /* Withdraws our registrations and asks nobody any more; trunk_is_idle() when that is done. */
 void trunk_shutdown(struct pbx *p);
 bool trunk_is_idle(const struct pbx *p);
@@ -58,6 +62,7 @@ struct trunk_view {
     struct str name;
     enum trunk_state state;
     struct addr addr;
+    uint8_t proto; /* enum proto; how it is spoken with there */
     uint32_t expires_s, srtt_us;
     struct str reason;
 };

@@ -5,7 +5,7 @@
 #include "engine/sip/auth_client.h"
 #include "pbx/trunk.h"
 
-#define TRUNK_ADDRS      8
+#define TRUNK_DESTS      8
 #define TRUNK_DOMAIN_MAX 272
 
 struct trunk {
@@ -14,11 +14,14 @@ struct trunk {
     struct config *config; /* the snapshot that conf is of */
     const struct config_trunk *conf;
     struct sip_uri uri;
-    uint8_t proto; /* enum proto */
-    bool leaving;  /* gone from the configuration; stays until it is unregistered */
+    uint8_t proto;  /* enum proto: the one that its URI gives, or the default of the scheme */
+    bool any;       /* the URI gives none: names decide */
+    uint16_t party; /* over TLS: what io knows its name and keys by; 0: it has no number */
+    bool leaving;   /* gone from the configuration; stays until it is unregistered */
 
-    struct addr addr[TRUNK_ADDRS]; /* in the order of preference */
-    unsigned n_addrs, at;          /* at: the one in use */
+    struct flow_dest dest[TRUNK_DESTS]; /* in the order of preference */
+    usec_t shunned[TRUNK_DESTS];        /* until when each is not the first choice */
+    unsigned n_dests, at;               /* at: the one in use */
     struct pbx_timer resolve;
     bool unresolved; /* the last question found nothing */
 
@@ -35,8 +38,7 @@ struct trunk {
 
     struct pbx_timer ping;
     bool pinged, silent; /* OPTIONS was answered or not at least once; not the last time */
-    usec_t shunned_until;
-    uint32_t calls; /* live now */
+    uint32_t calls;      /* live now */
     char reason[64];
 };
 

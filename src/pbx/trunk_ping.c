@@ -70,7 +70,7 @@ static void answered(struct pbx *p, struct trunk *t)
     struct buf b;
     if (!t->pinged || t->silent) {
         buf_init(&b, mem, sizeof(mem));
-        addr_put(&b, &t->addr[t->at]);
+        addr_put(&b, &t->dest[t->at].addr);
         trace_emit(&p->trace, TRACE_TRUNK_REACHABLE, 0, TS(t->conf->name), TS(buf_str(&b)));
     }
     t->pinged = true;
@@ -85,7 +85,7 @@ static void unanswered(struct pbx *p, struct trunk *t, struct str reason)
         trace_emit(&p->trace, TRACE_TRUNK_SILENT, 0, TS(t->conf->name), TS(reason));
     t->pinged = t->silent = true;
     trunk_reason(t, reason);
-    if (t->n_addrs < 2)
+    if (t->n_dests < 2)
         return;
     trunk_next_addr(t);
     /* Of several servers, the one we registered with is the one that takes our calls. */

@@ -3,6 +3,7 @@
 (malformed packets, expert errors) and against the grammar of RFC 3261 and RFC 8866. One finding a
 line; exit status 1 if there is one."""
 import json
+import os
 import re
 import subprocess
 import sys
@@ -44,6 +45,9 @@ def tshark(capture, *words):
             "-o", "tcp.reassemble_out_of_order:TRUE", "-o", "sip.desegment_body:TRUE",
             "-d", "tcp.port==5060,sip", "-d", "udp.port==5060,sip", "-d", "udp.port==5080,sip",
             "-d", "tcp.port==5080,sip", *words]
+    keys = os.path.join(os.path.dirname(os.path.abspath(capture)), "keys.log")
+    if os.path.exists(keys):  # what the peers have written down of their TLS sessions
+        argv += ["-o", "tls.keylog_file:" + keys]
     done = subprocess.run(argv, capture_output=True, timeout=120, check=False)
     if done.returncode and not done.stdout:
         raise RuntimeError("tshark: " + done.stderr.decode("utf-8", "replace")[-300:])

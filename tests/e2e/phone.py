@@ -216,7 +216,10 @@ class Baresip:
 LINPHONE = """[sip]
 sip_port={sip_port}
 sip_tcp_port=-1
-sip_tls_port=-1
+sip_tls_port={tls_port}
+root_ca={ca}
+verify_server_certs=1
+verify_server_cn=1
 bind_address={ip}
 guess_hostname=0
 contact=sip:{user}@{ip}
@@ -225,8 +228,8 @@ media_encryption=none
 [rtp]
 audio_rtp_port={rtp}-{rtp_end}
 [proxy_0]
-reg_proxy=<sip:{server}:5060;transport=udp>
-reg_route=<sip:{server}:5060;transport=udp;lr>
+reg_proxy=<sip:{server}:{port};transport={proto}>
+reg_route=<sip:{server}:{port};transport={proto};lr>
 reg_identity=sip:{user}@pbx.test
 reg_expires=3600
 reg_sendregister=1
@@ -239,9 +242,10 @@ realm=pbx.test
 
 
 class Linphone:
-    """linphonec, told what to do by lines on its standard input."""
+    """linphonec, told what to do by lines on its standard input. ca: a file with the authority of the
+    server, which it then calls by TLS."""
 
-    def __init__(self, lab, number, hertz):
+    def __init__(self, lab, number, hertz, ca=None):
         if not shutil.which("linphonec"):
             raise Skip("linphone-cli is not installed")
         self.lab, self.number, self.hertz = lab, number, hertz
@@ -256,7 +260,9 @@ class Linphone:
         with open(settings, "w", encoding="utf-8") as f:
             # It speaks from 127.0.0.1 whatever it is bound to, so that is where it is.
             f.write(LINPHONE.format(ip="127.0.0.1", sip_port=lab.ports(2), user=user, rtp=rtp,
-                                    rtp_end=rtp + 18, server=lab.pbx, number=number))
+                                    rtp_end=rtp + 18, server=lab.pbx, number=number, ca=ca or "",
+                                    tls_port=lab.ports(2) if ca else -1, port=5061 if ca else 5060,
+                                    proto="tls" if ca else "udp"))
         env = dict(os.environ, HOME=self.dir, XDG_CONFIG_HOME=self.dir, XDG_DATA_HOME=self.dir)
         self.job = lab.job("linphone" + number, ["linphonec", "-c", settings, "-d", "0"], env=env,
                            stdin=subprocess.PIPE)

@@ -87,9 +87,10 @@ def digest_answer(challenge, user, password, method, uri, count=1):
 
 
 class Peer:
-    """A socket with an address of its own, UDP or a TCP connection."""
+    """A socket with an address of its own: UDP, or a connection by TCP or TLS (then with a
+    context of ssl, and perhaps the name of whom it asks for)."""
 
-    def __init__(self, ip, server, proto="udp", port=5060):
+    def __init__(self, ip, server, proto="udp", port=5060, context=None, name=None):
         self.ip, self.server, self.proto = ip, server, proto
         kind = socket.SOCK_DGRAM if proto == "udp" else socket.SOCK_STREAM
         self.host = f"[{ip}]" if ":" in ip else ip
@@ -99,10 +100,12 @@ class Peer:
         self.port = self.sock.getsockname()[1]
         self.buffer = b""
         self.number = 0
-        if proto == "tcp":
+        if proto != "udp":
             self.sock.settimeout(5)
             self.sock.connect(server)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if proto == "tls":
+            self.sock = context.wrap_socket(self.sock, server_hostname=name)
 
     def __enter__(self):
         return self
@@ -141,7 +144,7 @@ class Peer:
 
     def cut(self):
         """A whole message off the front of what a stream has brought."""
-        self.buffer = self.buffer.lstrip(b"\r\n") if self.proto == "tcp" else b""
+        self.buffer = self.buffer.lstrip(b"\r\n") if self.proto != "udp" else b""
         head, gap, rest = self.buffer.partition(b"\r\n\r\n")
         if not gap:
             return None
@@ -180,7 +183,7 @@ class Peer:
                  f"To: <{to or uri}>",
                  f"Call-ID: {call_id or secrets.token_hex(16) + '@' + self.ip}",
                  f"CSeq: {cseq or self.number} {method}",
-                 f"Contact: {me}{';transport=tcp' if self.proto == 'tcp' else ''}>"]
+                 f"Contact: {me}{';transport=' + self.proto if self.proto != 'udp' else ''}>"]
         if any(f.lower().startswith("contact:") for f in fields):
             lines.pop()
         lines += list(fields)

@@ -135,6 +135,8 @@ static void phone_statement(struct play *p)
                 *texts[k].to = play_option(p, str_z(texts[k].key), 2);
     if (play_flag(p, STR("tcp"), 2))
         ua->proto = PROTO_TCP;
+    if (play_flag(p, STR("tls"), 2))
+        ua->proto = PROTO_TLS;
     if (play_flag(p, STR("udp"), 2))
         ua->proto = PROTO_UDP;
     if (play_flag(p, STR("no-tcp"), 2))
@@ -244,15 +246,27 @@ static void media_statement(struct play *p)
     play_until(p, p->w.now);
 }
 
+/* ADDRESS:PORT, by UDP, or ADDRESS:PORT/tls. */
+static bool dest_parse(struct flow_dest *ret, struct str s)
+{
+    ptrdiff_t slash = str_chr(s, '/');
+    enum proto proto = PROTO_UDP;
+    if (slash >= 0 && proto_parse(&proto, str_from(s, (size_t)slash + 1)))
+        return false;
+    ret->proto = (uint8_t)proto;
+    return !addr_parse_port(&ret->addr, slash < 0 ? s : str_sub(s, 0, (size_t)slash));
+}
+
 static void dns_statement(struct play *p)
 {
-    struct world_name *n = &p->w.names[p->w.n_names];
-    if (p->n_words != 4 || p->w.n_names == WORLD_NAMES || addr_parse_port(&n->addr, p->word[3])) {
-        play_fail(p, &p->st->line, "dns NAME = ADDRESS:PORT");
-        return;
-    }
-    n->name = p->word[1];
-    p->w.n_names++;
+    struct world_name n = {.name = p->word[1]};
+    bool good = p->n_words >= 4 && p->w.n_names < WORLD_NAMES;
+    for (int i = 3; i < p->n_words && good; i++)
+        good = n.n < WORLD_DESTS && dest_parse(&n.dest[n.n++], p->word[i]);
+    if (good)
+        p->w.names[p->w.n_names++] = n;
+    else
+        play_fail(p, &p->st->line, "dns NAME = ADDRESS:PORT[/TRANSPORT] ...");
 }
 
 static void reload_statement(struct play *p)

@@ -111,23 +111,25 @@ struct world_conn *world_conn_find(struct world *w, uint32_t id)
     return NULL;
 }
 
-static struct world_conn *conn_to(struct world *w, const struct addr *peer)
+static struct world_conn *conn_to(struct world *w, enum proto proto, const struct addr *peer)
 {
     for (unsigned i = 0; i < WORLD_CONNS; i++)
-        if (w->conn[i].id && (addr_eq(&w->conn[i].peer, peer) || addr_eq(&w->conn[i].alias, peer)))
+        if (w->conn[i].id && w->conn[i].proto == proto &&
+            (addr_eq(&w->conn[i].peer, peer) || addr_eq(&w->conn[i].alias, peer)))
             return &w->conn[i];
     return NULL;
 }
 
-static struct world_conn *conn_open(struct world *w, struct world_host *h, bool by_host)
+static struct world_conn *conn_open(struct world *w, struct world_host *h, enum proto proto,
+                                    bool by_host)
 {
     struct world_conn *c = NULL;
     for (unsigned i = 0; i < WORLD_CONNS && !c; i++)
         if (!w->conn[i].id)
             c = &w->conn[i];
     BUG_ON(!c);
-    *c = (struct world_conn){.id = ++w->conn_ids, .host = h, .peer = source_of(h)};
-    struct addr ours = w->tcp;
+    *c = (struct world_conn){.id = ++w->conn_ids, .proto = proto, .host = h, .peer = source_of(h)};
+    struct addr ours = proto == PROTO_TLS ? w->tls : w->tcp;
     if (by_host) {
         c->peer.port = (uint16_t)(40000 + c->id % 20000);
         pcap_tcp_open(w->conf.pcap, wall_now(w), &c->pcap, &c->peer, &ours);
@@ -141,8 +143,10 @@ static struct world_conn *conn_open(struct world *w, struct world_host *h, bool 
 
 static struct flow conn_flow(const struct world *w, const struct world_conn *c)
 {
-    return (struct flow){
-        .proto = PROTO_TCP, .listener = w->tcp_listener, .conn = c->id, .peer = c->peer};
+    return (struct flow){.proto = (uint8_t)c->proto,
+                         .listener = c->proto == PROTO_TLS ? w->tls_listener : w->tcp_listener,
+                         .conn = c->id,
+                         .peer = c->peer};
 }
 
 static unsigned conn_side(const struct world_conn *c, bool host_sends)
@@ -241,7 +245,8 @@ static void refused(struct world *w, const struct flow *flow)
 
 static void tx_tcp(struct world *w, const struct flow *flow, struct str bytes)
 {
-    struct world_conn *c = flow->conn ? world_conn_find(w, flow->conn) : conn_to(w, &flow->peer);
+    struct world_conn *c = flow->conn ? world_conn_find(w, flow->conn)
+                                      : conn_to(w, (enum proto)flow->proto, &flow->peer);
     /* A connection that is gone is opened again to the same address, if that can be done. */
     if (!c) {
         struct world_host *h = host_at(w, &flow->peer);
@@ -251,8 +256,8 @@ static void tx_tcp(struct world *w, const struct flow *flow, struct str bytes)
             return;
         }
         c = world_conn_find(w, h->conn);
-        if (!c)
-            c = conn_open(w, h, false);
+        if (!c || c->proto != (enum proto)flow->proto)
+            c = conn_open(w, h, (enum proto)flow->proto, false);
     }
     struct flow on = conn_flow(w, c);
     pcap_tcp(w->conf.pcap, wall_now(w), &c->pcap, conn_side(c, false), bytes);
@@ -294,8 +299,8 @@ void world_tx(struct world_host *h, enum proto proto, struct str bytes)
         return;
     if (proto != PROTO_UDP) {
         struct world_conn *c = world_conn_find(w, h->conn);
-        if (!c)
-            c = conn_open(w, h, true);
+        if (!c || c->proto != proto)
+            c = conn_open(w, h, proto, true);
         flow = conn_flow(w, c);
     }
     if (!w->conf.tap_at_pbx)

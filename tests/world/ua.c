@@ -331,7 +331,10 @@ static struct str contact_of(struct ua *ua, const struct ua_spec *spec)
     if (spec->contact.n)
         return str_eq(spec->contact, STR("*")) ? spec->contact : name_addr(ua, spec->contact);
     return ua_text(ua->host.w, "<sip:" STR_FMT "@" STR_FMT "%s>", STR_ARG(ua->user),
-                   STR_ARG(host_text(ua)), ua->proto == PROTO_UDP ? "" : ";transport=tcp");
+                   STR_ARG(host_text(ua)),
+                   ua->proto == PROTO_UDP   ? ""
+                   : ua->proto == PROTO_TLS ? ";transport=tls"
+                                            : ";transport=tcp");
 }
 
 static struct str new_via(struct ua *ua, const struct ua_spec *spec)

@@ -51,6 +51,10 @@ static void listen_at(struct world *w, struct pbx_conf *conf)
             w->udp = l->v[i].addr;
             w->udp_listener = (uint8_t)i;
         }
+        if (l->v[i].proto == PROTO_TLS && w->tls.family == ADDR_NONE) {
+            w->tls = l->v[i].addr;
+            w->tls_listener = (uint8_t)i;
+        }
         if (l->v[i].proto == PROTO_TCP && w->tcp.family == ADDR_NONE) {
             w->tcp = l->v[i].addr;
             w->tcp_listener = (uint8_t)i;
@@ -68,7 +72,7 @@ static int start(struct world *w)
         return -ENOMEM;
     conf->config = w->config;
     conf->wall_us = wall(w);
-    w->udp.family = w->tcp.family = ADDR_NONE;
+    w->udp.family = w->tcp.family = w->tls.family = ADDR_NONE;
     listen_at(w, conf);
     w->starts++;
     rand_bytes(&w->rand, conf->seed, sizeof(conf->seed));
@@ -159,7 +163,7 @@ static void tell(struct world *w, struct world_event *e)
         e->wake(e->arg, e->token);
         break;
     case WORLD_EV_RESOLVED:
-        pbx_resolved(w->pbx, w->now, e->token, &e->addr, e->found ? 1 : 0, 300);
+        pbx_resolved(w->pbx, w->now, e->token, e->dest, e->n_dests, 300);
         break;
     }
     world_event_done(w, e);
@@ -246,9 +250,9 @@ static void resolve(struct world *w, const struct pbx_out *o)
         return;
     e->token = o->token;
     for (unsigned i = 0; i < w->n_names; i++)
-        if (str_ieq(w->names[i].name, o->name)) {
-            e->addr = w->names[i].addr;
-            e->found = true;
+        if (str_ieq(w->names[i].name, o->question.name)) {
+            memcpy(e->dest, w->names[i].dest, sizeof(e->dest));
+            e->n_dests = w->names[i].n;
         }
 }
 
@@ -303,6 +307,7 @@ void world_drain(struct world *w)
             ban(w, &o);
             break;
         case PBX_OUT_KEEP:
+        case PBX_OUT_PARTY:
             break;
         case PBX_OUT_BOTLINK:
             world_botlink_rx(w, &o.botlink);

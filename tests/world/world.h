@@ -45,7 +45,8 @@ struct world_host {
 
 #define WORLD_CONNS 512
 struct world_conn {
-    uint32_t id; /* 0: free */
+    uint32_t id;      /* 0: free */
+    enum proto proto; /* TCP, or TLS, whose bytes nobody sees here */
     struct world_host *host;
     struct addr peer, alias;
     usec_t last_due[2]; /* a stream keeps its order */
@@ -113,9 +114,11 @@ struct world_row {
 };
 
 #define WORLD_NAMES 16
+#define WORLD_DESTS 4
 struct world_name {
     struct str name;
-    struct addr addr;
+    struct flow_dest dest[WORLD_DESTS]; /* in the order in which they are to be tried */
+    unsigned n;
 };
 #define WORLD_BANS 16
 struct world_ban {
@@ -142,8 +145,8 @@ struct world {
     struct arena arena;
     struct list hosts, events, free_events;
     uint64_t event_seq;
-    struct addr udp, tcp; /* where the PBX listens */
-    uint8_t udp_listener, tcp_listener;
+    struct addr udp, tcp, tls; /* where the PBX listens */
+    uint8_t udp_listener, tcp_listener, tls_listener;
     struct world_conn conn[WORLD_CONNS];
     uint32_t conn_ids;
     struct world_stream stream[WORLD_STREAMS];
@@ -258,8 +261,8 @@ struct world_event {
     size_t n;
     struct media_ev media;
     uint64_t token;
-    struct addr addr;
-    bool found;
+    struct flow_dest dest[WORLD_DESTS];
+    unsigned n_dests;
     struct pbx_recorded recorded;
     struct botlink_event botlink;
     void (*wake)(void *arg, uint64_t n);

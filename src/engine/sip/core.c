@@ -264,7 +264,8 @@ void sip_core_flow_failed(struct sip_core *c, usec_t now, const struct flow *flo
     {
         const struct sip_txn *t = container_of(node, struct sip_txn, by_peer);
         bool here = t->flow.proto == flow->proto && addr_eq(&t->flow.peer, &flow->peer) &&
-                    (!flow->conn || !t->flow.conn || t->flow.conn == flow->conn);
+                    (!flow->conn || !t->flow.conn || t->flow.conn == flow->conn) &&
+                    (!flow->party || !t->flow.party || t->flow.party == flow->party);
         if (here)
             found[n++] = txn_handle(c, t);
     }

@@ -67,5 +67,6 @@ void dialog_address(struct sip_core *c, const struct sip_dialog *d, struct sip_r
         dest.conn = d->flow.conn;
         dest.listener = d->flow.listener;
     }
+    dest.party = d->flow.party; /* wherever it is: it is they with whom the dialog is */
     *to = dest;
 }

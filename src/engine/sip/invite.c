@@ -115,7 +115,7 @@ void sip_session_set_user(struct sip_core *c, handle_t session, uint64_t user, h
 void session_contact(struct sip_core *c, const struct sip_session *s, const struct flow *flow,
                      struct buf *b)
 {
-    request_contact(c, b, s->contact_user, flow);
+    request_contact(c, b, s->contact_user, flow, s->sips);
     if (s->focus)
         buf_lit(b, ";isfocus");
 }

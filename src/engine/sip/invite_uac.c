@@ -83,6 +83,7 @@ int sip_invite(struct sip_core *c, usec_t now, const struct sip_invite_cmd *cmd,
     s->tag = cmd->tag;
     s->leg = cmd->leg;
     s->focus = cmd->focus;
+    s->sips = str_istarts(cmd->ruri, STR("sips:"));
     int err = fill_dialog(c, d, cmd);
     if (!err)
         err = core_keep(c, &s->contact_user, cmd->contact_user);

@@ -33,6 +33,7 @@ void uas_invite(struct sip_core *c, struct sip_txn *txn, const struct sip_msg *m
     txn->dialog = dh;
     s->invite = txn_handle(c, txn);
     s->invite_cseq = m->cseq.number;
+    s->sips = txn->sips;
     peer_note(s, m);
     stimer_note_request(c, s, m);
     struct sip_out *o = session_emit(c, h, SIP_OUT_INVITE);

@@ -46,16 +46,19 @@ static struct addr advertised(const struct sip_core *c, const struct flow *to)
     return local_for(&c->conf.local, &l->bound, &to->peer);
 }
 
-void request_contact(struct sip_core *c, struct buf *b, struct str user, const struct flow *flow)
+/* The parameter transport=tls is one that RFC 5630 does not want, but it is what every phone knows:
+ * without it, what follows in the dialog would come by UDP. A sips URI needs none. */
+void request_contact(struct sip_core *c, struct buf *b, struct str user, const struct flow *flow,
+                     bool sips)
 {
     struct addr own = advertised(c, flow);
-    buf_lit(b, "<sip:");
+    buf_z(b, sips ? "<sips:" : "<sip:");
     if (user.n && user.n <= CONTACT_USER_MAX) { /* without, it reaches us as well */
         sip_escape_user(b, user);
         buf_ch(b, '@');
     }
     addr_put(b, &own);
-    if (flow->proto != PROTO_UDP) {
+    if (flow->proto != PROTO_UDP && !(sips && flow->proto == PROTO_TLS)) {
         buf_lit(b, ";transport=");
         struct str name = proto_name((enum proto)flow->proto);
         for (size_t i = 0; i < name.n; i++)
@@ -95,6 +98,16 @@ static void put_supported(struct sip_core *c, struct sip_build *w, const struct 
         sip_build_hdr(w, SIP_H_SUPPORTED, buf_str(&b));
 }
 
+/* RFC 3261 8.1.1.8: "If the Request-URI or top Route header field value contains a SIPS URI, the
+ * Contact header field MUST contain a SIPS URI as well." */
+static bool wants_sips(const struct sip_req *r)
+{
+    struct str rest = r->route, first;
+    if (r->sips || str_istarts(r->ruri, STR("sips:")))
+        return true;
+    return sip_list_next(&rest, &first) && str_istarts(str_trim(first), STR("<sips:"));
+}
+
 static int write_request(struct sip_core *c, const struct sip_req *r, const struct flow *to,
                          const struct req_branch *branch, struct str *ret)
 {
@@ -116,7 +129,7 @@ static int write_request(struct sip_core *c, const struct sip_req *r, const stru
         sip_build_hdr(&w, SIP_H_CONTACT, r->contact);
     } else if (r->contact.p) { /* a user part: the address depends on the transport chosen */
         buf_init(&contact, mem, sizeof(mem));
-        request_contact(c, &contact, r->contact, to);
+        request_contact(c, &contact, r->contact, to, wants_sips(r));
         if (r->focus)
             buf_lit(&contact, ";isfocus");
         sip_build_hdr(&w, SIP_H_CONTACT, buf_str(&contact));
@@ -294,10 +307,10 @@ int request_resend(struct sip_core *c, struct sip_txn *txn, const struct sip_con
 bool request_dest(const struct sip_uri *uri, struct flow *flow)
 {
     struct addr a;
-    enum proto proto = uri->scheme == SIP_SCHEME_SIPS ? PROTO_TLS : PROTO_UDP;
+    enum proto proto;
     if (uri->scheme != SIP_SCHEME_SIP && uri->scheme != SIP_SCHEME_SIPS)
         return false;
-    if (uri->transport.n && proto_parse(&proto, uri->transport))
+    if (sip_uri_proto(uri, &proto))
         return false;
     uint16_t port = uri->port ? uri->port : proto == PROTO_TLS ? 5061 : 5060;
     if (addr_parse(&a, uri->host, port))
@@ -417,6 +430,7 @@ int dialog_request(struct sip_core *c, struct sip_dialog *d, enum sip_method met
     if (target_refresh)
         r.contact = s->contact_user.p ? s->contact_user : STR("");
     r.focus = s->focus;
+    r.sips = s->sips;
     dialog_address(c, d, &r, &to);
     enum proto wanted = (enum proto)to.proto;
     int err = request_build(c, &r, &to, &branch, &b);

@@ -260,7 +260,7 @@ int sip_respond(struct sip_core *c, usec_t now, handle_t txn, const struct sip_a
     if (refresh && a->status < 300)
         session_contact(c, s, &t->flow, &contact);
     else if (makes_dialog && a->status > 100 && a->status < 300) /* RFC 6665 section 4.1.2.1 */
-        request_contact(c, &contact, STR(""), &t->flow);
+        request_contact(c, &contact, STR(""), &t->flow, t->sips);
     if (a->status >= 200)
         t->wants_answer = false;
     t->answer_delay = a->delay;

@@ -32,6 +32,27 @@ static void rx_ack(struct sip_core *c, const struct sip_msg *m)
     uas_ack(c, m); /* the ACK of a 2xx: a transaction of its own, for the dialog */
 }
 
+static bool is_sips(struct str nameaddr)
+{
+    struct sip_nameaddr na;
+    return sip_nameaddr_parse(&na, nameaddr) == 0 && na.uri.scheme == SIP_SCHEME_SIPS;
+}
+
+/* RFC 3261 12.1.1: "If the request that initiated the dialog contained a SIPS URI in the
+ * Request-URI or in the top Record-Route header field value, if there was any, or the Contact
+ * header field if there was no Record-Route header field, the Contact header field in the response
+ * MUST be a SIPS URI." */
+static bool wants_sips(const struct sip_msg *m)
+{
+    struct sip_values it = sip_values(m, SIP_H_RECORD_ROUTE);
+    struct str top;
+    if (m->ruri.scheme == SIP_SCHEME_SIPS)
+        return true;
+    if (sip_values_next(&it, &top))
+        return is_sips(top);
+    return m->contact.uri.whole.n && m->contact.uri.scheme == SIP_SCHEME_SIPS;
+}
+
 /* key: that of txn_server_key() for the request. */
 static struct sip_txn *server_txn(struct sip_core *c, const struct sip_msg *m,
                                   const struct flow *flow, struct str tag, struct str key)
@@ -44,6 +65,7 @@ static struct sip_txn *server_txn(struct sip_core *c, const struct sip_msg *m,
     t->cseq = m->cseq.number;
     t->head = respond_head(c, m, flow, tag);
     t->wants_answer = true;
+    t->sips = wants_sips(m);
     if (!t->head) {
         txn_free(c, t);
         return NULL;
@@ -103,14 +125,51 @@ static void missing_extensions(struct sip_core *c, const struct sip_msg *m, stru
     }
 }
 
+static bool is_secure(uint8_t proto)
+{
+    return proto == PROTO_TLS || proto == PROTO_WSS;
+}
+
+static bool speaks_tls(const struct sip_core *c)
+{
+    for (unsigned i = 0; i < c->conf.n_listeners; i++)
+        if (is_secure(c->conf.listener[i].proto))
+            return true;
+    return false;
+}
+
+/* A sips URI is a promise that every hop is secure: RFC 5630 section 5.1.2. It is not ours to keep
+ * if the hop to us was not. */
+static unsigned refuse_sips(struct sip_core *c, const struct sip_msg *m, const struct flow *flow,
+                            struct buf *text, struct sip_field *field)
+{
+    bool makes_dialog = m->method == SIP_INVITE || m->method == SIP_SUBSCRIBE ||
+                        m->method == SIP_REFER || m->method == SIP_REGISTER;
+    if (!speaks_tls(c))
+        return 416; /* "UASs that do not support the SIPS URI scheme at all" */
+    if (!is_secure(flow->proto)) {
+        buf_lit(text, "380 ");
+        buf_z(text, c->conf.call_id_host);
+        buf_lit(text, " \"SIPS Not Allowed\"");
+        *field = (struct sip_field){.id = SIP_H_WARNING, .value = buf_str(text)};
+        return 480;
+    }
+    if (makes_dialog && m->contact.uri.whole.n && m->contact.uri.scheme == SIP_SCHEME_SIP)
+        return 400; /* "because the URIs are used inconsistently" */
+    return 0;
+}
+
 /* 0, or the status that ends the request, with a header that says why. */
-static unsigned refuse(struct sip_core *c, const struct sip_msg *m, struct buf *text,
-                       struct sip_field *field)
+static unsigned refuse(struct sip_core *c, const struct sip_msg *m, const struct flow *flow,
+                       struct buf *text, struct sip_field *field)
 {
     if (m->method == SIP_METHOD_UNKNOWN)
         return 501; /* Allow is added by the response */
     if (m->ruri.scheme == SIP_SCHEME_OTHER)
         return 416;
+    unsigned status = m->ruri.scheme == SIP_SCHEME_SIPS ? refuse_sips(c, m, flow, text, field) : 0;
+    if (status)
+        return status;
     missing_extensions(c, m, text);
     if (text->n && m->method != SIP_CANCEL) { /* RFC 3261 8.2.2.3 */
         *field = (struct sip_field){.id = SIP_H_UNSUPPORTED, .value = buf_str(text)};
@@ -163,7 +222,7 @@ static void deliver(struct sip_core *c, const struct sip_msg *m, const struct fl
     struct buf text;
     struct sip_field field;
     buf_init(&text, mem, sizeof(mem));
-    unsigned status = refuse(c, m, &text, &field);
+    unsigned status = refuse(c, m, flow, &text, &field);
     if (status) {
         struct sip_answer a = {.status = (uint16_t)status};
         if (text.n)

@@ -66,6 +66,7 @@ struct sip_session {
     bool bye_wanted;    /* BYE as soon as the ACK of our 2xx is here */
     bool ack_due;       /* UAC: a 2xx waits for sip_ack() */
     bool auth_sent;     /* the INVITE carried credentials: so does the ACK (RFC 3261 22.1) */
+    bool sips;          /* our Contact in it is a sips URI: RFC 5630 5.1.1.2, 5.1.2 */
     bool focus;         /* its Contact says isfocus: RFC 4579 section 5.1 */
     uint8_t n_dialogs;
     /* What the peer can do. */
@@ -167,6 +168,7 @@ struct sip_req {
     const struct sip_session *timed; /* whose session timer is asked for; NULL: none */
     bool initial, no_100rel, no_early_session, focus;
     const struct sip_content *content;
+    bool sips; /* its Contact must be a sips URI, whatever the Request-URI is */
 };
 struct req_branch {
     char text[24];
@@ -182,7 +184,8 @@ MUST_CHECK int request_start(struct sip_core *c, enum sip_txn_kind kind, enum si
 MUST_CHECK int request_derive(struct sip_core *c, const struct blob *sent, enum sip_method method,
                               struct str to, struct str reason, struct blob **ret);
 /* `content` replaces fields of the same names. */
-void request_contact(struct sip_core *c, struct buf *b, struct str user, const struct flow *flow);
+void request_contact(struct sip_core *c, struct buf *b, struct str user, const struct flow *flow,
+                     bool sips);
 int request_resend(struct sip_core *c, struct sip_txn *txn, const struct sip_content *content,
                    uint32_t cseq, struct sip_txn **ret);
 /* The numeric destination of a URI; false if its host is a name or its transport unknown. */

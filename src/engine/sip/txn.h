@@ -76,6 +76,7 @@ struct sip_txn {
     usec_t answer_delay;  /* NIST: the final answer leaves so much later */
     bool held_for_commit; /* what it was told of after_commit */
     bool in_merge, retransmitted, tcp_for_size, wants_answer, cancelled;
+    bool sips; /* of a request that wants a sips Contact in its answer: RFC 3261 12.1.1 */
     uint8_t key_n;
     char key[TXN_KEY_BYTES];
 };

@@ -49,6 +49,22 @@ static unsigned refused_cause(struct pbx *p, struct call *call, unsigned status)
     return hangup_cause_of(status);
 }
 
+/* RFC 5630 5.3: those whom the caller wanted can be reached, but not as securely as a sips URI
+ * says. Whether to call them otherwise is for the caller to say. */
+static void refuse_sips(struct pbx *p, struct call *call)
+{
+    struct sip_field warning = {.id = SIP_H_WARNING};
+    struct sip_content content = {.field = &warning, .n_fields = 1};
+    char mem[320];
+    struct buf b;
+    buf_init(&b, mem, sizeof(mem));
+    buf_lit(&b, "380 ");
+    buf_str_put(&b, p->domain);
+    buf_lit(&b, " \"SIPS Not Allowed\"");
+    warning.value = buf_str(&b);
+    call_refuse(p, call, 480, &content);
+}
+
 void dial_refuse(struct pbx *p, struct call *call, unsigned status)
 {
     struct leg *caller = call_caller(p, call);
@@ -60,6 +76,10 @@ void dial_refuse(struct pbx *p, struct call *call, unsigned status)
         return; /* and comes back when the caller has heard it */
     if (status == 488) {
         refuse_media(p, call);
+        return;
+    }
+    if (status == 480 && caller && caller->sips_missed) {
+        refuse_sips(p, call);
         return;
     }
     unsigned cause = refused_cause(p, call, status);
@@ -284,6 +304,7 @@ static void begin(struct pbx *p, const struct sip_out *o, struct call *call,
     const struct sdp *offer = NULL;
     bool busy = who->extension && extension_is_busy(p, who->extension);
     bool full = who->trunk && !call_count_trunk_leg(p, caller, who->trunk);
+    caller->secure = m->ruri.scheme == SIP_SCHEME_SIPS;
     caller->anonymous = privacy_wanted(m) || is_hidden(m);
     if (who->extension)
         call_count_leg(p, caller, who->extension);

@@ -185,7 +185,7 @@ static void tell_phone(struct pbx *p, const struct config_extension *e, const st
         {.id = SIP_H_SUBSCRIPTION_STATE, .value = STR("terminated")},
     };
     struct sip_request_cmd cmd = {.method = SIP_NOTIFY,
-                                  .ruri = registrar_target(b),
+                                  .ruri = registrar_target(p, b, true),
                                   .from = buf_str(&self),
                                   .to_hdr = buf_str(&self),
                                   .contact = STR(""), /* no user, our address */

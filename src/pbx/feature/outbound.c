@@ -263,6 +263,7 @@ bool dial_leg(struct pbx *p, struct dial *d, const struct leg *like, struct str 
     config_unref(leg->config);
     leg->config = config_ref(d->config);
     leg->outgoing = true;
+    leg->secure = leg_find(p, d->owner)->secure; /* RFC 5630 5.1.1.3: also whom it is given to */
     leg->dial = d->self;
     leg->flow = like->flow;
     leg->trunk = like->trunk;

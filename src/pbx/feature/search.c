@@ -321,10 +321,12 @@ static bool has_more(const struct dial *d)
 static void silent_trunk(struct pbx *p, struct dial *d)
 {
     struct leg *leg = NULL;
-    trunk_failed(p, d->trunk);
-    while ((leg = call_next(call_find(p, d->call), leg)))
-        if (leg->dial == d->self && leg_is_calling(leg))
-            leg->status = 503;
+    while ((leg = call_next(call_find(p, d->call), leg))) {
+        if (leg->dial != d->self || !leg_is_calling(leg))
+            continue;
+        trunk_failed(p, d->trunk, &leg->flow, 0);
+        leg->status = 503;
+    }
 }
 
 static void out_of_patience(struct pbx *p, struct pbx_timer *t)
@@ -362,10 +364,12 @@ bool trunk_answers(struct pbx *p, struct leg *leg, const struct sip_out *o)
 
 /* Other gateways are tried when this one is silent or overloaded, not when it has said what becomes
  * of the call (RFC 3263 section 4.3). */
-static void trunk_said(struct pbx *p, struct dial *d, const struct leg *leg, unsigned status)
+static void trunk_said(struct pbx *p, struct dial *d, const struct leg *leg,
+                       const struct sip_out *o)
 {
+    unsigned status = o->status;
     if (status == 503 || status == 408 || status == 500 || status == 502 || status == 504) {
-        trunk_failed(p, leg->trunk);
+        trunk_failed(p, leg->trunk, &leg->flow, pbx_retry_after(o->msg));
         return;
     }
     for (unsigned i = 0; i < DIAL_MAX_TARGETS; i++) {
@@ -385,7 +389,7 @@ static bool settles(struct pbx *p, struct dial *d, struct leg *leg, const struct
         return false;
     }
     if (leg->trunk)
-        trunk_said(p, d, leg, status);
+        trunk_said(p, d, leg, o);
     /* A 6xx speaks for the user, not for one phone: RFC 3261 16.7 step 5. */
     return status / 100 == 6 && !d->ignore_6xx;
 }

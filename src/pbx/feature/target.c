@@ -17,6 +17,7 @@ static unsigned call_contacts(struct pbx *p, struct dial *d, const struct target
 {
     const struct binding *b[MAX_CONTACTS];
     unsigned n = registrar_find(p, t->extension, b, ARRAY_LEN(b)), sent = 0;
+    struct leg *owner = leg_find(p, d->owner);
     int q = -1;
     for (unsigned i = 0; i < n; i++) {
         if (t->q_below && b[i]->q >= t->q_below)
@@ -27,11 +28,15 @@ static unsigned call_contacts(struct pbx *p, struct dial *d, const struct target
             (void)dial_put(p, d, &rest, STR_NONE); /* no room: they are not tried */
             break;
         }
+        if (owner->secure && !registrar_is_sips(b[i])) { /* RFC 5630 5.3: no downgrade */
+            owner->sips_missed = true;
+            continue;
+        }
         struct leg like = {.extension = t->extension};
         struct str route;
         q = q < 0 ? b[i]->q : q;
         registrar_reach(p, b[i], &like.flow, &route);
-        sent += dial_leg(p, d, &like, registrar_target(b[i]), route);
+        sent += dial_leg(p, d, &like, registrar_target(p, b[i], owner->secure), route);
     }
     return sent;
 }
@@ -140,7 +145,8 @@ static struct str trunk_uri(struct pbx *p, const struct config_trunk *t, struct 
     if (!mem || sip_uri_parse(&uri, t->uri))
         return STR_NONE;
     buf_init(&b, mem, cap);
-    buf_lit(&b, "sip:");
+    buf_str_put(&b, uri.scheme_text);
+    buf_ch(&b, ':');
     sip_escape_user(&b, number);
     buf_ch(&b, '@');
     buf_str_put(&b, uri.host);
@@ -156,12 +162,12 @@ static struct str trunk_uri(struct pbx *p, const struct config_trunk *t, struct 
 }
 
 /* Where it goes: an address of the gateway, or that in the URI which it has named. */
-static bool reach(struct pbx *p, const struct target *t, struct flow *flow)
+static bool reach(struct pbx *p, const struct target *t, struct flow *flow, unsigned *at)
 {
     struct sip_uri uri;
     if (t->kind == TARGET_CONTACT)
         return sip_uri_parse(&uri, t->number) == 0 && location_uri_flow(&uri, flow);
-    return trunk_dest_next(p, t->trunk, t->address, flow) == 0;
+    return trunk_dest_next(p, t->trunk, at, flow) == 0;
 }
 
 static void start_trunk(struct pbx *p, struct dial *d, const struct target *t)
@@ -172,8 +178,15 @@ static void start_trunk(struct pbx *p, struct dial *d, const struct target *t)
     struct str number = trunk_number(p, t->number, t->trunk->strip, t->trunk->prepend);
     struct str uri = t->kind == TARGET_CONTACT ? t->number : trunk_uri(p, t->trunk, number);
     struct call *call = call_find(p, d->call);
+    struct leg *owner = leg_find(p, d->owner);
     unsigned legs = call->last_leg;
-    if (!uri.n || !reach(p, t, &like.flow)) {
+    if (owner->secure && !str_istarts(uri, STR("sips:"))) { /* RFC 5630 5.3: no downgrade */
+        owner->sips_missed = true;
+        dial_skip(p, d, t, 480);
+        return;
+    }
+    unsigned at = t->address;
+    if (!uri.n || !reach(p, t, &like.flow, &at)) {
         dial_skip(p, d, t, 503);
         return;
     }
@@ -181,9 +194,10 @@ static void start_trunk(struct pbx *p, struct dial *d, const struct target *t)
     call->trunk_out = t->trunk;
     struct target next = *t;
     struct flow flow;
-    next.address++;
-    if (t->kind == TARGET_TRUNK && !trunk_dest_next(p, t->trunk, next.address, &flow))
-        (void)dial_put(p, d, &next, t->number);
+    next.address = (uint8_t)++at;
+    if (t->kind == TARGET_TRUNK && !trunk_dest_next(p, t->trunk, &at, &flow) &&
+        dial_put(p, d, &next, t->number) && !d->ring)
+        d->ring = d->config->trunk.failover_ms * USEC_MS; /* silence must leave time for it */
     if (dial_leg(p, d, &like, uri, STR_NONE))
         d->trunk = t->trunk;
     else if (call->last_leg == legs)

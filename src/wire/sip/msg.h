@@ -220,6 +220,10 @@ bool sip_uri_eq(const struct sip_uri *a, const struct sip_uri *b);
 void sip_uri_aor(struct buf *b, const struct sip_uri *u);
 /* The default port of scheme and transport. */
 uint16_t sip_uri_port(const struct sip_uri *u);
+/* What is spoken with whom it names, where names do not decide: the transport parameter, else UDP,
+ * for sips TLS; a sips URI makes its parameter's transport secure (RFC 3261 26.2.2, RFC
+ * 5630 3.1.1). -EINVAL: a transport that we do not know, or one that cannot be secure. */
+MUST_CHECK int sip_uri_proto(const struct sip_uri *u, enum proto *ret);
 
 /* Names. */
 enum sip_method sip_method_of(struct str s); /* methods are case-sensitive */

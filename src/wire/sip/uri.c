@@ -155,6 +155,22 @@ int sip_uri_parse(struct sip_uri *ret, struct str s)
     return -EINVAL;
 }
 
+int sip_uri_proto(const struct sip_uri *u, enum proto *ret)
+{
+    bool sips = u->scheme == SIP_SCHEME_SIPS;
+    enum proto proto = sips ? PROTO_TLS : PROTO_UDP;
+    if (u->transport.n && proto_parse(&proto, u->transport))
+        return -EINVAL;
+    if (sips && proto == PROTO_TCP)
+        proto = PROTO_TLS;
+    else if (sips && proto == PROTO_WS)
+        proto = PROTO_WSS;
+    else if (sips && proto != PROTO_TLS && proto != PROTO_WSS)
+        return -EINVAL;
+    *ret = proto;
+    return 0;
+}
+
 uint16_t sip_uri_port(const struct sip_uri *u)
 {
     if (u->port)

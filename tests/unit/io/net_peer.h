@@ -34,6 +34,8 @@ struct world {
     struct flow opened_flow, closed_flow, failed_flow;
     const struct blob *failed_blob;
     int closed_err, failed_err;
+    unsigned insecure;
+    char insecure_why[200];
     bool echo; /* answers each message with its own bytes */
 };
 
@@ -89,6 +91,14 @@ static inline void world_bounced(void *ctx, usec_t now, struct str bytes)
     str_copy_z(w->bounced_text, sizeof(w->bounced_text), bytes);
 }
 
+static inline void world_insecure(void *ctx, usec_t now, const struct flow *flow, bool ours,
+                                  struct str why)
+{
+    struct world *w = ctx;
+    w->insecure++;
+    str_copy_z(w->insecure_why, sizeof(w->insecure_why), why);
+}
+
 static inline void world_turn(void *ctx, usec_t now)
 {
     net_flush(((struct world *)ctx)->net);
@@ -104,7 +114,8 @@ static inline void world_init(struct world *w, const struct net_config *cfg)
     memset(w, 0, sizeof(*w));
     blob_pool_init(&w->pool, 0);
     assert_int_equal(loop_new(&w->loop), 0);
-    struct net_hooks hooks = {world_rx, world_opened, world_closed, world_failed, world_bounced, w};
+    struct net_hooks hooks = {
+        world_rx, world_opened, world_closed, world_failed, world_bounced, world_insecure, w};
     assert_int_equal(net_new(&w->net, w->loop, cfg, &hooks), 0);
     struct loop_hooks turn = {.turn = world_turn, .ctx = w};
     loop_hooks_set(w->loop, &turn);

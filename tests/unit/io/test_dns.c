@@ -63,6 +63,39 @@ static void put_a(uint8_t **p, unsigned last)
     *(*p)++ = (uint8_t)last;
 }
 
+static void put_string(uint8_t **p, const char *text)
+{
+    size_t n = strlen(text);
+    *(*p)++ = (uint8_t)n;
+    memcpy(*p, text, n);
+    *p += n;
+}
+
+static void put_naptr(uint8_t **p, unsigned order, unsigned preference, const char *service,
+                      const char *replacement)
+{
+    uint8_t *head = *p;
+    put_head(p, 35, 90, 0);
+    uint8_t *rdata = *p;
+    put16(p, order);
+    put16(p, preference);
+    put_string(p, "s");
+    put_string(p, service);
+    put_string(p, "");
+    put_name(p, replacement);
+    head[11] = (uint8_t)(*p - rdata);
+}
+
+static void put_aaaa(uint8_t **p, unsigned last)
+{
+    put_head(p, 28, 60, 16);
+    memset(*p, 0, 16);
+    (*p)[0] = 0x20;
+    (*p)[1] = 0x01;
+    (*p)[15] = (uint8_t)last;
+    *p += 16;
+}
+
 /* How many records were written for the question; -1: no such name. */
 static int answer(const char *name, unsigned type, uint8_t **p)
 {
@@ -79,6 +112,34 @@ static int answer(const char *name, unsigned type, uint8_t **p)
     }
     if (type == 33 && !strcmp(name, "_sip._tcp.none.test")) {
         put_srv(p, 0, 0, "");
+        return 1;
+    }
+    if (type == 35 &&
+        !strcmp(name, "naptr.test")) { /* RFC 3263 section 4.1's example, disordered */
+        put_naptr(p, 90, 50, "SIP+D2T", "_sip._tcp.naptr.test");
+        put_naptr(p, 100, 50, "SIP+D2U", "_sip._udp.naptr.test");
+        put_naptr(p, 50, 50, "SIPS+D2T", "_sips._tcp.naptr.test");
+        put_naptr(p, 10, 50, "E2U+sip", "elsewhere.test");
+        return 4;
+    }
+    if (type == 33 && !strcmp(name, "_sips._tcp.naptr.test")) {
+        put_srv(p, 0, 5061, "one.test");
+        return 1;
+    }
+    if (type == 33 && !strcmp(name, "_sip._tcp.naptr.test")) {
+        put_srv(p, 0, 5060, "two.test");
+        return 1;
+    }
+    if (type == 33 && !strcmp(name, "_sip._tcp.tcponly.test")) {
+        put_srv(p, 0, 5072, "two.test");
+        return 1;
+    }
+    if (type == 1 && !strcmp(name, "both.test")) {
+        put_a(p, 6);
+        return 1;
+    }
+    if (type == 28 && !strcmp(name, "both.test")) {
+        put_aaaa(p, 9);
         return 1;
     }
     if (type == 1 && !strcmp(name, "one.test")) {
@@ -162,21 +223,28 @@ static void world_done(struct world *w)
     loop_free(w->loop);
 }
 
+/* With a transport that is given. */
+static int ask(struct world *w, struct str name, uint16_t port, enum proto proto, uint64_t token)
+{
+    struct dns_question q = {.name = name, .port = port, .proto = (uint8_t)proto};
+    return dns_resolve(w->dns, &q, token);
+}
+
 static void test_numeric(void **state)
 {
     struct world w;
     world_init(&w, (struct dns_config){0});
-    assert_int_equal(dns_resolve(w.dns, STR("192.0.2.5"), 0, PROTO_UDP, 7), 0);
+    assert_int_equal(ask(&w, STR("192.0.2.5"), 0, PROTO_UDP, 7), 0);
     assert_int_equal(w.answers, 0); /* in a later turn, always */
-    assert_int_equal(dns_resolve(w.dns, STR("[2001:db8::1]"), 0, PROTO_TLS, 8), 0);
+    assert_int_equal(ask(&w, STR("[2001:db8::1]"), 0, PROTO_TLS, 8), 0);
     LOOP_UNTIL(w.loop, w.answers == 2);
     assert_int_equal(w.last[0].token, 7);
     assert_int_equal(w.last[0].err, 0);
     assert_int_equal(w.last[0].n, 1);
-    assert_int_equal(w.last[0].addr[0].port, 5060);
-    assert_int_equal(w.last[0].addr[0].ip[3], 5);
-    assert_int_equal(w.last[1].addr[0].family, ADDR_V6);
-    assert_int_equal(w.last[1].addr[0].port, 5061);
+    assert_int_equal(w.last[0].dest[0].addr.port, 5060);
+    assert_int_equal(w.last[0].dest[0].addr.ip[3], 5);
+    assert_int_equal(w.last[1].dest[0].addr.family, ADDR_V6);
+    assert_int_equal(w.last[1].dest[0].addr.port, 5061);
     assert_int_equal(w.asked, 0);
     world_done(&w);
 }
@@ -186,17 +254,17 @@ static void test_srv(void **state)
 {
     struct world w;
     world_init(&w, (struct dns_config){0});
-    assert_int_equal(dns_resolve(w.dns, STR("srv.test"), 0, PROTO_UDP, 1), 0);
+    assert_int_equal(ask(&w, STR("srv.test"), 0, PROTO_UDP, 1), 0);
     LOOP_UNTIL(w.loop, w.answers == 1);
     const struct dns_answer *a = &w.last[0];
     assert_int_equal(a->err, 0);
     assert_int_equal(a->n, 3);
     assert_int_equal(a->ttl_s, 60);
-    assert_int_equal(a->addr[0].port, 5080);
-    assert_int_equal(a->addr[1].port, 5080);
-    assert_int_equal(a->addr[0].ip[3] + a->addr[1].ip[3], 12);
-    assert_int_equal(a->addr[2].port, 5070);
-    assert_int_equal(a->addr[2].ip[3], 2);
+    assert_int_equal(a->dest[0].addr.port, 5080);
+    assert_int_equal(a->dest[1].addr.port, 5080);
+    assert_int_equal(a->dest[0].addr.ip[3] + a->dest[1].addr.ip[3], 12);
+    assert_int_equal(a->dest[2].addr.port, 5070);
+    assert_int_equal(a->dest[2].addr.ip[3], 2);
     world_done(&w);
 }
 
@@ -207,10 +275,10 @@ static void test_srv_weight(void **state)
     world_init(&w, (struct dns_config){0});
     unsigned first[2] = {0};
     for (unsigned i = 0; i < 60; i++) {
-        assert_int_equal(dns_resolve(w.dns, STR("even.test"), 0, PROTO_UDP, i), 0);
+        assert_int_equal(ask(&w, STR("even.test"), 0, PROTO_UDP, i), 0);
         LOOP_UNTIL(w.loop, w.answers == i + 1);
         assert_int_equal(w.last[i % 8].n, 2);
-        first[w.last[i % 8].addr[0].port == 5080]++;
+        first[w.last[i % 8].dest[0].addr.port == 5080]++;
     }
     assert_in_range(first[0], 10, 50);
     world_done(&w);
@@ -221,18 +289,113 @@ static void test_plain(void **state)
 {
     struct world w;
     world_init(&w, (struct dns_config){0});
-    assert_int_equal(dns_resolve(w.dns, STR("two.test"), 6000, PROTO_UDP, 1), 0);
+    assert_int_equal(ask(&w, STR("two.test"), 6000, PROTO_UDP, 1), 0);
     LOOP_UNTIL(w.loop, w.answers == 1);
     assert_int_equal(w.last[0].n, 1);
-    assert_int_equal(w.last[0].addr[0].port, 6000);
+    assert_int_equal(w.last[0].dest[0].addr.port, 6000);
     assert_int_equal(w.asked, 1);
-    assert_int_equal(dns_resolve(w.dns, STR("many.test"), 0, PROTO_TCP, 2), 0);
+    assert_int_equal(ask(&w, STR("many.test"), 0, PROTO_TCP, 2), 0);
     LOOP_UNTIL(w.loop, w.answers == 2);
     assert_int_equal(w.last[1].n, DNS_MAX_ADDRS);
-    assert_int_equal(w.last[1].addr[0].port, 5060);
-    assert_int_equal(dns_resolve(w.dns, STR("localhost"), 5060, PROTO_UDP, 3), 0);
+    assert_int_equal(w.last[1].dest[0].addr.port, 5060);
+    assert_int_equal(ask(&w, STR("localhost"), 5060, PROTO_UDP, 3), 0);
     LOOP_UNTIL(w.loop, w.answers == 3);
-    assert_true(addr_is_loopback(&w.last[2].addr[0]));
+    assert_true(addr_is_loopback(&w.last[2].dest[0].addr));
+    world_done(&w);
+}
+
+#define BIT(p) (1u << (p))
+
+static const struct dns_answer *ask_any(struct world *w, const char *name, bool sips,
+                                        uint32_t protos)
+{
+    struct dns_question q = {.name = str_z(name),
+                             .any = true,
+                             .sips = sips,
+                             .proto = sips ? PROTO_TLS : PROTO_UDP,
+                             .protos = protos};
+    unsigned before = w->answers;
+    w->asked = 0;
+    assert_int_equal(dns_resolve(w->dns, &q, 1), 0);
+    LOOP_UNTIL(w->loop, w->answers == before + 1);
+    return &w->last[before % 8];
+}
+
+static void assert_dest(const struct dns_answer *a, unsigned i, enum proto proto, uint16_t port,
+                        unsigned last)
+{
+    assert_true(i < a->n);
+    assert_int_equal(a->dest[i].proto, proto);
+    assert_int_equal(a->dest[i].addr.port, port);
+    assert_int_equal(a->dest[i].addr.ip[a->dest[i].addr.family == ADDR_V4 ? 3 : 15], last);
+}
+
+/* RFC 3263 4.1: the domain says by what it is served, in its order; the rest is our own: what we do
+ * not speak is passed over, and a sips URI goes over TLS alone. */
+static void test_naptr(void **state)
+{
+    struct world w;
+    world_init(&w, (struct dns_config){0});
+    uint32_t all = BIT(PROTO_UDP) | BIT(PROTO_TCP) | BIT(PROTO_TLS);
+    const struct dns_answer *a = ask_any(&w, "naptr.test", false, all);
+    assert_int_equal(a->n, 3);
+    assert_int_equal(a->ttl_s, 60);
+    assert_dest(a, 0, PROTO_TLS, 5061, 1);
+    assert_dest(a, 1, PROTO_TLS, 5061, 11);
+    assert_dest(a, 2, PROTO_TCP, 5060, 2);
+    a = ask_any(&w, "naptr.test", false, BIT(PROTO_UDP) | BIT(PROTO_TCP));
+    assert_int_equal(a->n, 1);
+    assert_dest(a, 0, PROTO_TCP, 5060, 2);
+    a = ask_any(&w, "naptr.test", true, all);
+    assert_int_equal(a->n, 2);
+    assert_dest(a, 1, PROTO_TLS, 5061, 11);
+    world_done(&w);
+}
+
+/* Without NAPTR the SRV names of what we speak are asked for in turn; without those it is the
+ * default of the scheme at the host itself. */
+static void test_no_naptr(void **state)
+{
+    struct world w;
+    world_init(&w, (struct dns_config){0});
+    uint32_t all = BIT(PROTO_UDP) | BIT(PROTO_TCP) | BIT(PROTO_TLS);
+    const struct dns_answer *a = ask_any(&w, "srv.test", false, all);
+    assert_int_equal(a->n, 3);
+    assert_dest(a, 2, PROTO_UDP, 5070, 2);
+    a = ask_any(&w, "tcponly.test", false, all);
+    assert_int_equal(a->n, 1);
+    assert_dest(a, 0, PROTO_TCP, 5072, 2);
+    a = ask_any(&w, "two.test", false, all);
+    assert_int_equal(a->n, 1);
+    assert_dest(a, 0, PROTO_UDP, 5060, 2);
+    assert_int_equal(w.asked, 5); /* NAPTR, three SRV, A */
+    a = ask_any(&w, "two.test", true, all);
+    assert_dest(a, 0, PROTO_TLS, 5061, 2);
+    assert_int_equal(w.asked, 3); /* of SRV only _sips._tcp */
+    a = ask_any(&w, "192.0.2.5", true, all);
+    assert_dest(a, 0, PROTO_TLS, 5061, 5);
+    assert_int_equal(w.asked, 0);
+    /* With a port neither is asked for. */
+    struct dns_question q = {.name = STR("two.test"), .port = 5099, .any = true};
+    unsigned before = w.answers;
+    w.asked = 0;
+    assert_int_equal(dns_resolve(w.dns, &q, 1), 0);
+    LOOP_UNTIL(w.loop, w.answers == before + 1);
+    assert_dest(&w.last[before % 8], 0, PROTO_UDP, 5099, 2);
+    assert_int_equal(w.asked, 1);
+    world_done(&w);
+}
+
+static void test_families(void **state)
+{
+    struct world w;
+    world_init(&w, (struct dns_config){.ipv6 = true});
+    assert_int_equal(ask(&w, STR("both.test"), 5060, PROTO_UDP, 1), 0);
+    LOOP_UNTIL(w.loop, w.answers == 1);
+    assert_int_equal(w.last[0].n, 2);
+    assert_int_equal(w.last[0].dest[0].addr.family, ADDR_V6);
+    assert_dest(&w.last[0], 0, PROTO_UDP, 5060, 9);
+    assert_dest(&w.last[0], 1, PROTO_UDP, 5060, 6);
     world_done(&w);
 }
 
@@ -240,22 +403,22 @@ static void test_failures(void **state)
 {
     struct world w;
     world_init(&w, (struct dns_config){.max_queries = 2, .timeout_ms = 30});
-    assert_int_equal(dns_resolve(w.dns, STR(""), 0, PROTO_UDP, 1), -EINVAL);
-    assert_int_equal(dns_resolve(w.dns, STR("a\0b"), 0, PROTO_UDP, 1), -EINVAL);
-    assert_int_equal(dns_resolve(w.dns, STR("nobody.test"), 0, PROTO_UDP, 1), 0);
-    assert_int_equal(dns_resolve(w.dns, STR("silent.test"), 0, PROTO_UDP, 2), 0);
-    assert_int_equal(dns_resolve(w.dns, STR("one.test"), 0, PROTO_UDP, 3), -EBUSY);
+    assert_int_equal(ask(&w, STR(""), 0, PROTO_UDP, 1), -EINVAL);
+    assert_int_equal(ask(&w, STR("a\0b"), 0, PROTO_UDP, 1), -EINVAL);
+    assert_int_equal(ask(&w, STR("nobody.test"), 0, PROTO_UDP, 1), 0);
+    assert_int_equal(ask(&w, STR("silent.test"), 0, PROTO_UDP, 2), 0);
+    assert_int_equal(ask(&w, STR("one.test"), 0, PROTO_UDP, 3), -EBUSY);
     LOOP_UNTIL(w.loop, w.answers == 2);
     assert_int_equal(w.last[0].token, 1);
     assert_int_equal(w.last[0].err, -ENOENT);
     assert_int_equal(w.last[0].n, 0);
     assert_int_equal(w.last[1].token, 2);
     assert_int_equal(w.last[1].err, -ETIMEDOUT);
-    assert_int_equal(dns_resolve(w.dns, STR("none.test"), 0, PROTO_TCP, 4), 0);
+    assert_int_equal(ask(&w, STR("none.test"), 0, PROTO_TCP, 4), 0);
     LOOP_UNTIL(w.loop, w.answers == 3);
     assert_int_equal(w.last[2].err, -ENOENT);
     /* Under way at the end. */
-    assert_int_equal(dns_resolve(w.dns, STR("silent.test"), 0, PROTO_UDP, 5), 0);
+    assert_int_equal(ask(&w, STR("silent.test"), 0, PROTO_UDP, 5), 0);
     loop_run_once(w.loop, 1);
     world_done(&w);
 }
@@ -265,7 +428,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numeric),    cmocka_unit_test(test_srv),
         cmocka_unit_test(test_srv_weight), cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_failures),   cmocka_unit_test(test_naptr),
+        cmocka_unit_test(test_no_naptr),   cmocka_unit_test(test_families),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,8 +45,9 @@ struct rig {
     struct rig_sent sent[RIG_OUTS];
     struct rig_row row[RIG_OUTS];
     struct pbx_out ban[RIG_OUTS], keep[RIG_OUTS], alias[RIG_OUTS], asked[RIG_OUTS];
-    char asked_name[256];
-    struct sip_msg msg; /* of rig_msg() */
+    char asked_name[256], party_name[256];
+    struct pbx_out party; /* the last one that was introduced */
+    struct sip_msg msg;   /* of rig_msg() */
 };
 
 static inline void rig_fail(struct str got, const char *want)
@@ -107,9 +108,13 @@ static inline void rig_keep_out(struct rig *r, struct pbx_out *o)
     case PBX_OUT_ALIAS:
         r->alias[r->n_aliases++] = *o;
         break;
+    case PBX_OUT_PARTY:
+        r->party = *o;
+        str_copy_z(r->party_name, sizeof(r->party_name), o->name);
+        break;
     case PBX_OUT_RESOLVE:
         r->asked[r->n_asked++] = *o;
-        str_copy_z(r->asked_name, sizeof(r->asked_name), o->name);
+        str_copy_z(r->asked_name, sizeof(r->asked_name), o->question.name);
         break;
     default:
         break;

@@ -482,7 +482,7 @@ static void escaped_headers_in_a_contact_are_kept(void **state)
         200);
     assert_text(rig_contact(r, 0),
                 "<sip:user@example.com?Route=%3Csip:sip.example.com%3E>;expires=3600");
-    assert_text(registrar_target(only_of("1427")), "sip:user@example.com");
+    assert_text(registrar_target(r->pbx, only_of("1427"), true), "sip:user@example.com");
 }
 
 static void folds_do_not_survive(void **state)

@@ -249,7 +249,8 @@ static void a_failed_refresh_leaves_what_was_granted(void **state)
 
 static void a_name_is_looked_up_and_its_servers_tried_in_turn(void **state)
 {
-    struct addr addr[] = {rig_addr("192.0.2.81:5060"), rig_addr("192.0.2.82:5062")};
+    struct flow_dest dest[] = {{PROTO_UDP, rig_addr("192.0.2.81:5060")},
+                               {PROTO_UDP, rig_addr("192.0.2.82:5062")}};
     struct flow to;
     begin_with(HEAD QUIET "trunks: [{name: kt, uri: \"sip:sip.example.net\", " LOGIN
                           ", from_domain: example.net}]\n");
@@ -257,41 +258,41 @@ static void a_name_is_looked_up_and_its_servers_tried_in_turn(void **state)
     rig_wait(r, USEC_MS);
     assert_int_equal(r->n_asked, 1);
     assert_string_equal(r->asked_name, "sip.example.net");
-    assert_int_equal(r->asked[0].port, 0);
-    assert_int_equal(r->asked[0].proto, PROTO_UDP);
+    assert_int_equal(r->asked[0].question.port, 0);
+    assert_int_equal(r->asked[0].question.proto, PROTO_UDP);
     assert_int_equal(trunk_dest(r->pbx, conf("kt"), &to), -EAGAIN);
     assert_false(trunk_is_usable(r->pbx, conf("kt")));
     rig_clear(r);
-    pbx_resolved(r->pbx, r->now, r->asked[0].token, addr, 2, 300);
+    pbx_resolved(r->pbx, r->now, r->asked[0].token, dest, 2, 300);
     const struct sip_msg *m = wait_request(USEC_MS);
     assert_sent_to("192.0.2.81:5060");
     assert_text(m->ruri_text, "sip:example.net");
     assert_int_equal(trunk_dest(r->pbx, conf("kt"), &to), 0);
-    assert_true(addr_eq(&to.peer, &addr[0]));
+    assert_true(addr_eq(&to.peer, &dest[0].addr));
     answer("503 Service Unavailable", "");
     wait_request(USEC_S + USEC_MS);
     assert_sent_to("192.0.2.82:5062");
     answer("200 OK", "");
     assert_int_equal(trunk_dest(r->pbx, conf("kt"), &to), 0);
-    assert_true(addr_eq(&to.peer, &addr[1]));
+    assert_true(addr_eq(&to.peer, &dest[1].addr));
     /* The answer grows old and is asked for again; the registration stays where it is. */
     rig_clear(r);
     rig_wait(r, 300 * USEC_S);
     assert_int_equal(r->n_asked, 1);
-    pbx_resolved(r->pbx, r->now, r->asked[0].token, addr, 2, 300);
+    pbx_resolved(r->pbx, r->now, r->asked[0].token, dest, 2, 300);
     assert_int_equal(trunk_dest(r->pbx, conf("kt"), &to), 0);
-    assert_true(addr_eq(&to.peer, &addr[1]));
+    assert_true(addr_eq(&to.peer, &dest[1].addr));
     /* Nothing found: what is known stays. */
     pbx_resolved(r->pbx, r->now, r->asked[0].token, NULL, 0, 0);
     assert_int_equal(trunk_dest(r->pbx, conf("kt"), &to), 0);
-    pbx_resolved(r->pbx, r->now, 999, addr, 2, 300); /* of a trunk that is gone */
+    pbx_resolved(r->pbx, r->now, 999, dest, 2, 300); /* of a trunk that is gone */
 }
 
 static void a_name_that_is_not_found_is_asked_again(void **state)
 {
     begin_with(HEAD QUIET "trunks: [{name: kt, uri: \"sip:no.example.net:5070\"}]\n");
     rig_wait(r, USEC_MS);
-    assert_int_equal(r->asked[0].port, 5070);
+    assert_int_equal(r->asked[0].question.port, 5070);
     pbx_resolved(r->pbx, r->now, r->asked[0].token, NULL, 0, 0);
     assert_int_equal(view_of("kt").state, TRUNK_DOWN);
     assert_text(view_of("kt").reason, "name not found");
@@ -333,7 +334,9 @@ static void a_trunk_that_failed_a_call_rests(void **state)
     begin_with(HEAD "trunk: {options_interval: 0, down_time: 30}\n"
                     "trunks: [{name: kt, uri: \"sip:192.0.2.77\"}]\n");
     assert_true(trunk_is_usable(r->pbx, conf("kt")));
-    trunk_failed(r->pbx, conf("kt"));
+    struct flow at;
+    assert_int_equal(trunk_dest(r->pbx, conf("kt"), &at), 0);
+    trunk_failed(r->pbx, conf("kt"), &at, 0);
     assert_false(trunk_is_usable(r->pbx, conf("kt")));
     rig_wait(r, 31 * USEC_S);
     assert_true(trunk_is_usable(r->pbx, conf("kt")));
@@ -410,6 +413,96 @@ static void a_reload_keeps_what_did_not_change(void **state)
     wait_request(901 * USEC_S); /* and it is refreshed as before */
 }
 
+#define SECURE                                                                                     \
+    "sip: {domain: pbx.test, listen: [\"udp:192.0.2.10:5060\", \"tls:192.0.2.10:5061\"],\n"        \
+    "  tls: {certificate: a.pem, private_key: b.pem}}\n" QUIET
+#define PIN "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+/* RFC 5922 7.3: io is told the name in its URI, and what is sent there says that it is for it.
+ * Other pins make it another party: a connection that was let in by the old ones is not for it any
+ * more. */
+static void a_trunk_is_introduced_by_its_name_and_keys(void **state)
+{
+    struct flow_dest dest = {PROTO_TLS, rig_addr("192.0.2.81:5061")};
+    struct flow to, later;
+    begin_with(SECURE "trunks: [{name: kt, uri: \"sips:Sip.Example.Net\"}]\n");
+    assert_string_equal(r->party_name, "Sip.Example.Net");
+    assert_int_equal(r->party.pins->n, 0);
+    rig_wait(r, USEC_MS);
+    assert_true(r->asked[0].question.sips);
+    assert_true(r->asked[0].question.any);
+    assert_int_equal(r->asked[0].question.proto, PROTO_TLS);
+    assert_true(r->asked[0].question.protos & 1u << PROTO_UDP);
+    pbx_resolved(r->pbx, r->now, r->asked[0].token, &dest, 1, 300);
+    assert_int_equal(trunk_dest(r->pbx, conf("kt"), &to), 0);
+    assert_int_equal(to.proto, PROTO_TLS);
+    assert_true(to.party > 0);
+    assert_int_equal(to.party, r->party.token);
+    reload(SECURE "trunks: [{name: kt, uri: \"sips:Sip.Example.Net\"}, {name: b, uri: "
+                  "\"sip:192.0.2.9\"}]\n");
+    assert_int_equal(trunk_dest(r->pbx, conf("kt"), &later), 0);
+    assert_int_equal(later.party, to.party);
+    assert_string_equal(r->party_name, "192.0.2.9");
+    assert_int_not_equal(r->party.token, to.party);
+    reload(SECURE "trunks: [{name: kt, uri: \"sips:Sip.Example.Net\", tls_pins: [" PIN
+                  "]}, {name: b, uri: \"sip:192.0.2.9\"}]\n");
+    assert_string_equal(r->party_name, "Sip.Example.Net");
+    assert_int_equal(r->party.pins->n, 1);
+    rig_wait(r, USEC_MS);
+    pbx_resolved(r->pbx, r->now, r->asked[0].token, &dest, 1, 300);
+    assert_int_equal(trunk_dest(r->pbx, conf("kt"), &later), 0);
+    assert_int_equal(later.party, r->party.token);
+}
+
+/* RFC 3263 4.3: of several, what has failed is passed over, until Retry-After or down_time, and if
+ * all have they are tried as if none had. */
+static void places_that_failed_rest_each_for_itself(void **state)
+{
+    struct flow_dest dest[] = {{PROTO_UDP, rig_addr("192.0.2.81:5060")},
+                               {PROTO_TCP, rig_addr("192.0.2.81:5060")},
+                               {PROTO_UDP, rig_addr("192.0.2.82:5060")}};
+    struct flow first, to;
+    unsigned n = 0;
+    begin_with(HEAD "trunk: {options_interval: 0, down_time: 30}\n"
+                    "trunks: [{name: kt, uri: \"sip:sip.example.net\"}]\n");
+    rig_wait(r, USEC_MS);
+    pbx_resolved(r->pbx, r->now, r->asked[0].token, dest, 3, 3600);
+    assert_int_equal(trunk_dest_next(r->pbx, conf("kt"), &n, &first), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(first.proto, PROTO_UDP);
+    trunk_failed(r->pbx, conf("kt"), &first, 100);
+    assert_true(trunk_is_usable(r->pbx, conf("kt")));
+    assert_int_equal(trunk_dest_next(r->pbx, conf("kt"), &n, &to), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(to.proto, PROTO_TCP); /* the same address, but not the same place */
+    trunk_failed(r->pbx, conf("kt"), &to, 0);
+    n = 0;
+    assert_int_equal(trunk_dest_next(r->pbx, conf("kt"), &n, &to), 0);
+    assert_int_equal(n, 2);
+    assert_true(addr_eq(&to.peer, &dest[2].addr));
+    n = 3;
+    assert_int_equal(trunk_dest_next(r->pbx, conf("kt"), &n, &to), -ENOENT);
+    trunk_failed(r->pbx, conf("kt"), &to, 0); /* the last one that was found */
+    assert_false(trunk_is_usable(r->pbx, conf("kt")));
+    n = 0;
+    assert_int_equal(trunk_dest_next(r->pbx, conf("kt"), &n, &to), 0);
+    assert_int_equal(n, 0);
+    rig_wait(r, 31 * USEC_S);
+    n = 0;
+    assert_int_equal(trunk_dest_next(r->pbx, conf("kt"), &n, &to), 0);
+    assert_int_equal(n, 1);
+    /* Asked again, the name leads to the same: what rests goes on resting. */
+    struct flow_dest turned[] = {dest[1], dest[0]};
+    pbx_resolved(r->pbx, r->now, r->asked[0].token, turned, 2, 3600);
+    n = 0;
+    assert_int_equal(trunk_dest_next(r->pbx, conf("kt"), &n, &to), 0);
+    assert_int_equal(to.proto, PROTO_TCP);
+    rig_wait(r, 70 * USEC_S);
+    n = 0;
+    assert_int_equal(trunk_dest_next(r->pbx, conf("kt"), &n, &to), 0);
+    assert_int_equal(to.proto, PROTO_UDP); /* the one in use before, which is there again */
+}
+
 static void a_removed_trunk_withdraws_its_registration(void **state)
 {
     begin_with(HEAD QUIET "trunks: [{name: kt, uri: \"sip:192.0.2.77\", " LOGIN "}]\n");
@@ -484,6 +577,8 @@ int main(void)
         T(a_trunk_that_failed_a_call_rests),
         T(a_source_is_told_by_address_port_and_account),
         T(a_reload_keeps_what_did_not_change),
+        T(a_trunk_is_introduced_by_its_name_and_keys),
+        T(places_that_failed_rest_each_for_itself),
         T(a_removed_trunk_withdraws_its_registration),
         T(a_changed_trunk_starts_anew),
         T(shutdown_waits_for_the_answer_under_way),

@@ -1,0 +1,457 @@
+"""SIP over TLS, with OpenSSL's own client, Python's ssl and baresip at the other end: who is judged how,
+what is resumed, and certificates that are replaced while calls are up."""
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+
+import names
+import sip
+from case_phone import part, talk
+from ladder import Ladder
+from lab import PHONES, Skip, case, check, equal
+from phone import Baresip, Linphone
+
+PORT = 5061
+
+
+def openssl(lab, *words, status=0, text=None, seconds=15):
+    if not shutil.which("openssl"):
+        raise Skip("openssl is not installed")
+    done = subprocess.run(["openssl", *words], cwd=lab.dir, capture_output=True, text=True,
+                          input=text, timeout=seconds, check=False)
+    if status is not None:
+        equal(done.returncode, status, f"openssl {' '.join(words)}: {done.stderr[-300:]}")
+    return done
+
+
+def authority(lab, name="ca"):
+    openssl(lab, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-keyout", name + ".key", "-out", name + ".pem", "-days", "2", "-subj", "/CN=" + name)
+
+
+def certificate(lab, name, names, ca="ca", days="60"):
+    """NAME.pem and NAME.key, for the names, as subjectAltName has them."""
+    lab.write(name + ".ext", f"subjectAltName={names}\n")
+    openssl(lab, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+            name + ".key", "-out", name + ".csr", "-subj", "/CN=" + name)
+    openssl(lab, "x509", "-req", "-in", name + ".csr", "-CA", ca + ".pem", "-CAkey", ca + ".key",
+            "-CAcreateserial", "-days", days, "-extfile", name + ".ext", "-out", name + ".pem")
+
+
+def tls_config(lab):
+    """The lab's configuration with a TLS listener, whose certificate is for pbx.test."""
+    authority(lab)
+    certificate(lab, "pbx", f"DNS:pbx.test,IP:{lab.pbx}")
+    config = lab.config()
+    config["sip"]["listen"].append(f"tls:{lab.pbx}:{PORT}")
+    config["sip"]["tls"] = {"certificate": lab.path("pbx.pem"), "private_key": lab.path("pbx.key"),
+                            "ca": lab.path("ca.pem")}
+    return config
+
+
+def client(lab, cert=None):
+    context = ssl.create_default_context(cafile=lab.path("ca.pem"))
+    context.keylog_filename = lab.path("keys.log")  # for the judge
+    if cert:
+        context.load_cert_chain(lab.path(cert + ".pem"), lab.path(cert + ".key"))
+    return context
+
+
+def connect(lab, last=66, cert=None, port=0, context=None):
+    return sip.Peer(lab.ip(last), (lab.pbx, PORT), "tls", port, context or client(lab, cert),
+                    "pbx.test")
+
+
+def ask(peer):
+    m = peer.ask("OPTIONS", "sip:pbx.test")
+    equal(m and m.status, 200, "answer to OPTIONS")
+
+
+OPTIONS = ("OPTIONS sip:pbx.test SIP/2.0\r\nVia: SIP/2.0/TLS {ip}:5061;branch=z9hG4bKs;rport\r\n"
+           "Max-Forwards: 70\r\nFrom: <sip:a@pbx.test>;tag=1\r\nTo: <sip:pbx.test>\r\n"
+           "Call-ID: {id}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+           # No length can be read from this: the exchange hangs up, which ends s_client.
+           "OPTIONS sip:pbx.test SIP/2.0\r\nContent-Length: x\r\n\r\n")
+
+
+def s_client(lab, *words, status=0):
+    """OpenSSL's own client says OPTIONS and hears what comes; the last word is what it printed."""
+    done = openssl(lab, "s_client", "-connect", f"{lab.pbx}:{PORT}", "-CAfile", "ca.pem",
+                   "-servername", "pbx.test", "-verify_hostname", "pbx.test",
+                   "-verify_return_error", "-ign_eof", *words, status=status,
+                   text=OPTIONS.format(ip=lab.ip(66), id=os.urandom(8).hex()), seconds=30)
+    return done.stdout + done.stderr
+
+
+@case("tls_openssl", captured=False)
+def tls_openssl_case(lab):
+    """What OpenSSL's client sees: versions, the chain, resumption."""
+    lab.start(tls_config(lab))
+    for version in ("-tls1_2", "-tls1_3"):
+        said = s_client(lab, version, "-sess_out", "session.pem")
+        check("SIP/2.0 200 OK" in said, "no 200: " + said[-300:])
+        check("Verify return code: 0 (ok)" in said, "not verified: " + said[-300:])
+        check("New, TLSv1." in said and "Reused, TLSv1." not in said, "a new session")
+        again = s_client(lab, version, "-sess_in", "session.pem")
+        check("Reused, TLSv1." in again, f"{version} is not resumed")
+        check("SIP/2.0 200 OK" in again, "no 200 in the resumed session")
+    old = s_client(lab, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0", status=1)
+    check("SIP/2.0" not in old and "protocol version" in old, "TLS 1.1: " + old[-300:])
+    said = s_client(lab, "-tls1_2")
+    check("Secure Renegotiation IS supported" in said, "secure renegotiation is not announced")
+    check("no version of TLS in common" in lab.server.text(), "the log does not say why")
+
+
+@case("tls_phones", weight=4)
+def tls_phones_case(lab):
+    """Phones that connect by TLS: registered, called over their own connection, and the other way."""
+    lab.start(tls_config(lab))
+    with connect(lab, 55) as p27, connect(lab, 54) as p28:
+        for peer, number in ((p27, "1427"), (p28, "1428")):
+            _, last = peer.register(PHONES[number], "secret-" + number)
+            equal(last and last.status, 200, "REGISTER of " + number)
+        call(lab, p27, p28)
+        equal(len(lab.ctl("registrations")), 2, "registrations")
+    ladder = Ladder(lab)  # Wireshark has opened all of it
+    invites = [p for p in ladder.packets if p.message.request and p.message.method == "INVITE" and
+               p.source == (lab.pbx, PORT)]
+    # A phone is reached over the connection that its REGISTER came by: nobody listens there.
+    equal([p.target for p in invites], [(lab.ip(54), p28.port)], "where the INVITE went")
+
+
+def invite_by(caller, number):
+    """1427 calls, and answers the challenge; returns the Call-ID."""
+    body, call_id, uri = sip.sdp(caller.ip), os.urandom(8).hex(), f"sip:{number}@pbx.test"
+    more = {"user": PHONES["1427"], "call_id": call_id, "tag": "t1"}
+    caller.send(caller.build("INVITE", uri, body=body, cseq=1, **more))
+    m = final(caller)
+    equal(m.status, 407, "challenge")
+    answer = sip.digest_answer(m.get("proxy-authenticate"), PHONES["1427"], "secret-1427", "INVITE",
+                               uri)
+    acknowledge(caller, m, call_id, 1, uri)
+    caller.send(caller.build("INVITE", uri, ["Proxy-Authorization: " + answer], body, cseq=2, **more))
+    return call_id
+
+
+def call(lab, caller, callee):
+    """From 1427 to 1428, answered and ended by the caller."""
+    call_id = invite_by(caller, "1428")
+    invite = receive(callee, "INVITE")
+    check(invite.get("via").startswith("SIP/2.0/TLS "), "Via of our INVITE: " + invite.get("via"))
+    check(";transport=tls" in invite.get("contact"), "Contact: " + invite.get("contact"))
+    respond(callee, invite, 200, sip.sdp(callee.ip))
+    m = final(caller)
+    equal(m.status, 200, "answer to the INVITE")
+    target = m.get("contact").split("<")[1].split(">")[0]
+    check(target.endswith(";transport=tls"), "Contact of the 200: " + target)
+    to = m.get("to")
+    caller.send(caller.build("ACK", target, [f"To: {to}"], user=PHONES["1427"], to=None,
+                             call_id=call_id, cseq=2, tag="t1").replace(f"To: <{target}>\r\n", "", 1))
+    receive(callee, "ACK")
+    lab.until(lambda: len(lab.ctl("calls")) == 1, 5, "the call is up")
+    bye = caller.build("BYE", target, [f"To: {to}"], user=PHONES["1427"], call_id=call_id, cseq=3,
+                       tag="t1").replace(f"To: <{target}>\r\n", "", 1)
+    caller.send(bye)
+    respond(callee, receive(callee, "BYE"), 200)
+    equal(final(caller).status, 200, "answer to the BYE")
+    lab.quiet()
+
+
+def final(peer):
+    while True:
+        m = peer.receive(5)
+        check(m, "no answer")
+        if m.status and m.status >= 200:
+            return m
+
+
+def receive(peer, method):
+    while True:
+        m = peer.receive(5)
+        check(m, f"no {method}")
+        if m.method == method and m.request:
+            return m
+
+
+def respond(peer, request, status, body="", fields=()):
+    to = request.get("to")
+    lines = [f"SIP/2.0 {status} OK", *("Via: " + v for v in request.all("via")),
+             *("Record-Route: " + v for v in request.all("record-route")),
+             "From: " + request.get("from"), "To: " + to + ("" if ";tag=" in to else ";tag=peer"),
+             "Call-ID: " + request.get("call-id"), "CSeq: " + request.get("cseq"),
+             f"Contact: <sip:peer@{peer.ip}:{peer.port};transport=tls>", *fields]
+    if body:
+        lines.append("Content-Type: application/sdp")
+    peer.send("\r\n".join([*lines, f"Content-Length: {len(body)}", "", body]))
+
+
+def acknowledge(peer, answer, call_id, cseq, uri):
+    peer.send("\r\n".join([f"ACK {uri} SIP/2.0", "Via: " + answer.get("via"), "Max-Forwards: 70",
+                           "From: " + answer.get("from"), "To: " + answer.get("to"),
+                           "Call-ID: " + call_id, f"CSeq: {cseq} ACK", "Content-Length: 0", "", ""]))
+
+
+@case("tls_baresip", weight=6)
+def tls_baresip_case(lab):
+    """baresip over TLS, which checks our certificate; a call with sound both ways, during which the
+    certificate is replaced."""
+    config = tls_config(lab)
+    lab.start(config)
+    phones = []
+    for number, hertz in (("1427", 440), ("1428", 1000)):
+        user = "109Q" + number
+        phones.append(Baresip(
+            lab, number, hertz, account=(
+                f"<sip:{user}@pbx.test;transport=tls>;auth_user={user};"
+                f'auth_pass=secret-{number};outbound="sip:{lab.pbx}:{PORT};transport=tls";'
+                "regint=3600;answermode=auto;audio_codecs=pcmu/8000/1\n")))
+    for phone in phones:
+        phone.registered()
+    talk(lab, *phones)
+    certificate(lab, "next", f"DNS:pbx.test,IP:{lab.pbx}")
+    for kind in (".pem", ".key"):
+        os.replace(lab.path("next" + kind), lab.path("pbx" + kind))
+    lab.until(lambda: lab.server.text().count("pbx.pem read") == 2, 10, "the new pair is read")
+    equal(len(lab.ctl("calls")), 1, "calls after the reload")
+    for phone, other in (phones, phones[::-1]):
+        phone.hears(other)
+    part(lab, *phones)
+    row, = lab.cdrs(1)
+    equal(row["ended_by"], "caller", "ended by")
+
+
+@case("tls_linphone", weight=6)
+def tls_linphone_case(lab):
+    """Linphone, which checks our certificate by the address that it connects to."""
+    config = tls_config(lab)
+    # Its library of TLS looks for addresses among the names.
+    certificate(lab, "pbx", f"DNS:pbx.test,DNS:{lab.pbx}")
+    lab.start(config)
+    first, second = Linphone(lab, "1427", 440, lab.path("ca.pem")), Baresip(lab, "1428", 1000)
+    lab.until(lambda: len(lab.ctl("registrations")) == 2, 20, "linphone is registered")
+    equal({r["aor"]: r["transport"] for r in lab.ctl("registrations")},
+          {"sip:109Q1427@pbx.test": "TLS", "sip:109Q1428@pbx.test": "UDP"}, "transports")
+    first.call("1428")
+    second.wait("CALL_ESTABLISHED")
+    second.hears(first)
+    second.tell("hangup")
+    row, = lab.cdrs(1)
+    equal((row["disposition"], row["ended_by"]), ("ANSWERED", "callee"), "record")
+
+
+def subject(lab):
+    """The serial number of the certificate that a new connection is shown."""
+    with socket.create_connection((lab.pbx, PORT), 5) as plain, \
+            client(lab).wrap_socket(plain, server_hostname="pbx.test") as s:
+        return s.getpeercert()["serialNumber"]
+
+
+@case("tls_reload")
+def tls_reload_case(lab):
+    """A new pair is taken when both files are there; half of one, or a bad one, never; connections
+    stay; and a configuration with a bad pair is refused whole."""
+    config = tls_config(lab)
+    lab.start(config)
+    before = subject(lab)
+    with connect(lab) as peer:
+        ask(peer)
+        certificate(lab, "next", "DNS:pbx.test")
+        os.replace(lab.path("next.pem"), lab.path("pbx.pem"))
+        lab.until(lambda: "certificate kept as it was" in lab.server.text(), 10, "half a pair")
+        check("pbx.key: no private key can be read that fits" in lab.server.text(),
+              "the log does not say what is wrong")
+        equal(subject(lab), before, "certificate after half a pair")
+        equal(lab.ctl_run("reload").returncode != 0, True, "reload with half a pair is refused")
+        equal(subject(lab), before, "certificate after the refused reload")
+        os.replace(lab.path("next.key"), lab.path("pbx.key"))
+        lab.until(lambda: subject(lab) != before, 10, "the new certificate")
+        ask(peer)
+        # By word: at once.
+        between = subject(lab)
+        certificate(lab, "pbx", "DNS:pbx.test")
+        equal(lab.ctl_run("reload").returncode, 0, "reload")
+        check(subject(lab) != between, "the certificate after a reload")
+        ask(peer)
+
+
+@case("tls_clients")
+def tls_clients_case(lab):
+    """With verify_client only those get in whose certificate holds."""
+    config = tls_config(lab)
+    config["sip"]["tls"]["verify_client"] = True
+    lab.start(config)
+    certificate(lab, "phone", "DNS:phone.test")
+    authority(lab, "other")
+    certificate(lab, "stranger", "DNS:phone.test", "other")
+    with connect(lab, cert="phone") as peer:
+        ask(peer)
+    for cert, why in ((None, "it shows no certificate"),
+                      ("stranger", "its certificate is of an unknown authority")):
+        try:
+            with connect(lab, cert=cert) as peer:
+                peer.send(peer.build("OPTIONS", "sip:pbx.test"))
+                check(peer.receive(3) is None, f"{cert} is served")
+        except (ssl.SSLError, ConnectionError):
+            pass
+        lab.until(lambda why=why: why in lab.server.text(), 5, f"the log says: {why}")
+
+
+class Gateway(threading.Thread):
+    """A trunk that listens by TLS with Python's ssl: answers OPTIONS with 200, INVITE with 603."""
+
+    def __init__(self, lab, cert, last=77):
+        super().__init__(daemon=True)
+        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.context.load_cert_chain(lab.path(cert + ".pem"), lab.path(cert + ".key"))
+        self.context.keylog_filename = lab.path("keys.log")
+        self.asked_for, self.seen = [], []
+        self.context.sni_callback = lambda sock, name, ctx: self.asked_for.append(name)
+        self.ip, self.port = lab.ip(last), PORT
+        self.sock = socket.socket()
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.sock.bind((self.ip, PORT))
+        self.sock.listen(8)
+        self.connections = 0
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                plain, _ = self.sock.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(plain,), daemon=True).start()
+
+    def serve(self, plain):
+        try:
+            self.peer_serve(self.context.wrap_socket(plain, server_side=True))
+        except (ssl.SSLError, OSError):
+            plain.close()
+
+    def peer_serve(self, sock):
+        self.connections += 1
+        peer = object.__new__(sip.Peer)
+        peer.proto, peer.sock, peer.buffer, peer.number = "tls", sock, b"", 0
+        peer.ip, peer.host, peer.port = self.ip, self.ip, PORT
+        while True:
+            m = peer.receive(60)
+            if not m:
+                return
+            self.seen.append(m)
+            if m.request and m.method in ("OPTIONS", "REGISTER", "BYE"):
+                respond(peer, m, 200)
+            elif m.request and m.method == "INVITE":
+                respond(peer, m, 603)
+
+    def close(self):
+        self.sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
+        self.join(5)
+        self.sock.close()
+
+
+def trunk_config(lab, uri, **more):
+    config = tls_config(lab)
+    config["trunks"] = [{"name": "carrier", "uri": uri, **more}]
+    config["trunk"] = {"options_interval": 10}
+    return config
+
+
+@case("tls_trunk")
+def tls_trunk_case(lab):
+    """A trunk whose certificate is for its address; one whose is not, and one whose key is pinned."""
+    config = trunk_config(lab, f"sips:{lab.trunk}")
+    certificate(lab, "trunk", f"IP:{lab.trunk}")
+    certificate(lab, "wrong", "DNS:elsewhere.test")
+    gateway = Gateway(lab, "trunk")
+    lab.start(config)
+    lab.until(lambda: "trunk carrier answers" in lab.server.text(), 10, "the trunk is there")
+    check(gateway.seen[0].uri.startswith("sips:"), "Request-URI: " + gateway.seen[0].uri)
+    check(gateway.seen[0].get("contact").startswith("<sips:"),
+          "Contact: " + gateway.seen[0].get("contact"))
+    check(gateway.seen[0].get("via").startswith("SIP/2.0/TLS "), "Via")
+    equal(gateway.asked_for, [None], "an address is not asked for by name")
+    lab.server.end()
+    gateway.close()
+    gateway = Gateway(lab, "wrong")
+    lab.start(config)
+    lab.until(lambda: f"its certificate is not for {lab.trunk}" in lab.server.text(), 10,
+              "the log says what is wrong")
+    equal(gateway.seen, [], "what a wrong trunk was told")
+    lab.server.end()
+    der = subprocess.run("openssl x509 -in wrong.pem -noout -pubkey | openssl pkey -pubin -outform DER"
+                         " | sha256sum", shell=True, cwd=lab.dir, capture_output=True, text=True,
+                         check=True).stdout.split()[0]
+    config["trunks"][0]["tls_pins"] = ["00" * 32]
+    lab.start(config)
+    lab.until(lambda: "its key is none of those pinned" in lab.server.text(), 10, "another pin")
+    config["trunks"][0]["tls_pins"] = [der]
+    lab.put_config(config)
+    equal(lab.ctl_run("reload").returncode, 0, "reload")
+    lab.until(lambda: "trunk carrier answers" in lab.server.text(), 10, "the pinned trunk is there")
+
+
+@case("tls_names")
+def tls_names_case(lab):
+    """RFC 3263 from end to end: NAPTR says TLS, SRV two servers, of which the first has the wrong
+    certificate; the name of the domain is asked for by SNI and must be in the certificate (RFC 5922)."""
+    config = trunk_config(lab, "sip:carrier.test")
+    config["dns"] = {"servers": [f"{lab.ip(53)}:5353"], "ipv6": False}
+    config["trunk"] = {"options_interval": 1, "retry_min": 1}
+    certificate(lab, "good", "DNS:carrier.test")
+    certificate(lab, "host", "DNS:two.carrier.test")
+    wrong, good = Gateway(lab, "host", 78), Gateway(lab, "good", 77)
+    asked = names.Names(lab.ip(53), {
+        ("carrier.test", "NAPTR"): [names.naptr(20, "SIP+D2U", "_sip._udp.carrier.test"),
+                                    names.naptr(10, "SIPS+D2T", "_sips._tcp.carrier.test")],
+        ("_sips._tcp.carrier.test", "SRV"): [names.srv(20, 0, PORT, "one.carrier.test"),
+                                             names.srv(10, 0, PORT, "two.carrier.test")],
+        ("_sip._udp.carrier.test", "SRV"): [],
+        ("one.carrier.test", "A"): [names.a(lab.ip(77))],
+        ("two.carrier.test", "A"): [names.a(lab.ip(78))],
+    }).asked
+    lab.start(config)
+    lab.until(lambda: "its certificate is not for carrier.test" in lab.server.text(), 10,
+              "the wrong server is refused")
+    lab.until(lambda: f"trunk carrier answers at {lab.ip(77)}:{PORT}" in lab.server.text(), 20,
+              "the next server is taken")
+    equal(wrong.seen, [], "what the wrong server was told")
+    equal((set(wrong.asked_for), set(good.asked_for)), ({"carrier.test"}, {"carrier.test"}), "SNI")
+    equal(asked[0], ("carrier.test", "NAPTR"), "the first question")
+    check(("_sips._tcp.carrier.test", "SRV") in asked, f"questions: {asked}")
+    equal(lab.ctl("trunks")[0]["transport"], "TLS", "transport")
+    check(good.seen[0].uri == "sip:carrier.test", "Request-URI: " + good.seen[0].uri)
+
+
+@case("names_failover")
+def names_failover_case(lab):
+    """SRV names two servers by UDP; the first is not there: the call goes to the second."""
+    config = lab.config()
+    config["trunks"] = [{"name": "carrier", "uri": "sip:carrier.test"}]
+    config["trunk"] = {"options_interval": 0, "failover_timeout": 1}
+    config["dns"] = {"servers": [f"{lab.ip(53)}:5353"], "ipv6": False}
+    names.Names(lab.ip(53), {
+        ("_sip._udp.carrier.test", "SRV"): [names.srv(10, 0, 5090, "one.carrier.test"),
+                                            names.srv(20, 0, 5080, "two.carrier.test")],
+        ("carrier.test", "A"): [],
+        ("one.carrier.test", "A"): [names.a(lab.ip(78))],
+        ("two.carrier.test", "A"): [names.a(lab.trunk)],
+    })
+    lab.start(config)
+    gone = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    gone.bind((lab.ip(78), 5090))  # hears, and says nothing
+    lab.until(lambda: lab.ctl("trunks")[0].get("address"), 5, "the name is resolved")
+    with sip.Peer(lab.ip(55), (lab.pbx, 5060)) as p27, \
+            sip.Peer(lab.trunk, (lab.pbx, 5060), port=5080) as trunk:
+        _, last = p27.register(PHONES["1427"], "secret-1427")
+        equal(last and last.status, 200, "REGISTER")
+        invite_by(p27, "0212345678")
+        respond(trunk, receive(trunk, "INVITE"), 603)
+        receive(trunk, "ACK")
+        equal(final(p27).status, 603, "what the caller is told")
+    gone.settimeout(1)
+    check(b"INVITE sip:0212345678@carrier.test" in gone.recv(4096), "the first server was not asked")
+    row, = lab.cdrs(1)
+    equal(row["sip_cause"], 603, "cause of the record")
