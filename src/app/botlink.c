@@ -93,6 +93,15 @@ static struct waiting *naming_find(struct botlinks *b, uint64_t id)
     return NULL;
 }
 
+/* One is tried. IPv4 goes first, since bots on `localhost` often listen there alone. */
+static const struct addr *one_of(const struct dns_answer *a)
+{
+    for (unsigned i = 0; i < a->n; i++)
+        if (a->dest[i].addr.family == ADDR_V4)
+            return &a->dest[i].addr;
+    return &a->dest[0].addr;
+}
+
 /* The host has an address, or has none: then the thread says so. */
 static void on_name(void *ctx, usec_t now, const struct dns_answer *a)
 {
@@ -105,7 +114,7 @@ static void on_name(void *ctx, usec_t now, const struct dns_answer *a)
     list_remove(&w->list);
     buf_init(&ip, w->o.ip, sizeof(w->o.ip) - 1);
     if (!a->err && a->n)
-        addr_put_ip(&ip, &a->dest[0].addr);
+        addr_put_ip(&ip, one_of(a));
     bool closed = w->closed;
     uint64_t id = w->o.id;
     order_put(b, w);
@@ -203,12 +212,10 @@ void botlinks_cmd(struct botlinks *b, const struct botlink_cmd *cmd,
     if (!w)
         return;
     order_fill(&w->o, cmd, auth);
-    bool named_url = cmd->kind == BOTLINK_OPEN && url_take(&w->o, cmd->url) == 0;
-    struct dns_question what = {.name = str_z(w->o.host),
-                                .port = w->o.port, /* so there is no SRV to ask for */
-                                .proto = PROTO_TCP,
-                                .protos = 1u << PROTO_TCP};
-    if (named_url && dns_resolve(b->dns, &what, cmd->id) == 0)
+    bool named_host = cmd->kind == BOTLINK_OPEN && url_take(&w->o, cmd->url) == 0;
+    struct dns_question what = {
+        .name = str_z(w->o.host), .port = w->o.port, .proto = PROTO_TCP}; /* A and AAAA alone */
+    if (named_host && dns_resolve(b->dns, &what, cmd->id) == 0)
         list_append(&b->naming, &w->list);
     else
         order_put(b, w);

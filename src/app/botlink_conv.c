@@ -11,6 +11,8 @@
 #define FRAME   160 /* 20 ms of µ-law */
 /* A bot may send a whole answer at once: so much waits here besides what waits in the plane. */
 #define PEND_MOST (60 * RATE_HZ)
+/* So much the plane gets in hand at most: what it has no room for would be lost there. */
+#define AHEAD_MS 50000
 /* Frames for the media thread before its next tick: lest one bot takes the room of all. */
 #define BUDGET 200
 /* How often a connection that breaks is made again in one conversation. */
@@ -175,7 +177,7 @@ static bool pend_one(struct conv *c)
     }
     uint32_t left = c->pend_n - c->pend_at;
     uint32_t most = c->pend_marks ? c->pend_mark[0].at - c->pend_at : left;
-    if (!left || !c->budget)
+    if (!left || !c->budget || c->ahead_ms >= AHEAD_MS)
         return false;
     f.feed.kind = PLANE_FEED_SOUND;
     f.feed.n = most < FRAME ? most : FRAME;
@@ -184,6 +186,7 @@ static bool pend_one(struct conv *c)
     if (feed(c, &f))
         return false;
     c->pend_at += f.feed.n;
+    c->ahead_ms += 20;
     c->budget--;
     return true;
 }
@@ -302,6 +305,7 @@ void conv_tap(struct botlinks *b, const struct media_tap *t)
         break;
     case PLANE_TAP_SOUND:
         c->budget = BUDGET;
+        c->ahead_ms = f->queue_ms;
         if (c->wait && --c->wait == 0 && c->state == CONV_OPENING)
             connect_again(c);
         pend_run(c);

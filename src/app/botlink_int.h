@@ -75,7 +75,8 @@ struct conv {
         uint32_t at, token;
     } pend_mark[MARKS];
     unsigned pend_marks;
-    unsigned budget; /* frames that may go before the next tick */
+    uint32_t ahead_ms; /* what the plane has, as far as known */
+    unsigned budget;   /* frames that may go before the next tick */
     usec_t came;
 };
 

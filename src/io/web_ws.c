@@ -249,11 +249,12 @@ static int received(struct web_ws *c, struct lws *wsi, const void *in, size_t n)
 {
     if (lws_is_first_fragment(wsi))
         c->in_n = 0;
-    int err = room_make(c, n);
-    if (err) { /* RFC 6455 section 7.4.1 */
+    if (c->closing)
+        return 0;
+    if (room_make(c, n)) { /* to end it in here is more than the library bears */
         why_set(c, "a message was too long", 22);
-        lws_close_reason(wsi, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, NULL, 0);
-        return -1;
+        web_ws_close(c, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE); /* RFC 6455 section 7.4.1 */
+        return 0;
     }
     if (n)
         memcpy(c->in + c->in_n, in, n);

@@ -89,7 +89,10 @@ static inline void peer_send(struct bot_peer *p, uint8_t opcode, const char *byt
     }
     fcntl(p->fd, F_SETFL, 0); /* all of it, however long that takes */
     assert_int_equal(write(p->fd, head, h), h);
-    assert_int_equal(write(p->fd, bytes, n), n);
+    for (size_t at = 0; at < n;) { /* the other side may have enough of it */
+        ssize_t some = send(p->fd, bytes + at, n - at, MSG_NOSIGNAL);
+        at = some > 0 ? at + (size_t)some : n;
+    }
     fcntl(p->fd, F_SETFL, O_NONBLOCK);
 }
 

@@ -285,6 +285,34 @@ static void test_what_is_of_another_stream_is_not_heard(void **state)
     assert_int_equal(b->figures.errors, 2);
 }
 
+/* Three times what may wait: the rest is given up, and counted; and a message of any length is not
+ * taken either (RFC 6455 section 7.4.1). */
+static void test_a_bot_that_floods(void **state)
+{
+    struct bed *b = *state;
+    begin(b);
+    for (unsigned i = 0; i < 5; i++) {
+        unsigned before = b->heard;
+        peer_speak(&b->peer, b->stream, 50000);
+        UNTIL(b->heard > before + (i < 2 ? 30 : 0)); /* the first two find room */
+    }
+    peer_say(&b->peer, "{\"event\":\"transcript\",\"transcript\":{\"text\":\"all\"}}");
+    UNTIL(b->told[BOTLINK_EV_NOTE]);
+    unsigned heard = b->heard;
+    UNTIL(b->heard > heard + 30);
+    char *big = malloc(3 << 20);
+    memset(big, ' ', 3 << 20);
+    peer_send(&b->peer, WS_TEXT, big, 3 << 20);
+    free(big);
+    UNTIL(b->peer.close_code == 1009 || b->peer.gone);
+    peer_hang(&b->peer);
+    UNTIL(b->peer.connections == 2);
+    end(b);
+    assert_int_equal(b->figures.errors, 3);
+    assert_in_range(b->figures.queue_most_ms, 48000, 56000);
+    assert_int_equal(b->figures.reconnects, 1);
+}
+
 /* The caller speaks: at most 100 ms later nothing of the bot is heard, and its marks come back. */
 static void test_the_caller_interrupts(void **state)
 {
@@ -488,6 +516,7 @@ int main(void)
         CASE(test_a_bot_is_told_in_order),
         CASE(test_the_bot_is_heard_and_its_marks_return),
         CASE(test_what_is_of_another_stream_is_not_heard),
+        CASE(test_a_bot_that_floods),
         CASE(test_the_caller_interrupts),
         CASE(test_nobody_there),
         CASE(test_urls_that_are_none),
