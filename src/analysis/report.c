@@ -148,6 +148,13 @@ struct str an_call_callee(const struct an_call *call)
     return an_call_text(call, call->callee.n ? call->callee : call->dialled);
 }
 
+struct str an_report_scenario(const struct an_report *r, enum an_scenario s)
+{
+    /* A capture shows no more than that nobody whom the exchange has called has answered. */
+    bool answers = s == AN_WAS_VOICEMAIL || s == AN_WAS_BASIC;
+    return r->bot && answers ? STR("bot") : an_scenario_word(s);
+}
+
 void an_put_scenario(struct buf *b, const struct an_report *r, const struct an_call *call)
 {
     enum an_lang lang = (enum an_lang)r->style.lang;
@@ -156,7 +163,8 @@ void an_put_scenario(struct buf *b, const struct an_report *r, const struct an_c
         buf_str_put(b, an_word_of(lang, 'f', form));
         buf_ch(b, ' ');
     }
-    buf_str_put(b, an_word_of(lang, 's', an_scenario_word((enum an_scenario)call->scenario)));
+    struct str word = an_report_scenario(r, (enum an_scenario)call->scenario);
+    buf_str_put(b, an_word_of(lang, 's', word));
 }
 
 const struct an_file *an_frame_file(const struct an_report *r, uint64_t frame, uint64_t *ret)

@@ -57,6 +57,7 @@ struct an_report {
     void *sound_user;
     const struct an_known *known;
     uint32_t n_known;
+    bool bot; /* somebody knows that it was a bot which has answered for the exchange */
     /* Likewise, of any JSON. */
     void (*more)(const struct an_report *r, uint32_t call, struct an_json *j);
     void *more_user;
@@ -120,6 +121,8 @@ static inline struct str an_call_text(const struct an_call *call, struct an_ref 
 struct str an_leg_party(const struct an_report *r, const struct an_leg *leg);
 /* Whom a trait was done to; t->target is a leg. In a leg of who did it, that is its other end. */
 struct str an_trait_target(const struct an_report *r, const struct an_trait *t);
+/* The word of a scenario, which is "bot" for one that a capture cannot tell from a mailbox. */
+struct str an_report_scenario(const struct an_report *r, enum an_scenario s);
 /* "attended transfer": form and scenario, in the language of the report. */
 void an_put_scenario(struct buf *b, const struct an_report *r, const struct an_call *call);
 /* The file of a frame and its number there; NULL if there is only one file. */

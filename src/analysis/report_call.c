@@ -184,7 +184,7 @@ static void put_traits(const struct an_report *r, const struct an_call *call, st
             buf_str_put(&b, an_word_of(lang(r), 'f', str_z(t->form)));
             buf_ch(&b, ' ');
         }
-        struct str kind = an_scenario_word((enum an_scenario)t->scenario);
+        struct str kind = an_report_scenario(r, (enum an_scenario)t->scenario);
         buf_str_put(&b, an_word_of(lang(r), 's', kind));
         buf_printf(&b, " (%u%%)", t->confidence);
         if (t->who != AN_NONE)

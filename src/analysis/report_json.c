@@ -489,7 +489,7 @@ static void put_traits(const struct doc *d, const struct an_call *call)
     for (uint32_t i = 0; i < call->n_traits; i++) {
         const struct an_trait *t = &call->trait[i];
         an_json_object(d->j, NULL);
-        an_json_str(d->j, "scenario", an_scenario_word((enum an_scenario)t->scenario));
+        an_json_str(d->j, "scenario", an_report_scenario(d->r, (enum an_scenario)t->scenario));
         an_json_str_if(d->j, "form", str_z(t->form));
         an_json_fixed(d->j, "confidence", t->confidence, 2);
         put_since(d, "from_s", t->from_ns);
@@ -546,7 +546,7 @@ static void put_course(const struct doc *d, uint32_t index)
     const struct an_call *call = an_engine_call(d->r->engine, index);
     struct an_spans s = an_call_spans(d->r, call);
     uint16_t mos = an_call_mos(d->r, index);
-    an_json_str(d->j, "scenario", an_scenario_word((enum an_scenario)call->scenario));
+    an_json_str(d->j, "scenario", an_report_scenario(d->r, (enum an_scenario)call->scenario));
     an_json_str(d->j, "form",
                 call->n_traits && call->trait[0].scenario == call->scenario
                     ? str_z(call->trait[0].form)

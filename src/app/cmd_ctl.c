@@ -50,6 +50,7 @@ static const struct {
      "CALL start|tracks|both|stop|pause|resume: its recording"},
     {"cdr", "cdr", {"#limit"}, "the last call records [how many]"},
     {"quality", "quality", {"!call"}, "how the media of CALL are, or of a RECORD's call were"},
+    {"bots", "bots", {"call"}, "conversations with bots [of CALL, or of a RECORD's call]"},
     {"settings", "settings", {"extension"}, "do-not-disturb and forwarding [of EXTENSION]"},
     {"set",
      "set",

@@ -121,6 +121,16 @@ static const struct {
       {"rtt_mean_us", "ROUND TRIP us"},
       {"concealed", "CONCEALED"},
       {"mos", "MOS"}}},
+    /* the list within `ctl explain` and its kin */
+    {"asked",
+     {{"bot", "BOT"},
+      {"engine", "ENGINE"},
+      {"reason", "WHY"},
+      {"outcome", "CAME TO"},
+      {"after_ms", "AFTER ms"},
+      {"ms", "FOR ms"}}},
+    /* the list within each of `ctl bots` */
+    {"transcript", {{"ms", "AT ms"}, {"who", "WHO"}, {"text", "WHAT"}}},
     /* the list within `ctl timers` */
     {"timers", {{"timer", "TIMER"}, {"method", "METHOD"}, {"due_ms", "DUE IN ms"}}},
 };
@@ -268,15 +278,15 @@ static void print_object(const json_t *object, int depth)
     }
 }
 
-static void print_rooms(const json_t *rooms)
+static void print_each(const json_t *list)
 {
-    const json_t *room;
+    const json_t *item;
     size_t i;
-    json_array_foreach(rooms, i, room)
+    json_array_foreach(list, i, item)
     {
         if (i)
             putchar('\n');
-        print_object(room, 0);
+        print_object(item, 0);
     }
 }
 
@@ -291,10 +301,17 @@ static void print_report(const char *word, const json_t *result)
         printf("... %lld older messages are left out\n", (long long)left_out);
     if (json_is_true(json_object_get(result, "cut")))
         puts("... and more");
-    if (strcmp(word, "ladder") == 0 || !json_array_size(quality))
+    const json_t *bots = json_object_get(result, "bots");
+    if (strcmp(word, "ladder") == 0)
         return;
-    putchar('\n');
-    put_table("quality", quality);
+    if (json_array_size(bots)) {
+        putchar('\n');
+        put_table("asked", bots);
+    }
+    if (json_array_size(quality)) {
+        putchar('\n');
+        put_table("quality", quality);
+    }
 }
 
 void ctl_print(const char *word, const json_t *result)
@@ -305,8 +322,8 @@ void ctl_print(const char *word, const json_t *result)
         print_report(word, result);
         return;
     }
-    if (strcmp(word, "conferences") == 0) {
-        print_rooms(result);
+    if (strcmp(word, "conferences") == 0 || strcmp(word, "bots") == 0) {
+        print_each(result);
         return;
     }
     if (strcmp(word, "trace") == 0)

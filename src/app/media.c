@@ -14,6 +14,8 @@
 #define EVENTS       8192
 #define REPORTS      256
 #define TURN_CMDS    256
+#define TAPS         4096
+#define FEEDS        8192
 #define RCVBUF_BYTES (256 * 1024)
 #define STOCK_MAX    1024
 /* Room that one command's events can need: a MEDIA_STOCK of STOCK_MAX, and one of the relay's. */
@@ -25,9 +27,9 @@
 struct media_thread {
     struct plane plane;
     struct rtpio *io;
-    struct mailbox in, out, rtcp;
+    struct mailbox in, out, rtcp, tap, feed;
     _Atomic bool show_rtcp;
-    uint64_t rtcp_lost;
+    uint64_t rtcp_lost, taps_lost;
     struct recorder *recorder[2];
     void (*block)(void *ctx, const struct plane_block *b);
     void *block_ctx;
@@ -113,6 +115,34 @@ static void blocks_write(struct media_thread *t)
             memcpy(record_samples(k, i), b.plane[i].pcm, b.samples * sizeof(int16_t));
         }
         (void)recorder_put(rec, k);
+    }
+}
+
+/* A mark must arrive; a frame of sound that finds no room is lost. */
+static void taps_give(struct media_thread *t)
+{
+    struct media_tap m; /* the samples behind the frame's end stay what they were */
+    while (plane_tap(&t->plane, &m.tap)) {
+        if (m.tap.kind == PLANE_TAP_SOUND && mailbox_room(&t->tap) <= TAPS / 4) {
+            t->taps_lost++;
+            continue;
+        }
+        if (m.tap.n)
+            memcpy(m.pcm, m.tap.pcm, m.tap.n * sizeof(m.pcm[0]));
+        m.tap.pcm = NULL;
+        t->taps_lost += mailbox_put(&t->tap, &m) != 0;
+    }
+}
+
+/* Nobody rings for it: who is tapped has a tick. */
+static void feeds_take(struct media_thread *t, usec_t now)
+{
+    struct media_feed m;
+    mailbox_ack(&t->feed);
+    while (mailbox_take(&t->feed, &m)) {
+        m.feed.pcm = m.pcm;
+        if (m.feed.n <= PLANE_TAP_SAMPLES) /* what is not heard is counted there */
+            (void)plane_feed(&t->plane, now, &m.feed);
     }
 }
 
@@ -214,6 +244,7 @@ static void figures_note(struct media_thread *t, usec_t now)
                                         .tx_errors = c.tx_errors,
                                         .turns = c.turns,
                                         .rtcp_lost = t->rtcp_lost,
+                                        .taps_lost = t->taps_lost,
                                         .dropped = t->plane.count};
     pthread_mutex_unlock(&t->lock);
 }
@@ -221,8 +252,10 @@ static void figures_note(struct media_thread *t, usec_t now)
 static usec_t on_turn(void *ctx, usec_t now)
 {
     struct media_thread *t = ctx;
+    feeds_take(t, now);
     plane_tick(&t->plane, now);
     made_send(t);
+    taps_give(t);
     blocks_write(t);
     bool done = commands_take(t, now);
     done = events_flush(t) && done;
@@ -264,6 +297,12 @@ static int thread_init(struct media_thread *t, const struct media_conf *conf)
     rc = mailbox_init(&t->rtcp, sizeof(struct media_rtcp), REPORTS);
     if (rc)
         goto no_rtcp;
+    rc = mailbox_init(&t->tap, sizeof(struct media_tap), TAPS);
+    if (rc)
+        goto no_tap;
+    rc = mailbox_init(&t->feed, sizeof(struct media_feed), FEEDS);
+    if (rc)
+        goto no_feed;
     struct rtpio_conf io = {.bind_v4 = conf->bind_v4,
                             .bind_v6 = conf->bind_v6,
                             .port_first = conf->port_first,
@@ -275,6 +314,10 @@ static int thread_init(struct media_thread *t, const struct media_conf *conf)
     rc = rtpio_new(&t->io, &io, &ops);
     if (rc == 0)
         return 0;
+    mailbox_done(&t->feed);
+no_feed:
+    mailbox_done(&t->tap);
+no_tap:
     mailbox_done(&t->rtcp);
 no_rtcp:
     mailbox_done(&t->out);
@@ -344,6 +387,22 @@ bool media_thread_rtcp(struct media_thread *t, struct media_rtcp *ret)
     return mailbox_take(&t->rtcp, ret);
 }
 
+int media_thread_tap_fd(const struct media_thread *t)
+{
+    return t->tap.fd;
+}
+
+bool media_thread_tap(struct media_thread *t, struct media_tap *ret)
+{
+    mailbox_ack(&t->tap);
+    return mailbox_take(&t->tap, ret);
+}
+
+int media_thread_feed(struct media_thread *t, const struct media_feed *f)
+{
+    return mailbox_put(&t->feed, f);
+}
+
 struct media_figures media_thread_figures(struct media_thread *t)
 {
     pthread_mutex_lock(&t->lock);
@@ -362,6 +421,8 @@ void media_thread_stop(struct media_thread *t)
     while (mailbox_take(&t->in, &cmd))
         if (cmd.kind == MEDIA_CLIP)
             mem_free(cmd.play.clip);
+    mailbox_done(&t->feed);
+    mailbox_done(&t->tap);
     mailbox_done(&t->rtcp);
     mailbox_done(&t->out);
     mailbox_done(&t->in);

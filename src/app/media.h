@@ -25,6 +25,7 @@ struct media_conf {
 struct media_figures {
     uint64_t rx_packets, tx_packets, tx_errors, turns;
     uint64_t rtcp_lost; /* reports that were not fetched in time */
+    uint64_t taps_lost; /* frames for bots that were not fetched in time */
     struct plane_count dropped;
 };
 
@@ -38,6 +39,17 @@ struct media_rtcp {
     bool sent;
     uint16_t n;
     uint8_t bytes[MEDIA_RTCP_BYTES];
+};
+
+/* What taps give, and what is fed (engine/media/plane.h), with their samples: pcm of the two
+ * structs points nowhere here. The thread of the bots takes the one and puts the other. */
+struct media_tap {
+    struct plane_tap tap;
+    int16_t pcm[PLANE_TAP_SAMPLES];
+};
+struct media_feed {
+    struct plane_feed feed;
+    int16_t pcm[PLANE_TAP_SAMPLES];
 };
 
 /* 0 or negative errno. */
@@ -54,6 +66,12 @@ void media_thread_show_rtcp(struct media_thread *t, bool on);
 /* Readable when reports wait. Call media_thread_rtcp() until it returns false. */
 int media_thread_rtcp_fd(const struct media_thread *t);
 bool media_thread_rtcp(struct media_thread *t, struct media_rtcp *ret);
+/* Readable when taps have given something. Call media_thread_tap() until it returns false. What is
+ * not taken in time is lost. */
+int media_thread_tap_fd(const struct media_thread *t);
+bool media_thread_tap(struct media_thread *t, struct media_tap *ret);
+/* -EAGAIN: no room, again in some milliseconds. It is heard within two ticks. */
+MUST_CHECK int media_thread_feed(struct media_thread *t, const struct media_feed *f);
 struct media_figures media_thread_figures(struct media_thread *t);
 /* Ends the thread and closes every socket. Accepts NULL. */
 void media_thread_stop(struct media_thread *t);

@@ -25,6 +25,7 @@ struct question {
     struct an_report report;
     struct pbx_who who[HOSTS_MAX];
     struct an_known known[HOSTS_MAX];
+    json_t *bots; /* that were asked in it; NULL: that is not known */
 };
 
 /* ---- what is asked for ----------------------------------------------------------------------- */
@@ -183,6 +184,31 @@ static json_t *quality_of(const struct question *q)
     return list ? list : json_array();
 }
 
+static json_t *bots_of(const struct question *q)
+{
+    enum api_error error;
+    const struct pbx_call_ids *ids = &q->ids;
+    if (!ids->record[0] || !ids->live)
+        return ids->record[0] ? wire_bots(q->w, str_z(ids->record)) : NULL;
+    json_t *params = json_pack("{s:I}", "call", (json_int_t)ids->number);
+    json_t *list = api_bots(q->w->pbx, params, &error);
+    json_decref(params);
+    return list;
+}
+
+static bool bot_answered(const json_t *bots)
+{
+    const json_t *bot;
+    size_t i;
+    bool any = false;
+    json_array_foreach(bots, i, bot)
+    {
+        const char *outcome = json_string_value(json_object_get(bot, "outcome"));
+        any |= outcome && strcmp(outcome, "answered") == 0;
+    }
+    return any;
+}
+
 static int put_answer(const struct question *q, const char *method, struct buf *text,
                       struct buf *out)
 {
@@ -199,6 +225,8 @@ static int put_answer(const struct question *q, const char *method, struct buf *
                q->found.left_out, err ? "true" : "false");
     buf_lit(out, ",\"quality\":");
     put_json(out, quality_of(q));
+    buf_lit(out, ",\"bots\":");
+    put_json(out, q->bots ? json_incref(q->bots) : json_array());
     if (!json) {
         buf_lit(out, ",\"text\":\"");
         buf_json(out, buf_str(text));
@@ -247,6 +275,8 @@ static int report_begin(struct question *q)
                                    .n_files = 1,
                                    .style = style_of(q->params)};
     names_find(q);
+    q->bots = bots_of(q);
+    q->report.bot = bot_answered(q->bots);
     return an_report_init(&q->report);
 }
 
@@ -261,6 +291,7 @@ static int answer(struct question *q, const char *method, struct buf *out)
         an_report_done(&q->report);
     }
     mem_free(mem);
+    json_decref(q->bots);
     return err;
 }
 

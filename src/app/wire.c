@@ -151,6 +151,9 @@ void wire_drain(struct wire *w)
         case PBX_OUT_ALIAS:
             net_alias(w->net, o.flow.conn, &o.addr);
             break;
+        case PBX_OUT_BOTLINK:
+            wire_botlink(w, &o.botlink);
+            break;
         }
     }
 }
@@ -331,11 +334,20 @@ static void on_signal(void *ctx, int signum)
 
 /* ---- clocks ---------------------------------------------------------------------------------- */
 
+/* The machine's clock, with its summer time. */
+static int32_t zone_s(struct wire *w)
+{
+    time_t now = (time_t)(loop_wall_us(w->loop, loop_now(w->loop)) / USEC_S);
+    struct tm tm;
+    return localtime_r(&now, &tm) ? (int32_t)tm.tm_gmtoff : 0;
+}
+
 static void on_clock(struct loop_timer *t)
 {
     struct wire *w = container_of(t, struct wire, clock);
     usec_t now = loop_now(w->loop);
     pbx_wall(w->pbx, now, loop_wall_us(w->loop, now));
+    pbx_zone(w->pbx, now, zone_s(w));
 }
 
 static void prune(struct wire *w, enum store_statement statement, uint32_t days)
@@ -356,6 +368,7 @@ static void on_tidy(struct loop_timer *t)
     uint32_t cdr = c->cdr_keep_days, quality = c->quality_keep_days;
     prune(w, STORE_CDR_PRUNE, cdr);
     prune(w, STORE_CDR_DETAIL_PRUNE, cdr);
+    prune(w, STORE_CALL_BOT_PRUNE, cdr);
     prune(w, STORE_QUALITY_PRUNE, quality && (!cdr || quality < cdr) ? quality : cdr);
 }
 
@@ -637,6 +650,7 @@ int wire_open(struct wire *w, const char *file_name)
     err = err ? err : wire_open_recorders(w);
     err = err ? err : open_media(w);
     err = err ? err : wire_open_sounds(w);
+    err = err ? err : wire_open_bots(w);
     err = err ? err : open_side(w);
     err = err ? err : restore(w);
     if (err)
@@ -700,6 +714,7 @@ void wire_close(struct wire *w)
     dns_free(w->dns);
     net_free(w->net);
     w->net = NULL;
+    botlinks_free(w->bots); /* it takes from the media thread */
     wire_close_tls(w);
     wire_close_sounds(w);
     for (uint32_t i = 0; i < w->media_n; i++)

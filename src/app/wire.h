@@ -3,6 +3,7 @@
 #ifndef APP_WIRE_H
 #define APP_WIRE_H
 
+#include "app/botlink.h"
 #include "app/media.h"
 #include "io/ctl.h"
 #include "io/db.h"
@@ -32,6 +33,7 @@ struct wire {
     struct ctl *ctl;
     struct own *own; /* own.h */
     struct media_thread *media;
+    struct botlinks *bots; /* NULL: nothing speaks for bots yet */
     struct sounds *sounds;
     struct recorder *recorder[2]; /* enum pbx_place */
     uint64_t *unbegun;            /* recordings that could not begin, until the PBX ends them */
@@ -88,11 +90,17 @@ struct trace *wire_trace(struct wire *w);
 /* A command for the media thread, in its turn. */
 void wire_to_media(struct wire *w, const struct media_cmd *cmd);
 
+/* botlink: what the PBX wants of the program that speaks for a bot. */
+void wire_botlink(struct wire *w, const struct botlink_cmd *cmd);
+/* wire_bot.c: before the first call if any bot needs it; later ones open it by themselves. 0 or a
+ * negative errno, which was said. */
+MUST_CHECK int wire_open_bots(struct wire *w);
+
 /* ---- wire_sound.c: sound files, on their way in and out -------------------------------------- */
 /* Recorders first: the media thread writes to them. */
 MUST_CHECK int wire_open_recorders(struct wire *w);
 MUST_CHECK int wire_open_sounds(struct wire *w);
-/* Another language has other prompts. */
+/* Another language has other prompts, and bots have texts. */
 void wire_reload_sounds(struct wire *w, const struct config *before);
 void wire_close_sounds(struct wire *w);
 void wire_close_recorders(struct wire *w);

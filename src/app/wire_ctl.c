@@ -201,6 +201,47 @@ static void quality(struct wire *w, const json_t *request, struct buf *out)
               json_pack("{s:i,s:s}", "code", 3, "message", "the database cannot be read"));
 }
 
+/* ---- bots ------------------------------------------------------------------------------------ */
+
+static int bot_row(void *ctx, const struct row_value *v, unsigned n)
+{
+    static const char *const column[] = {"bot",      "engine", "reason",  "outcome",
+                                         "after_ms", "ms",     "figures", "transcript"};
+    json_t *list = ctx, *row = json_object();
+    for (unsigned i = 0; i < n && i < ARRAY_LEN(column); i++) {
+        bool json = strcmp(column[i], "figures") == 0 || strcmp(column[i], "transcript") == 0;
+        json_t *value = v[i].type == ROW_INT    ? json_integer(v[i].i)
+                        : v[i].type != ROW_TEXT ? json_null()
+                        : json                  ? json_loadb(v[i].s.p, v[i].s.n, 0, NULL)
+                                                : json_stringn(v[i].s.p, v[i].s.n);
+        json_object_set_new(row, column[i], value ? value : json_string("?"));
+    }
+    json_array_append_new(list, row);
+    return 0;
+}
+
+json_t *wire_bots(struct wire *w, struct str record)
+{
+    json_t *list = json_array();
+    struct row_value arg = ROW_S(record);
+    struct db_query q = {
+        .sql = pbx_store_bot_list, .arg = &arg, .arg_n = 1, .row = bot_row, .ctx = list};
+    if (db_query(w->db, &q) == 0)
+        return list;
+    json_decref(list);
+    return NULL;
+}
+
+static void bots(struct wire *w, const json_t *request, struct buf *out)
+{
+    json_t *list = wire_bots(w, wire_record_of(json_object_get(request, "params")));
+    if (list)
+        reply(out, request, "result", list);
+    else
+        reply(out, request, "error",
+              json_pack("{s:i,s:s}", "code", 3, "message", "the database cannot be read"));
+}
+
 /* ---- all of it ------------------------------------------------------------------------------- */
 
 /* The exchange answers, and the program adds what it alone knows. */
@@ -229,6 +270,9 @@ void wire_ctl_request(void *ctx, struct str line, struct buf *out)
     } else if (method && strcmp(method, "quality") == 0 &&
                wire_record_of(json_object_get(request, "params")).n) {
         quality(w, request, out);
+    } else if (method && strcmp(method, "bots") == 0 &&
+               wire_record_of(json_object_get(request, "params")).n) {
+        bots(w, request, out);
     } else if (method && strcmp(method, "stats") == 0) {
         stats(w, line, out);
         wire_drain(w);

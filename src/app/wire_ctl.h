@@ -11,5 +11,7 @@ struct str wire_record_of(const json_t *params);
 /* How the media of a record's call were, a row for each stream and direction. NULL: the database
  * cannot be read. */
 json_t *wire_quality(struct wire *w, struct str record);
+/* The bots that were asked in it. NULL: likewise. */
+json_t *wire_bots(struct wire *w, struct str record);
 
 #endif

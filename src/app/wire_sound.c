@@ -80,18 +80,31 @@ static int ask_for_prompts(struct wire *w)
     return err;
 }
 
+/* What bots say. */
+static int ask_for_texts(struct wire *w)
+{
+    struct pbx_spoken t;
+    uint32_t at = 0;
+    int err = 0;
+    while (!err && pbx_spoken_next(w->config, &at, &t))
+        err = sounds_say(w->sounds, str_z(t.name), (enum speech_lang)t.language, t.text, t.number);
+    return err;
+}
+
 static int ask_for_sounds(struct wire *w)
 {
     enum speech_lang lang = (enum speech_lang)w->config->sounds.language;
     int err = sounds_get(w->sounds, STR("music"), lang, SOUND_MUSIC);
+    err = err ? err : ask_for_texts(w); /* few, and heard by everybody whom a bot answers */
     return err ? err : ask_for_prompts(w);
 }
 
 void wire_reload_sounds(struct wire *w, const struct config *before)
 {
-    if (w->config->sounds.language == before->sounds.language)
-        return;
-    int err = ask_for_prompts(w);
+    int err = 0;
+    if (w->config->sounds.language != before->sounds.language)
+        err = ask_for_prompts(w);
+    err = err ? err : ask_for_texts(w);
     if (err)
         on_trouble(w, uv_strerror(err));
 }
@@ -107,7 +120,8 @@ int wire_open_sounds(struct wire *w)
                                 .cache = cache,
                                 .text = text,
                                 .text_n = ARRAY_LEN(text),
-                                .max_queue = 2 * PROMPTS + 256,
+                                .said = PBX_SPOKEN_PREFIX,
+                                .max_queue = 2 * PROMPTS + CONFIG_MAX_BOTS * SOUND_BOT_TEXTS + 256,
                                 .limits = {.max_s = LONGEST_S},
                                 .done = on_sound,
                                 .trouble = on_trouble,

@@ -20,8 +20,9 @@ struct job {
     char name[SOUNDS_NAME_MAX + 1];
     enum speech_lang lang;
     bool by_path;
-    bool look;           /* only for what nobody asks for */
-    char path[PATH_MAX]; /* without an extension; by_path */
+    bool look;                      /* only for what nobody asks for */
+    char path[PATH_MAX];            /* without an extension; by_path */
+    char text[SPEECH_TEXT_MAX + 1]; /* "": it is in the list */
     struct sound_result result;
     char trouble[PATH_MAX]; /* "": none */
 };
@@ -131,6 +132,8 @@ static int user_file(struct sounds *s, struct job *j)
 
 static struct str text_of(const struct sounds *s, const struct job *j)
 {
+    if (j->text[0])
+        return str_z(j->text);
     for (unsigned i = 0; i < s->cfg.text_n; i++)
         if (strcmp(s->cfg.text[i].name, j->name) == 0)
             return str_z(j->lang == SPEECH_KO ? s->cfg.text[i].ko : s->cfg.text[i].en);
@@ -229,7 +232,7 @@ static bool is_asked_for(const struct sounds *s, struct str stem)
     for (unsigned i = 0; i < s->cfg.text_n; i++)
         if (str_eq(stem, str_z(s->cfg.text[i].name)))
             return true;
-    return false;
+    return s->cfg.said && str_starts(stem, str_z(s->cfg.said));
 }
 
 /* What does not fit is not named: those that are named show what is wrong. */
@@ -365,7 +368,8 @@ static void job_give(struct sounds *s, struct job *j)
     uv_cond_signal(&s->work);
 }
 
-int sounds_get(struct sounds *s, struct str name, enum speech_lang lang, uint64_t token)
+static int ask(struct sounds *s, struct str name, enum speech_lang lang, struct str text,
+               uint64_t token)
 {
     struct job *j;
     if (!name_ok(name) || (unsigned)lang >= SPEECH_LANGS)
@@ -374,9 +378,23 @@ int sounds_get(struct sounds *s, struct str name, enum speech_lang lang, uint64_
     if (err)
         return err;
     str_copy_z(j->name, sizeof(j->name), name);
+    str_copy_z(j->text, sizeof(j->text), text);
     j->lang = lang;
     job_give(s, j);
     return 0;
+}
+
+int sounds_get(struct sounds *s, struct str name, enum speech_lang lang, uint64_t token)
+{
+    return ask(s, name, lang, STR(""), token);
+}
+
+int sounds_say(struct sounds *s, struct str name, enum speech_lang lang, struct str text,
+               uint64_t token)
+{
+    if (text.n == 0 || text.n > SPEECH_TEXT_MAX)
+        return -EINVAL;
+    return ask(s, name, lang, text, token);
 }
 
 int sounds_load(struct sounds *s, const char *path, uint64_t token)

@@ -9,7 +9,7 @@
 #include "io/sndread.h"
 #include "io/speech.h"
 
-#define SOUNDS_NAME_MAX 64
+#define SOUNDS_NAME_MAX 96
 
 /* A text may be NULL. Both at most SPEECH_TEXT_MAX bytes. */
 struct sound_text {
@@ -28,6 +28,7 @@ struct sounds_config {
                         * spoken */
     const struct sound_text *text; /* lives as long as the store */
     unsigned text_n;
+    const char *said; /* names that sounds_say() is given begin so; NULL: it is given none */
     struct sndread_limits limits; /* 0: 600 s, 64 MiB */
     const char *program;          /* of speech.h */
     uint32_t speech_timeout_ms;   /* of speech.h */
@@ -53,6 +54,11 @@ void sounds_close(struct sounds *s);
  * of letters, digits, '-' and '_', at most SOUNDS_NAME_MAX: -EINVAL else. -EBUSY: max_queue;
  * -ENOMEM. */
 MUST_CHECK int sounds_get(struct sounds *s, struct str name, enum speech_lang lang, uint64_t token);
+
+/* The same for a text that is given here, in place of one of the list; a file of the user's with
+ * that name goes before it, too. -EINVAL: it is empty, or longer than SPEECH_TEXT_MAX. */
+MUST_CHECK int sounds_say(struct sounds *s, struct str name, enum speech_lang lang, struct str text,
+                          uint64_t token);
 
 /* The same for a file by its path without an extension: .wav, .flac, .ogg or .opus is tried. Only
  * `dir` and `cache` are not looked at. -ENAMETOOLONG. */

@@ -15,6 +15,7 @@ static const struct {
     {"trace", api_trace},
     {"hangup", api_hangup},
     {"quality", api_quality},
+    {"bots", api_bots},
     {"record", api_record},
     {"settings", api_settings},
     {"set", api_set},

@@ -11,6 +11,9 @@
  *   quality {call}                 loss, jitter, round trip and MOS of a call in progress, of each
  *                                  stream both ways, by the last RTCP report; `call` may also be
  *                                  the id of a record, then by the last figures of the call
+ *   bots {call}                    conversations with bots, of one call or of all in progress: why,
+ *                                  what state, figures, transcript; `call` may also be the id of
+ *                                  a record
  *   hangup {call}                  ends a call
  *   record {call, action}          start (mixed), tracks, both, stop, pause or resume a recording
  *   settings {extension}           do-not-disturb and forwarding, of one extension or of all
@@ -28,9 +31,9 @@
  *                                  unlock, end the room; invite a number to it
  *   ban {address, seconds}  unban {address}  bans
  *
- * `reload`, `cdr`, `quality` of a record, and what is said of the messages of a call (`show`,
- * `explain`, `ladder`, `attempts`) need files, the database or the analyser and are the program's
- * own.
+ * `reload`, `cdr`, `quality` and `bots` of a record, and what is said of the messages of a call
+ * (`show`, `explain`, `ladder`, `attempts`) need files, the database or the analyser and are the
+ * program's own.
  */
 #ifndef PBX_API_H
 #define PBX_API_H
@@ -57,6 +60,7 @@ json_t *api_calls(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_trace(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_record(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_quality(struct pbx *p, const json_t *params, enum api_error *error);
+json_t *api_bots(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_hangup(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_registrations(struct pbx *p, const json_t *params, enum api_error *error);
 json_t *api_trunks(struct pbx *p, const json_t *params, enum api_error *error);

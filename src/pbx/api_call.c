@@ -5,6 +5,7 @@
 
 #include "base/num.h"
 #include "pbx/feature/threeway.h"
+#include "pbx/feature/voicebot.h"
 #include "pbx/record.h"
 
 static void put_count(json_t *j, const char *key, bool known, uint64_t v)
@@ -99,6 +100,13 @@ static json_t *conference_json(struct pbx *p, const struct call *call)
     return json_null();
 }
 
+/* NULL: none has answered or is asked to. */
+static json_t *bot_json(struct pbx *p, const struct call *call)
+{
+    struct str text = voicebot_json(p, call);
+    return text.n ? json_loadb(text.p, text.n, 0, NULL) : NULL;
+}
+
 static json_t *call_json(struct pbx *p, const struct call *call)
 {
     const struct cdr *r = &call->cdr;
@@ -125,6 +133,8 @@ static json_t *call_json(struct pbx *p, const struct call *call)
                         call->record ? api_text(recording_name(p, call->record)) : json_null());
     json_object_set_new(j, "recording_stopped",
                         call->record_stopped.n ? api_text(call->record_stopped) : json_null());
+    json_t *bot = bot_json(p, call);
+    json_object_set_new(j, "bot", bot ? bot : json_null());
     for (const struct leg *leg = NULL; (leg = call_next(call, leg));)
         json_array_append_new(legs, leg_json(leg));
     json_object_set_new(j, "legs", legs);
@@ -184,6 +194,23 @@ struct call *api_call_of(struct pbx *p, const json_t *params)
         if ((by_number && call->number == number) || has_call_id(call, id))
             return call;
     return NULL;
+}
+
+json_t *api_bots(struct pbx *p, const json_t *params, enum api_error *error)
+{
+    const struct call *call, *one = api_call_of(p, params);
+    uint32_t at = 0;
+    handle_t h;
+    *error = API_NOT_FOUND;
+    if (json_object_get(params, "call") && !one)
+        return NULL;
+    json_t *list = json_array();
+    while ((call = slot_next(&p->calls->calls, &at, &h))) {
+        json_t *j = one && one != call ? NULL : bot_json(p, call);
+        if (j)
+            json_array_append_new(list, j);
+    }
+    return list;
 }
 
 json_t *api_quality(struct pbx *p, const json_t *params, enum api_error *error)

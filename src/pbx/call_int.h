@@ -144,6 +144,7 @@ enum call_scenario {
     SCENARIO_FEATURE,
     SCENARIO_CONFERENCE,
     SCENARIO_VOICEMAIL, /* a message was left, or could have been */
+    SCENARIO_BOT,       /* a bot has answered */
     SCENARIOS
 };
 struct str call_scenario_name(enum call_scenario s);
@@ -162,6 +163,7 @@ struct call {
     bool unrecorded;      /* part of another call: it writes no record */
     uint8_t service;      /* enum service_kind: the exchange itself is the other party */
     handle_t record;      /* the recording under way; 0: none */
+    uint8_t n_bots;       /* that were asked to answer */
     bool three_way;       /* a phone has made a conference of it and another one */
     bool record_kept_off; /* somebody has ended it, or it could not go on */
     uint8_t record_by;    /* enum record_by: who began it */
@@ -488,7 +490,8 @@ enum plan_kind {
     PLAN_REJECT,
     PLAN_FEATURE,
     PLAN_CONFERENCE,
-    PLAN_MAILBOX
+    PLAN_MAILBOX,
+    PLAN_BOT
 };
 enum plan_feature {
     FEATURE_PICKUP_GROUP,
@@ -505,6 +508,7 @@ struct plan {
     const struct config_trunk *trunk;
     const struct config_group *group;
     const struct config_conference *conference;
+    const struct config_bot *bot;
     unsigned status;   /* PLAN_NONE and PLAN_REJECT: what to answer */
     struct str number; /* dialled, unescaped, in p->turn */
     bool by_did;

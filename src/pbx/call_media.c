@@ -54,7 +54,8 @@ void call_rx_media(struct pbx *p, const struct media_ev *ev)
     }
     if (leg->regular) /* its keys are its party's own, and its silence ends nothing */
         return;
-    if (ev->kind == MEDIA_EV_DIGIT || ev->kind == MEDIA_EV_PLAYED || ev->kind == MEDIA_EV_TALK)
+    if (ev->kind == MEDIA_EV_DIGIT || ev->kind == MEDIA_EV_PLAYED || ev->kind == MEDIA_EV_TALK ||
+        ev->kind == MEDIA_EV_VOICE)
         service_rx_media(p, leg, ev);
     if (ev->kind != MEDIA_EV_TIMEOUT && ev->kind != MEDIA_EV_STRANGER)
         return;

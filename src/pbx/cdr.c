@@ -65,7 +65,8 @@ struct str call_scenario_name(enum call_scenario s)
                                                 [SCENARIO_TRANSFER] = STR_INIT("transfer"),
                                                 [SCENARIO_FEATURE] = STR_INIT("feature"),
                                                 [SCENARIO_CONFERENCE] = STR_INIT("conference"),
-                                                [SCENARIO_VOICEMAIL] = STR_INIT("voicemail")};
+                                                [SCENARIO_VOICEMAIL] = STR_INIT("voicemail"),
+                                                [SCENARIO_BOT] = STR_INIT("bot")};
     return names[s];
 }
 

@@ -145,6 +145,22 @@ const struct config_bot *config_find_bot(const struct config *c, struct str name
     return t.kind == CONF_TARGET_BOT ? &c->bots[t.index] : NULL;
 }
 
+const struct config_schedule *config_find_schedule(const struct config *c, struct str name)
+{
+    for (uint32_t i = 0; i < c->n_schedules; i++)
+        if (str_eq(c->schedules[i].name, name))
+            return &c->schedules[i];
+    return NULL;
+}
+
+bool config_bot_when(const struct config_choices *when, enum config_bot_when word)
+{
+    for (unsigned i = 0; i < when->n; i++)
+        if (when->v[i] == word)
+            return true;
+    return false;
+}
+
 bool config_regex_matches(const struct config_regex *re, struct str s)
 {
     char number[256]; /* no number is longer; what is matches nothing */

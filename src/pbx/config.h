@@ -14,6 +14,16 @@
 #include "base/hash.h"
 #include "pbx/config.def"
 
+/* When a bot answers; the value is the place in this list. */
+#define CONFIG_BOT_WHEN "no_answer|busy|unregistered|out_of_hours|always"
+enum config_bot_when {
+    CONF_BOT_NO_ANSWER,
+    CONF_BOT_BUSY,
+    CONF_BOT_UNREGISTERED,
+    CONF_BOT_OUT_OF_HOURS,
+    CONF_BOT_ALWAYS
+};
+
 /* Codecs by their names in SDP; the value is the place in this list. */
 #define CONFIG_CODECS "opus|G722|PCMU|PCMA|G729|GSM|G726-32|L16|iLBC|speex|AMR|AMR-WB"
 enum config_codec {
@@ -50,6 +60,7 @@ enum config_record { CONF_RECORD_NONE, CONF_RECORD_MIXED, CONF_RECORD_TRACKS, CO
 /* Of extensions and conferences: 0 means as recording.mode says, n means mode n - 1. */
 enum config_announce { CONF_ANNOUNCE_NONE, CONF_ANNOUNCE_TONE, CONF_ANNOUNCE_SPEECH };
 enum config_engine { CONF_ENGINE_BUILTIN, CONF_ENGINE_MRCP, CONF_ENGINE_STREAM };
+enum config_barge_in { CONF_BARGE_DEFAULT, CONF_BARGE_ON, CONF_BARGE_OFF };
 enum config_log_format { CONF_LOG_TEXT, CONF_LOG_JSON };
 enum config_hep_transport { CONF_HEP_UDP, CONF_HEP_TCP };
 enum config_hep_what { CONF_HEP_SIP, CONF_HEP_RTCP };
@@ -170,6 +181,7 @@ struct config {
 #undef CONFIG_MEMBER_MAP
 #undef CONFIG_MEMBER_LIST
 
+#define CONFIG_MAX_BOTS   64
 #define CONFIG_MAX_ERRORS 50
 struct config_error {
     uint32_t line;
@@ -207,6 +219,9 @@ const struct config_group *config_find_group(const struct config *c, struct str 
 const struct config_trunk *config_find_trunk(const struct config *c, struct str name);
 const struct config_conference *config_find_conference(const struct config *c, struct str number);
 const struct config_bot *config_find_bot(const struct config *c, struct str name);
+const struct config_schedule *config_find_schedule(const struct config *c, struct str name);
+/* Is the word among those of a bot_when? */
+bool config_bot_when(const struct config_choices *when, enum config_bot_when word);
 /* The first route for a number dialled by `from`, which is CONF_TARGET_TRUNK or
  * CONF_TARGET_EXTENSION with its index. */
 const struct config_route *config_find_route(const struct config *c, enum config_target_kind from,

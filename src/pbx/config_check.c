@@ -2,7 +2,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "base/num.h"
+#include "bot/bot.h"
+#include "pbx/clock.h"
 #include "pbx/config_table.h"
 #include "wire/sip/msg.h"
 
@@ -153,15 +154,6 @@ static void service_route_check(struct config_binder *b)
             bad(b, &r->service_route, r, "registrar.service_route: each must read <sip:host;lr>");
 }
 
-/* Minutes east of UTC: "+09:00", "-03:30". */
-static bool is_time_zone(struct str s)
-{
-    uint64_t hours, minutes;
-    return s.n == 6 && (s.p[0] == '+' || s.p[0] == '-') && s.p[3] == ':' &&
-           num_u64(&hours, str_sub(s, 1, 2), 14) == 0 &&
-           num_u64(&minutes, str_sub(s, 4, 2), 59) == 0;
-}
-
 /* What may be written in two ways is compared in one. */
 static struct str folder_plain(struct str dir)
 {
@@ -208,7 +200,7 @@ static void others_check(struct config_binder *b)
             "auth.ban_max_seconds: must not be below ban_seconds");
     if (c->trunk.retry_max_ms < c->trunk.retry_min_ms)
         bad(b, &c->trunk.retry_max_ms, &c->trunk, "trunk.retry_max: must not be below retry_min");
-    if (!is_time_zone(c->voicemail.time_zone))
+    if (!clock_is_zone(c->voicemail.time_zone))
         bad(b, &c->voicemail.time_zone, &c->voicemail,
             "voicemail.time_zone: must be the time ahead of UTC, like +09:00 or -03:30, not "
             "\"" STR_FMT "\"",
@@ -304,9 +296,6 @@ static void extension_check(struct config_binder *b, uint32_t i)
         bad(b, &e->password, e, "extensions[%u]: password or ha1 is needed", i);
     if (e->password.secret.n && hashed)
         bad(b, &e->ha1, e, "extensions[%u].ha1: not together with password", i);
-    if (e->bot.n && !config_find_bot(c, e->bot))
-        bad(b, &e->bot, e, "extensions[%u].bot: there is no bot \"" STR_FMT "\"", i,
-            STR_ARG(e->bot));
     if (e->mwi_unsolicited && !e->voicemail)
         bad(b, &e->mwi_unsolicited, e, "extensions[%u].mwi_unsolicited: needs voicemail", i);
     if (e->voicemail_pin.n && !e->voicemail)
@@ -418,15 +407,114 @@ static void conference_check(struct config_binder *b, uint32_t i)
             i);
 }
 
+/* A bot in somebody's place. `owner` is the struct of that one, `what` names it. */
+struct stand_in {
+    const void *owner;
+    const char *what;
+    uint32_t i;
+    const struct str *bot, *hours;
+    const struct config_choices *when;
+};
+
+static void stand_in_check(struct config_binder *b, const struct stand_in *s)
+{
+    bool by_hours = config_bot_when(s->when, CONF_BOT_OUT_OF_HOURS);
+    if (s->bot->n && !config_find_bot(b->config, *s->bot))
+        bad(b, s->bot, s->owner, "%s[%u].bot: there is no bot \"" STR_FMT "\"", s->what, s->i,
+            STR_ARG(*s->bot));
+    if (s->hours->n && !config_find_schedule(b->config, *s->hours))
+        bad(b, s->hours, s->owner, "%s[%u].hours: there is no schedule \"" STR_FMT "\"", s->what,
+            s->i, STR_ARG(*s->hours));
+    else if (s->bot->n && by_hours && !s->hours->n)
+        bad(b, s->when, s->owner, "%s[%u].bot_when: out_of_hours needs hours", s->what, s->i);
+}
+
+static void schedule_check(struct config_binder *b, uint32_t i)
+{
+    const struct config_schedule *s = &b->config->schedules[i];
+    if (config_find_schedule(b->config, s->name) != s)
+        bad(b, &s->name, s, "schedules[%u].name: \"" STR_FMT "\" is taken", i, STR_ARG(s->name));
+    for (uint32_t k = 0; k < s->hours.n; k++)
+        if (!clock_is_hours(s->hours.v[k]))
+            bad(b, &s->hours, s,
+                "schedules[%u].hours: must be like mon-fri 09:00-18:00, not \"" STR_FMT "\"", i,
+                STR_ARG(s->hours.v[k]));
+    for (uint32_t k = 0; k < s->closed.n; k++)
+        if (!clock_is_date(s->closed.v[k]))
+            bad(b, &s->closed, s, "schedules[%u].closed: \"" STR_FMT "\" is no date YYYY-MM-DD", i,
+                STR_ARG(s->closed.v[k]));
+    if (s->time_zone.n && !clock_is_zone(s->time_zone))
+        bad(b, &s->time_zone, s,
+            "schedules[%u].time_zone: must be the time ahead of UTC, like +09:00 or -03:30", i);
+}
+
+/* What an action of a bot names must be there. NULL: all is well. */
+static const char *goal_wrong(const struct config *c, struct str text)
+{
+    struct bot_goal goal;
+    if (bot_goal_parse(&goal, text))
+        return "must be transfer:NUMBER, voicemail:EXTENSION, message, repeat or hangup";
+    if (goal.does != BOT_DO_MAILBOX)
+        return NULL;
+    const struct config_extension *e = config_find_extension(c, goal.to);
+    return !e              ? "there is no such extension"
+           : !e->voicemail ? "that extension has no mailbox"
+                           : NULL;
+}
+
+static void menu_check(struct config_binder *b, const struct config_bot *o, uint32_t i)
+{
+    uint64_t seen = 0;
+    static const char keys[] = "0123456789*#";
+    for (uint32_t k = 0; k < o->n_menu; k++) {
+        const struct config_menu_item *m = &o->menu[k];
+        const char *key = m->key.n ? strchr(keys, m->key.p[0]) : NULL, *wrong;
+        if (m->key.n && !key)
+            bad(b, &m->key, m, "bots[%u].menu[%u].key: must be 0 to 9, * or #", i, k);
+        else if (key && (seen >> (key - keys) & 1))
+            bad(b, &m->key, m, "bots[%u].menu[%u].key: \"%c\" is taken", i, k, *key);
+        seen |= key ? (uint64_t)1 << (key - keys) : 0;
+        wrong = goal_wrong(b->config, m->does);
+        if (wrong)
+            bad(b, &m->does, m, "bots[%u].menu[%u].do: %s", i, k, wrong);
+    }
+}
+
 static void bot_check(struct config_binder *b, uint32_t i)
 {
     const struct config_bot *o = &b->config->bots[i];
+    const char *wrong = str_eq(o->fallback, STR("repeat"))
+                            ? "must be transfer:NUMBER, voicemail:EXTENSION, message or hangup"
+                            : goal_wrong(b->config, o->fallback);
+    if (i >= CONFIG_MAX_BOTS)
+        bad(b, &o->name, o, "bots: at most %u", CONFIG_MAX_BOTS);
+    if (wrong)
+        bad(b, &o->fallback, o, "bots[%u].fallback: %s", i, wrong);
+    menu_check(b, o, i);
     if (o->engine == CONF_ENGINE_STREAM && !str_istarts(o->url, STR("ws://")) &&
         !str_istarts(o->url, STR("wss://")))
         bad(b, &o->url, o, "bots[%u].url: engine stream needs a ws:// or wss:// URL", i);
     if (o->engine == CONF_ENGINE_MRCP && !str_istarts(o->server, STR("sip:")) &&
         !str_istarts(o->server, STR("sips:")))
         bad(b, &o->server, o, "bots[%u].server: engine mrcp needs a sip: URI", i);
+}
+
+/* Who has one. */
+static void bots_check(struct config_binder *b)
+{
+    const struct config *c = b->config;
+    for (uint32_t i = 0; i < c->n_schedules; i++)
+        schedule_check(b, i);
+    for (uint32_t i = 0; i < c->n_extensions; i++) {
+        const struct config_extension *e = &c->extensions[i];
+        struct stand_in s = {e, "extensions", i, &e->bot, &e->hours, &e->bot_when};
+        stand_in_check(b, &s);
+    }
+    for (uint32_t i = 0; i < c->n_groups; i++) {
+        const struct config_group *g = &c->groups[i];
+        struct stand_in s = {g, "groups", i, &g->bot, &g->hours, &g->bot_when};
+        stand_in_check(b, &s);
+    }
 }
 
 void config_check(struct config_binder *b)
@@ -454,4 +542,5 @@ void config_check(struct config_binder *b)
         conference_check(b, i);
     for (uint32_t i = 0; i < c->n_bots; i++)
         bot_check(b, i);
+    bots_check(b);
 }

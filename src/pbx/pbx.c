@@ -8,6 +8,7 @@
 #include "pbx/feature/setting.h"
 #include "pbx/feature/refer.h"
 #include "pbx/feature/transfer.h"
+#include "pbx/feature/voicebot.h"
 #include "pbx/feature/voicemail.h"
 #include "pbx/gate.h"
 #include "pbx/kin.h"
@@ -279,6 +280,7 @@ static int init_parts(struct pbx *p)
     err = err ? err : voicemail_init(p);
     err = err ? err : subscription_init(p);
     err = err ? err : conference_init(p);
+    err = err ? err : voicebot_init(p);
     err = err ? err : call_init(p);
     return err ? err : kin_init(p);
 }
@@ -327,6 +329,7 @@ void pbx_free(struct pbx *p)
         if (o.kind == PBX_OUT_SEND)
             blob_unref(o.blob);
     call_done(p);
+    voicebot_done(p);
     kin_done(p);
     conference_done(p);
     subscription_done(p);
@@ -457,6 +460,13 @@ void pbx_loaded(struct pbx *p, usec_t now, uint32_t clip, int err, uint32_t ms)
     pump(p);
 }
 
+void pbx_botlink(struct pbx *p, usec_t now, const struct botlink_event *ev)
+{
+    enter(p, now);
+    voicebot_rx(p, ev);
+    pump(p);
+}
+
 void pbx_media(struct pbx *p, usec_t now, const struct media_ev *ev)
 {
     enter(p, now);
@@ -496,6 +506,12 @@ void pbx_wall(struct pbx *p, usec_t now, uint64_t wall_us)
 {
     enter(p, now);
     p->wall_offset_us = wall_us - p->now;
+}
+
+void pbx_zone(struct pbx *p, usec_t now, int32_t zone_s)
+{
+    enter(p, now);
+    p->zone_s = zone_s;
 }
 
 void pbx_restore(struct pbx *p, usec_t now, unsigned i, const struct row_value *v, unsigned n)
@@ -603,5 +619,5 @@ bool pbx_is_idle(const struct pbx *p)
     struct sip_stats s;
     sip_core_stats(p->core, &s);
     return call_count(p) == 0 && s.active_sessions == 0 && trunk_is_idle(p) &&
-           subscription_is_idle(p) && voicemail_is_idle(p);
+           subscription_is_idle(p) && voicemail_is_idle(p) && voicebot_is_idle(p);
 }

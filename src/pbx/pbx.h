@@ -6,6 +6,7 @@
 #ifndef PBX_PBX_H
 #define PBX_PBX_H
 
+#include "base/botlink.h"
 #include "base/row.h"
 #include "engine/media/media.h"
 #include "engine/sip/core.h"
@@ -37,6 +38,7 @@ enum pbx_out_kind {
     PBX_OUT_BAN,     /* drop what comes from addr for `seconds`; 0: no longer */
     PBX_OUT_KEEP,    /* keep: connection flow.conn carries registrations, so it may be idle */
     PBX_OUT_ALIAS,   /* connection flow.conn also stands for addr (RFC 5923) */
+    PBX_OUT_BOTLINK, /* to the program that speaks for a bot: botlink */
     PBX_OUT_PARTY,   /* flows with party `token` are for `name`, over TLS; `pins`: its keys */
     PBX_OUT_FILE     /* recordings and messages on the disk: file */
 };
@@ -103,6 +105,7 @@ struct pbx_out {
     struct addr addr;
     uint32_t seconds;
     struct pbx_file file;
+    struct botlink_cmd botlink;
 };
 
 bool pbx_out(struct pbx *p, struct pbx_out *ret);
@@ -124,10 +127,26 @@ void pbx_recorded(struct pbx *p, usec_t now, const struct pbx_recorded *r);
 void pbx_found(struct pbx *p, usec_t now, const struct pbx_found *f);
 /* The answer to PBX_FILE_LOAD: the sound lasts ms, or err says why there is none. */
 void pbx_loaded(struct pbx *p, usec_t now, uint32_t clip, int err, uint32_t ms);
+/* What the program behind PBX_OUT_BOTLINK says. */
+void pbx_botlink(struct pbx *p, usec_t now, const struct botlink_event *ev);
 void pbx_tick(struct pbx *p, usec_t now);
 usec_t pbx_deadline(const struct pbx *p);
 /* The wall clock was read again. */
 void pbx_wall(struct pbx *p, usec_t now, uint64_t wall_us);
+/* The machine's own clock is so many seconds ahead of UTC now; 0 until it is said. */
+void pbx_zone(struct pbx *p, usec_t now, int32_t zone_s);
+
+/* A text of the configuration that is to be sound `number` of the media plane, unless there is a
+ * file with its name: "bot-reception-greeting", "bot-reception-prompt-1", "bot-reception-say-1". */
+#define PBX_SPOKEN_PREFIX "bot-"
+struct pbx_spoken {
+    char name[96];
+    uint32_t number;
+    uint8_t language; /* as sounds.language: 0 English, 1 Korean */
+    struct str text;  /* of the configuration */
+};
+/* The next of them: start with *at = 0; false at the end. */
+bool pbx_spoken_next(const struct config *c, uint32_t *at, struct pbx_spoken *ret);
 
 /* One row of pbx_store_restore[i].sql, before the first message. */
 void pbx_restore(struct pbx *p, usec_t now, unsigned i, const struct row_value *v, unsigned n);

@@ -17,6 +17,7 @@ struct mwi;           /* feature/mwi.h */
 struct voicemail;     /* feature/voicemail.h */
 struct subscriptions; /* subscription.h */
 struct conferences;   /* feature/conference.h */
+struct voicebots;     /* feature/voicebot.h */
 
 struct pbx {
     struct config *config;
@@ -31,6 +32,7 @@ struct pbx {
     struct flow_listener listener[FLOW_MAX_LISTENERS];
     usec_t now, started;
     uint64_t wall_offset_us; /* wall clock - monotonic */
+    int32_t zone_s;          /* of the machine, ahead of UTC */
     bool stopping;
     struct row_op lost_row; /* where a statement goes that finds no memory */
     struct pbx_out *out;
@@ -46,6 +48,7 @@ struct pbx {
     struct voicemail *voicemail;
     struct subscriptions *subscriptions;
     struct conferences *conferences;
+    struct voicebots *voicebots;
     struct str domain; /* sip.domain, or the first listen address */
     char domain_mem[256];
 };

@@ -56,6 +56,8 @@ static struct plan by_route(struct pbx *p, const struct plan_from *from, struct 
         return to_group(&c->groups[r->to.index], number, false);
     case CONF_TARGET_CONFERENCE:
         return to_conference(&c->conferences[r->to.index], number, false);
+    case CONF_TARGET_BOT:
+        return (struct plan){.kind = PLAN_BOT, .bot = &c->bots[r->to.index], .number = number};
     case CONF_TARGET_REJECT:
         return (struct plan){.kind = PLAN_REJECT, .status = r->to.status, .number = number};
     default:

@@ -24,9 +24,11 @@ extern const struct prompt_text prompt_texts[PROMPTS];
 
 /* Numbers of sounds in the media plane: MEDIA_CLIP. Those from SOUND_OWN on are for files that come
  * and go. */
-#define SOUND_MUSIC   1
-#define SOUND_PROMPTS 2 /* two a prompt: English, Korean */
-#define SOUND_OWN     1024
+#define SOUND_MUSIC     1
+#define SOUND_PROMPTS   2 /* two a prompt: English, Korean */
+#define SOUND_OWN       1024
+#define SOUND_BOTS      2048 /* texts of bots: SOUND_BOT_TEXTS of each, in their order */
+#define SOUND_BOT_TEXTS 32
 _Static_assert(SOUND_PROMPTS + 2 * PROMPTS <= SOUND_OWN, "prompts have numbers of their own");
 
 static inline uint32_t sound_of_prompt(enum prompt prompt, unsigned language)

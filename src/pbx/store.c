@@ -42,6 +42,13 @@ const char *const pbx_store_schema[] = {
      " id TEXT PRIMARY KEY, mailbox TEXT NOT NULL, state INTEGER NOT NULL,"
      " urgent INTEGER NOT NULL, caller TEXT, caller_name TEXT, at_ms BIGINT NOT NULL,"
      " ms BIGINT NOT NULL) WITHOUT ROWID"),
+    /* Bots that were asked to answer a call: why, what came of it, when in the call and for how
+     * long; figures and transcript are JSON. Of one call there may be several. */
+    ("CREATE TABLE IF NOT EXISTS call_bot ("
+     " record TEXT NOT NULL, bot TEXT NOT NULL, engine TEXT NOT NULL, reason TEXT NOT NULL,"
+     " outcome TEXT NOT NULL, at_ms BIGINT NOT NULL, ms BIGINT NOT NULL, figures TEXT NOT NULL,"
+     " transcript TEXT NOT NULL)"),
+    "CREATE INDEX IF NOT EXISTS call_bot_record ON call_bot (record)",
 };
 const unsigned pbx_store_schema_n = ARRAY_LEN(pbx_store_schema);
 
@@ -55,7 +62,8 @@ const unsigned pbx_store_schema_n = ARRAY_LEN(pbx_store_schema);
     "leg, stream, direction, codec, packets, bytes, lost, discarded, jitter_us, rtt_mean_us,"      \
     " rtt_max_us, r_x10, mos_x100, late, concealed"
 
-#define MESSAGE_COLUMNS "id, mailbox, state, urgent, caller, caller_name, at_ms, ms"
+#define CALL_BOT_COLUMNS "bot, engine, reason, outcome, at_ms, ms, figures, transcript"
+#define MESSAGE_COLUMNS  "id, mailbox, state, urgent, caller, caller_name, at_ms, ms"
 
 #define CDR_PUT                                                                                    \
     "INSERT INTO cdr (" CDR_COLUMNS ") VALUES"                                                     \
@@ -87,10 +95,13 @@ const char *const pbx_store_statement[STORE_STATEMENTS] = {
         ("INSERT INTO message (" MESSAGE_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8)"
          " ON CONFLICT (id) DO UPDATE SET state=excluded.state, ms=excluded.ms"),
     [STORE_MESSAGE_DEL] = "DELETE FROM message WHERE id=?1",
+    [STORE_CALL_BOT_PUT] = "INSERT INTO call_bot (record, " CALL_BOT_COLUMNS ") VALUES"
+                           " (?1,?2,?3,?4,?5,?6,?7,?8,?9)",
     [STORE_CDR_PRUNE] = "DELETE FROM cdr WHERE id IN" PRUNED("id", "cdr"),
     [STORE_CDR_DETAIL_PRUNE] = "DELETE FROM cdr_detail WHERE id IN" PRUNED("id", "cdr_detail"),
     [STORE_QUALITY_PRUNE] =
         "DELETE FROM call_quality WHERE record IN" PRUNED("record", "call_quality"),
+    [STORE_CALL_BOT_PRUNE] = "DELETE FROM call_bot WHERE record IN" PRUNED("record", "call_bot"),
 };
 
 void store_id_at(char ret[STORE_ID_AT_BYTES], uint64_t wall_ms)
@@ -119,3 +130,6 @@ const char *const pbx_store_cdr_legs = "SELECT legs FROM cdr WHERE id=?1";
 const char *const pbx_store_quality_list =
     "SELECT " QUALITY_COLUMNS " FROM call_quality WHERE record=?1"
     " ORDER BY leg, stream, direction LIMIT 1000";
+
+const char *const pbx_store_bot_list =
+    "SELECT " CALL_BOT_COLUMNS " FROM call_bot WHERE record=?1 ORDER BY at_ms LIMIT 100";

@@ -13,16 +13,18 @@ enum store_statement {
     STORE_CDR_DETAIL_PUT, /* id, parent, detail: of calls that were more than basic */
     STORE_CDR_RESTORE,    /* as STORE_CDR_PUT, unless the record is there */
     STORE_CDR_DETAIL_RESTORE,
-    STORE_SETTING_PUT, /* extension, name, value */
-    STORE_SETTING_DEL, /* extension, name */
-    STORE_QUALITY_PUT, /* see the columns in store.c */
-    STORE_MESSAGE_PUT, /* see the columns in store.c */
-    STORE_MESSAGE_DEL, /* id */
+    STORE_SETTING_PUT,  /* extension, name, value */
+    STORE_SETTING_DEL,  /* extension, name */
+    STORE_QUALITY_PUT,  /* see the columns in store.c */
+    STORE_MESSAGE_PUT,  /* see the columns in store.c */
+    STORE_MESSAGE_DEL,  /* id */
+    STORE_CALL_BOT_PUT, /* see the columns in store.c */
     /* Some of the rows whose id is below the one value; to be repeated until there are none. The
-     * last: of call_quality. */
+     * last two: of call_quality and call_bot. */
     STORE_CDR_PRUNE,
     STORE_CDR_DETAIL_PRUNE,
     STORE_QUALITY_PRUNE,
+    STORE_CALL_BOT_PRUNE,
     STORE_STATEMENTS
 };
 enum store_restore {
@@ -48,5 +50,8 @@ extern const char *const pbx_store_cdr_list;
 extern const char *const pbx_store_cdr_legs;
 /* How the media of record ?1 were; the columns of STORE_QUALITY_PUT but the first, in its order. */
 extern const char *const pbx_store_quality_list;
+/* The bots that were asked in the call of record ?1; the columns of STORE_CALL_BOT_PUT but the
+ * first, in its order. */
+extern const char *const pbx_store_bot_list;
 
 #endif

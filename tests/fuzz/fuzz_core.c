@@ -19,13 +19,19 @@ static const char yaml[] =
     "extensions:\n"
     "  - {number: '1427', username: 109Q1427, password: geheim, did: ['07086661427'],"
     " pickup_group: a, forward: {busy: '1428', no_answer: '1400'}}\n"
-    "  - {number: '1428', password: geheim, pickup_group: a, did: ['07086661428']}\n"
+    "  - {number: '1428', password: geheim, pickup_group: a, did: ['07086661428'], voicemail: true,"
+    " bot: agent, bot_when: [busy, unregistered, no_answer]}\n"
+    "bots:\n"
+    "  - {name: menu, menu: [{key: '1', do: 'transfer:1428'}, {key: '2', do: 'voicemail:1428'},"
+    " {key: '3'}, {key: '0', do: hangup}]}\n"
+    "  - {name: agent, engine: stream, url: 'ws://127.0.0.1/', fallback: 'transfer:1427'}\n"
     "groups:\n"
     "  - {number: '1400', members: ['1427', '1428'], did: ['07086661400'], no_answer: '1500'}\n"
     "  - {number: '1500', members: ['1428', '1427'], did: ['07086661500'], strategy: queue}\n"
     "trunks: [{name: kt, uri: 'sip:127.0.0.77:5080'}]\n"
     "routes: [{match: '^0[0-9]+$', to: 'trunk:kt'}, {from: 'trunk:kt', match: '^9', to: "
-    "'trunk:kt'}]\n";
+    "'trunk:kt'}, {from: 'trunk:kt', match: '^51', to: 'bot:menu'},"
+    " {from: 'trunk:kt', match: '^52', to: 'bot:agent'}]\n";
 
 struct peer {
     struct flow flow;
@@ -37,6 +43,8 @@ struct world {
     struct pbx *pbx;
     usec_t now;
     struct peer peer[PEERS];
+    uint64_t link;   /* of the bot that was opened last */
+    media_id stream; /* that was opened last */
     const uint8_t *p;
     size_t n;
 };
@@ -74,7 +82,9 @@ static void remember(struct world *w, const struct pbx_out *o)
 static void media(struct world *w, const struct media_cmd *cmd)
 {
     struct media_ev ev = {.family = cmd->family, .id = cmd->id};
-    if (cmd->kind == MEDIA_STOCK) {
+    if (cmd->kind == MEDIA_OPEN) {
+        w->stream = cmd->id;
+    } else if (cmd->kind == MEDIA_STOCK) {
         ev.kind = MEDIA_EV_PORTS;
         ev.count = 16;
         for (unsigned i = 0; i < 16; i++)
@@ -98,6 +108,11 @@ static void drain(struct world *w)
             blob_unref(o.blob);
         } else if (o.kind == PBX_OUT_MEDIA) {
             media(w, &o.media);
+        } else if (o.kind == PBX_OUT_BOTLINK && o.botlink.kind == BOTLINK_OPEN) {
+            w->link = o.botlink.id;
+        } else if (o.kind == PBX_OUT_BOTLINK && o.botlink.kind == BOTLINK_CLOSE) {
+            struct botlink_event ev = {.kind = BOTLINK_EV_CLOSED, .id = o.botlink.id};
+            pbx_botlink(w->pbx, w->now, &ev);
         }
     }
     while (trace_next(pbx_trace(w->pbx), &rec)) {
@@ -221,7 +236,8 @@ static void ask(struct world *w, struct peer *peer)
 static void call(struct world *w)
 {
     static const char *const numbers[] = {"07086661427", "07086661428", "07086661400",
-                                          "07086661500", "90212345678", "07086669999"};
+                                          "07086661500", "90212345678", "07086669999",
+                                          "51",          "52"};
     unsigned dice = take(w), id = take(w);
     char mem[2048];
     struct buf b;
@@ -238,9 +254,35 @@ static void call(struct world *w)
     pbx_rx(w->pbx, w->now, &w->peer[0].flow, b.p, b.n);
 }
 
+/* What a bot, or its caller, does. */
+static void bot_event(struct world *w, unsigned what)
+{
+    static const enum media_ev_kind kinds[] = {MEDIA_EV_DIGIT, MEDIA_EV_VOICE, MEDIA_EV_PLAYED,
+                                               MEDIA_EV_FIRST};
+    struct botlink_event link = {.kind = (enum botlink_event_kind)(what % BOTLINK_EV_CLOSED),
+                                 .id = w->link};
+    struct media_ev ev = {.kind = kinds[what & 3],
+                          .id = w->stream,
+                          .digit = "0123456789*#"[what % 12],
+                          .talks = what & 4,
+                          .token = take(w),
+                          .voice = {.at = w->now, .stopped = what & 8, .stop_ms = 80}};
+    if (what & 64) {
+        pbx_media(w->pbx, w->now, &ev);
+        return;
+    }
+    link.text = take_text(w);
+    pbx_botlink(w->pbx, w->now, &link);
+}
+
 static void flow_event(struct world *w, struct peer *peer)
 {
-    struct media_ev ev = {.kind = (enum media_ev_kind)(take(w) % 7),
+    unsigned what = take(w);
+    if (what & 128) {
+        bot_event(w, what & 127);
+        return;
+    }
+    struct media_ev ev = {.kind = (enum media_ev_kind)(what % 7),
                           .id = take(w),
                           .family = 4,
                           .from = peer->flow.peer};

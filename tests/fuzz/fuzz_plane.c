@@ -278,6 +278,52 @@ static void record_cmd(struct input *in, struct media_cmd *c)
     c->record.mixed = v & 0x80;
 }
 
+static void tap_cmd(struct input *in, struct media_cmd *c)
+{
+    static const uint32_t rates[] = {0, 8000, 16000, 44100};
+    uint32_t v = take(in, 1);
+    c->on = v & 7;
+    c->tap.link = v & 1;
+    c->tap.sound = !(v & 2);
+    c->tap.voice = !(v & 4);
+    c->tap.barge_in = v & 8;
+    c->tap.rate_hz = rates[v >> 4 & 3];
+    c->tap.queue_ms = v & 0x40 ? 100 : v & 0x80 ? UINT32_MAX : 0;
+    c->tap.onset_ms = (uint16_t)take(in, 1);
+    c->tap.hang_ms = (uint16_t)take(in, 1);
+}
+
+/* What a bot gives, and what it gets: whole frames of its own conversation. */
+static void feed(struct world *w)
+{
+    static const int16_t loud[320] = {30000, -30000, 20000, -1, 1, 32767, -32768};
+    uint32_t v = take(&w->in, 1), times = take(&w->in, 1);
+    struct plane_feed f = {.kind = (enum plane_feed_kind)(v % 3),
+                           .id = 1 + v / 4 % STREAMS,
+                           .link = v >> 7,
+                           .token = times,
+                           .came = w->now,
+                           .n = times & 0x80 ? 320 : times & 0x7F,
+                           .pcm = loud};
+    for (unsigned i = 0; i < 1 + times % 64; i++) {
+        int err = plane_feed(&w->r, w->now, &f);
+        BUG_ON(err && err != -ENOENT && err != -ENOBUFS && err != -EBUSY && err != -ENOMEM);
+    }
+}
+
+static void taps(struct world *w)
+{
+    struct plane_tap t;
+    while (plane_tap(&w->r, &t)) {
+        BUG_ON(!pair_of(w, t.id) || t.link > 1);
+        BUG_ON(t.kind == PLANE_TAP_SOUND && t.n != 160 && t.n != 320);
+        int16_t sum = 0;
+        for (unsigned i = 0; i < t.n; i++)
+            sum = (int16_t)(sum ^ t.pcm[i]); /* all of it may be read */
+        BUG_ON(t.kind == PLANE_TAP_MARK && t.n && sum);
+    }
+}
+
 static void fill(struct world *w, struct media_cmd *c)
 {
     struct input *in = &w->in;
@@ -317,6 +363,9 @@ static void fill(struct world *w, struct media_cmd *c)
     case MEDIA_RECORD_PAUSE:
         record_cmd(in, c);
         break;
+    case MEDIA_TAP:
+        tap_cmd(in, c);
+        break;
     default:
         break;
     }
@@ -355,7 +404,7 @@ static void command(struct world *w)
 {
     struct input *in = &w->in;
     uint32_t v = take(in, 1), who = take(in, 1);
-    struct media_cmd c = {.kind = (enum media_cmd_kind)(v % (MEDIA_CLIP + 1)),
+    struct media_cmd c = {.kind = (enum media_cmd_kind)(v % (MEDIA_TAP + 1)),
                           .id = who % (STREAMS + 1),
                           .peer = who / (STREAMS + 1) % (STREAMS + 1),
                           .on = v & 0x80,
@@ -449,6 +498,7 @@ static void tick(struct world *w)
         plane_tick(&w->r, w->now);
         BUG_ON(drain(w) > 6 * MOST_A_TICK);
         blocks(w);
+        taps(w);
         if (plane_deadline(&w->r) > w->now)
             return;
     }
@@ -481,7 +531,7 @@ static void finish(struct world *w)
         events(w, UINT32_MAX);
     }
     BUG_ON(w->live || w->r.streams.used || !list_empty(&w->r.rooms) || !list_empty(&w->r.recs) ||
-           !list_empty(&w->r.ticking));
+           !list_empty(&w->r.ticking) || !list_empty(&w->r.tapped));
     BUG_ON(plane_deadline(&w->r) != USEC_NEVER);
 }
 
@@ -509,6 +559,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             break;
         case 4:
             events(&w, what >> 3);
+            break;
+        case 5:
+            feed(&w);
             break;
         default:
             packet(&w);

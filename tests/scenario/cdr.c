@@ -17,6 +17,10 @@ static const char *const quality_columns[] = {"record",    "leg",       "stream"
                                               "discarded", "jitter_us", "rtt_mean_us", "rtt_max_us",
                                               "r_x10",     "mos_x100",  "late",        "concealed"};
 
+/* In the order of STORE_CALL_BOT_PUT. */
+static const char *const bot_columns[] = {"record", "bot", "engine",  "reason",    "outcome",
+                                          "at_ms",  "ms",  "figures", "transcript"};
+
 static struct str value_of(struct play *p, const struct row_op *op, unsigned i)
 {
     const struct row_value *v = &op->v[i];
@@ -41,15 +45,29 @@ static struct str column(struct play *p, const struct row_op *op, struct str nam
 }
 
 /* "cdr": whether the row belongs to the record last compared. */
+static struct str whose(const struct play *p, const struct row_op *op)
+{
+    const struct world_row *cdr = container_of(p->cdr_at, struct world_row, node);
+    bool same = p->cdr_at != &p->w.cdrs && str_eq(cdr->op.v[0].s, op->v[0].s);
+    return same ? STR("this") : STR("another");
+}
+
 static struct str quality_column(struct play *p, const struct row_op *op, struct str name)
 {
-    if (str_eq(name, STR("cdr"))) {
-        const struct world_row *cdr = container_of(p->cdr_at, struct world_row, node);
-        bool same = p->cdr_at != &p->w.cdrs && str_eq(cdr->op.v[0].s, op->v[0].s);
-        return same ? STR("this") : STR("another");
-    }
+    if (str_eq(name, STR("cdr")))
+        return whose(p, op);
     for (unsigned i = 0; i < ARRAY_LEN(quality_columns); i++)
         if (str_eq(name, str_z(quality_columns[i])))
+            return value_of(p, op, i);
+    return STR_NONE;
+}
+
+static struct str bot_column(struct play *p, const struct row_op *op, struct str name)
+{
+    if (str_eq(name, STR("cdr")))
+        return whose(p, op);
+    for (unsigned i = 0; i < ARRAY_LEN(bot_columns); i++)
+        if (str_eq(name, str_z(bot_columns[i])))
             return value_of(p, op, i);
     return STR_NONE;
 }
@@ -63,8 +81,9 @@ static void compare(struct play *p, const struct row_op *op, struct str word)
             continue;
         struct str name = str_sub(word, 0, (size_t)at);
         struct str want = str_from(word, (size_t)at + strlen(ops[i]));
-        struct str got =
-            op->statement == STORE_QUALITY_PUT ? quality_column(p, op, name) : column(p, op, name);
+        struct str got = op->statement == STORE_QUALITY_PUT    ? quality_column(p, op, name)
+                         : op->statement == STORE_CALL_BOT_PUT ? bot_column(p, op, name)
+                                                               : column(p, op, name);
         bool ok = false;
         if (!got.p || !field_compare(got, str_z(ops[i]), want, &ok))
             play_fail(p, &p->st->line, "a record has no " STR_FMT, STR_ARG(name));
@@ -96,6 +115,11 @@ void cdr_statement(struct play *p)
 void quality_statement(struct play *p)
 {
     next_row(p, &p->quality_at, &p->w.qualities);
+}
+
+void bot_statement(struct play *p)
+{
+    next_row(p, &p->bot_at, &p->w.bots);
 }
 
 void stats_statement(struct play *p, struct world_stream *s)

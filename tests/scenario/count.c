@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "pbx/call_int.h"
+#include "pbx/feature/voicebot.h"
 #include "pbx/gate.h"
 #include "pbx/registrar.h"
 #include "pbx/subscription.h"
@@ -111,6 +112,8 @@ static int of_world(struct play *p, struct str name, uint64_t *ret)
         {STR_INIT("bans"), bans(p)},
         {STR_INIT("connections"), conns(p)},
         {STR_INIT("strays"), p->w.strays},
+        {STR_INIT("botlinks"), p->w.links_open},
+        {STR_INIT("bots"), voicebot_count(p->w.pbx)},
         {STR_INIT("lost"), p->w.lost},
         {STR_INIT("sent"), p->w.sent},
         {STR_INIT("pbx_timers"), p->w.pbx->wheel.armed},

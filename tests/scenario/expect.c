@@ -60,9 +60,10 @@ static void number(struct play *p, struct str name, struct str op, struct str wa
 /* expect clean: nothing of any call is left. */
 static void clean(struct play *p)
 {
-    static const char *const names[] = {
-        "calls",  "legs",  "searches", "transfers",    "sessions", "dialogs",     "transactions",
-        "timers", "ports", "streams",  "audit_reaped", "reaped",   "out_of_turn", "subscriptions"};
+    static const char *const names[] = {"calls",       "legs",          "searches",     "transfers",
+                                        "sessions",    "dialogs",       "transactions", "timers",
+                                        "ports",       "streams",       "audit_reaped", "reaped",
+                                        "out_of_turn", "subscriptions", "botlinks",     "bots"};
     for (unsigned i = 0; i < ARRAY_LEN(names) && !p->failed; i++)
         number(p, str_z(names[i]), STR("="), STR("0"));
 }
@@ -200,9 +201,13 @@ static void logged(struct play *p)
 /* NAME keys DIGITS: telephone-events of its latest call. NAME talks on|off: in a room. */
 void expect_sound(struct play *p)
 {
-    struct world_stream *s = p->n_words == 3 ? stream_of(p, p->word[0]) : NULL;
+    struct world_stream *s = p->n_words >= 3 ? stream_of(p, p->word[0]) : NULL;
     if (!s) {
-        play_fail(p, &p->st->line, "NAME keys DIGITS, NAME talks on|off");
+        play_fail(p, &p->st->line, "NAME keys DIGITS, NAME talks|voice on|off");
+        return;
+    }
+    if (str_eq(p->word[1], STR("voice"))) {
+        voice_statement(p, s);
         return;
     }
     struct media_ev ev = {.kind = MEDIA_EV_DIGIT, .id = s->id};
@@ -251,6 +256,8 @@ void expect_statement(struct play *p)
         cdr_statement(p);
     else if (str_eq(what, STR("quality")))
         quality_statement(p);
+    else if (str_eq(what, STR("bot")))
+        bot_statement(p);
     else if (str_eq(what, STR("media")))
         media(p, 2, true);
     else if (str_eq(what, STR("stream")))

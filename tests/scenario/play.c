@@ -355,7 +355,7 @@ static const struct {
     {STR_INIT("reload"), reload_statement, 1},     {STR_INIT("restart"), restart_statement, 1},
     {STR_INIT("shutdown"), shutdown_statement, 1}, {STR_INIT("let"), let_statement, 4},
     {STR_INIT("expect"), expect_statement, 2},     {STR_INIT("api"), api_statement, 2},
-    {STR_INIT("disk"), disk_statement, 2},
+    {STR_INIT("disk"), disk_statement, 2},         {STR_INIT("botlink"), botlink_statement, 2},
 };
 
 static void start(struct play *p)
@@ -377,6 +377,7 @@ static void start(struct play *p)
     p->mark = p->w.now;
     p->cdr_at = &p->w.cdrs;
     p->quality_at = &p->w.qualities;
+    p->bot_at = &p->w.bots;
 }
 
 static void fixture_phones(struct play *p)
@@ -421,6 +422,8 @@ static void run(struct play *p, const struct statement *st)
     }
     if (!p->started) {
         start(p);
+        if (p->failed)
+            return;
         fixture_phones(p);
     }
     struct ua *ua = p->n_words > 1 ? play_ua(p, p->word[0]) : NULL;
@@ -428,7 +431,8 @@ static void run(struct play *p, const struct statement *st)
         send_statement(p, ua);
     else if (ua && str_eq(p->word[1], STR("<")))
         receive_statement(p, ua);
-    else if (ua && (str_eq(p->word[1], STR("keys")) || str_eq(p->word[1], STR("talks"))))
+    else if (ua && (str_eq(p->word[1], STR("keys")) || str_eq(p->word[1], STR("talks")) ||
+                    str_eq(p->word[1], STR("voice"))))
         expect_sound(p);
     else {
         for (unsigned i = 0; i < ARRAY_LEN(statements); i++)

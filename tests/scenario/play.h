@@ -22,6 +22,8 @@ struct play {
     usec_t mark;
     struct list *cdr_at;     /* the record last compared */
     struct list *quality_at; /* likewise */
+    struct list *bot_at;     /* likewise */
+    uint64_t botlink;        /* of whom `botlink` speaks */
     uint64_t idle_timers;    /* of the PBX at rest */
     struct str section[64];  /* the configuration, one entry a line or block */
     unsigned n_sections;
@@ -75,6 +77,10 @@ MUST_CHECK int count_get(struct play *p, struct str name, uint64_t *ret);
 /* cdr.c */
 void cdr_statement(struct play *p);
 void quality_statement(struct play *p);
+void bot_statement(struct play *p);
+/* botlink.c */
+void botlink_statement(struct play *p);
+void voice_statement(struct play *p, struct world_stream *s);
 /* media stats NAME KEY=N ...: what is measured of its stream from now on. */
 void stats_statement(struct play *p, struct world_stream *s);
 

@@ -11,9 +11,11 @@
 #include "engine/sip/sip_int.h"
 #include "pbx/call_int.h"
 #include "pbx/feature/conference_int.h"
+#include "pbx/feature/voicebot_int.h"
 #include "pbx/feature/voicemail_int.h"
 #include "pbx/registrar.h"
 #include "pbx/subscription.h"
+#include "bot.h"
 #include "robot.h"
 #include "wire/sdp/oa_state.h"
 
@@ -27,7 +29,7 @@ struct sim {
     struct robot robot[ROBOTS];
     struct robot *list[ROBOTS];
     unsigned n;
-    char config[6144];
+    char config[8192];
     bool tricks;   /* the phones do more than call */
     bool faithful; /* nothing is lost and nobody dies: then every robot must be content too */
     bool verbose;
@@ -35,7 +37,7 @@ struct sim {
     media_id silent_id[WORLD_STREAMS];
     uint64_t calls_killed, calls_before; /* of PBXs that were killed */
     uint64_t restarts, links, messages;
-    uint64_t music, recorded; /* streams, each second */
+    uint64_t music, recorded, tapped; /* streams, each second */
 };
 
 static const char config_tail[] = "trunk: {options_interval: 60}\n"
@@ -45,6 +47,7 @@ static const char config_tail[] = "trunk: {options_interval: 60}\n"
                                   "trunks:\n  - {name: kt, uri: \"sip:127.0.0.77:5080\"}\n"
                                   "routes:\n"
                                   "  - {match: \"^0[0-9]+$\", to: \"trunk:kt\"}\n"
+                                  "  - {match: \"^5000$\", to: \"bot:agent\"}\n"
                                   "extensions:\n";
 
 static void put_groups(struct buf *b, struct rand *r, unsigned phones)
@@ -59,7 +62,10 @@ static void put_groups(struct buf *b, struct rand *r, unsigned phones)
                    rand_below(r, 3) ? "" : "no_answer: \"1000\",");
         for (unsigned i = 0; i < phones; i++)
             buf_printf(b, "%s\"10%02u\"", i ? ", " : "", i);
-        buf_lit(b, "]}\n");
+        buf_ch(b, ']');
+        if (rand_below(r, 3) == 0)
+            bot_put_stand_in(b, r);
+        buf_lit(b, "}\n");
     }
 }
 
@@ -84,10 +90,10 @@ static struct str config_of(struct sim *s, struct rand *r, unsigned phones)
                "sip:\n  domain: pbx.test\n"
                "  listen: [\"udp:127.0.0.104:5060\", \"tcp:127.0.0.104:5060\"]\n"
                "  timers: {adaptive_t1: %s, invite_timeout: %u, bye_timeout: %u,"
-               " session_expires: %u}\n",
+               " session_expires: %u, no_answer_timeout: %u}\n",
                rand_below(r, 3) ? "false" : "true", 5 + (unsigned)rand_below(r, 50),
                rand_below(r, 4) ? 32 : 2 + (unsigned)rand_below(r, 40),
-               rand_below(r, 2) ? 90 : 1800);
+               rand_below(r, 2) ? 90 : 1800, (unsigned)rand_below(r, 5));
     buf_printf(&b,
                "media: {address: 127.0.0.104, ports: 20000-%u, rtp_timeout: 20,"
                " hold_timeout: 60, transcode: %s}\n",
@@ -112,10 +118,13 @@ static struct str config_of(struct sim *s, struct rand *r, unsigned phones)
                        5 + (unsigned)rand_below(r, 10));
         if (rand_below(r, 3) == 0)
             buf_printf(&b, ", record: %s", modes[rand_below(r, ARRAY_LEN(modes))]);
+        if (rand_below(r, 3) == 0)
+            bot_put_stand_in(&b, r);
         buf_lit(&b, "}\n");
     }
     put_groups(&b, r, phones);
     put_rooms(&b);
+    bot_put_config(&b, r, phones);
     BUG_ON(b.full);
     return buf_str(&b);
 }
@@ -198,6 +207,7 @@ static void check_stream(struct sim *s, const struct world_stream *st)
     const struct call *call = call_find(w->pbx, leg->call);
     s->music += music;
     s->recorded += st->record != 0;
+    s->tapped += st->tap != 0;
     if (has_ended(w->pbx, leg))
         world_fail(w, "media: stream %llu belongs to a leg that has ended", id);
     if (st->peer && (!stream_of(s, st->peer, &other) || other->call != leg->call)) {
@@ -213,6 +223,9 @@ static void check_stream(struct sim *s, const struct world_stream *st)
     bool agreed = leg_has_agreed(leg) && other && leg_has_agreed(other);
     if (agreed && !(st->formats && world_stream_find(w, st->peer)->formats))
         world_fail(w, "media: stream %llu is linked, and one of the two has no formats", id);
+    const struct voicebot_session *bot = voicebot_of(w->pbx, call);
+    if (st->tap && (!bot || bot->self != st->tap || !bot->taps || st->peer))
+        world_fail(w, "media: stream %llu is tapped, and no bot listens", id);
     if (st->peer && st->room)
         world_fail(w, "media: stream %llu is linked and in a room", id);
     if (own->music != music)
@@ -284,6 +297,8 @@ static void listen(void *arg, uint64_t n)
     }
     for (unsigned i = 0; i < w->streams_peak; i++)
         use_service(s, &w->stream[i]);
+    for (unsigned i = 0; i < w->streams_peak; i++)
+        bot_voice(w, &w->stream[i]);
     world_wake(w, USEC_S, listen, s, 0);
 }
 
@@ -343,6 +358,7 @@ static int build(struct sim *s, uint64_t seed)
     s->w.dump = s->verbose;
     s->w.watcher = s;
     s->w.on_link = on_link;
+    s->w.on_botlink = bot_rx;
     s->n = phones + 1;
     for (unsigned i = 0; i < s->n; i++)
         add_robot(s, i, i == phones);
@@ -442,6 +458,8 @@ static void check(struct sim *s)
     uint64_t lasting = registrar_count(p) + 3;
     none(s, "timers of the exchange", p->wheel.armed > lasting ? p->wheel.armed - lasting : 0);
     none(s, "offers or answers out of turn", p->calls->out_of_turn);
+    none(s, "conversations with bots", voicebot_count(p));
+    none(s, "connections of bots", s->w.links_open);
     none(s, "callers in queues", !list_empty(&p->calls->waiting));
     check_mailboxes(s);
     none(s, "objects that the audit had to reap", st.reaped + p->calls->reaped);
@@ -589,12 +607,13 @@ static void print_counts(const struct sim *s)
     fprintf(stderr,
             "seed %llu%s: %u calls, %u taken, %u refused, %u cancelled, %u deaths, %llu restarts, "
             "%u records, %llu messages, %llu lost, %llu links, %llu kept, "
-            "%llu s of music, %llu s recorded\n",
+            "%llu s of music, %llu s recorded, %llu s of bots\n",
             (unsigned long long)s->seed, s->faithful ? " (faithful)" : "", made, taken, refused,
             cancelled, died, (unsigned long long)s->restarts, s->w.n_cdrs,
             (unsigned long long)s->w.sent, (unsigned long long)s->w.lost,
             (unsigned long long)s->links, (unsigned long long)s->messages,
-            (unsigned long long)s->music, (unsigned long long)s->recorded);
+            (unsigned long long)s->music, (unsigned long long)s->recorded,
+            (unsigned long long)s->tapped);
 }
 
 /* One seed, now and then twice: the same seed must give the same bytes at the same times. */

@@ -24,7 +24,8 @@ struct str trick_target(struct robot *r)
         STR_INIT("2000"), STR_INIT("2001"), STR_INIT("2002"), STR_INIT("*8"),   STR_INIT("%2A8"),
         STR_INIT("*78"),  STR_INIT("*79"),  STR_INIT("*73"),  STR_INIT("*91"),  STR_INIT("*97"),
         STR_INIT("*97"),  STR_INIT("*98"),  STR_INIT("3000"), STR_INIT("3000"), STR_INIT("3001"),
-        STR_INIT("3999"), STR_INIT("*3"),   STR_INIT("*3"),   STR_INIT("*43")};
+        STR_INIT("3999"), STR_INIT("*3"),   STR_INIT("*3"),   STR_INIT("*43"),  STR_INIT("*55"),
+        STR_INIT("5000"), STR_INIT("5000")};
     if (r->conf.trunk && chance(r, 10))
         return STR("07000003000");
     if (r->conf.trunk)

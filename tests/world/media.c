@@ -261,6 +261,13 @@ static void sound(struct world *w, struct world_stream *s, const struct media_cm
         s->room = 0;
     } else if (cmd->kind == MEDIA_LISTEN) {
         s->listens = cmd->on;
+    } else if (cmd->kind == MEDIA_TAP) {
+        if (cmd->on == (s->tap != 0))
+            world_fail(w, "media: stream %llu is %s", (unsigned long long)s->id,
+                       cmd->on ? "tapped already" : "not tapped");
+        s->tap = cmd->on ? cmd->tap.link : 0;
+        s->tap_sound = cmd->on && cmd->tap.sound;
+        s->tap_barge_in = cmd->on && cmd->tap.barge_in;
     } else if (cmd->kind == MEDIA_RECORD) {
         track(w, s, cmd);
     }

@@ -64,7 +64,7 @@ void world_store_rx(struct world *w, const struct row_op *op)
         [STORE_BINDING_PUT] = 11,   [STORE_BINDING_DEL] = 2,        [STORE_CDR_PUT] = 22,
         [STORE_CDR_DETAIL_PUT] = 3, [STORE_SETTING_PUT] = 3,        [STORE_SETTING_DEL] = 2,
         [STORE_CDR_RESTORE] = 22,   [STORE_CDR_DETAIL_RESTORE] = 3, [STORE_QUALITY_PUT] = 16,
-        [STORE_MESSAGE_PUT] = 8,    [STORE_MESSAGE_DEL] = 1};
+        [STORE_MESSAGE_PUT] = 8,    [STORE_MESSAGE_DEL] = 1,        [STORE_CALL_BOT_PUT] = 9};
     if (op->statement >= STORE_STATEMENTS || op->n != columns[op->statement]) {
         world_fail(w, "store: statement %u with %u values", op->statement, op->n);
         return;
@@ -74,6 +74,10 @@ void world_store_rx(struct world *w, const struct row_op *op)
         w->n_cdrs++;
         if (w->on_cdr)
             w->on_cdr(w, op);
+        return;
+    }
+    if (op->statement == STORE_CALL_BOT_PUT) {
+        keep(w, &w->bots, op);
         return;
     }
     if (op->statement == STORE_QUALITY_PUT) {

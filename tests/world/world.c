@@ -104,6 +104,8 @@ int world_init(struct world *w, const struct world_conf *conf)
     list_init(&w->qualities);
     list_init(&w->settings);
     list_init(&w->messages);
+    list_init(&w->bots);
+    list_init(&w->link_cmds);
     int err = load(w, conf->config, &w->config);
     if (err)
         return err;
@@ -153,6 +155,9 @@ static void tell(struct world *w, struct world_event *e)
         break;
     case WORLD_EV_LOADED:
         pbx_loaded(w->pbx, w->now, (uint32_t)e->token, e->recorded.err, (uint32_t)e->recorded.ms);
+        break;
+    case WORLD_EV_BOTLINK:
+        world_botlink_due(w, &e->botlink);
         break;
     case WORLD_EV_WAKE:
         e->wake(e->arg, e->token);
@@ -304,6 +309,9 @@ void world_drain(struct world *w)
         case PBX_OUT_KEEP:
         case PBX_OUT_PARTY:
             break;
+        case PBX_OUT_BOTLINK:
+            world_botlink_rx(w, &o.botlink);
+            break;
         case PBX_OUT_ALIAS:
             c = world_conn_find(w, o.flow.conn);
             if (c)
@@ -322,6 +330,7 @@ int world_restart(struct world *w)
     w->pbx = NULL;
     world_net_reset(w);
     world_media_reset(w);
+    world_botlink_reset(w);
     world_disk_reset(w);
     w->n_bans = 0;
     return start(w);

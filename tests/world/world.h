@@ -73,6 +73,8 @@ struct world_stream {
     uint32_t token;
     uint64_t room; /* 0: in none */
     bool muted, deaf, listens;
+    uint64_t tap; /* the conversation that listens to its party; 0: none */
+    bool tap_sound, tap_barge_in;
     uint64_t record; /* 0: none */
     uint64_t guest;  /* a recording of another call that it is in as well */
     uint8_t track;
@@ -91,6 +93,18 @@ struct world_file {
     usec_t began;
     uint32_t ms;
     bool stopped; /* the media plane has nothing more for it */
+};
+
+/* The program behind a bot, as the PBX sees it. */
+#define WORLD_LINKS 256
+struct world_link {
+    uint64_t id; /* 0: free */
+    bool opened, started, closing;
+    bool gone; /* it has failed or was lost */
+};
+struct world_link_cmd {
+    struct list node;
+    struct botlink_cmd cmd;
 };
 
 /* A row that the PBX has stored. */
@@ -140,10 +154,13 @@ struct world {
     bool no_ports;
     uint32_t port_next;
     uint8_t port_known[65536 / 2 / 8];
+    struct world_link link[WORLD_LINKS];
+    uint32_t links_open;   /* opened and not closed */
+    struct list link_cmds; /* what nobody has looked at yet; not when there is on_botlink */
     struct world_file file[WORLD_FILES];
     int disk_err; /* what writing fails with; 0: it does not */
     int load_err; /* likewise reading */
-    struct list bindings, cdrs, settings, qualities, messages;
+    struct list bindings, cdrs, settings, qualities, messages, bots;
     unsigned n_messages;
     uint32_t n_bindings, n_cdrs;
     struct world_name names[WORLD_NAMES];
@@ -159,6 +176,7 @@ struct world {
     /* Called for each row stored and each link made, when set. */
     void *watcher;
     void (*on_cdr)(struct world *w, const struct row_op *op);
+    void (*on_botlink)(struct world *w, const struct botlink_cmd *cmd);
     void (*on_link)(struct world *w, const struct world_stream *a, const struct world_stream *b);
 };
 
@@ -211,6 +229,13 @@ struct world_stream *world_stream_find(struct world *w, media_id id);
 /* False: it was the end of something played, and has been told or is out of date. */
 bool world_media_due(struct world *w, const struct media_ev *ev);
 void world_media_ev(struct world *w, const struct media_ev *ev);
+/* botlink.c */
+void world_botlink_rx(struct world *w, const struct botlink_cmd *cmd);
+struct world_link *world_link_find(struct world *w, uint64_t id);
+/* The program says something after `in`; if it is gone by then, it does not. */
+void world_botlink_ev(struct world *w, usec_t in, const struct botlink_event *ev);
+void world_botlink_due(struct world *w, const struct botlink_event *ev);
+void world_botlink_reset(struct world *w);
 /* store.c */
 void world_store_rx(struct world *w, const struct row_op *op);
 void world_store_restore(struct world *w);
@@ -223,6 +248,7 @@ enum world_event_kind {
     WORLD_EV_RECORDED,
     WORLD_EV_LOADED,
     WORLD_EV_RESOLVED,
+    WORLD_EV_BOTLINK,
     WORLD_EV_WAKE
 };
 struct world_event {
@@ -238,6 +264,7 @@ struct world_event {
     struct flow_dest dest[WORLD_DESTS];
     unsigned n_dests;
     struct pbx_recorded recorded;
+    struct botlink_event botlink;
     void (*wake)(void *arg, uint64_t n);
     void *arg;
 };

@@ -25,7 +25,7 @@ static bool sounds_keys(const struct stream *s)
 
 static bool wanted(const struct stream *s)
 {
-    return s->n_rx && (s->room || rec_has(s) || sounds_keys(s));
+    return s->n_rx && (s->room || s->tap || rec_has(s) || sounds_keys(s));
 }
 
 static void begin(struct plane *r, struct stream *s)
@@ -125,6 +125,7 @@ void listen_tick(struct plane *r, usec_t now, struct stream *s)
     static const struct mix_loud_conf conf = {.target = -20, .max_gain = 12, .hold = 20};
     struct listen *l = s->listen;
     bool silent = ear_frame(l->ear, now, l->pcm) == EAR_SILENT;
+    l->silent = silent;
     discards_tell(s);
     l->rate_hz = ear_rate(l->ear);
     l->absent = ear_absent(l->ear);

@@ -43,8 +43,10 @@ enum media_cmd_kind {
                      of no other; number 0: of none */
     MEDIA_RECORD_STOP,  /* ends recording `record` for all tracks */
     MEDIA_RECORD_PAUSE, /* `on`: silence is written; off: sound again */
-    MEDIA_CLIP /* sound number play.clip_number is play.clip from now on; NULL: there is none. The
-                  plane owns it and frees it */
+    MEDIA_CLIP, /* sound number play.clip_number is play.clip from now on; NULL: there is none. The
+                   plane owns it and frees it */
+    MEDIA_TAP   /* a program listens to the party of `id` and speaks to it: tap.*. Once more: with
+                   other parameters. `on` false: no longer */
 };
 
 /* Set in the number of a recording that is a message, not a call. */
@@ -118,6 +120,16 @@ struct media_cmd {
             bool also;          /* it stays in the recording that it is in, besides this one */
             bool leave;         /* it leaves this one */
         } record;
+        struct {           /* MEDIA_TAP */
+            uint64_t link; /* of the conversation: sound that is given under another is refused */
+            bool sound;    /* its frames go out by plane_tap(), and plane_feed() is heard */
+            bool voice;    /* MEDIA_EV_VOICE is wanted */
+            bool barge_in; /* what is fed and played stops when the party begins to speak */
+            uint32_t rate_hz;  /* of both directions: 8000 or 16000; 0: 8000 */
+            uint32_t queue_ms; /* of sound that may wait to be heard; 0: 60 s, at most 10 minutes */
+            uint16_t onset_ms; /* voice that is taken for speech, 20 to 1000; 0: 60 */
+            uint16_t hang_ms;  /* pause that ends it, 20 to 5000; 0: 400 */
+        } tap;
     };
 };
 
@@ -134,7 +146,9 @@ enum media_ev_kind {
     MEDIA_EV_DIGIT, /* the party of `id` presses `digit`, or lets it go (`over`); `in_band`: heard,
                        not told */
     MEDIA_EV_RECORDED, /* recording `id` has stopped: its last samples are out */
-    MEDIA_EV_TALK      /* the party of `id`, in a room or recorded, begins (`talks`) or ends */
+    MEDIA_EV_TALK,     /* the party of `id`, in a room or recorded, begins (`talks`) or ends */
+    MEDIA_EV_VOICE /* the party of `id`, which is tapped, begins to speak (`talks`) at voice.at or
+                      has ended there; told when onset_ms or hang_ms have shown it */
 };
 
 #define MEDIA_EV_MAX_PORTS 32
@@ -159,6 +173,12 @@ struct media_ev {
     uint16_t port[MEDIA_EV_MAX_PORTS];
     char digit;
     bool in_band, over, talks;
+    struct {
+        usec_t at;        /* of the first sample of speech, or behind the last */
+        bool stopped;     /* barge_in: something was being heard, and is no longer */
+        uint32_t stop_ms; /* from that first sample, as it was spoken but for the way to us, until
+                             the last one of what was heard */
+    } voice;
     uint32_t token;
     struct addr from;
     struct media_stats stats;

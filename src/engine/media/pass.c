@@ -280,6 +280,21 @@ static void sound_key(struct plane *r, usec_t now, struct stream *peer, char dig
     plane_tick_follow(r, now, peer);
 }
 
+/* Whoever listens at the tap does not wait for the tick. */
+static void tap_hand(struct plane *r, usec_t now, struct stream *s, const struct plane_packet *in,
+                     const struct shape *h)
+{
+    int i = format_of(s, h->payload_type);
+    struct tap_packet p = {.ssrc = h->ssrc,
+                           .seq = h->seq,
+                           .payload = in->bytes + h->header,
+                           .n = payload_end(in, h) - h->header};
+    if (i < 0)
+        return;
+    p.codec = s->rx[i].codec;
+    tap_rx(r, now, s, &p);
+}
+
 static void keys_rx(struct plane *r, usec_t now, struct stream *s, const struct plane_packet *in,
                     const struct shape *h)
 {
@@ -391,6 +406,8 @@ static int rx_stream(struct plane *r, struct stream *s, const struct plane_packe
             turn_said(s, in->bytes + shape.header, payload_end(in, &shape) - shape.header);
         if (s->listen)
             listen_rx(s, from->now, &shape, in->bytes, payload_end(in, &shape));
+        if (s->tap)
+            tap_hand(r, from->now, s, in, &shape);
         if (s->room)
             return USED;
     }

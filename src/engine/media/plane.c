@@ -14,7 +14,7 @@
 #define NO_PT          255
 enum { TIMER_TIMEOUT, TIMER_RTCP };
 
-static struct stream *find(const struct plane *r, media_id id)
+struct stream *plane_find(const struct plane *r, media_id id)
 {
     hash_each(node, &r->by_id, hash_bytes(&r->by_id, &id, sizeof(id)))
     {
@@ -53,6 +53,7 @@ int plane_init(struct plane *r, const struct plane_limits *limits, usec_t now)
     list_init(&r->rooms);
     list_init(&r->recs);
     list_init(&r->full);
+    list_init(&r->tapped);
     r->tick_due = USEC_NEVER;
     return 0;
 }
@@ -62,6 +63,7 @@ static void sound_free(struct stream *s)
     trans_free(s->trans);
     play_free(s);
     listen_free(s);
+    tap_free(s);
     list_remove(&s->tick);
     if (s->mouth)
         mouth_done(s->mouth);
@@ -152,7 +154,7 @@ media_id plane_stream_of(const struct plane *r, uint16_t port)
 
 int plane_stats(const struct plane *r, media_id id, struct media_stats *ret)
 {
-    const struct stream *s = find(r, id);
+    const struct stream *s = plane_find(r, id);
     if (!s)
         return -ENOENT;
     plane_stats_of(s, ret);
@@ -265,7 +267,7 @@ static int cmd_open(struct plane *r, usec_t now, const struct media_cmd *cmd)
 {
     if (cmd->id == 0 || cmd->port == 0 || cmd->port % 2)
         return -EINVAL;
-    if (find(r, cmd->id) || r->by_port[cmd->port / 2] != NO_STREAM)
+    if (plane_find(r, cmd->id) || r->by_port[cmd->port / 2] != NO_STREAM)
         return -EEXIST;
     handle_t self;
     struct stream *s = slot_take(&r->streams, &self);
@@ -290,7 +292,7 @@ static int cmd_open(struct plane *r, usec_t now, const struct media_cmd *cmd)
 
 static int cmd_set(struct plane *r, usec_t now, const struct media_cmd *cmd)
 {
-    struct stream *s = find(r, cmd->id);
+    struct stream *s = plane_find(r, cmd->id);
     if (!s)
         return -ENOENT;
     /* RFC 3550 section 11: RTCP goes to the next port unless SDP says otherwise (RFC 3605). */
@@ -366,7 +368,7 @@ static uint8_t formats_take(struct media_format out[MEDIA_MAX_FORMATS],
 
 static int cmd_format(struct plane *r, usec_t now, const struct media_cmd *cmd)
 {
-    struct stream *s = find(r, cmd->id);
+    struct stream *s = plane_find(r, cmd->id);
     if (!s)
         return -ENOENT;
     if (cmd->n_rx > MEDIA_MAX_FORMATS || cmd->n_tx > MEDIA_MAX_FORMATS)
@@ -422,7 +424,7 @@ static void unlink_stream(struct plane *r, usec_t now, struct stream *s)
 
 static int cmd_link(struct plane *r, usec_t now, const struct media_cmd *cmd)
 {
-    struct stream *a = find(r, cmd->id), *b = find(r, cmd->peer);
+    struct stream *a = plane_find(r, cmd->id), *b = plane_find(r, cmd->peer);
     if (!a || !b)
         return -ENOENT;
     if (a->peer == plane_index1(b)) { /* what they hear of each other goes on */
@@ -445,7 +447,7 @@ static int cmd_link(struct plane *r, usec_t now, const struct media_cmd *cmd)
 
 static int cmd_unlink(struct plane *r, usec_t now, const struct media_cmd *cmd)
 {
-    struct stream *s = find(r, cmd->id);
+    struct stream *s = plane_find(r, cmd->id);
     if (!s)
         return -ENOENT;
     unlink_stream(r, now, s);
@@ -455,7 +457,7 @@ static int cmd_unlink(struct plane *r, usec_t now, const struct media_cmd *cmd)
 
 static int cmd_close(struct plane *r, usec_t now, const struct media_cmd *cmd)
 {
-    struct stream *s = find(r, cmd->id);
+    struct stream *s = plane_find(r, cmd->id);
     if (!s)
         return -ENOENT;
     unlink_stream(r, now, s);
@@ -496,6 +498,8 @@ static int sound_cmd(struct plane *r, usec_t now, struct stream *s, const struct
         return 0;
     case MEDIA_RECORD:
         return rec_join(r, now, s, cmd);
+    case MEDIA_TAP:
+        return tap_cmd(r, now, s, cmd);
     default:
         return -EINVAL;
     }
@@ -503,7 +507,7 @@ static int sound_cmd(struct plane *r, usec_t now, struct stream *s, const struct
 
 static int stream_sound(struct plane *r, usec_t now, const struct media_cmd *cmd)
 {
-    struct stream *s = find(r, cmd->id);
+    struct stream *s = plane_find(r, cmd->id);
     if (!s)
         return -ENOENT;
     int err = sound_cmd(r, now, s, cmd);

@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "base/slot.h"
+#include "engine/media/feed.h"
 #include "engine/media/media.h"
 
 /* Longer packets are dropped. */
@@ -51,6 +52,7 @@ struct plane {
     struct media_clip **clip; /* [MEDIA_MAX_CLIPS], NULL: none */
     struct list rooms, recs;
     struct list full;    /* recordings that have a block to be taken, or end */
+    struct list tapped;  /* taps that have something to be taken */
     struct list ticking; /* streams that want the tick */
     usec_t tick_due;
 };
@@ -106,6 +108,39 @@ struct plane_block {
     struct plane_mark mark[PLANE_REC_MARKS];
 };
 
+/* What a tap gives: MEDIA_TAP with `sound`. */
+enum plane_tap_kind {
+    PLANE_TAP_SOUND,  /* 20 ms of the party; each tick, whether it sends or not */
+    PLANE_TAP_MARK,   /* mark `token` was reached, or what was before it is not played any more */
+    PLANE_TAP_STOPPED /* the party has begun to speak: all that was fed is gone, and what comes is
+                         not heard until FEED_CLEAR, until the party is silent for 200 ms, or 2 s */
+};
+#define PLANE_TAP_SAMPLES 320
+struct plane_tap {
+    enum plane_tap_kind kind;
+    media_id id;
+    uint64_t link;
+    uint32_t token;
+    usec_t at; /* the tick */
+    unsigned n;
+    const int16_t *pcm; /* until the next tick, at the rate of the tap */
+    bool voice;         /* it speaks */
+    bool sounding;      /* it is hearing something that was fed */
+    struct feed_figures figures;
+};
+
+/* Sound for the party of a tapped stream. */
+enum plane_feed_kind { PLANE_FEED_SOUND, PLANE_FEED_MARK, PLANE_FEED_CLEAR };
+struct plane_feed {
+    enum plane_feed_kind kind;
+    media_id id;
+    uint64_t link;
+    uint32_t token; /* of the mark */
+    usec_t came;    /* when it came in from outside */
+    unsigned n;
+    const int16_t *pcm; /* copied; at the rate of the tap */
+};
+
 struct plane_forward {
     struct addr to;
     uint16_t port; /* send from this pair of ours */
@@ -129,6 +164,12 @@ bool plane_out(struct plane *r, struct plane_made *ret);
  * the samples live until the next one, what is not taken is lost. MEDIA_EV_RECORDED comes behind
  * the last block. */
 bool plane_block(struct plane *r, struct plane_block *ret);
+/* What taps have to give, as plane_block(): after each plane_tick() and plane_cmd(), until it is
+ * false. Sound that is not taken is lost. */
+bool plane_tap(struct plane *r, struct plane_tap *ret);
+/* 0; -ENOENT: no such tap; -ENOBUFS: too much waits there, this is dropped; -EBUSY: the party is
+ * speaking, this is not heard; -ENOMEM. */
+int plane_feed(struct plane *r, usec_t now, const struct plane_feed *f);
 /* While plane_deadline() is not above `now` there is more to do: it is to be called again. */
 void plane_tick(struct plane *r, usec_t now);
 /* When plane_tick() next has work; USEC_NEVER: none. */

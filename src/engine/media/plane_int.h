@@ -6,6 +6,7 @@
 #include "engine/media/dtmf.h"
 #include "engine/media/ear.h"
 #include "engine/media/egress.h"
+#include "engine/media/feed.h"
 #include "engine/media/latch.h"
 #include "engine/media/mix_loud.h"
 #include "engine/media/mouth.h"
@@ -39,6 +40,7 @@ struct play;
 struct room;
 struct rec;
 struct hear;
+struct tap;
 
 /* A party's sound of this tick. */
 struct listen {
@@ -48,6 +50,7 @@ struct listen {
     uint32_t rate_hz;
     unsigned n;
     bool absent;          /* nothing of it has come from the party */
+    bool silent;          /* it says that it is silent, or nothing has come */
     int32_t stretched_us; /* it was made so much longer */
     int16_t pcm[EAR_MAX_SAMPLES];
 };
@@ -91,6 +94,7 @@ struct stream {
     struct play *play; /* what is being played to it */
     bool play_keys;    /* and that is keys of its peer */
     struct listen *listen;
+    struct tap *tap; /* a program that listens and speaks */
     struct room *room;
     struct rec *rec[STREAM_RECS]; /* that it is a track of; NULL: none */
     uint8_t seat;                 /* in the room */
@@ -127,6 +131,8 @@ static inline uint32_t plane_index1(const struct stream *s)
 
 /* ---- plane.c --------------------------------------------------------------------------------- */
 
+/* NULL: there is none. */
+struct stream *plane_find(const struct plane *r, media_id id);
 /* News that a call can do without; it may be lost when the ring is nearly full. */
 void plane_note(struct plane *r, enum media_ev_kind kind, const struct stream *s,
                 const struct addr *from);
@@ -253,6 +259,26 @@ void play_tick(struct plane *r, usec_t now, struct stream *s);
 /* Without a word to anybody: the stream ends. */
 void play_free(struct stream *s);
 void play_clips_free(struct plane *r);
+
+/* ---- tap.c ----------------------------------------------------------------------------------- */
+
+int tap_cmd(struct plane *r, usec_t now, struct stream *s, const struct media_cmd *cmd);
+void tap_free(struct stream *s);
+/* A packet of the party, as it comes. */
+struct tap_packet {
+    uint8_t codec; /* enum codec_id */
+    uint32_t ssrc;
+    uint16_t seq;
+    const uint8_t *payload;
+    size_t n;
+};
+void tap_rx(struct plane *r, usec_t now, struct stream *s, const struct tap_packet *p);
+/* What the party says in this tick: after listen_tick(). */
+void tap_hear(struct plane *r, usec_t now, struct stream *s);
+/* 20 ms of what it is fed, or silence, unless it hears something else. */
+void tap_say(struct plane *r, usec_t now, struct stream *s);
+/* The tick has made frames that the next one would write over. */
+bool taps_wait(const struct plane *r);
 
 /* ---- rtcp.c ---------------------------------------------------------------------------------- */
 

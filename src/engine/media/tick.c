@@ -6,7 +6,7 @@
 
 static bool wants_tick(const struct stream *s)
 {
-    return s->play || s->listen || s->room;
+    return s->play || s->listen || s->room || s->tap;
 }
 
 void plane_tick_begin(struct plane *r, usec_t now)
@@ -36,6 +36,8 @@ static void tick(struct plane *r, usec_t now)
         struct stream *s = container_of(node, struct stream, tick);
         if (s->listen)
             listen_tick(r, now, s);
+        if (s->tap)
+            tap_hear(r, now, s);
     }
     rooms_tick(r, now);
     list_each(other, &r->ticking)
@@ -43,6 +45,8 @@ static void tick(struct plane *r, usec_t now)
         struct stream *s = container_of(other, struct stream, tick);
         if (s->play)
             play_tick(r, now, s);
+        else if (s->tap)
+            tap_say(r, now, s);
         plane_tick_follow(r, now, s);
     }
     recs_tick(r, now);
@@ -59,7 +63,7 @@ void plane_tick_run(struct plane *r, usec_t now)
         tick(r, r->tick_due - TICK_US);
         if (list_empty(&r->ticking) && list_empty(&r->recs))
             r->tick_due = USEC_NEVER;
-        if (recs_wait(r) || plane_out_crowded(r))
+        if (recs_wait(r) || taps_wait(r) || plane_out_crowded(r))
             return; /* somebody must take them first */
     }
 }

@@ -98,6 +98,10 @@ bool code_find(const struct config *c, struct str number, struct plan *ret)
         *ret = feature(FEATURE_ECHO, STR_NONE);
         return true;
     }
+    if (c->features.bot.n && c->n_bots && str_eq(number, c->features.bot)) {
+        *ret = (struct plan){.kind = PLAN_BOT, .bot = &c->bots[0], .number = number};
+        return true;
+    }
     if (c->features.conference.n && str_eq(number, c->features.conference)) {
         *ret = feature(FEATURE_CONFERENCE, STR_NONE);
         return true;

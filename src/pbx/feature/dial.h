@@ -16,6 +16,7 @@ enum target_kind {
     TARGET_MEMBERS,   /* of a group, from `member` on */
     TARGET_TRUNK,
     TARGET_MAILBOX, /* of an extension: the exchange answers */
+    TARGET_BOT,     /* answers in the place of whoever led to it */
     TARGET_CONTACT  /* a URI reached through a trunk: where a gateway has redirected us */
 };
 /* One who may be called. Targets with the same batch ring at the same time. */
@@ -23,12 +24,16 @@ struct target {
     uint8_t kind, batch;
     uint8_t address;  /* of a trunk with several */
     bool of_group;    /* a member: its own forwarding does not count */
+    bool no_bot;      /* it has been asked, and is not there */
+    uint8_t reason;   /* TARGET_BOT: enum voicebot_reason */
+    uint16_t status;  /* likewise: what has led to it; 0 */
     uint16_t q_below; /* contacts below this q only: the others were tried; 0: all */
     uint16_t member;
     usec_t ring; /* how long; 0: as long as the caller's patience */
     const struct config_extension *extension;
     const struct config_trunk *trunk;
     const struct config_group *group;
+    const struct config_bot *bot;
     struct str number; /* owned: dialled at the trunk, or a contact's URI */
 };
 
@@ -60,6 +65,11 @@ struct dial {
     const struct config_extension *alone;
     const struct config_trunk *trunk; /* the gateway that has not said anything yet; NULL: none */
     struct pbx_timer timer;
+    /* Bots: voicebot.c. */
+    handle_t bot;                          /* the one that is being opened; 0: none */
+    const struct config_extension *bot_of; /* whose it is, of the timer or asked already */
+    bool bot_asked;
+    struct pbx_timer bot_timer;
     /* In a queue: queue.c. */
     struct list in_queue;
     const struct config_group *queue;

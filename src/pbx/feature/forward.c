@@ -2,6 +2,7 @@
  * reads in Diversion (RFC 5806) and History-Info (RFC 7044) whose call it was. */
 #include "pbx/feature/dial.h"
 #include "pbx/feature/setting.h"
+#include "pbx/feature/voicebot.h"
 #include "pbx/feature/voicemail.h"
 #include "pbx/location.h"
 
@@ -107,6 +108,8 @@ unsigned forward_failed(struct pbx *p, struct dial *d, unsigned status)
         s.number = setting_get(p, e, SETTING_FORWARD_UNREGISTERED);
         s.reason = DIVERSION_UNAVAILABLE;
     }
+    if (!s.number.n && s.reason && voicebot_instead(p, d, e, status, s.reason))
+        return 0;
     if (!s.number.n && s.reason && e->voicemail)
         s.number = STR(VOICEMAIL_WORD);
     if (!s.number.n)
@@ -128,6 +131,8 @@ bool forward_before(struct pbx *p, struct dial *d, const struct target *t)
         if (!status)
             return true;
         d->verdict = status == 482 ? status : d->verdict;
+    } else if (voicebot_before(p, d, t)) {
+        return true;
     } else if (setting_get(p, e, SETTING_DND).n) {
         d->alone = t->of_group ? NULL : e;
         status = 486;

@@ -4,6 +4,7 @@
 #include "pbx/feature/queue.h"
 #include "pbx/feature/ringback.h"
 #include "pbx/feature/transfer.h"
+#include "pbx/feature/voicebot.h"
 #include "pbx/hangup.h"
 #include "pbx/trunk.h"
 
@@ -64,6 +65,7 @@ void dial_stop(struct pbx *p, struct call *call)
     ringback_end(p, d);
     stop_timer(p, d);
     queue_leave(p, d);
+    voicebot_search_over(p, d);
     for (struct leg *leg = NULL; (leg = call_next(call, leg));)
         if (leg->dial == d->self)
             leg->dial = 0; /* who still rings is hung up by whoever ends the search */
@@ -139,6 +141,11 @@ unsigned dial_add(struct pbx *p, struct dial *d, const struct plan *plan)
     case PLAN_GROUP:
         t.kind = TARGET_MEMBERS;
         t.group = plan->group;
+        break;
+    case PLAN_BOT:
+        t.kind = TARGET_BOT;
+        t.bot = plan->bot;
+        t.reason = VOICEBOT_NUMBER;
         break;
     default:
         return plan->status ? plan->status : 404;
@@ -274,6 +281,8 @@ void dial_run(struct pbx *p, struct dial *d)
 {
     handle_t self = d->self;
     while (!dial_rings(p, d)) {
+        if (d->bot)
+            return;
         ringback_end(p, d);
         stop_timer(p, d);
         if (queue_waits(d)) {
@@ -287,6 +296,10 @@ void dial_run(struct pbx *p, struct dial *d)
             return;
         if (!more) {
             over(p, d);
+            return;
+        }
+        if (d->bot) { /* it says whether it answers */
+            arm(p, d);
             return;
         }
         if (dial_rings(p, d))

@@ -12,6 +12,7 @@ enum service_kind {
     SERVICE_CONFERENCE,
     SERVICE_VOICEMAIL,
     SERVICE_ANNOUNCE,
+    SERVICE_BOT,
     SERVICES
 };
 
@@ -21,10 +22,12 @@ struct service {
     void (*key)(struct pbx *p, struct call *call, char digit);
     void (*played)(struct pbx *p, struct call *call, uint32_t token);
     void (*talks)(struct pbx *p, struct call *call, bool talks); /* who speaks when */
+    void (*voice)(struct pbx *p, struct call *call, const struct media_ev *ev); /* MEDIA_EV_VOICE */
     void (*changed)(struct pbx *p, struct call *call); /* it holds, resumes, has another stream */
     void (*over)(struct pbx *p, struct call *call);    /* it ends, for whatever reason */
 };
-extern const struct service service_echo, service_conference, service_voicemail, service_announce;
+extern const struct service service_echo, service_conference, service_voicemail, service_announce,
+    service_bot;
 
 /* Answers the caller's INVITE with a description of our own; the call belongs to the service.
  * false: it was refused, and may be gone. */

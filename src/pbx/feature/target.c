@@ -1,5 +1,6 @@
 /* From a target to legs: the contacts of an extension, the members of a group, a gateway. */
 #include "pbx/feature/queue.h"
+#include "pbx/feature/voicebot.h"
 #include "pbx/feature/voicemail.h"
 
 #include "pbx/location.h"
@@ -54,8 +55,11 @@ static void start_extension(struct pbx *p, struct dial *d, const struct target *
     unsigned status = 480, legs = call_find(p, d->call)->last_leg;
     if (first && extension_is_busy(p, e))
         status = 486;
-    else if (call_contacts(p, d, t))
+    else if (call_contacts(p, d, t)) {
+        if (first && !t->of_group)
+            voicebot_watch(p, d, t);
         return;
+    }
     if (!t->of_group && !forward_failed(p, d, status))
         return;
     if (call_find(p, d->call)->last_leg == legs) /* none was even begun */
@@ -85,7 +89,7 @@ static void start_queue(struct pbx *p, struct dial *d, const struct target *t)
     struct target rest = *t;
     d->failure = 486;
     rest.member = UINT16_MAX;
-    if (t->group->no_answer.n)
+    if (t->group->no_answer.n || t->group->bot.n)
         (void)dial_put(p, d, &rest, STR_NONE);
     (void)queue_enter(p, d, t->group); /* full: what is next, or 486 */
 }
@@ -97,6 +101,12 @@ static void start_members(struct pbx *p, struct dial *d, const struct target *t)
     struct plan_from from = {.config = d->config};
     /* A member of a queue speaks for itself alone: the caller goes on waiting. */
     d->ignore_6xx = g->ignore_6xx || g->strategy == CONF_STRATEGY_QUEUE;
+    if (i == 0 && voicebot_before(p, d, t))
+        return;
+    if (i >= g->members.n && !g->no_answer.n) {
+        voicebot_of_group(p, d, g);
+        return;
+    }
     if (i >= g->members.n) { /* all have been tried */
         if (d->hops++ >= d->config->limits.forwards) {
             d->verdict = 482;
@@ -119,7 +129,7 @@ static void start_members(struct pbx *p, struct dial *d, const struct target *t)
         start_member(p, d, t, i++);
     }
     rest.member = (uint16_t)i;
-    if (i < g->members.n || g->no_answer.n)
+    if (i < g->members.n || g->no_answer.n || g->bot.n)
         (void)dial_put(p, d, &rest, STR_NONE); /* its own slot has just become free */
 }
 
@@ -209,6 +219,9 @@ void target_start(struct pbx *p, struct dial *d, const struct target *t)
         break;
     case TARGET_MAILBOX:
         voicemail_leave(p, d, t);
+        break;
+    case TARGET_BOT:
+        voicebot_start(p, d, t);
         break;
     case TARGET_NONE:
         break;

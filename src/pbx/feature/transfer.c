@@ -7,6 +7,7 @@
 #include "pbx/feature/queue.h"
 #include "pbx/feature/refer.h"
 #include "pbx/feature/service.h"
+#include "pbx/feature/voicebot.h"
 #include "pbx/gate.h"
 #include "pbx/hangup.h"
 #include "pbx/subscription.h"
@@ -184,8 +185,9 @@ void transfer_answered(struct pbx *p, handle_t h, struct leg *target)
 {
     struct transfer *t = slot_find(&p->calls->transfers, h);
     struct call *call = call_find(p, target->call);
+    service_over(p, call); /* a bot has handed its caller over */
     if (!t)
-        return; /* a recall */
+        return; /* so it was, or it is a recall */
     call_trace(p, call, TRACE_CALL_TRANSFER, STR("the target has answered"));
     finish(p, t, call, 200);
     await_leaving(p, t);
@@ -233,6 +235,8 @@ void transfer_failed(struct pbx *p, struct dial *d, unsigned status)
     unsigned side = d->side;
     dial_drop(p, d, NULL, STR_NONE);
     dial_stop(p, call);
+    if (voicebot_back(p, call))
+        return;
     bool left = !t || t->left;
     if (t) {
         finish(p, t, call, status);

@@ -50,6 +50,7 @@ void transfer_notify(struct pbx *p, struct transfer *t, unsigned status, const c
 /* What the search for the target has brought. */
 void transfer_progress(struct pbx *p, struct dial *d, unsigned status);
 void transfer_failed(struct pbx *p, struct dial *d, unsigned status);
+/* transfer 0: nobody has asked for it. */
 void transfer_answered(struct pbx *p, handle_t transfer, struct leg *target);
 /* Does the call go on although this party has hung up, since it has transferred the other one? */
 bool transfer_leaves(struct pbx *p, struct leg *leg);

@@ -1,6 +1,8 @@
 /* What a mailbox says, in the order of words of the language: 0 is English, 1 Korean. */
 #include "pbx/feature/voicemail_int.h"
 
+#include "pbx/clock.h"
+
 #define BEEP_MS 400
 
 static bool korean(const struct pbx *p)
@@ -81,43 +83,9 @@ void say_counts(struct pbx *p, struct vm_say *say, unsigned n_new, unsigned n_ol
 
 /* ---- date and time --------------------------------------------------------------------------- */
 
-struct day {
-    unsigned month, day, hour, minute;
-};
-
-/* Days since 1970-01-01 to a date of the Gregorian calendar; years begin in March, so that the day
- * of the leap year is the last. */
-static void day_of(uint64_t days, struct day *ret)
-{
-    uint64_t z = days + 719468, era = z / 146097, of_era = z - era * 146097;
-    uint64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    uint64_t of_year = of_era - (365 * year + year / 4 - year / 100);
-    uint64_t month = (5 * of_year + 2) / 153;
-    ret->day = (unsigned)(of_year - (153 * month + 2) / 5 + 1);
-    ret->month = (unsigned)(month < 10 ? month + 3 : month - 9);
-}
-
-static uint64_t digits_of(struct str s, unsigned at)
-{
-    return (uint64_t)(s.p[at] - '0') * 10 + (uint64_t)(s.p[at + 1] - '0');
-}
-
-/* On the clock of voicemail.time_zone, which the configuration has checked: "+09:00". */
-static struct day local_time(const struct pbx *p, uint64_t ms)
-{
-    struct day d = {0};
-    struct str zone = p->config->voicemail.time_zone;
-    uint64_t off_s = (digits_of(zone, 1) * 60 + digits_of(zone, 4)) * 60, s = ms / 1000;
-    s = zone.p[0] == '-' ? s - off_s : s + off_s;
-    day_of(s / 86400, &d);
-    d.hour = (unsigned)(s / 3600 % 24);
-    d.minute = (unsigned)(s / 60 % 60);
-    return d;
-}
-
 void say_envelope(struct pbx *p, struct vm_say *say, const struct vm_message *m)
 {
-    struct day d = local_time(p, m->at_ms);
+    struct clock_day d = clock_local(m->at_ms, clock_zone_s(p->config->voicemail.time_zone));
     say_prompt(p, say, PROMPT_VM_RECEIVED);
     say_prompt(p, say, (enum prompt)(PROMPT_MONTH_1 + d.month - 1));
     say_number(p, say, d.day);

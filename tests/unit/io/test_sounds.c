@@ -339,6 +339,38 @@ static void test_open_without_memory(void **state)
     }
 }
 
+/* A text that is given with the question: spoken once, again when it is another one, and a file of
+ * the user's with its name goes before it. */
+static void test_given_texts(void **state)
+{
+    struct world *w = *state;
+    const struct str name = STR("bot-x-greeting");
+    program_make(w);
+    w->cfg.said = "bot-";
+    start(w);
+    const char *const said[] = {"Welcome", "Welcome", "Be welcome"};
+    for (unsigned i = 0; i < ARRAY_LEN(said); i++) {
+        assert_int_equal(sounds_say(w->s, name, SPEECH_EN, str_z(said[i]), i), 0);
+        LOOP_UNTIL(w->loop, w->n > i);
+        assert_int_equal(w->err[i], 0);
+        assert_int_equal(w->token[i], i);
+        assert_int_equal(w->sound[i]->sample[0], 77);
+    }
+    expect_spoken(w, "en Welcome\nen Be welcome\n");
+    file_make(w, "user/en/bot-x-greeting.wav", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 55, 100);
+    assert_int_equal(sounds_say(w->s, name, SPEECH_EN, STR("Welcome"), 9), 0);
+    LOOP_UNTIL(w->loop, w->n > 3);
+    assert_int_equal(w->sound[3]->sample[0], 55);
+    assert_int_equal(sounds_look(w->s), 0); /* answered before what comes behind it */
+    assert_int_equal(sounds_say(w->s, name, SPEECH_EN, STR("Welcome"), 9), 0);
+    LOOP_UNTIL(w->loop, w->n > 4);
+    assert_int_equal(sounds_say(w->s, name, SPEECH_EN, STR(""), 9), -EINVAL);
+    assert_int_equal(sounds_say(w->s, STR("../x"), SPEECH_EN, STR("x"), 9), -EINVAL);
+    sounds_close(w->s);
+    w->s = NULL;
+    assert_int_equal(w->troubles, 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_init, world_done)
 
 int main(void)
@@ -353,6 +385,7 @@ int main(void)
         TEST(test_close_while_speaking),
         TEST(test_open_without_memory),
         TEST(test_what_nobody_asks_for),
+        TEST(test_given_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

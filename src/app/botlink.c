@@ -1,0 +1,383 @@
+#include "app/botlink.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "app/botlink_int.h"
+#include "base/mem.h"
+#include "io/entropy.h"
+
+#define ORDERS 1024
+#define NEWS   8192
+/* What may be lost leaves so much room to what may not: four for each conversation. */
+#define NEWS_KEPT (4 * BOTLINK_MAX)
+#define RETRY_MS  5
+
+/* An order in the loop's thread. */
+struct waiting {
+    struct list list;
+    bool closed; /* its CLOSE came before its host had an address */
+    struct bot_order o;
+};
+
+/* ---- events, from the web's thread ----------------------------------------------------------- */
+
+void bot_tell(struct botlinks *b, enum botlink_event_kind kind, uint64_t id, struct str text,
+              const struct botlink_figures *figures)
+{
+    struct bot_news n = {.kind = kind, .id = id};
+    bool may_go = kind == BOTLINK_EV_SOUND || kind == BOTLINK_EV_NOTE ||
+                  kind == BOTLINK_EV_TRANSFER || kind == BOTLINK_EV_HANGUP;
+    if (may_go && mailbox_room(&b->out) <= NEWS_KEPT)
+        return;
+    str_copy_z(n.text, sizeof(n.text), text);
+    if (figures)
+        n.figures = *figures;
+    int rc = mailbox_put(&b->out, &n);
+    BUG_ON(rc);
+}
+
+static void give(struct botlinks *b, const struct bot_news *n)
+{
+    struct botlink_event ev = {
+        .kind = n->kind, .id = n->id, .text = str_z(n->text), .figures = n->figures};
+    b->conf.event(b->conf.ctx, &ev);
+}
+
+static void on_news(struct loop_watch *w, unsigned events)
+{
+    struct botlinks *b = container_of(w, struct botlinks, watch);
+    struct bot_news n;
+    (void)events;
+    mailbox_ack(&b->out);
+    while (!b->freed && mailbox_take(&b->out, &n))
+        give(b, &n);
+}
+
+/* ---- orders, to the web's thread ------------------------------------------------------------- */
+
+static void queue_run(struct botlinks *b)
+{
+    list_each(node, &b->queue)
+    {
+        struct waiting *w = container_of(node, struct waiting, list);
+        if (mailbox_put(&b->in, &w->o)) {
+            loop_timer_start(&b->again, RETRY_MS, 0);
+            return;
+        }
+        list_remove(&w->list);
+        mem_free(w);
+    }
+}
+
+static void on_again(struct loop_timer *t)
+{
+    queue_run(container_of(t, struct botlinks, again));
+}
+
+/* In the order in which they came. */
+static void order_put(struct botlinks *b, struct waiting *w)
+{
+    list_append(&b->queue, &w->list);
+    queue_run(b);
+}
+
+static struct waiting *naming_find(struct botlinks *b, uint64_t id)
+{
+    list_each(node, &b->naming)
+    {
+        struct waiting *w = container_of(node, struct waiting, list);
+        if (w->o.id == id)
+            return w;
+    }
+    return NULL;
+}
+
+/* One is tried. IPv4 goes first, since bots on `localhost` often listen there alone. */
+static const struct addr *one_of(const struct dns_answer *a)
+{
+    for (unsigned i = 0; i < a->n; i++)
+        if (a->dest[i].addr.family == ADDR_V4)
+            return &a->dest[i].addr;
+    return &a->dest[0].addr;
+}
+
+/* The host has an address, or has none: then the thread says so. */
+static void on_name(void *ctx, usec_t now, const struct dns_answer *a)
+{
+    struct botlinks *b = ctx;
+    struct waiting *w = naming_find(b, a->token);
+    struct buf ip;
+    (void)now;
+    if (!w)
+        return;
+    list_remove(&w->list);
+    buf_init(&ip, w->o.ip, sizeof(w->o.ip) - 1);
+    if (!a->err && a->n)
+        addr_put_ip(&ip, one_of(a));
+    bool closed = w->closed;
+    uint64_t id = w->o.id;
+    order_put(b, w);
+    struct waiting *end = closed ? mem_zero(sizeof(*end)) : NULL;
+    if (!end)
+        return;
+    end->o = (struct bot_order){.kind = BOTLINK_CLOSE, .id = id};
+    order_put(b, end);
+}
+
+static bool eat(struct str *s, struct str prefix)
+{
+    if (!str_istarts(*s, prefix))
+        return false;
+    *s = str_from(*s, prefix.n);
+    return true;
+}
+
+/* RFC 6455 section 3: ws-URI and wss-URI. */
+static int url_take(struct bot_order *o, struct str url)
+{
+    o->tls = str_istarts(url, STR("wss://"));
+    if (!eat(&url, STR("wss://")) && !eat(&url, STR("ws://")))
+        return -EINVAL;
+    ptrdiff_t slash = str_chr(url, '/');
+    struct str authority = slash < 0 ? url : str_sub(url, 0, (size_t)slash);
+    struct str path = slash < 0 ? STR("/") : str_from(url, (size_t)slash);
+    ptrdiff_t end = authority.n && authority.p[0] == '[' ? str_chr(authority, ']') : -1;
+    ptrdiff_t colon = str_rchr(authority, ':');
+    o->port = o->tls ? 443 : 80;
+    if (colon > end) {
+        uint64_t port = 0;
+        struct str digits = str_from(authority, (size_t)colon + 1);
+        for (size_t i = 0; i < digits.n && port <= UINT16_MAX; i++)
+            port = digits.p[i] >= '0' && digits.p[i] <= '9'
+                       ? port * 10 + (uint64_t)(digits.p[i] - '0')
+                       : UINT32_MAX;
+        if (port == 0 || port > UINT16_MAX)
+            return -EINVAL;
+        o->port = (uint16_t)port;
+        authority = str_sub(authority, 0, (size_t)colon);
+    }
+    if (end > 0)
+        authority = str_sub(authority, 1, (size_t)end - 1);
+    if (!authority.n || str_chr(authority, '@') >= 0)
+        return -EINVAL;
+    str_copy_z(o->host, sizeof(o->host), authority);
+    str_copy_z(o->path, sizeof(o->path), path);
+    return 0;
+}
+
+/* A bot without an account of its own always has the same one. */
+static void account_make(struct bot_order *o, struct str given)
+{
+    if (twilio_sid_is(given, "AC")) {
+        str_copy_z(o->account, sizeof(o->account), given);
+        return;
+    }
+    uint8_t bytes[16] = {0};
+    struct str name = str_z(o->bot);
+    memcpy(bytes, name.p, name.n < sizeof(bytes) ? name.n : sizeof(bytes));
+    twilio_sid(o->account, "AC", bytes);
+}
+
+static void order_fill(struct bot_order *o, const struct botlink_cmd *cmd,
+                       const struct botlinks_auth *auth)
+{
+    *o = (struct bot_order){.kind = cmd->kind,
+                            .id = cmd->id,
+                            .media = cmd->media,
+                            .protocol = cmd->protocol,
+                            .open_ms = cmd->open_ms,
+                            .digit = cmd->digit};
+    if (cmd->kind != BOTLINK_OPEN)
+        return;
+    str_copy_z(o->url, sizeof(o->url), cmd->url);
+    str_copy_z(o->bot, sizeof(o->bot), cmd->bot);
+    str_copy_z(o->reason, sizeof(o->reason), cmd->reason);
+    str_copy_z(o->from, sizeof(o->from), cmd->from);
+    str_copy_z(o->to, sizeof(o->to), cmd->to);
+    str_copy_z(o->call_id, sizeof(o->call_id), cmd->call_id);
+    str_copy_z(o->token, sizeof(o->token), auth ? auth->token : STR(""));
+    account_make(o, auth ? auth->account : STR(""));
+}
+
+void botlinks_cmd(struct botlinks *b, const struct botlink_cmd *cmd,
+                  const struct botlinks_auth *auth)
+{
+    struct waiting *named = cmd->kind == BOTLINK_OPEN ? NULL : naming_find(b, cmd->id);
+    if (named) {
+        named->closed |= cmd->kind == BOTLINK_CLOSE;
+        return;
+    }
+    struct waiting *w = mem_zero(sizeof(*w));
+    if (!w)
+        return;
+    order_fill(&w->o, cmd, auth);
+    bool named_host = cmd->kind == BOTLINK_OPEN && url_take(&w->o, cmd->url) == 0;
+    struct dns_question what = {
+        .name = str_z(w->o.host), .port = w->o.port, .proto = PROTO_TCP}; /* A and AAAA alone */
+    if (named_host && dns_resolve(b->dns, &what, cmd->id) == 0)
+        list_append(&b->naming, &w->list);
+    else
+        order_put(b, w);
+}
+
+/* ---- what the web's thread is called with ---------------------------------------------------- */
+
+enum { FD_ORDERS, FD_TAPS };
+
+static void on_ready(void *ctx, unsigned which)
+{
+    struct botlinks *b = ctx;
+    struct media_tap tap;
+    struct bot_order o;
+    if (which == FD_TAPS) {
+        while (media_thread_tap(b->conf.media, &tap))
+            conv_tap(b, &tap);
+        return;
+    }
+    mailbox_ack(&b->in);
+    while (mailbox_take(&b->in, &o))
+        conv_order(b, &o);
+}
+
+static void on_opened(void *ctx, void *user)
+{
+    (void)ctx;
+    conv_opened(user);
+}
+
+static void on_message(void *ctx, void *user, bool is_text, struct str bytes)
+{
+    (void)ctx;
+    conv_message(user, is_text, bytes);
+}
+
+static void on_ws_closed(void *ctx, void *user, unsigned code, struct str why)
+{
+    (void)ctx;
+    conv_closed(user, code, why);
+}
+
+/* ---- opening and closing --------------------------------------------------------------------- */
+
+static int web_open(struct botlinks *b)
+{
+    char ip[64] = "";
+    struct buf text;
+    buf_init(&text, ip, sizeof(ip) - 1);
+    bool rest = b->conf.rest.family != ADDR_NONE;
+    if (rest)
+        addr_put_ip(&text, &b->conf.rest);
+    struct web_conf conf = {
+        .fd = {[FD_ORDERS] = b->in.fd, [FD_TAPS] = media_thread_tap_fd(b->conf.media)},
+        .n_fds = 2,
+        .ca_file = b->conf.ca_file,
+        .http_ip = rest ? ip : NULL,
+        .http_port = b->conf.rest.port,
+        .ops = {.ready = on_ready,
+                .opened = on_opened,
+                .message = on_message,
+                .closed = on_ws_closed,
+                .request = bot_request,
+                .ctx = b}};
+    return web_start(&b->web, &conf);
+}
+
+static void on_watch_closed(struct loop_watch *w)
+{
+    struct botlinks *b = container_of(w, struct botlinks, watch);
+    loop_timer_close(&b->again);
+}
+
+static void on_timer_closed(struct loop_timer *t)
+{
+    struct botlinks *b = container_of(t, struct botlinks, again);
+    mailbox_done(&b->out);
+    mailbox_done(&b->in);
+    hash_done(&b->by_id);
+    mem_unmap(b, sizeof(*b));
+}
+
+static void list_drop(struct list *l)
+{
+    list_each(node, l)
+    {
+        struct waiting *w = container_of(node, struct waiting, list);
+        list_remove(&w->list);
+        mem_free(w);
+    }
+}
+
+static int parts_open(struct botlinks *b)
+{
+    struct dns_config dns = {.done = on_name, .ctx = b, .ipv6 = true};
+    uint64_t seed;
+    int err = entropy_get(&seed, sizeof(seed));
+    err = err ? err : entropy_get(&dns.seed, sizeof(dns.seed));
+    err = err ? err : hash_init(&b->by_id, BOTLINK_MAX, seed);
+    err = err ? err : mailbox_init(&b->in, sizeof(struct bot_order), ORDERS);
+    if (err)
+        goto no_in;
+    err = mailbox_init(&b->out, sizeof(struct bot_news), NEWS);
+    if (err)
+        goto no_out;
+    err = dns_new(&b->dns, b->conf.loop, &dns);
+    if (err)
+        goto no_dns;
+    err = web_open(b);
+    if (err)
+        goto no_web;
+    return 0;
+no_web:
+    dns_free(b->dns);
+no_dns:
+    mailbox_done(&b->out);
+no_out:
+    mailbox_done(&b->in);
+no_in:
+    hash_done(&b->by_id);
+    return err;
+}
+
+int botlinks_new(struct botlinks **ret, const struct botlinks_conf *conf)
+{
+    struct botlinks *b = mem_map(sizeof(*b)); /* a page, for the mailboxes' alignment */
+    if (!b)
+        return -ENOMEM;
+    b->conf = *conf;
+    list_init(&b->naming);
+    list_init(&b->queue);
+    list_init(&b->all);
+    b->watch.ready = on_news;
+    b->watch.closed = on_watch_closed;
+    b->again.fire = on_again;
+    b->again.closed = on_timer_closed;
+    int err = parts_open(b);
+    if (err) {
+        mem_unmap(b, sizeof(*b));
+        return err;
+    }
+    loop_timer_open(conf->loop, &b->again);
+    err = loop_watch_open(conf->loop, &b->watch, b->out.fd, LOOP_READ);
+    BUG_ON(err);
+    *ret = b;
+    return 0;
+}
+
+uint16_t botlinks_rest_port(const struct botlinks *b)
+{
+    return web_http_port(b->web);
+}
+
+void botlinks_free(struct botlinks *b)
+{
+    if (!b)
+        return;
+    b->freed = true;
+    web_stop(b->web);
+    conv_free_all(b);
+    dns_free(b->dns);
+    list_drop(&b->naming);
+    list_drop(&b->queue);
+    loop_watch_close(&b->watch);
+}

@@ -1,0 +1,332 @@
+/* WebSocket connections that we open. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "io/web_priv.h"
+
+#define FIRST_BYTES 4096
+/* A peer that does not answer our close frame is not waited for longer. */
+#define CLOSE_US (2 * USEC_S)
+
+/* A message that waits. */
+struct slot {
+    uint8_t *big; /* NULL: it is in mem */
+    uint32_t n;
+    uint8_t flags;
+    uint8_t mem[LWS_PRE + WEB_SLOT_BYTES];
+};
+
+struct web_ws {
+    enum web_tag tag;
+    struct list in_web;
+    struct web *w;
+    struct lws *wsi;
+    void *user;
+    struct web_ws_figures figures;
+    lws_sorted_usec_list_t deadline;
+    bool open, closing, over; /* over: the owner has been told */
+    bool starting;            /* inside web_ws_open() */
+    bool late;                /* it did not open, or close, in time */
+    unsigned code;
+    char header[64], value[128];
+    char why[WEB_WHY_BYTES];
+    uint32_t max_message;
+    char *in;
+    uint32_t in_n, in_cap;
+    uint8_t order[WEB_MAX_SLOTS]; /* slots that wait, the oldest first */
+    uint8_t spare[WEB_MAX_SLOTS];
+    unsigned waiting, spares;
+    struct slot slot[WEB_MAX_SLOTS];
+};
+
+static void why_set(struct web_ws *c, const char *text, size_t n)
+{
+    if (!c->why[0])
+        str_copy_z(c->why, sizeof(c->why), str_of(text, n));
+}
+
+static void place_free(struct web_ws *c, unsigned i)
+{
+    mem_free(c->slot[i].big);
+    c->slot[i].big = NULL;
+    c->spare[c->spares++] = (uint8_t)i;
+}
+
+static void conn_free(struct web_ws *c)
+{
+    while (c->waiting)
+        place_free(c, c->order[--c->waiting]);
+    list_remove(&c->in_web);
+    mem_free(c->in);
+    mem_free(c);
+}
+
+void web_ws_free_all(struct web *w)
+{
+    list_each(node, &w->conns) conn_free(container_of(node, struct web_ws, in_web));
+}
+
+/* The library has let go of it. */
+static void conn_over(struct web_ws *c)
+{
+    struct web *w = c->w;
+    if (c->over)
+        return;
+    c->over = true;
+    lws_sul_cancel(&c->deadline);
+    if (!w->silent)
+        w->conf.ops.closed(w->conf.ops.ctx, c->user, c->code, str_z(c->why));
+    conn_free(c);
+}
+
+static void on_deadline(lws_sorted_usec_list_t *sul)
+{
+    struct web_ws *c = lws_container_of(sul, struct web_ws, deadline);
+    if (!c->wsi) { /* it has failed before web_ws_open() returned */
+        conn_over(c);
+        return;
+    }
+    c->late = true;
+    why_set(c, c->open ? "no answer to our close" : "not open in time",
+            c->open ? sizeof("no answer to our close") - 1 : sizeof("not open in time") - 1);
+    lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+}
+
+int web_ws_open(struct web *w, const struct web_ws_conf *conf, struct web_ws **ret)
+{
+    struct web_ws *c = mem_zero(sizeof(*c));
+    if (!c)
+        return -ENOMEM;
+    c->tag = WEB_CONN;
+    c->w = w;
+    c->user = conf->user;
+    c->max_message = conf->max_message;
+    for (unsigned i = 0; i < WEB_MAX_SLOTS; i++)
+        c->spare[c->spares++] = (uint8_t)i;
+    if (conf->header) {
+        str_copy_z(c->header, sizeof(c->header), str_z(conf->header));
+        str_copy_z(c->value, sizeof(c->value), str_z(conf->value));
+    }
+    list_append(&w->conns, &c->in_web);
+    /* RFC 9110 section 7.2. The library cuts the port off where it verifies the name. */
+    char host[300];
+    snprintf(host, sizeof(host), conf->port == (conf->tls ? 443 : 80) ? "%s" : "%s:%u", conf->host,
+             conf->port);
+    struct lws_client_connect_info i = {.context = w->lws,
+                                        .vhost = w->client,
+                                        .address = conf->ip ? conf->ip : conf->host,
+                                        .port = conf->port,
+                                        .host = host,
+                                        .path = conf->path,
+                                        .ssl_connection = LCCSCF_HTTP_NO_FOLLOW_REDIRECT |
+                                                          (conf->tls ? LCCSCF_USE_SSL : 0),
+                                        .local_protocol_name = "ringdown",
+                                        .ietf_version_or_minus_one = -1,
+                                        .opaque_user_data = c,
+                                        .pwsi = &c->wsi};
+    c->starting = true;
+    struct lws *wsi = lws_client_connect_via_info(&i);
+    c->starting = false;
+    if (!wsi)
+        c->wsi = NULL;
+    uint64_t in_us = wsi ? (uint64_t)conf->open_ms * USEC_MS : 1;
+    lws_sul_schedule(w->lws, 0, &c->deadline, on_deadline, (lws_usec_t)in_us);
+    *ret = c;
+    return 0;
+}
+
+/* ---- sending --------------------------------------------------------------------------------- */
+
+/* A place for one more; -1: there is none. */
+static int place_take(struct web_ws *c)
+{
+    if (c->spares)
+        return c->spare[--c->spares];
+    unsigned i = 0;
+    while (i < c->waiting && !(c->slot[c->order[i]].flags & WEB_MAY_DROP))
+        i++;
+    if (i == c->waiting)
+        return -1;
+    unsigned slot = c->order[i];
+    memmove(c->order + i, c->order + i + 1, --c->waiting - i);
+    mem_free(c->slot[slot].big);
+    c->slot[slot].big = NULL;
+    c->figures.dropped++;
+    return (int)slot;
+}
+
+int web_ws_send(struct web_ws *c, struct str bytes, unsigned flags)
+{
+    if (!c->open || c->closing)
+        return -ENOTCONN;
+    uint8_t *big = NULL;
+    if (bytes.n > WEB_SLOT_BYTES && !(big = mem_alloc(LWS_PRE + bytes.n)))
+        return -ENOMEM;
+    int at = place_take(c);
+    if (at < 0) {
+        mem_free(big);
+        return -ENOBUFS;
+    }
+    struct slot *s = &c->slot[at];
+    s->big = big;
+    s->n = (uint32_t)bytes.n;
+    s->flags = (uint8_t)flags;
+    memcpy((big ? big : s->mem) + LWS_PRE, bytes.p, bytes.n);
+    c->order[c->waiting++] = (uint8_t)at;
+    lws_callback_on_writable(c->wsi);
+    return 0;
+}
+
+void web_ws_close(struct web_ws *c, unsigned code)
+{
+    if (c->closing || c->over)
+        return;
+    c->closing = true;
+    c->code = code;
+    if (!c->wsi)
+        return; /* the deadline tells */
+    if (c->open) {
+        lws_sul_schedule(c->w->lws, 0, &c->deadline, on_deadline, CLOSE_US);
+        lws_callback_on_writable(c->wsi);
+    } else {
+        lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+    }
+}
+
+struct web_ws_figures web_ws_figures(const struct web_ws *c)
+{
+    return c->figures;
+}
+
+/* -1: the connection is to be closed. */
+static int writable(struct web_ws *c)
+{
+    while (c->waiting && !lws_send_pipe_choked(c->wsi)) {
+        unsigned at = c->order[0];
+        struct slot *s = &c->slot[at];
+        enum lws_write_protocol how = s->flags & WEB_BINARY ? LWS_WRITE_BINARY : LWS_WRITE_TEXT;
+        int sent = lws_write(c->wsi, (s->big ? s->big : s->mem) + LWS_PRE, s->n, how);
+        memmove(c->order, c->order + 1, --c->waiting);
+        c->figures.tx_bytes += s->n;
+        place_free(c, at);
+        if (sent < 0) {
+            why_set(c, "the connection broke", 20);
+            return -1;
+        }
+    }
+    if (c->waiting) {
+        lws_callback_on_writable(c->wsi);
+        return 0;
+    }
+    if (!c->closing)
+        return 0;
+    lws_close_reason(c->wsi, (enum lws_close_status)c->code, NULL, 0);
+    return -1;
+}
+
+/* ---- receiving ------------------------------------------------------------------------------- */
+
+static int room_make(struct web_ws *c, size_t n)
+{
+    uint64_t want = (uint64_t)c->in_n + n;
+    if (want > c->max_message)
+        return -EMSGSIZE;
+    if (want <= c->in_cap)
+        return 0;
+    uint32_t cap = c->in_cap ? c->in_cap : FIRST_BYTES;
+    while (cap < want)
+        cap *= 2;
+    char *in = mem_resize(c->in, cap);
+    if (!in)
+        return -ENOMEM;
+    c->in = in;
+    c->in_cap = cap;
+    return 0;
+}
+
+static int received(struct web_ws *c, struct lws *wsi, const void *in, size_t n)
+{
+    if (lws_is_first_fragment(wsi))
+        c->in_n = 0;
+    if (c->closing)
+        return 0;
+    if (room_make(c, n)) { /* to end it in here is more than the library bears */
+        why_set(c, "a message was too long", 22);
+        web_ws_close(c, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE); /* RFC 6455 section 7.4.1 */
+        return 0;
+    }
+    if (n)
+        memcpy(c->in + c->in_n, in, n);
+    c->in_n += (uint32_t)n;
+    c->figures.rx_bytes += n;
+    if (!lws_is_final_fragment(wsi) || lws_remaining_packet_payload(wsi))
+        return 0;
+    struct str bytes = str_of(c->in, c->in_n);
+    c->in_n = 0;
+    if (!c->closing)
+        c->w->conf.ops.message(c->w->conf.ops.ctx, c->user, !lws_frame_is_binary(wsi), bytes);
+    return 0;
+}
+
+static void established(struct web_ws *c)
+{
+    c->open = true;
+    lws_sul_cancel(&c->deadline);
+    if (!c->closing)
+        c->w->conf.ops.opened(c->w->conf.ops.ctx, c->user);
+    else
+        lws_callback_on_writable(c->wsi);
+}
+
+static int field_add(struct web_ws *c, struct lws *wsi, void *in, size_t n)
+{
+    unsigned char **p = in;
+    char name[sizeof(c->header) + 1];
+    if (!c->header[0])
+        return 0;
+    int len = snprintf(name, sizeof(name), "%s:", c->header);
+    (void)len;
+    return lws_add_http_header_by_name(wsi, (unsigned char *)name, (unsigned char *)c->value,
+                                       (int)strlen(c->value), p, *p + n);
+}
+
+int web_ws_event(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in, size_t n)
+{
+    struct web_ws *c = wsi ? lws_get_opaque_user_data(wsi) : NULL;
+    (void)user;
+    if (!c || c->tag != WEB_CONN)
+        return 0;
+    switch (why) {
+    case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
+        return field_add(c, wsi, in, n);
+    case LWS_CALLBACK_CLIENT_ESTABLISHED:
+        established(c);
+        return 0;
+    case LWS_CALLBACK_CLIENT_RECEIVE:
+        return received(c, wsi, in, n);
+    case LWS_CALLBACK_CLIENT_WRITEABLE:
+        return writable(c);
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        if (n >= 2)
+            c->code = (unsigned)((uint8_t *)in)[0] << 8 | ((uint8_t *)in)[1];
+        why_set(c, "the bot closed the connection", 29);
+        return 0;
+    case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
+        why_set(c, in ? in : "no connection", in && n ? n : in ? strlen(in) : 13);
+        break;
+    case LWS_CALLBACK_CLIENT_CLOSED:
+        why_set(c, c->closing ? "closed" : "the connection broke", c->closing ? 6 : 20);
+        break;
+    case LWS_CALLBACK_WSI_DESTROY:
+        why_set(c, c->closing ? "closed" : "the connection broke", c->closing ? 6 : 20);
+        c->wsi = NULL;
+        lws_set_opaque_user_data(wsi, NULL);
+        if (!c->starting)
+            conn_over(c);
+        break;
+    default:
+        break;
+    }
+    return 0;
+}
