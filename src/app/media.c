@@ -31,6 +31,8 @@ struct media_thread {
     _Atomic bool show_rtcp;
     uint64_t rtcp_lost, taps_lost;
     struct recorder *recorder[2];
+    void (*block)(void *ctx, const struct plane_block *b);
+    void *block_ctx;
     usec_t figures_due;
     pthread_mutex_t lock; /* of figures, taken ten times a second */
     struct media_figures figures;
@@ -95,6 +97,10 @@ static void blocks_write(struct media_thread *t)
 {
     struct plane_block b;
     while (plane_block(&t->plane, &b)) {
+        if (t->block) {
+            t->block(t->block_ctx, &b);
+            continue;
+        }
         struct recorder *rec = t->recorder[(b.record & MEDIA_RECORD_MESSAGE) != 0];
         struct record_block *k = rec ? recorder_block_get(rec, b.n, b.samples) : NULL;
         if (!k)
@@ -275,6 +281,8 @@ static int thread_init(struct media_thread *t, const struct media_conf *conf)
     struct plane_limits limits = conf->limits;
     t->recorder[0] = conf->recorder[0];
     t->recorder[1] = conf->recorder[1];
+    t->block = conf->block;
+    t->block_ctx = conf->block_ctx;
     if (limits.max_streams == 0)
         limits.max_streams = (conf->port_last + 1u - conf->port_first) / 2 + 1;
     int rc = plane_init(&t->plane, &limits, rtpio_now());

@@ -15,7 +15,10 @@ struct media_conf {
     uint32_t coalesce_us; /* how long a packet may wait for others in dense traffic; 1000 is good */
     struct recorder *recorder[2]; /* by the bit PBX_RECORD_MESSAGE of a number; NULL: nothing is
                                      written */
-    struct plane_limits limits;   /* max_streams 0: one for each pair of the range */
+    /* In the media thread, in place of the recorders; may be NULL. */
+    void (*block)(void *ctx, const struct plane_block *b);
+    void *block_ctx;
+    struct plane_limits limits; /* max_streams 0: one for each pair of the range */
 };
 
 /* What the thread did so far; each figure is true at some recent time. */

@@ -30,6 +30,8 @@ struct sip_timers {
     usec_t session_expires; /* RFC 4028; 0, or no "timer" in supported_call: no session timers */
     usec_t min_se;          /* shorter intervals are refused with 422; at least 90 s */
     bool refresher_uac;     /* who refreshes when the choice is left to us */
+    unsigned invite_sends;  /* an INVITE without any answer is given up when it would be sent once
+                               more often; 0: at Timer B, which ends it in any case */
 };
 
 #define SIP_MAX_EXEMPT 256

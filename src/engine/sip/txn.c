@@ -309,6 +309,11 @@ void txn_timer(struct sip_core *c, struct timer *timer)
     if (t->retry_letter >= 'A' && t->retry_letter <= 'M')
         c->stats.fired[t->retry_letter - 'A']++;
     core_hist_timer(c, t->tag, t->leg, HIST_TIMER_FIRED, (unsigned)t->retry_letter, 0);
+    unsigned most = c->conf.timers.invite_sends;
+    if (t->kind == TXN_ICT && most && ++t->repeats >= most) {
+        life_over(c, t);
+        return;
+    }
     if (txn_step(c, t, TXN_EV_RETRY) & TXN_DO_RESEND)
         resend(c, t);
 }

@@ -72,6 +72,7 @@ struct sip_txn {
     uint32_t cseq;
     uint16_t status; /* last response passed or sent */
     uint8_t kind, state, method, leg;
+    uint8_t repeats; /* ICT: how often it was sent again */
     char retry_letter, life_letter;
     usec_t answer_delay;  /* NIST: the final answer leaves so much later */
     bool held_for_commit; /* what it was told of after_commit */

@@ -1,0 +1,334 @@
+"""`ringdown mrcp` with a speech server of ours: text to sound, sound to text, and what becomes of a
+session with a server that does not behave (flow S9)."""
+import hashlib
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import wave
+
+from case_tls import authority, certificate, openssl
+from lab import Fail, case, check, equal
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PORT = 8060
+# So that 64*T1 is 1.3 s.
+FAST = {"MRCP_SIP_RETRANS_T1_MS": "20", "MRCP_SIP_RETRANS_T2_MS": "160"}
+
+
+class Speech:
+    """A server, and the client with it."""
+
+    def __init__(self, lab, *faults, says=None, last=70, port=PORT, tls=None):
+        self.lab, self.address, self.port = lab, lab.ip(last), port
+        argv = [sys.executable, os.path.join(HERE, "mrcp_server.py"), "--address", self.address,
+                "--port", str(port), "--directory", lab.path(""), *faults]
+        if tls:
+            argv += ["--tls", lab.path(tls + ".pem"), lab.path(tls + ".key")]
+        if says is not None:
+            argv[2:2] = ["--says", says]
+        self.job = lab.job(f"mrcp-server-{len(lab.jobs)}", argv)
+        lab.until(lambda: f"{self.address}:{port}" in self.job.text(), 10, "the speech server")
+
+    def run(self, word, *more, env=None, server=None, status=0):
+        uri = server or f"sip:mresources@{self.address}:{self.port}"
+        argv = [self.lab.program, "mrcp", word, "--server", uri, "--bind", self.lab.ip(71), "--json",
+                *more]
+        done = subprocess.run(argv, cwd=self.lab.path(""), capture_output=True, text=True,
+                              timeout=60, check=False, env={**os.environ, **(env or {})})
+        if done.returncode != status:
+            raise Fail(f"{' '.join(argv[1:3])}: exit status {done.returncode}, not {status}: "
+                       f"{done.stderr}{done.stdout}")
+        return json.loads(done.stdout) if done.stdout else {"stderr": done.stderr}
+
+    def seen(self):
+        """Ends it; what it has seen."""
+        self.job.signal(signal.SIGTERM)
+        self.job.wait(10)
+        return json.loads(self.job.text().splitlines()[-1])
+
+
+def tone_of(path):
+    """Length in ms and frequency of a WAV file, by its crossings of zero."""
+    with wave.open(path) as w:
+        rate, n = w.getframerate(), w.getnframes()
+        data = memoryview(w.readframes(n)).cast("h")
+    part = [v for v in data if abs(v) > 200]
+    crossings = sum(1 for a, b in zip(part, part[1:]) if (a < 0) != (b < 0))
+    return 1000 * n / rate, crossings * rate / (2 * len(part)) if part else 0
+
+
+def whole(lab, env):
+    speech = Speech(lab)
+    out = lab.path("said.wav")
+    text = "the quick brown fox & <friends>"
+    told = speech.run("speak", "-o", out, text, env=env)
+    wanted = len(text) * 60 + 18 * 60  # with the entities that it sees
+    length, hertz = tone_of(out)
+    check(abs(told["sound_ms"] - length) < 1, "the file is as long as it is said to be")
+    check(len(text) * 60 - 200 < length < wanted + 700, f"said for {length} ms")
+    check(430 < hertz < 460, f"{hertz} Hz, not 440")
+    equal(told["cause"], "000 normal", "cause")
+    equal(told["media"]["lost"], 0, "lost")
+    heard = speech.run("recognize", "--phrases", "sales,support", out, env=env)
+    equal([r["input"] for r in heard["results"]], ["sales"], "heard")
+    equal(heard["results"][0]["confidence"], 0.87, "confidence")
+    kept = speech.run("record", out, env=env)
+    path = kept["uri"][len("<file://"):].split(">")[0]
+    check(os.path.exists(os.path.join(lab.path(""), path)), f"{path} was recorded")
+    check(430 < tone_of(os.path.join(lab.path(""), path))[1] < 460, "recorded the same tone")
+    seen = speech.seen()
+    equal(seen["left"], 0, "sessions left")
+    equal(seen["byes"], 3, "BYEs")
+    # Of those that have sent something (RFC 3550 section 6.3.7): the recognizer's, the recorder's.
+    check(seen["rtcp_byes"] >= 2, f"{seen['rtcp_byes']} RTCP BYEs")
+    equal(seen["requests"][:3], ["SPEAK", "RECOGNIZE", "RECORD"], "requests")
+
+
+@case("mrcp-udp", weight=2)
+def mrcp_udp(lab):
+    whole(lab, {})
+
+
+@case("mrcp-tcp", weight=2)
+def mrcp_tcp(lab):
+    whole(lab, {"MRCP_SIP_TRANSPORT": "tcp"})
+
+
+@case("mrcp-no-input", captured=False)
+def mrcp_no_input(lab):
+    """Silence, and what is not in the grammar: exit status 3, and the result says which."""
+    speech = Speech(lab, says="something else")
+    quiet = lab.path("quiet.wav")
+    with wave.open(quiet, "wb") as w:
+        w.setparams((1, 2, 8000, 0, "NONE", ""))
+        w.writeframes(bytes(8000))
+    told = speech.run("recognize", "--no-input", "300", quiet, status=3)
+    equal(told["cause"], "002 no-input-timeout", "cause")
+    out = lab.path("said.wav")
+    speech.run("speak", "-o", out, "hello there")
+    told = speech.run("recognize", "--phrases", "sales,support", out, status=3)
+    equal(told["cause"], "001 no-match", "cause")
+    told = speech.run("recognize", out)
+    equal(told["results"][0]["instance"], "something else", "without a grammar")
+
+
+# faults, environment, exit status, telemetry that is not 0, what the server has seen
+FAULTS = [
+    (["delay=0.2"], {}, 0, {"sipByeSent": 1}, {}),
+    (["echo", "delay=0.1"], {}, 0, {"sipByeSent": 1}, {"byes": 1}),
+    (["drop=2"], FAST, 0, {"sipByeSent": 1}, {"invites": 1}),
+    (["provisionals=30"], {}, 0, {"sipProvisional": 30, "sipByeSent": 1}, {}),
+    (["refuse=486"], {}, 1, {"sipError4xx": 1}, {"invites": 1, "byes": 0}),
+    (["refuse=500"], {}, 1, {"sipError5xx": 1}, {}),
+    (["refuse=603"], {}, 1, {"sipError6xx": 1}, {}),
+    (["silent"], FAST, 1, {"sipInviteTimeouts": 1}, {"invites": 7}),
+    (["silent"], {**FAST, "MRCP_SIP_INVITE_MAX_RETRANS": "3"}, 1, {"sipInviteTimeouts": 1},
+     {"invites": 3}),
+    (["auth"], {"MRCP_SIP_PASSWORD": "secret"}, 0, {"sipAuthChallenges": 1, "sipByeSent": 1},
+     {"invites": 2}),
+    (["auth"], {"MRCP_SIP_PASSWORD": "wrong"}, 1, {"sipAuthChallenges": 1, "sipError4xx": 1},
+     {"invites": 2}),
+    (["auth-loop"], {"MRCP_SIP_PASSWORD": "secret"}, 1,
+     {"sipAuthChallenges": 1, "sipError4xx": 1}, {"invites": 2}),
+    (["no-bye"], FAST, 0, {"sipByeSent": 1, "sipByeAcksMissing": 1}, {}),
+    (["half-close"], {}, 1, {"sipByeSent": 1}, {"byes": 1}),
+    (["reorder"], {}, 0, {"sipByeSent": 1}, {}),
+    (["new"], {}, 0, {"sipByeSent": 1}, {}),
+    (["refuse-resource"], {}, 1, {"sipByeSent": 1}, {"connections": 0, "byes": 1}),
+    (["no-listen"], {}, 1, {"sipByeSent": 1}, {"connections": 0, "byes": 1}),
+]
+
+
+@case("mrcp-faults", weight=3, captured=False)
+def mrcp_faults(lab):
+    for i, (faults, env, status, telemetry, seen) in enumerate(FAULTS):
+        speech = Speech(lab, *faults, port=PORT + i)
+        user = ["--user", "alice"] if "MRCP_SIP_PASSWORD" in env else []
+        told = speech.run("speak", *user, "-o", lab.path("out.wav"), "hi", env=env, status=status)
+        got = {k: v for k, v in told["telemetry"].items() if v}
+        equal(got, telemetry, f"telemetry with {faults} {env}")
+        found = speech.seen()
+        for name, value in seen.items():
+            equal(found[name], value, f"{name} with {faults} {env}")
+
+
+@case("mrcp-silence", captured=False)
+def mrcp_silence(lab):
+    """A server that is silent on its control channel for 5 s, or whose request never begins."""
+    speech = Speech(lab, "mute")
+    began = time.monotonic()
+    told = speech.run("speak", "-o", lab.path("out.wav"), "hi", status=1)
+    check(4.5 < time.monotonic() - began < 8, "given up after five seconds")
+    equal(told["error"], "the server does not answer", "error")
+    equal(speech.seen()["byes"], 1, "BYEs")
+    speech = Speech(lab, "pending", port=PORT + 1)
+    told = speech.run("recognize", "--timeout", "1", make_sound(lab), status=1)
+    equal(told["error"], "the request took too long", "error")
+    equal(speech.seen()["byes"], 1, "BYEs")
+
+
+@case("mrcp-barge-in", captured=False)
+def mrcp_barge_in(lab):
+    """Who speaks into a prompt of twelve seconds stops it; a prompt that ends starts the timers."""
+    speech = Speech(lab)
+    began = time.monotonic()
+    told = speech.run("recognize", "--prompt", "a" * 200, make_sound(lab))
+    check(time.monotonic() - began < 8, "the prompt was not waited for")
+    equal((told["barge_in"], told["cause"]), (True, "000 success"), "barge-in")
+    # Over two connections the first two may come in any order.
+    requests = speech.seen()["requests"]
+    equal((sorted(requests[:2]), requests[2]), (["RECOGNIZE", "SPEAK"], "BARGE-IN-OCCURRED"),
+          "requests")
+    speech = Speech(lab, port=PORT + 1)
+    quiet = lab.path("quiet.wav")
+    with wave.open(quiet, "wb") as w:
+        w.setparams((1, 2, 8000, 0, "NONE", ""))
+        w.writeframes(bytes(8000))
+    told = speech.run("recognize", "--prompt", "hi", "--no-input", "300", quiet, status=3)
+    equal((told["barge_in"], told["cause"]), (False, "002 no-input-timeout"), "without")
+    seen = speech.seen()
+    equal(sorted(seen["ids"]), [1, 2, 3], "ids grow")
+    check("START-INPUT-TIMERS" in seen["requests"], f"{seen['requests']}")
+    equal(seen["connections"], 2, "connections, without sharing")
+
+
+def make_sound(lab):
+    path = lab.path("sound.wav")
+    with wave.open(path, "wb") as w:
+        w.setparams((1, 2, 8000, 0, "NONE", ""))
+        w.writeframes(b"\0\x20" * 4000)
+    return path
+
+
+@case("mrcp-settings", captured=False)
+def mrcp_settings(lab):
+    speech = Speech(lab)
+    out = lab.path("out.wav")
+    off = speech.run("speak", "-o", out, "hi", env={"MRCP_ENABLE_SIP_V2": "0"}, status=1)
+    check("MRCP_ENABLE_SIP_V2" in off["stderr"], "says why")
+    for name, value in (("MRCP_SIP_TRANSPORT", "smoke"), ("MRCP_SIP_RETRANS_T1_MS", "x"),
+                        ("MRCP_SIP_RETRANS_T2_MS", "0"), ("MRCP_SIP_INVITE_MAX_RETRANS", "0"),
+                        ("MRCP_SIP_DNS_SRV", "2"), ("MRCP_SIP_TLS_PINS", "12"),
+                        ("MRCP_SIP_TLS_VERIFY", "x")):
+        wrong = speech.run("speak", "-o", out, "hi", env={name: value}, status=2)
+        check(name in wrong["stderr"], f"{name}: {wrong['stderr']}")
+    equal(speech.seen()["invites"], 0, "INVITEs")
+    nobody = speech.run("speak", "-o", out, "hi", env=FAST, status=1)
+    equal(nobody["ok"], False, "nobody there")
+
+
+class Names:
+    """Answers SRV and A questions about asr.test; what else is asked is not there."""
+
+    def __init__(self, lab, dead, live):
+        self.host = {b"dead": dead, b"live": live}
+        self.asked = []
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((lab.ip(72), 5353))
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def close(self):
+        self.socket.close()
+
+    @staticmethod
+    def name(*labels):
+        return b"".join(bytes([len(x)]) + x for x in labels) + b"\0"
+
+    def answers(self, labels, kind):
+        if kind == 33 and labels[0] == b"_sip":
+            return [struct.pack("!HHH", 10 * i, 0, port) + self.name(host, b"asr", b"test")
+                    for i, (host, port) in enumerate(((b"dead", PORT), (b"live", PORT)), 1)]
+        if kind == 1 and labels[0] in self.host:
+            return [socket.inet_aton(self.host[labels[0]])]
+        return []
+
+    def serve(self):
+        while True:
+            try:
+                q, peer = self.socket.recvfrom(1500)
+            except OSError:
+                return
+            labels, at = [], 12
+            while q[at]:
+                labels.append(q[at + 1:at + 1 + q[at]].lower())
+                at += 1 + q[at]
+            kind = struct.unpack("!H", q[at + 1:at + 3])[0]
+            self.asked.append((b".".join(labels).decode(), kind))
+            data = self.answers(labels, kind)
+            head = q[:2] + struct.pack("!HHHHH", 0x8580 if data else 0x8583, 1, len(data), 0, 0)
+            body = b"".join(b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 60, len(d)) + d for d in data)
+            self.socket.sendto(head + q[12:at + 5] + body, peer)
+
+
+@case("mrcp-srv", captured=False)
+def mrcp_srv(lab):
+    """Of two servers that a name leads to, the first is not there."""
+    speech = Speech(lab)
+    names = Names(lab, lab.ip(73), lab.ip(70))
+    try:
+        out, where = lab.path("out.wav"), f"{lab.ip(72)}:5353"
+        told = speech.run("speak", "--dns", where, "-o", out, "hi", server="sip:m@asr.test",
+                          env={**FAST, "MRCP_SIP_DNS_SRV": "1"})
+        check(("_sip._udp.asr.test", 33) in names.asked, f"asked for SRV: {names.asked}")
+        equal(told["telemetry"]["sipByeSent"], 1, "BYEs")
+        names.asked.clear()
+        # Without the variable nobody asks for SRV, and the name alone is nowhere.
+        speech.run("speak", "--dns", where, "-o", out, "hi", server="sip:m@asr.test", env=FAST,
+                   status=1)
+        check(all(kind != 33 for _, kind in names.asked), f"asked: {names.asked}")
+    finally:
+        names.close()
+    equal(speech.seen()["invites"], 1, "INVITEs")
+
+
+def pin_of(lab, name):
+    """As `openssl pkey -pubin -outform DER | sha256sum` has it."""
+    key = openssl(lab, "x509", "-in", name + ".pem", "-noout", "-pubkey").stdout
+    openssl(lab, "pkey", "-pubin", "-outform", "DER", "-out", name + ".der", text=key)
+    with open(lab.path(name + ".der"), "rb") as f:
+        return hashlib.sha256(f.read()).hexdigest()
+
+
+@case("mrcp-tls", captured=False)
+def mrcp_tls(lab):
+    """SIP over TLS, and certificates that are wrong in every way: closed, with a line that says why."""
+    authority(lab)
+    authority(lab, "other")
+    certificate(lab, "good", f"IP:{lab.ip(70)}")
+    certificate(lab, "name", "DNS:elsewhere.test")
+    certificate(lab, "stranger", f"IP:{lab.ip(70)}", ca="other")
+    ca = {"MRCP_SIP_TRANSPORT": "tls", "MRCP_SIP_TLS_CA": lab.path("ca.pem"), **FAST}
+    out = lab.path("out.wav")
+    good = pin_of(lab, "good")
+    cases = [("good", {}, 0), ("name", {}, 1), ("stranger", {}, 1),
+             ("good", {"MRCP_SIP_TLS_PINS": good}, 0),
+             ("good", {"MRCP_SIP_TLS_PINS": "00" * 32}, 1),
+             ("stranger", {"MRCP_SIP_TLS_VERIFY": "0"}, 0)]
+    for i, (cert, more, status) in enumerate(cases):
+        speech = Speech(lab, tls=cert, port=PORT + 2 * i)
+        server = f"sip:m@{speech.address}:{speech.port + 1}"
+        told = speech.run("speak", "-o", out, "hi", env={**ca, **more}, server=server, status=status)
+        if status:
+            check("TLS: " in told["error"], f"{cert} {more}: {told['error']}")
+        equal(speech.seen()["invites"], 1 - status, f"INVITEs with {cert} {more}")
+    speech = Speech(lab, tls="good", port=PORT + 20)
+    speech.run("speak", "-o", out, "hi", env={**ca, "MRCP_SIP_TRANSPORT": "udp"},
+               server=f"sips:m@{speech.address}:{speech.port + 1}")
+    equal(speech.seen()["invites"], 1, "INVITEs of sips")
+
+
+@case("mrcp-many", captured=False)
+def mrcp_many(lab):
+    """Three hundred sessions, thirty at a time; nothing is left of them."""
+    speech = Speech(lab)
+    told = speech.run("probe", "--count", "300", "--parallel", "30")
+    equal((told["sessions"], told["failed"]), (300, 0), "sessions")
+    equal(told["telemetry"]["sipByeSent"], 300, "BYEs sent")
+    seen = speech.seen()
+    equal((seen["byes"], seen["left"], seen["connections"]), (300, 0, 300), "seen by the server")

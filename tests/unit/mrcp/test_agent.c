@@ -1,0 +1,541 @@
+/* Sessions with MRCPv2 servers in virtual time: the SIP side, as flow S9 has it. The server is this
+ * file; it answers with what it is told to. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "mrcp/agent.h"
+
+#define MAX_SENT 128
+#define ID       "32AECB234338"
+
+static struct bed {
+    struct rand rand;
+    struct trace trace;
+    struct digest *digest;
+    struct sip_core *core;
+    struct mrcp_client *client;
+    struct mrcp_agent *agent;
+    usec_t now;
+    uint64_t live, id;
+    unsigned n_sent, n_media, n_ready, n_ended, n_changed, n_closed;
+    char sent[MAX_SENT][2400];
+    usec_t sent_at[MAX_SENT];
+    struct addr sent_to[MAX_SENT];
+    handle_t conn;
+    char mrcp[1024]; /* the latest request */
+    struct mrcp_agent_out ended, changed;
+    struct media_cmd media[32];
+    struct str headers; /* more of them for the next responses */
+} t;
+
+static void drain(void)
+{
+    struct sip_out s;
+    struct mrcp_out m;
+    struct mrcp_agent_out o;
+    bool any;
+    do {
+        any = false;
+        for (; mrcp_agent_out(t.agent, &o); any = true) {
+            if (o.kind == MRCP_AGENT_MEDIA)
+                t.media[t.n_media++] = o.media;
+            t.n_ready += o.kind == MRCP_AGENT_READY;
+            if (o.kind == MRCP_AGENT_ENDED) {
+                t.n_ended++;
+                t.ended = o;
+            } else if (o.kind == MRCP_AGENT_CHANGED) {
+                t.n_changed++;
+                t.changed = o;
+            }
+        }
+        for (; sip_core_out(t.core, &s); any = true) {
+            if (s.kind != SIP_OUT_SEND) {
+                mrcp_agent_sip(t.agent, t.now, &s);
+                continue;
+            }
+            assert_true(t.n_sent < MAX_SENT);
+            t.sent_at[t.n_sent] = t.now;
+            t.sent_to[t.n_sent] = s.flow.peer;
+            str_copy_z(t.sent[t.n_sent++], sizeof(t.sent[0]), blob_str(s.blob));
+            blob_unref(s.blob);
+        }
+        for (; mrcp_client_out(t.client, &m); any = true) {
+            if (m.kind == MRCP_OUT_CONNECT)
+                t.conn = m.conn;
+            else if (m.kind == MRCP_OUT_CLOSE)
+                t.n_closed++;
+            else if (m.kind == MRCP_OUT_SEND)
+                str_copy_z(t.mrcp, sizeof(t.mrcp), blob_str(m.blob));
+            else
+                mrcp_agent_client(t.agent, t.now, &m);
+            blob_unref(m.blob);
+        }
+    } while (any);
+}
+
+static struct addr address(const char *text)
+{
+    struct addr a;
+    assert_int_equal(addr_parse_port(&a, str_z(text)), 0);
+    return a;
+}
+
+static void up(unsigned invite_sends)
+{
+    static struct sip_conf conf;
+    memset(&t, 0, sizeof(t));
+    t.live = mem_live();
+    conf = (struct sip_conf){.timers = {.t1 = 500 * USEC_MS,
+                                        .t2 = 4 * USEC_S,
+                                        .t4 = 5 * USEC_S,
+                                        .bye_timeout = 32 * USEC_S,
+                                        .invite_sends = invite_sends},
+                             .n_listeners = 1,
+                             .supported = "100rel",
+                             .supported_call = "100rel",
+                             .allow = "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK",
+                             .max_txns = 64,
+                             .max_sessions = 16,
+                             .max_dialogs = 16};
+    conf.listener[0] =
+        (struct flow_listener){.proto = PROTO_UDP, .bound = address("192.0.2.12:5060")};
+    conf.listener[0].advertised = conf.listener[0].bound;
+    str_copy_z(conf.call_id_host, sizeof(conf.call_id_host), STR("client.test"));
+    t.now = 1000 * USEC_S;
+    rand_seed(&t.rand, 1);
+    assert_int_equal(trace_init(&t.trace, 4096, 1), 0);
+    t.digest = digest_new();
+    t.core = sip_core_new(&conf, &t.rand, &t.trace, t.now);
+    static const struct mrcp_client_conf client = {.seed = 1};
+    t.client = mrcp_client_new(&client, t.now);
+    struct mrcp_agent_conf agent = {
+        .core = t.core, .client = t.client, .rand = &t.rand, .digest = t.digest};
+    t.agent = mrcp_agent_new(&agent);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    up(0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    mrcp_agent_free(t.agent);
+    mrcp_client_free(t.client);
+    sip_core_free(t.core);
+    digest_free(t.digest);
+    trace_done(&t.trace);
+    assert_int_equal(mem_live(), t.live);
+    return 0;
+}
+
+static void call_servers(unsigned n)
+{
+    static const enum mrcp_resource both[] = {MRCP_R_SPEECHSYNTH, MRCP_R_SPEECHRECOG};
+    static const struct str codec[] = {STR_INIT("PCMU")};
+    struct mrcp_agent_call call = {
+        .ruri = STR("sip:mresources@asr.test"),
+        .from = STR("<sip:client@client.test>"),
+        .user = STR("alice"),
+        .password = STR("secret"),
+        .proto = PROTO_UDP,
+        .n_addrs = n,
+        .media = 9,
+        .port = 40000,
+        .session = {.resource = both,
+                    .n_resources = 2,
+                    .share = true,
+                    .rtp = address("192.0.2.12:40000"),
+                    .codec = codec,
+                    .n_codecs = 1},
+    };
+    call.addr[0] = address("192.0.2.11:5060");
+    call.addr[1] = address("192.0.2.13:5060");
+    assert_int_equal(mrcp_agent_open(t.agent, t.now, &call, &t.id), 0);
+    drain();
+}
+
+static void pass(usec_t d)
+{
+    usec_t end = t.now + d;
+    for (;;) {
+        usec_t due = sip_core_deadline(t.core), other = mrcp_client_deadline(t.client);
+        due = due < other ? due : other;
+        if (due > end)
+            break;
+        t.now = due > t.now ? due : t.now;
+        sip_core_tick(t.core, t.now);
+        mrcp_client_tick(t.client, t.now);
+        drain();
+    }
+    t.now = end;
+}
+
+static const char *last(const char *method)
+{
+    for (unsigned i = t.n_sent; i-- > 0;)
+        if (strncmp(t.sent[i], method, strlen(method)) == 0)
+            return t.sent[i];
+    fail_msg("no %s was sent", method);
+    return "";
+}
+
+static unsigned count(const char *method)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < t.n_sent; i++)
+        n += strncmp(t.sent[i], method, strlen(method)) == 0;
+    return n;
+}
+
+static void copy_header(struct buf *b, const char *request, const char *name)
+{
+    const char *at = strstr(request, name), *end;
+    assert_non_null(at);
+    end = strstr(at + 2, "\r\n");
+    buf_put(b, at, (size_t)(end - at));
+    if (strcmp(name, "\r\nTo:") == 0 && !memmem(at + 2, (size_t)(end - at - 2), ";tag=", 5))
+        buf_lit(b, ";tag=server");
+}
+
+static void respond(const char *method, const char *status, const char *body)
+{
+    static const char *const names[] = {
+        "\r\nVia:", "\r\nFrom:", "\r\nTo:", "\r\nCall-ID:", "\r\nCSeq:"};
+    char mem[4096];
+    struct buf b;
+    struct flow flow = {.proto = PROTO_UDP, .peer = address("192.0.2.11:5060")};
+    const char *request = last(method);
+    buf_init(&b, mem, sizeof(mem));
+    buf_lit(&b, "SIP/2.0 ");
+    buf_z(&b, status);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        copy_header(&b, request, names[i]);
+    buf_lit(&b, "\r\nContact: <sip:server@192.0.2.11>\r\n");
+    buf_str_put(&b, t.headers);
+    if (body)
+        buf_lit(&b, "Content-Type: application/sdp\r\n");
+    buf_lit(&b, "Content-Length: ");
+    buf_u64(&b, body ? strlen(body) : 0);
+    buf_lit(&b, "\r\n\r\n");
+    buf_z(&b, body ? body : "");
+    sip_core_rx(t.core, t.now, &flow, b.p, b.n);
+    drain();
+}
+
+#define SDP                                                                                        \
+    "v=0\r\no=- 1 1 IN IP4 192.0.2.11\r\ns=-\r\nc=IN IP4 192.0.2.11\r\nt=0 0\r\n"                  \
+    "m=application 32416 TCP/MRCPv2 1\r\na=setup:passive\r\na=connection:new\r\n"                  \
+    "a=channel:" ID "@speechsynth\r\na=cmid:1\r\n"                                                 \
+    "m=application 32416 TCP/MRCPv2 1\r\na=setup:passive\r\na=connection:existing\r\n"             \
+    "a=channel:" ID "@speechrecog\r\na=cmid:1\r\n"                                                 \
+    "m=audio 48260 RTP/AVP 0\r\na=sendrecv\r\na=mid:1\r\n"
+
+static void establish(void)
+{
+    call_servers(1);
+    respond("INVITE", "200 OK", SDP);
+    assert_int_equal(count("ACK"), 1);
+    mrcp_client_connected(t.client, t.now, t.conn);
+    drain();
+    assert_int_equal(t.n_ready, 1);
+}
+
+static struct mrcp_telemetry telemetry(void)
+{
+    struct mrcp_telemetry x;
+    mrcp_agent_telemetry(t.agent, &x);
+    return x;
+}
+
+static void normal(void **state)
+{
+    (void)state;
+    establish();
+    const char *invite = last("INVITE");
+    assert_non_null(strstr(invite, "INVITE sip:mresources@asr.test SIP/2.0\r\n"));
+    assert_non_null(strstr(invite, "Max-Forwards: 70"));
+    assert_non_null(strstr(invite, "m=application 9 TCP/MRCPv2 1\r\n"));
+    /* Its stream is opened, told the formats, then where to send. */
+    assert_int_equal(t.n_media, 3);
+    assert_int_equal(t.media[0].kind, MEDIA_OPEN);
+    assert_int_equal(t.media[0].port, 40000);
+    assert_int_equal(t.media[1].kind, MEDIA_FORMAT);
+    assert_int_equal(t.media[1].rx[0].codec, CODEC_PCMU);
+    assert_int_equal(t.media[2].kind, MEDIA_SET);
+    assert_int_equal(t.media[2].rtp.port, 48260);
+    assert_true(t.media[2].receiving && t.media[2].sending);
+    struct mrcp_ask ask = {.resource = MRCP_R_SPEECHSYNTH, .method = MRCP_M_SPEAK};
+    assert_int_equal(mrcp_agent_ask(t.agent, t.now, t.id, &ask, NULL), 0);
+    drain();
+    assert_non_null(strstr(t.mrcp, "SPEAK 1\r\nChannel-Identifier: " ID "@speechsynth"));
+    mrcp_agent_close(t.agent, t.now, t.id);
+    drain();
+    assert_int_equal(t.media[3].kind, MEDIA_CLOSE); /* hence RTCP BYE */
+    assert_int_equal(t.n_closed, 1);
+    assert_int_equal(t.n_ended, 0);
+    respond("BYE", "200 OK", NULL);
+    assert_int_equal(t.n_ended, 1);
+    assert_int_equal(t.ended.err, 0);
+    assert_int_equal(telemetry().sipByeSent, 1);
+    assert_int_equal(telemetry().sipByeAcksMissing, 0);
+    assert_int_equal(telemetry().sipInviteTimeouts, 0);
+}
+
+static void many_provisionals(void **state)
+{
+    (void)state;
+    call_servers(1);
+    for (int i = 0; i < 20; i++)
+        respond("INVITE", "180 Ringing", NULL);
+    respond("INVITE", "200 OK", SDP);
+    assert_int_equal(telemetry().sipProvisional, 20);
+    assert_int_equal(count("ACK"), 1);
+    mrcp_client_connected(t.client, t.now, t.conn);
+    drain();
+    assert_int_equal(t.n_ready, 1);
+}
+
+static void refused_at_once(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        uint16_t status;
+    } cases[] = {{"486 Busy Here", 486}, {"503 Service Unavailable", 503}, {"603 Decline", 603}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        call_servers(1);
+        respond("INVITE", cases[i].line, NULL);
+        assert_int_equal(t.n_ended, i + 1);
+        assert_int_equal(t.ended.status, cases[i].status);
+        assert_int_equal(t.ended.err, -EPROTO);
+        assert_int_equal(t.media[t.n_media - 1].kind, MEDIA_CLOSE);
+    }
+    assert_int_equal(telemetry().sipError4xx, 1);
+    assert_int_equal(telemetry().sipError5xx, 1);
+    assert_int_equal(telemetry().sipError6xx, 1);
+    assert_int_equal(telemetry().sipByeSent, 0);
+}
+
+static void nobody_answers(void **state)
+{
+    (void)state;
+    static const usec_t at_ms[] = {0, 500, 1500, 3500, 7500, 15500, 31500};
+    call_servers(1);
+    usec_t start = t.now;
+    pass(31999 * USEC_MS);
+    assert_int_equal(t.n_ended, 0);
+    pass(USEC_MS);
+    assert_int_equal(count("INVITE"), 7);
+    for (int i = 0; i < 7; i++)
+        assert_int_equal(t.sent_at[i] - start, at_ms[i] * USEC_MS);
+    assert_int_equal(t.n_ended, 1);
+    assert_int_equal(t.ended.err, -ETIMEDOUT);
+    assert_int_equal(telemetry().sipInviteTimeouts, 1);
+    assert_int_equal(telemetry().sipError4xx, 0);
+}
+
+/* MRCP_SIP_INVITE_MAX_RETRANS counts transmissions: seven are what Timer B allows anyway. */
+static void as_often_as_it_is_told(void **state)
+{
+    static const struct {
+        unsigned sends, seen;
+        usec_t end_ms;
+    } cases[] = {{1, 1, 500}, {3, 3, 3500}, {6, 6, 31500}, {7, 7, 32000}, {10, 7, 32000}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        teardown(state);
+        up(cases[i].sends);
+        call_servers(1);
+        pass((cases[i].end_ms - 1) * USEC_MS);
+        assert_int_equal(t.n_ended, 0);
+        pass(USEC_MS);
+        assert_int_equal(t.n_ended, 1);
+        pass(60 * USEC_S);
+        assert_int_equal(count("INVITE"), cases[i].seen);
+        assert_int_equal(telemetry().sipInviteTimeouts, 1);
+    }
+}
+
+static void the_next_server(void **state)
+{
+    (void)state;
+    static const struct addr second = {.family = ADDR_V4, .port = 5060, .ip = {192, 0, 2, 13}};
+    call_servers(2);
+    pass(32 * USEC_S);
+    assert_int_equal(t.n_ended, 0);
+    assert_int_equal(telemetry().sipInviteTimeouts, 1);
+    assert_int_equal(count("INVITE"), 8);
+    assert_true(addr_eq(&t.sent_to[7], &second));
+    respond("INVITE", "200 OK", SDP);
+    mrcp_client_connected(t.client, t.now, t.conn);
+    drain();
+    assert_int_equal(t.n_ready, 1);
+}
+
+static void challenges(void **state)
+{
+    (void)state;
+    call_servers(1);
+    t.headers = STR("WWW-Authenticate: Digest realm=\"asr\", nonce=\"n1\", qop=\"auth\", "
+                    "algorithm=SHA-256\r\n");
+    respond("INVITE", "401 Unauthorized", NULL);
+    assert_non_null(strstr(last("INVITE"), "Authorization: Digest username=\"alice\""));
+    assert_int_equal(telemetry().sipAuthChallenges, 1);
+    /* The same again: our credentials are no good, and are not offered a third time. */
+    respond("INVITE", "401 Unauthorized", NULL);
+    assert_int_equal(count("INVITE"), 2);
+    assert_int_equal(t.ended.err, -EACCES);
+    assert_int_equal(t.ended.status, 401);
+    assert_int_equal(telemetry().sipAuthChallenges, 1);
+    assert_int_equal(telemetry().sipError4xx, 1);
+    t.headers = STR("Proxy-Authenticate: Digest realm=\"asr\", nonce=\"n1\", qop=\"auth\"\r\n");
+    call_servers(1);
+    respond("INVITE", "407 Proxy Authentication Required", NULL);
+    assert_non_null(strstr(last("INVITE"), "Proxy-Authorization: Digest"));
+    t.headers = STR_NONE;
+    respond("INVITE", "200 OK", SDP);
+    mrcp_client_connected(t.client, t.now, t.conn);
+    drain();
+    assert_int_equal(t.n_ready, 1);
+}
+
+static void nobody_answers_our_bye(void **state)
+{
+    (void)state;
+    establish();
+    mrcp_agent_close(t.agent, t.now, t.id);
+    drain();
+    pass(32 * USEC_S);
+    assert_int_equal(t.n_ended, 1);
+    assert_int_equal(t.ended.err, 0);
+    assert_int_equal(telemetry().sipByeSent, 1);
+    assert_int_equal(telemetry().sipByeAcksMissing, 1);
+}
+
+static void given_up_while_it_rings(void **state)
+{
+    (void)state;
+    call_servers(1);
+    respond("INVITE", "180 Ringing", NULL);
+    mrcp_agent_close(t.agent, t.now, t.id);
+    drain();
+    assert_int_equal(count("CANCEL"), 1);
+    respond("CANCEL", "200 OK", NULL);
+    respond("INVITE", "487 Request Terminated", NULL);
+    assert_int_equal(t.n_ended, 1);
+    assert_int_equal(t.ended.err, 0);
+    assert_int_equal(telemetry().sipError4xx, 0);
+    /* The answer was faster than the CANCEL. */
+    call_servers(1);
+    respond("INVITE", "180 Ringing", NULL);
+    mrcp_agent_close(t.agent, t.now, t.id);
+    drain();
+    respond("INVITE", "200 OK", SDP);
+    assert_int_equal(count("BYE"), 1);
+    respond("BYE", "200 OK", NULL);
+    assert_int_equal(t.n_ended, 2);
+    assert_int_equal(telemetry().sipByeSent, 1);
+}
+
+static void a_lost_control_channel_ends_the_dialog(void **state)
+{
+    (void)state;
+    establish();
+    mrcp_client_closed(t.client, t.now, t.conn, 0);
+    drain();
+    assert_int_equal(count("BYE"), 1);
+    respond("BYE", "200 OK", NULL);
+    assert_int_equal(t.ended.err, -ECONNRESET);
+}
+
+static void a_server_that_hangs_up(void **state)
+{
+    (void)state;
+    char mem[1024], id[200], to[200];
+    struct flow flow = {.proto = PROTO_UDP, .peer = address("192.0.2.11:5060")};
+    establish();
+    const char *ack = last("ACK");
+    assert_int_equal(sscanf(strstr(ack, "\r\nCall-ID:") + 10, " %199s", id), 1);
+    assert_int_equal(sscanf(strstr(ack, "\r\nFrom:") + 7, " %199[^\r]", to), 1);
+    int n = snprintf(mem, sizeof(mem),
+                     "BYE sip:client@192.0.2.12 SIP/2.0\r\nVia: SIP/2.0/UDP "
+                     "192.0.2.11;branch=z9hG4bKx\r\nFrom: <sip:mresources@asr.test>;tag=server\r\n"
+                     "To: %s\r\nCall-ID: %s\r\nCSeq: 1 BYE\r\nMax-Forwards: 70\r\n"
+                     "Content-Length: 0\r\n\r\n",
+                     to, id);
+    sip_core_rx(t.core, t.now, &flow, mem, (size_t)n);
+    drain();
+    assert_int_equal(t.n_ended, 1);
+    assert_int_equal(t.ended.err, -ECONNABORTED);
+    assert_int_equal(t.n_closed, 1);
+    assert_int_equal(telemetry().sipByeSent, 0);
+}
+
+static void channels_by_reinvite(void **state)
+{
+    (void)state;
+    establish();
+    assert_int_equal(mrcp_agent_change(t.agent, t.now, t.id, MRCP_R_RECORDER, true), 0);
+    assert_int_equal(mrcp_agent_change(t.agent, t.now, t.id, MRCP_R_DTMFRECOG, true), -EBUSY);
+    drain();
+    assert_int_equal(count("INVITE"), 2);
+    assert_non_null(strstr(last("INVITE"), "a=resource:recorder"));
+    respond("INVITE", "488 Not Acceptable Here", NULL);
+    assert_int_equal(t.n_changed, 1);
+    assert_int_equal(t.changed.status, 488);
+    assert_int_equal(t.n_ended, 0); /* what there is goes on */
+    assert_int_equal(mrcp_agent_change(t.agent, t.now, t.id, MRCP_R_RECORDER, true), 0);
+    drain();
+    respond("INVITE", "200 OK",
+            SDP "m=application 32416 TCP/MRCPv2 1\r\na=setup:passive\r\na=connection:existing\r\n"
+                "a=channel:" ID "@recorder\r\na=cmid:1\r\n");
+    assert_int_equal(t.n_ready, 2);
+    struct mrcp_ask ask = {.resource = MRCP_R_RECORDER, .method = MRCP_M_RECORD};
+    assert_int_equal(mrcp_agent_ask(t.agent, t.now, t.id, &ask, NULL), 0);
+    drain();
+}
+
+static void answers_that_help_nobody(void **state)
+{
+    (void)state;
+    call_servers(1);
+    respond("INVITE", "200 OK", "v=0\r\no=- 1 1 IN IP4 192.0.2.11\r\ns=-\r\nt=0 0\r\n");
+    assert_int_equal(count("ACK"), 1);
+    assert_int_equal(count("BYE"), 1);
+    respond("BYE", "200 OK", NULL);
+    assert_int_equal(t.ended.err, -ENOTSUP);
+    call_servers(1);
+    respond("INVITE", "200 OK", NULL);
+    respond("BYE", "200 OK", NULL);
+    assert_int_equal(t.n_ended, 2);
+    assert_int_equal(t.ended.err, -EBADMSG);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(normal),
+        T(many_provisionals),
+        T(refused_at_once),
+        T(nobody_answers),
+        T(as_often_as_it_is_told),
+        T(the_next_server),
+        T(challenges),
+        T(nobody_answers_our_bye),
+        T(given_up_while_it_rings),
+        T(a_lost_control_channel_ends_the_dialog),
+        T(a_server_that_hangs_up),
+        T(channels_by_reinvite),
+        T(answers_that_help_nobody),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
