@@ -1,34 +1,17 @@
-"""Bots that speak over a WebSocket: bot.js, which is written for Twilio Media Streams on another's library (the
-npm package ws), between a phone and the exchange."""
+"""Bots that speak over a WebSocket: bot.js, which is written for Twilio Media Streams on another's library (ws of
+Node.js), between a phone and the exchange."""
 import json
 import os
 import re
 import shutil
 import subprocess
-import threading
 
 from lab import Skip, case, check, equal
 from tone import LEVEL, Bench, TonePhone
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOKEN = "a token of ours"
-WS = "ws@8"
-installing = threading.Lock()
-
-
-def modules(lab):
-    """A folder with the package, in the build directory; fetched once."""
-    if not shutil.which("node") or not shutil.which("npm"):
-        raise Skip("node and npm are not there: no bot of another's making can speak")
-    top = os.path.join(os.path.dirname(lab.program), "tests", "npm")
-    with installing:
-        if not os.path.isdir(os.path.join(top, "node_modules", "ws")):
-            os.makedirs(top, exist_ok=True)
-            done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", top, WS],
-                                  capture_output=True, text=True, timeout=120, check=False)
-            if done.returncode:
-                raise Skip("npm install ws: " + " ".join(done.stderr.split())[-200:])
-    return os.path.join(top, "node_modules")
+MODULES = "/usr/share/nodejs"  # where Debian's node-ws is
 
 
 class Voice:
@@ -47,7 +30,9 @@ class Bot:
 
     def __init__(self, lab, name="bot", at=None, **more):
         host, port = at or (lab.ip(90), 9000)
-        env = dict(os.environ, NODE_PATH=modules(lab), **more)
+        if not shutil.which("node") or not os.path.isdir(os.path.join(MODULES, "ws")):
+            raise Skip("nodejs and node-ws are not installed: no bot of another's making can speak")
+        env = dict(os.environ, NODE_PATH=MODULES, **more)
         self.lab, self.name = lab, name
         self.job = lab.job(name, ["node", os.path.join(HERE, "bot.js"), host, str(port), TOKEN,
                                   f"{lab.pbx}:8090"], env=env)
