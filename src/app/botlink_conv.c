@@ -21,9 +21,12 @@
 #define MAX_MESSAGE (2u << 20)
 #define OPEN_MS     2000
 #define MESSAGE_MAX 8192
+/* Lines of the transcript: all of them, and what each costs besides its text. */
+#define NOTES_MOST (16u << 10)
+#define NOTE_BYTES 32
 
 /* RFC 6455 section 7.4.1 */
-enum { CLOSE_NORMAL = 1000, CLOSE_GOING = 1001, CLOSE_PROTOCOL = 1002, CLOSE_NONE = 0 };
+enum { CLOSE_NORMAL = 1000, CLOSE_GOING = 1001, CLOSE_PROTOCOL = 1002, CLOSE_NO_CODE = 1005 };
 
 static void connect_again(struct conv *c);
 
@@ -191,9 +194,11 @@ static bool pend_one(struct conv *c)
     return true;
 }
 
+/* What comes to the plane before its tap is there would be lost: the first frame says that it is.
+ */
 static void pend_run(struct conv *c)
 {
-    while (c->started && pend_one(c))
+    while (c->tapped && pend_one(c))
         ;
     if (c->pend_at == c->pend_n && !c->pend_marks)
         c->pend_at = c->pend_n = 0;
@@ -207,8 +212,10 @@ static uint8_t *pend_room(struct conv *c, size_t n)
         return NULL;
     if (c->pend_n + n > c->pend_cap && c->pend_at) {
         memmove(c->pend, c->pend + c->pend_at, left);
-        for (unsigned i = 0; i < c->pend_marks; i++)
-            c->pend_mark[i].at -= c->pend_at;
+        for (unsigned i = 0; i < c->pend_marks; i++) {
+            uint32_t *at = &c->pend_mark[i].at; /* what was cleared has marks behind us */
+            *at -= *at < c->pend_at ? *at : c->pend_at;
+        }
         c->pend_at = 0;
         c->pend_n = left;
     }
@@ -255,9 +262,21 @@ static void clear_take(struct conv *c)
 {
     struct media_feed f;
     f.feed = (struct plane_feed){.kind = PLANE_FEED_CLEAR};
-    if (c->started && feed(c, &f))
+    if (c->tapped && feed(c, &f))
         c->figures.errors++;
     c->pend_at = c->pend_n;
+}
+
+/* The record of a call keeps no more of them; who sends more makes no work with it. */
+static void note_take(struct conv *c, struct str text)
+{
+    c->noted += (uint32_t)(text.n < WHY_BYTES ? text.n : WHY_BYTES) + NOTE_BYTES;
+    if (c->noted <= NOTES_MOST) {
+        tell(c, BOTLINK_EV_NOTE, text);
+    } else {
+        c->noted = NOTES_MOST;
+        c->figures.errors++;
+    }
 }
 
 void conv_message(struct conv *c, bool is_text, struct str bytes)
@@ -279,7 +298,7 @@ void conv_message(struct conv *c, bool is_text, struct str bytes)
     else if (ours && m.kind == TWILIO_CLEAR)
         clear_take(c);
     else if (ours && m.kind == TWILIO_NOTE)
-        tell(c, BOTLINK_EV_NOTE, m.name);
+        note_take(c, m.name);
     else
         c->figures.errors += !ours;
     twilio_msg_done(&m);
@@ -308,10 +327,13 @@ void conv_tap(struct botlinks *b, const struct media_tap *t)
         c->ahead_ms = f->queue_ms;
         if (c->wait && --c->wait == 0 && c->state == CONV_OPENING)
             connect_again(c);
+        c->tapped = true;
         pend_run(c);
-        if (t->tap.sounding && !c->sounding)
+        /* Anew when the caller has spoken, though it did not stop for that. */
+        if (t->tap.sounding && (!c->sounding || (c->voice && !t->tap.voice)))
             tell(c, BOTLINK_EV_SOUND, STR(""));
         c->sounding = t->tap.sounding;
+        c->voice = t->tap.voice;
         sound_say(c, t);
         break;
     }
@@ -365,6 +387,9 @@ static void connect_again(struct conv *c)
 {
     c->tries++;
     c->figures.reconnects++;
+    /* Names that the new stream never sent are not its own. */
+    memset(c->mark, 0, sizeof(c->mark));
+    c->pend_marks = 0;
     ids_make(c); /* of another stream */
     if (connect_it(c))
         fail(c, STR("out of memory"));
@@ -375,7 +400,7 @@ void conv_closed(struct conv *c, unsigned code, struct str why)
 {
     c->figures = figures_of(c);
     c->ws = NULL;
-    bool polite = code == CLOSE_NORMAL || code == CLOSE_GOING;
+    bool polite = code == CLOSE_NORMAL || code == CLOSE_GOING || code == CLOSE_NO_CODE;
     if (c->state == CONV_CLOSING) {
         over(c);
         return;
@@ -466,6 +491,7 @@ static void digit_say(struct conv *c, char digit)
     if (!c->started)
         return;
     buf_init(&b, mem, sizeof(mem));
+    c->sounding = false; /* what is said behind the key is said anew */
     twilio_dtmf(&b, ++c->seq, &c->ids, digit);
     say(c, &b, 0);
 }

@@ -65,6 +65,9 @@ struct conv {
     unsigned tries; /* connections made again */
     unsigned wait;  /* ticks until the next one */
     bool started, sounding, opened;
+    bool tapped;    /* the media plane has said something: it takes sound */
+    bool voice;     /* the caller spoke at the last tick */
+    uint32_t noted; /* bytes of its transcript */
     uint32_t next_token;
     struct bot_mark mark[MARKS];
     struct botlink_figures figures; /* of connections that are gone, and of the media plane */

@@ -4,8 +4,7 @@
 
 #define SWEEP_AT_ONCE 256
 
-/* Whoever has one IPv6 address has its whole /64, so that is what a ban covers. */
-static struct addr ban_key(const struct addr *a)
+struct addr net_source_key(const struct addr *a)
 {
     struct addr key = *a;
     key.port = 0;
@@ -49,7 +48,7 @@ void ban_sweep(struct net *net, usec_t now)
 
 int net_ban(struct net *net, const struct addr *source, usec_t until)
 {
-    struct addr key = ban_key(source);
+    struct addr key = net_source_key(source);
     struct net_ban *ban = ban_find(net, &key);
     handle_t self;
     if (!ban) {
@@ -69,7 +68,7 @@ int net_ban(struct net *net, const struct addr *source, usec_t until)
     list_each(node, &net->conns)
     {
         struct conn *c = container_of(node, struct conn, node);
-        struct addr peer = ban_key(&c->flow.peer);
+        struct addr peer = net_source_key(&c->flow.peer);
         if (addr_ip_eq(&peer, &key) && !c->ours)
             conn_end(c, -EACCES);
     }
@@ -78,7 +77,7 @@ int net_ban(struct net *net, const struct addr *source, usec_t until)
 
 void net_unban(struct net *net, const struct addr *source)
 {
-    struct addr key = ban_key(source);
+    struct addr key = net_source_key(source);
     struct net_ban *ban = ban_find(net, &key);
     if (ban)
         ban_drop(net, ban);
@@ -86,7 +85,7 @@ void net_unban(struct net *net, const struct addr *source)
 
 bool net_banned(struct net *net, const struct addr *source)
 {
-    struct addr key = ban_key(source);
+    struct addr key = net_source_key(source);
     struct net_ban *ban = ban_find(net, &key);
     if (!ban)
         return false;

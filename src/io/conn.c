@@ -41,12 +41,13 @@ struct conn *conn_find_peer(const struct net *net, const struct flow *to)
 
 static int source_take(struct net *net, struct conn *c)
 {
-    uint64_t h = net_ip_hash(&net->sources, &c->flow.peer);
+    struct addr key = net_source_key(&c->flow.peer);
+    uint64_t h = net_ip_hash(&net->sources, &key);
     struct net_source *s = NULL;
     hash_each(node, &net->sources, h)
     {
         s = container_of(node, struct net_source, node);
-        if (addr_ip_eq(&s->addr, &c->flow.peer))
+        if (addr_ip_eq(&s->addr, &key))
             break;
         s = NULL;
     }
@@ -55,7 +56,7 @@ static int source_take(struct net *net, struct conn *c)
         s = slot_take(&net->source_slots, &self);
         if (!s)
             return -ENOSPC;
-        s->addr = c->flow.peer;
+        s->addr = key;
         s->self = self;
         hash_put(&net->sources, &s->node, h);
     }

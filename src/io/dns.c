@@ -13,6 +13,7 @@
 
 #define SOCKETS       64
 #define SRV_MAX       8
+#define SRV_READ      32 /* put in order before the first SRV_MAX of them are taken */
 #define NAPTR_MAX     16
 #define SERVICES_MAX  4
 #define TTL_MAX_S     3600u
@@ -188,9 +189,9 @@ static void ask_srv(struct query *q);
 
 static void srv_put(struct query *q, const unsigned char *bytes, int n, uint8_t proto)
 {
-    struct dns_srv srv[SRV_MAX];
+    struct dns_srv srv[SRV_READ];
     bool nowhere;
-    unsigned found = dns_srv_read(bytes, (size_t)n, srv, SRV_MAX, &nowhere);
+    unsigned found = dns_srv_read(bytes, (size_t)n, srv, SRV_READ, &nowhere);
     q->nowhere |= nowhere;
     dns_srv_order(srv, found, &q->dns->rand);
     for (unsigned i = 0; i < found && q->servers < SRV_MAX; i++) {
@@ -219,7 +220,10 @@ static void on_srv(void *arg, int status, int timeouts, unsigned char *bytes, in
         query_finish(q, -ENOENT);
         return;
     }
-    /* RFC 3263 4.2: no SRV records, then the name itself with the default port. */
+    /* RFC 3263 4.2: no SRV records, then the name itself with the default port; by the transport
+     * that 4.1 has found. */
+    if (q->announced)
+        q->proto = q->service[0].proto;
     q->port = default_port(q->proto);
     ask_host(q);
 }
@@ -378,7 +382,8 @@ static int channel_open(struct dns *dns)
                              .tries = 2,
                              .sock_state_cb = on_socket_state,
                              .sock_state_cb_data = dns};
-    int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
+    /* No domains: names in SIP are whole, and must not lead into a search list. */
+    int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB | ARES_OPT_DOMAINS;
     int status = ares_init_options(&dns->channel, &o, mask);
     if (status)
         return to_errno(status);

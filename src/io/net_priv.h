@@ -184,6 +184,8 @@ MUST_CHECK int conn_queue_put(struct conn *c, struct blob *b);
 void conn_queue_drop(struct conn *c, size_t sent);
 
 /* ban.c */
+/* Whoever has one IPv6 address has its whole /64: bans and limits of a source cover that. */
+struct addr net_source_key(const struct addr *a);
 void ban_sweep(struct net *net, usec_t now);
 
 #endif

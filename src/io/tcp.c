@@ -17,7 +17,9 @@ void tcp_watch_update(struct conn *c)
 {
     unsigned events = c->blocked ? LOOP_WRITE : 0;
     /* A peer that does not read its answers is not asked for more requests. */
-    bool full = c->tx_bytes > c->net->cfg.conn_queue_bytes / 2;
+    /* TLS has things of its own to say: it answers KeyUpdate and what would be renegotiation. */
+    size_t waits = c->tx_bytes + (c->tls ? tls_session_tx(c->tls).n : 0);
+    bool full = waits > c->net->cfg.conn_queue_bytes / 2;
     if ((c->state == CONN_OPEN && !full) || c->state == CONN_SECURING || c->state == CONN_LINGER)
         events |= LOOP_READ;
     if (c->state == CONN_CONNECTING)

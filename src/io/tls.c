@@ -101,7 +101,7 @@ static int trust_load(SSL_CTX *ctx, const struct tls_config *cfg, struct buf *wh
 static bool is_for(const struct cached *c, const struct tls_session *s)
 {
     return c->session && !strcmp(c->host, s->host) && c->n_pins == s->n_pins &&
-           !memcmp(c->pin, s->pin, s->n_pins * sizeof(*s->pin));
+           c->own_pins == s->own_pins && !memcmp(c->pin, s->pin, s->n_pins * sizeof(*s->pin));
 }
 
 static void cache_clear(struct tls_ctx *tls)
@@ -131,6 +131,7 @@ static int on_ticket(SSL *ssl, SSL_SESSION *session)
     memcpy(c->host, s->host, sizeof(c->host));
     memcpy(c->pin, s->pin, sizeof(c->pin));
     c->n_pins = s->n_pins;
+    c->own_pins = s->own_pins;
     return 1; /* it is ours now */
 }
 

@@ -20,6 +20,7 @@ struct cached {
     char host[TLS_MAX_NAME + 1];
     struct tls_pin pin[TLS_MAX_PINS];
     unsigned n_pins;
+    bool own_pins; /* as in struct tls_session */
 };
 
 struct tls_ctx {

@@ -193,17 +193,20 @@ bool tls_session_serves(const struct tls_session *s, const struct tls_target *ta
                                  : target->n_pins == 0;
     if (s->failed || s->closed)
         return false;
-    if (s->client && same_pins && str_ieq(str_z(s->host), target->host))
-        return true; /* what it is refused for, it is refused for both */
+    const struct tls_config *cfg = &s->tls->cfg;
     X509 *cert = s->up ? SSL_get0_peer_certificate(s->ssl) : NULL;
-    if (!cert || SSL_get_verify_mode(s->ssl) == SSL_VERIFY_NONE ||
-        SSL_get_verify_result(s->ssl) != X509_V_OK)
+    bool unverified = SSL_get_verify_mode(s->ssl) == SSL_VERIFY_NONE;
+    bool pinned = !cfg->n_pins || (cert && tls_peer_is_pinned(cert, cfg->pin, cfg->n_pins));
+    /* It was judged by rules that are stricter now. */
+    bool stale = s->up && !s->own_pins && ((cfg->verify_peer && unverified) || !pinned);
+    if (s->client && same_pins && !stale && str_ieq(str_z(s->host), target->host))
+        return true; /* what it is refused for, it is refused for both */
+    if (!cert || unverified || SSL_get_verify_result(s->ssl) != X509_V_OK)
         return false;
     if (target->n_pins)
         return tls_peer_is_pinned(cert, target->pin, target->n_pins);
     /* What was let in by keys of its own would not have been by the rules for all. */
-    const struct tls_config *cfg = &s->tls->cfg;
-    if (s->own_pins || (cfg->n_pins && !tls_peer_is_pinned(cert, cfg->pin, cfg->n_pins)))
+    if (s->own_pins || !pinned)
         return false;
     return tls_peer_covers(cert, target->host);
 }

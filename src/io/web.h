@@ -32,7 +32,7 @@ struct web_ops {
     void (*opened)(void *ctx, void *user);
     void (*message)(void *ctx, void *user, bool is_text, struct str bytes);
     /* The last of a connection, whether it was ever open or not; ws is gone. `code` is the peer's
-     * (RFC 6455 section 7.4), 0: it gave none. */
+     * (RFC 6455 section 7.4), 1005: it gave none, 0: it did not say good-bye. */
     void (*closed)(void *ctx, void *user, unsigned code, struct str why);
     /* The reply is JSON; returns its status. */
     unsigned (*request)(void *ctx, const struct web_request *r, struct buf *reply);

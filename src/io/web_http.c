@@ -79,6 +79,9 @@ int web_http_event(struct lws *wsi, enum lws_callback_reasons why, void *user, v
         if (lws_get_opaque_user_data(wsi) == &w->http_n)
             w->http_n--;
         return 0;
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: /* HTTP alone is spoken here */
+    case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
+        return -1;
     case LWS_CALLBACK_HTTP:
         return began(wsi, s, in);
     case LWS_CALLBACK_HTTP_BODY:

@@ -111,8 +111,10 @@ int web_ws_open(struct web *w, const struct web_ws_conf *conf, struct web_ws **r
     list_append(&w->conns, &c->in_web);
     /* RFC 9110 section 7.2. The library cuts the port off where it verifies the name. */
     char host[300];
-    snprintf(host, sizeof(host), conf->port == (conf->tls ? 443 : 80) ? "%s" : "%s:%u", conf->host,
-             conf->port);
+    bool usual = conf->port == (conf->tls ? 443 : 80), ipv6 = strchr(conf->host, ':') != NULL;
+    int at = snprintf(host, sizeof(host), ipv6 ? "[%s]" : "%s", conf->host);
+    if (!usual && at > 0 && (size_t)at < sizeof(host))
+        snprintf(host + at, sizeof(host) - (size_t)at, ":%u", conf->port);
     struct lws_client_connect_info i = {.context = w->lws,
                                         .vhost = w->client,
                                         .address = conf->ip ? conf->ip : conf->host,
@@ -310,6 +312,8 @@ int web_ws_event(struct lws *wsi, enum lws_callback_reasons why, void *user, voi
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         if (n >= 2)
             c->code = (unsigned)((uint8_t *)in)[0] << 8 | ((uint8_t *)in)[1];
+        else if (!c->closing)
+            c->code = LWS_CLOSE_STATUS_NO_STATUS; /* RFC 6455 section 7.1.5: without a code */
         why_set(c, "the bot closed the connection", 29);
         return 0;
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:

@@ -371,7 +371,7 @@ static int failure_of(const struct sip_out *o)
 
 static void failed(struct mrcp_agent *a, usec_t now, struct call *call, const struct sip_out *o)
 {
-    if (authenticate(a, now, call, o) == 0) {
+    if (call->state != CALL_ENDING && authenticate(a, now, call, o) == 0) {
         a->telemetry.sipAuthChallenges++;
         return;
     }
@@ -430,6 +430,10 @@ void mrcp_agent_sip(struct mrcp_agent *a, usec_t now, const struct sip_out *o)
     case SIP_OUT_IN_DIALOG:
         answer.status = o->msg && o->msg->method == SIP_OPTIONS ? 200 : 405;
         (void)sip_respond(a->conf.core, now, o->txn, &answer);
+        break;
+    case SIP_OUT_RESPONSE: /* our BYE is challenged */
+        if (authenticate(a, now, call, o) == 0)
+            a->telemetry.sipAuthChallenges++;
         break;
     case SIP_OUT_BYE:
         call->err = call->state == CALL_ENDING ? call->err : -ECONNABORTED;

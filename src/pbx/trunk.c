@@ -368,8 +368,12 @@ static uint16_t source_port(const struct flow *flow, const struct sip_msg *m)
 static unsigned fit(const struct trunk *t, const struct flow *flow, const struct sip_msg *m)
 {
     unsigned score = config_nets_match(&t->conf->addresses, &flow->peer) ? 1 : 0;
+    /* The source of a datagram is easily forged, that of a connection is not: what is reached by a
+     * connection calls by one, unless `addresses` says otherwise. */
+    bool as_secure = t->proto == PROTO_UDP || flow->proto == t->proto ||
+                     (t->proto == PROTO_TCP && flow->proto != PROTO_UDP);
     for (unsigned i = 0; i < t->n_dests; i++) {
-        if (!addr_ip_eq(&t->dest[i].addr, &flow->peer))
+        if (!as_secure || !addr_ip_eq(&t->dest[i].addr, &flow->peer))
             continue;
         if (!t->uri.port)
             score = score > 2 ? score : 2;

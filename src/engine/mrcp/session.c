@@ -274,6 +274,9 @@ static int answer(struct mrcp_client *c, struct mrcp_session *s, const struct sd
     bool any = false, leaves = false;
     for (unsigned i = 0; i < MRCP_MAX_CHANNELS; i++) {
         const struct mrcp_channel *ch = &s->channel[i];
+        g[i] = (struct given){.media = NULL};
+        if (ch->step == CHANNEL_NONE)
+            continue;
         find_given(d, ch, &g[i]);
         if (check_given(d, &g[i]))
             return -EBADMSG;

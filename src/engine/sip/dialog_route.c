@@ -62,6 +62,10 @@ void dialog_address(struct sip_core *c, const struct sip_dialog *d, struct sip_r
     }
     if (!request_can_send(c, &dest))
         return;
+    /* RFC 5630 section 5.3: what began with a sips URI never goes on less securely. */
+    const struct sip_session *s = session_find(c, d->session);
+    if (s && s->sips && dest.proto != PROTO_TLS && dest.proto != PROTO_WSS)
+        return;
     /* The connection it came over is used again when it leads to the same host. */
     if (dest.proto == d->flow.proto && addr_ip_eq(&dest.peer, &d->flow.peer)) {
         dest.conn = d->flow.conn;

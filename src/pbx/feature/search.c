@@ -344,7 +344,8 @@ static void out_of_patience(struct pbx *p, struct pbx_timer *t)
         silent_trunk(p, d);
     else
         d->rang_out = true;
-    if (!waits && !has_more(d) && forward_failed(p, d, 408)) {
+    /* A bot that is being opened still may come. */
+    if (!waits && !has_more(d) && forward_failed(p, d, 408) && !d->bot) {
         fail(p, d, d->config->sip.no_answer_final);
         return;
     }

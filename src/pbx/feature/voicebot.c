@@ -271,6 +271,7 @@ static void act(struct pbx *p, struct voicebot_session *s, const struct bot_out 
         link_cmd(p, s, &o->link);
         break;
     case BOT_OUT_GO:
+        tap(p, s, false); /* who is handed over and coughs must not stop what rings */
         voicebot_go(p, s, &o->goal);
         break;
     case BOT_OUT_HANGUP:
@@ -324,7 +325,8 @@ static void begin(struct pbx *p, struct dial *d, const struct target *t, bool st
     if (call->n_bots < VOICEBOT_PER_CALL && !p->stopping)
         s = slot_take(&p->voicebots->sessions, &h);
     d->bot_asked = true;
-    if (!s) { /* as if there were none */
+    d->bot_of = t->extension ? t->extension : d->bot_of; /* it is not asked twice */
+    if (!s) {                                            /* as if there were none */
         if (t->status && t->extension) {
             d->alone = t->extension;
             (void)forward_failed(p, d, t->status);
@@ -470,6 +472,10 @@ void voicebot_rx(struct pbx *p, const struct botlink_event *ev)
     } else if (ev->kind == BOTLINK_EV_NOTE) {
         voicebot_note(p, s, STR("bot"), ev->text);
     } else if (!s->over) {
+        if (ev->kind == BOTLINK_EV_FAILED || ev->kind == BOTLINK_EV_LOST) {
+            call_trace(p, call_find(p, s->call), TRACE_CALL_BOT_FAILED, ev->text);
+            voicebot_note(p, s, STR("exchange"), ev->text);
+        }
         in.event = events[ev->kind];
         voicebot_input(p, s, &in);
     }

@@ -101,10 +101,11 @@ static inline void peer_say(struct bot_peer *p, const char *text)
     peer_send(p, WS_TEXT, text, strlen(text));
 }
 
+/* code 0: a close frame without one. */
 static inline void peer_bye(struct bot_peer *p, unsigned code)
 {
     char two[2] = {(char)(code >> 8), (char)code};
-    peer_send(p, WS_CLOSE, two, 2);
+    peer_send(p, WS_CLOSE, two, code ? 2 : 0);
 }
 
 /* ms of a constant tone, as one message. */

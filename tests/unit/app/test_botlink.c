@@ -398,6 +398,45 @@ static void test_the_bot_says_good_bye(void **state)
     end(b);
 }
 
+/* RFC 6455 section 5.5.1: as ws.close() of most libraries does it. */
+static void test_a_good_bye_without_a_code(void **state)
+{
+    struct bed *b = *state;
+    begin(b);
+    peer_bye(&b->peer, 0);
+    UNTIL(b->told[BOTLINK_EV_HANGUP]);
+    assert_int_equal(b->told[BOTLINK_EV_LOST], 0);
+    end(b);
+    assert_int_equal(b->figures.reconnects, 0);
+}
+
+/* What comes before the caller is there waits, and a mark in what was cleared comes back then; no
+ * more is heard than was said. */
+static void test_what_is_said_before_the_start(void **state)
+{
+    struct bed *b = *state;
+    bot_open(b);
+    UNTIL(b->told[BOTLINK_EV_OPENED]);
+    UNTIL(peer_heard(&b->peer, "\"event\":\"connected\""));
+    peer_speak(&b->peer, "", 13);
+    peer_say(&b->peer, "{\"event\":\"mark\",\"mark\":{\"name\":\"gone\"}}");
+    peer_speak(&b->peer, "", 13);
+    peer_say(&b->peer, "{\"event\":\"clear\"}");
+    peer_speak(&b->peer, "", 990);
+    peer_say(&b->peer, "{\"event\":\"mark\",\"mark\":{\"name\":\"end\"}}");
+    peer_say(&b->peer, "{\"event\":\"transcript\",\"transcript\":{\"text\":\"hi\"}}");
+    UNTIL(b->told[BOTLINK_EV_NOTE]);
+    tell(b, BOTLINK_START, 0);
+    UNTIL(peer_heard(&b->peer, "\"name\":\"end\""));
+    assert_int_equal(peer_heard(&b->peer, "\"name\":\"gone\""), 1);
+    unsigned heard = b->heard, loud = b->loud;
+    UNTIL(b->heard > heard + 20);
+    assert_in_range(b->loud, 48, 51);
+    assert_in_range(b->loud, loud, loud + 2);
+    end(b);
+    assert_int_equal(b->figures.errors, 0);
+}
+
 /* A connection that breaks is made again, and the bot is told who calls. */
 static void test_the_connection_breaks(void **state)
 {
@@ -523,6 +562,8 @@ int main(void)
         CASE(test_one_that_never_answers),
         CASE(test_closed_before_it_is_open),
         CASE(test_the_bot_says_good_bye),
+        CASE(test_a_good_bye_without_a_code),
+        CASE(test_what_is_said_before_the_start),
         CASE(test_the_connection_breaks),
         CASE(test_a_call_is_ended_and_moved),
         CASE(test_connections_are_bounded),
