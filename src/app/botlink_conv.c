@@ -170,6 +170,11 @@ static bool pend_one(struct conv *c)
 {
     struct media_feed f; /* only what is sound is filled */
     f.feed = (struct plane_feed){0};
+    if (c->clear_due) {
+        f.feed.kind = PLANE_FEED_CLEAR;
+        c->clear_due = feed(c, &f) != 0;
+        return !c->clear_due;
+    }
     if (feed_mark_due(c)) {
         f.feed.kind = PLANE_FEED_MARK;
         f.feed.token = c->pend_mark[0].token;
@@ -260,10 +265,7 @@ static void mark_take(struct conv *c, struct str name)
 /* What waits here is gone; its marks come back behind those of the plane. */
 static void clear_take(struct conv *c)
 {
-    struct media_feed f;
-    f.feed = (struct plane_feed){.kind = PLANE_FEED_CLEAR};
-    if (c->tapped && feed(c, &f))
-        c->figures.errors++;
+    c->clear_due = c->tapped;
     c->pend_at = c->pend_n;
 }
 

@@ -66,6 +66,7 @@ struct conv {
     unsigned wait;  /* ticks until the next one */
     bool started, sounding, opened;
     bool tapped;    /* the media plane has said something: it takes sound */
+    bool clear_due; /* the plane is to drop what it has, before all else */
     bool voice;     /* the caller spoke at the last tick */
     uint32_t noted; /* bytes of its transcript */
     uint32_t next_token;

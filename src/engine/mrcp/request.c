@@ -248,6 +248,7 @@ static void barge_in(struct mrcp_client *c, struct mrcp_session *s, const struct
 {
     struct str sync = mrcp_field_get(m, MRCP_H_PROXY_SYNC_ID);
     struct mrcp_field f = {.id = MRCP_H_PROXY_SYNC_ID, .value = sync};
+    bool whole = sync.n && str_chr(sync, '\n') < 0; /* one that was folded cannot be said again */
     for (unsigned i = 0; i < MRCP_MAX_CHANNELS; i++) {
         const struct mrcp_channel *ch = &s->channel[i];
         if (ch->step != CHANNEL_AGREED || ch->kind != MRCP_SYNTH || !busy(s, ch))
@@ -255,7 +256,7 @@ static void barge_in(struct mrcp_client *c, struct mrcp_session *s, const struct
         struct mrcp_ask ask = {.resource = ch->resource,
                                .method = MRCP_M_BARGE_IN_OCCURRED,
                                .field = &f,
-                               .n_fields = sync.n ? 1 : 0};
+                               .n_fields = whole ? 1 : 0};
         /* Without room for one more request the caller hears the prompt to its end. */
         (void)!mrcp_request(c, c->now, slot_handle(&c->sessions, s), &ask, NULL);
     }
