@@ -516,6 +516,40 @@ static void test_a_call_is_ended_and_moved(void **state)
     end(b);
 }
 
+/* An upgrade would hold a place of the server for as long as it likes, without a password. */
+static void test_no_websocket_where_bots_ask(void **state)
+{
+    struct bed *b = *state;
+    static const char request[] =
+        "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    char reply[512] = "";
+    struct sockaddr_in sa = {.sin_family = AF_INET,
+                             .sin_port = htons(botlinks_rest_port(b->links))};
+    ssize_t got = -1;
+    sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    assert_int_equal(write(fd, request, sizeof(request) - 1), sizeof(request) - 1);
+    UNTIL((got = recv(fd, reply, sizeof(reply) - 1, MSG_DONTWAIT)) >= 0 || errno == ECONNRESET);
+    assert_null(strstr(reply, " 101 "));
+    close(fd);
+}
+
+/* The transcript of a call has an end, whatever its bot says. */
+static void test_notes_are_bounded(void **state)
+{
+    struct bed *b = *state;
+    begin(b);
+    for (unsigned i = 0; i < 2000; i++)
+        peer_say(&b->peer, "{\"event\":\"transcript\",\"transcript\":{\"text\":\"0123456789\"}}");
+    peer_say(&b->peer, "{\"event\":\"mark\",\"mark\":{\"name\":\"end\"}}");
+    UNTIL(peer_heard(&b->peer, "\"name\":\"end\""));
+    end(b);
+    assert_in_range(b->told[BOTLINK_EV_NOTE], 300, 400);
+    assert_int_equal(b->figures.errors, 2000 - b->told[BOTLINK_EV_NOTE]);
+}
+
 /* Whoever takes all connections of the server gets no more than it has, and gives them back. */
 static void test_connections_are_bounded(void **state)
 {
@@ -567,6 +601,8 @@ int main(void)
         CASE(test_the_connection_breaks),
         CASE(test_a_call_is_ended_and_moved),
         CASE(test_connections_are_bounded),
+        CASE(test_no_websocket_where_bots_ask),
+        CASE(test_notes_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
