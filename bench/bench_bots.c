@@ -369,7 +369,7 @@ int main(int argc, char **argv)
                               .coalesce_us = 1000};
     if (loop_new(&loop) || media_thread_start(&t, &conf))
         return 1;
-    struct botlinks_conf bc = {.loop = loop, .media = t, .event = on_event};
+    struct botlinks_conf bc = {.loop = loop, .media = t, .max = MOST, .event = on_event};
     if (botlinks_new(&links, &bc))
         return 1;
     media_make();

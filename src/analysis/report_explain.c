@@ -10,6 +10,16 @@ static unsigned color_of(enum an_severity s)
     return s == AN_ERROR ? AN_RED : s == AN_WARNING ? AN_YELLOW : s == AN_NOTICE ? AN_CYAN : 0;
 }
 
+/* A capture takes a bot for whom it answers for. */
+static struct an_finding known(const struct an_report *r, const struct an_call *call,
+                               const struct an_finding *f)
+{
+    struct an_finding as = *f;
+    if (r->bot && f->rule == AN_R_ANSWERED && f->leg == call->leg[0])
+        as.rule = AN_R_BOT_ANSWERED;
+    return as;
+}
+
 static void put_finding(const struct an_report *r, const struct an_call *call,
                         const struct an_findings *all, const struct an_finding *f,
                         struct an_sink *out)
@@ -49,8 +59,10 @@ void an_report_findings(const struct an_report *r, uint32_t index, struct an_sin
     const struct an_call *call = an_engine_call(r->engine, index);
     if (an_explain(r->engine, index, &all) == 0 && all.n) {
         an_heading(out, &r->style, an_word((enum an_lang)r->style.lang, AN_W_EXPLAINED));
-        for (uint32_t i = 0; i < all.n; i++)
-            put_finding(r, call, &all, &all.v[i], out);
+        for (uint32_t i = 0; i < all.n; i++) {
+            struct an_finding f = known(r, call, &all.v[i]);
+            put_finding(r, call, &all, &f, out);
+        }
     }
     an_findings_done(&all);
 }
@@ -87,10 +99,13 @@ static void json_finding(const struct an_report *r, const struct an_findings *al
 void an_json_findings(const struct an_report *r, uint32_t index, struct an_json *j)
 {
     struct an_findings all;
+    const struct an_call *call = an_engine_call(r->engine, index);
     an_json_array(j, "findings");
     if (an_explain(r->engine, index, &all) == 0)
-        for (uint32_t i = 0; i < all.n; i++)
-            json_finding(r, &all, &all.v[i], j);
+        for (uint32_t i = 0; i < all.n; i++) {
+            struct an_finding f = known(r, call, &all.v[i]);
+            json_finding(r, &all, &f, j);
+        }
     an_json_end(j);
     an_findings_done(&all);
 }

@@ -8,9 +8,10 @@
 #include "io/entropy.h"
 
 #define ORDERS 1024
-#define NEWS   8192
-/* What may be lost leaves so much room to what may not: four for each conversation. */
-#define NEWS_KEPT (4 * BOTLINK_MAX)
+#define NEWS   4096
+/* What may be lost leaves so much room to what may not, for each conversation: OPENED, HANGUP,
+ * FAILED or LOST, and CLOSED. */
+#define NEWS_EACH 4
 #define RETRY_MS  5
 
 /* An order in the loop's thread. */
@@ -22,26 +23,31 @@ struct waiting {
 
 /* ---- events, from the web's thread ----------------------------------------------------------- */
 
-void bot_tell(struct botlinks *b, enum botlink_event_kind kind, uint64_t id, struct str text,
+bool bot_tell(struct botlinks *b, enum botlink_event_kind kind, uint64_t id, struct str text,
               const struct botlink_figures *figures)
 {
     struct bot_news n = {.kind = kind, .id = id};
-    bool may_go = kind == BOTLINK_EV_SOUND || kind == BOTLINK_EV_NOTE ||
-                  kind == BOTLINK_EV_TRANSFER || kind == BOTLINK_EV_HANGUP;
-    if (may_go && mailbox_room(&b->out) <= NEWS_KEPT)
-        return;
-    str_copy_z(n.text, sizeof(n.text), text);
+    bool may_go =
+        kind == BOTLINK_EV_SOUND || kind == BOTLINK_EV_NOTE || kind == BOTLINK_EV_TRANSFER;
+    if (may_go && mailbox_room(&b->out) <= NEWS_EACH * b->conf.max)
+        return false;
+    if (text.n && !(n.text = mem_strndup(text.p, text.n < WHY_BYTES ? text.n : WHY_BYTES)) &&
+        kind == BOTLINK_EV_TRANSFER)
+        return false; /* to nowhere is worse than not at all */
     if (figures)
         n.figures = *figures;
     int rc = mailbox_put(&b->out, &n);
     BUG_ON(rc);
+    return true;
 }
 
 static void give(struct botlinks *b, const struct bot_news *n)
 {
-    struct botlink_event ev = {
-        .kind = n->kind, .id = n->id, .text = str_z(n->text), .figures = n->figures};
-    b->conf.event(b->conf.ctx, &ev);
+    struct botlink_event ev = {.kind = n->kind, .id = n->id, .figures = n->figures};
+    ev.text = n->text ? str_z(n->text) : STR("");
+    if (!b->freed)
+        b->conf.event(b->conf.ctx, &ev);
+    mem_free(n->text);
 }
 
 static void on_news(struct loop_watch *w, unsigned events)
@@ -56,18 +62,35 @@ static void on_news(struct loop_watch *w, unsigned events)
 
 /* ---- orders, to the web's thread ------------------------------------------------------------- */
 
-static void queue_run(struct botlinks *b)
+/* To close needs no memory: it may be what is done for want of it. */
+static bool closes_run(struct botlinks *b)
+{
+    for (; b->close_n; b->close_n--) {
+        struct bot_order o = {.kind = BOTLINK_CLOSE, .id = b->close[b->close_at]};
+        if (mailbox_put(&b->in, &o))
+            return false;
+        b->close_at = (b->close_at + 1) % b->conf.max;
+    }
+    return true;
+}
+
+static bool queue_take(struct botlinks *b)
 {
     list_each(node, &b->queue)
     {
         struct waiting *w = container_of(node, struct waiting, list);
-        if (mailbox_put(&b->in, &w->o)) {
-            loop_timer_start(&b->again, RETRY_MS, 0);
-            return;
-        }
+        if (mailbox_put(&b->in, &w->o))
+            return false;
         list_remove(&w->list);
         mem_free(w);
     }
+    return closes_run(b);
+}
+
+static void queue_run(struct botlinks *b)
+{
+    if (!queue_take(b))
+        loop_timer_start(&b->again, RETRY_MS, 0);
 }
 
 static void on_again(struct loop_timer *t)
@@ -76,9 +99,22 @@ static void on_again(struct loop_timer *t)
 }
 
 /* In the order in which they came. */
-static void order_put(struct botlinks *b, struct waiting *w)
+static void order_put(struct botlinks *b, const struct bot_order *o)
 {
+    if (list_empty(&b->queue) && !b->close_n && mailbox_put(&b->in, o) == 0)
+        return;
+    struct waiting *w = mem_alloc(sizeof(*w));
+    if (!w)
+        return;
+    *w = (struct waiting){.o = *o};
     list_append(&b->queue, &w->list);
+    queue_run(b);
+}
+
+static void close_put(struct botlinks *b, uint64_t id)
+{
+    BUG_ON(b->close_n == b->conf.max);
+    b->close[(b->close_at + b->close_n++) % b->conf.max] = id;
     queue_run(b);
 }
 
@@ -93,36 +129,34 @@ static struct waiting *naming_find(struct botlinks *b, uint64_t id)
     return NULL;
 }
 
-/* One is tried. IPv4 goes first, since bots on `localhost` often listen there alone. */
-static const struct addr *one_of(const struct dns_answer *a)
+/* IPv4 goes first, since bots on `localhost` often listen there alone. */
+static void ips_take(struct bot_order *o, const struct dns_answer *a)
 {
-    for (unsigned i = 0; i < a->n; i++)
-        if (a->dest[i].addr.family == ADDR_V4)
-            return &a->dest[i].addr;
-    return &a->dest[0].addr;
+    struct buf ip;
+    for (unsigned pass = 0; pass < 2; pass++)
+        for (unsigned i = 0; !a->err && i < a->n && o->n_ips < ARRAY_LEN(o->ip); i++) {
+            if ((a->dest[i].addr.family == ADDR_V4) != (pass == 0))
+                continue;
+            buf_init(&ip, o->ip[o->n_ips++], IP_BYTES - 1);
+            addr_put_ip(&ip, &a->dest[i].addr);
+        }
 }
 
-/* The host has an address, or has none: then the thread says so. */
+/* The host has addresses, or has none: then the thread says so. */
 static void on_name(void *ctx, usec_t now, const struct dns_answer *a)
 {
     struct botlinks *b = ctx;
     struct waiting *w = naming_find(b, a->token);
-    struct buf ip;
     (void)now;
     if (!w)
         return;
     list_remove(&w->list);
-    buf_init(&ip, w->o.ip, sizeof(w->o.ip) - 1);
-    if (!a->err && a->n)
-        addr_put_ip(&ip, one_of(a));
-    bool closed = w->closed;
-    uint64_t id = w->o.id;
-    order_put(b, w);
-    struct waiting *end = closed ? mem_zero(sizeof(*end)) : NULL;
-    if (!end)
-        return;
-    end->o = (struct bot_order){.kind = BOTLINK_CLOSE, .id = id};
-    order_put(b, end);
+    ips_take(&w->o, a);
+    if (w->closed) /* its server hears nothing of a call that is over */
+        close_put(b, w->o.id);
+    else
+        order_put(b, &w->o);
+    mem_free(w);
 }
 
 static bool eat(struct str *s, struct str prefix)
@@ -133,18 +167,20 @@ static bool eat(struct str *s, struct str prefix)
     return true;
 }
 
-/* RFC 6455 section 3: ws-URI and wss-URI. */
+/* RFC 6455 section 3: ws-URI and wss-URI; audiosocket://HOST:PORT. */
 static int url_take(struct bot_order *o, struct str url)
 {
-    o->tls = str_istarts(url, STR("wss://"));
-    if (!eat(&url, STR("wss://")) && !eat(&url, STR("ws://")))
+    bool plain = o->protocol == BOTLINK_AUDIOSOCKET;
+    o->tls = !plain && str_istarts(url, STR("wss://"));
+    if (plain ? !eat(&url, STR("audiosocket://"))
+              : !eat(&url, STR("wss://")) && !eat(&url, STR("ws://")))
         return -EINVAL;
     ptrdiff_t slash = str_chr(url, '/');
     struct str authority = slash < 0 ? url : str_sub(url, 0, (size_t)slash);
     struct str path = slash < 0 ? STR("/") : str_from(url, (size_t)slash);
     ptrdiff_t end = authority.n && authority.p[0] == '[' ? str_chr(authority, ']') : -1;
     ptrdiff_t colon = str_rchr(authority, ':');
-    o->port = o->tls ? 443 : 80;
+    o->port = plain ? 0 : o->tls ? 443 : 80; /* 0: it must be said */
     if (colon > end) {
         uint64_t port = 0;
         struct str digits = str_from(authority, (size_t)colon + 1);
@@ -186,10 +222,12 @@ static void order_fill(struct bot_order *o, const struct botlink_cmd *cmd,
                             .id = cmd->id,
                             .media = cmd->media,
                             .protocol = cmd->protocol,
+                            .rate_hz = cmd->rate_hz,
                             .open_ms = cmd->open_ms,
                             .digit = cmd->digit};
     if (cmd->kind != BOTLINK_OPEN)
         return;
+    memcpy(o->record, cmd->record, sizeof(o->record));
     str_copy_z(o->url, sizeof(o->url), cmd->url);
     str_copy_z(o->bot, sizeof(o->bot), cmd->bot);
     str_copy_z(o->reason, sizeof(o->reason), cmd->reason);
@@ -200,25 +238,38 @@ static void order_fill(struct bot_order *o, const struct botlink_cmd *cmd,
     account_make(o, auth ? auth->account : STR(""));
 }
 
+/* Asks for its host. false: it has none, or there is no memory: the thread says that it failed. */
+static bool name_ask(struct botlinks *b, const struct bot_order *o)
+{
+    struct dns_question what = {
+        .name = str_z(o->host), .port = o->port, .proto = PROTO_TCP}; /* A and AAAA alone */
+    struct waiting *w = mem_alloc(sizeof(*w));
+    if (!w || dns_resolve(b->dns, &what, o->id)) {
+        mem_free(w);
+        return false;
+    }
+    *w = (struct waiting){.o = *o};
+    list_append(&b->naming, &w->list);
+    return true;
+}
+
 void botlinks_cmd(struct botlinks *b, const struct botlink_cmd *cmd,
                   const struct botlinks_auth *auth)
 {
+    struct bot_order o;
     struct waiting *named = cmd->kind == BOTLINK_OPEN ? NULL : naming_find(b, cmd->id);
     if (named) {
         named->closed |= cmd->kind == BOTLINK_CLOSE;
         return;
     }
-    struct waiting *w = mem_zero(sizeof(*w));
-    if (!w)
+    if (cmd->kind == BOTLINK_CLOSE) {
+        close_put(b, cmd->id);
         return;
-    order_fill(&w->o, cmd, auth);
-    bool named_host = cmd->kind == BOTLINK_OPEN && url_take(&w->o, cmd->url) == 0;
-    struct dns_question what = {
-        .name = str_z(w->o.host), .port = w->o.port, .proto = PROTO_TCP}; /* A and AAAA alone */
-    if (named_host && dns_resolve(b->dns, &what, cmd->id) == 0)
-        list_append(&b->naming, &w->list);
-    else
-        order_put(b, w);
+    }
+    order_fill(&o, cmd, auth);
+    bool has_name = cmd->kind == BOTLINK_OPEN && url_take(&o, cmd->url) == 0;
+    if (!has_name || !name_ask(b, &o))
+        order_put(b, &o);
 }
 
 /* ---- what the web's thread is called with ---------------------------------------------------- */
@@ -292,9 +343,13 @@ static void on_watch_closed(struct loop_watch *w)
 static void on_timer_closed(struct loop_timer *t)
 {
     struct botlinks *b = container_of(t, struct botlinks, again);
+    struct bot_news n;
+    while (mailbox_take(&b->out, &n))
+        mem_free(n.text);
     mailbox_done(&b->out);
     mailbox_done(&b->in);
     hash_done(&b->by_id);
+    mem_unmap(b->close, b->conf.max * sizeof(b->close[0]));
     mem_unmap(b, sizeof(*b));
 }
 
@@ -310,15 +365,19 @@ static void list_drop(struct list *l)
 
 static int parts_open(struct botlinks *b)
 {
-    struct dns_config dns = {.done = on_name, .ctx = b, .ipv6 = true};
+    struct dns_config dns = {.done = on_name,
+                             .ctx = b,
+                             .servers = b->conf.dns_servers,
+                             .timeout_ms = b->conf.dns_timeout_ms,
+                             .ipv6 = !b->conf.ipv4_only};
     uint64_t seed;
     int err = entropy_get(&seed, sizeof(seed));
     err = err ? err : entropy_get(&dns.seed, sizeof(dns.seed));
-    err = err ? err : hash_init(&b->by_id, BOTLINK_MAX, seed);
+    err = err ? err : hash_init(&b->by_id, b->conf.max, seed);
     err = err ? err : mailbox_init(&b->in, sizeof(struct bot_order), ORDERS);
     if (err)
         goto no_in;
-    err = mailbox_init(&b->out, sizeof(struct bot_news), NEWS);
+    err = mailbox_init(&b->out, sizeof(struct bot_news), NEWS + NEWS_EACH * b->conf.max);
     if (err)
         goto no_out;
     err = dns_new(&b->dns, b->conf.loop, &dns);
@@ -345,6 +404,8 @@ int botlinks_new(struct botlinks **ret, const struct botlinks_conf *conf)
     if (!b)
         return -ENOMEM;
     b->conf = *conf;
+    b->conf.max = conf->max ? conf->max : 1;
+    b->close = mem_map(b->conf.max * sizeof(b->close[0]));
     list_init(&b->naming);
     list_init(&b->queue);
     list_init(&b->all);
@@ -352,8 +413,9 @@ int botlinks_new(struct botlinks **ret, const struct botlinks_conf *conf)
     b->watch.closed = on_watch_closed;
     b->again.fire = on_again;
     b->again.closed = on_timer_closed;
-    int err = parts_open(b);
+    int err = b->close ? parts_open(b) : -ENOMEM;
     if (err) {
+        mem_unmap(b->close, b->conf.max * sizeof(b->close[0]));
         mem_unmap(b, sizeof(*b));
         return err;
     }

@@ -8,14 +8,16 @@
 #include "base/botlink.h"
 #include "io/loop.h"
 
-#define BOTLINK_MAX 1000 /* conversations at a time */
-
 struct botlinks;
 
 struct botlinks_conf {
     struct loop *loop;
     struct media_thread *media; /* must outlive it */
     const char *ca_file;        /* of wss:, PEM; NULL: what the system trusts */
+    uint32_t max;            /* conversations at a time; not more may be open, or not closed yet */
+    const char *dns_servers; /* as in io/dns.h, as are the next two; NULL: those of the system */
+    uint32_t dns_timeout_ms;
+    bool ipv4_only;
     struct addr rest; /* where Twilio's requests are served; port 0: any; ADDR_NONE: not */
     /* Called in the loop's thread; never from inside botlinks_cmd(). */
     void (*event)(void *ctx, const struct botlink_event *ev);

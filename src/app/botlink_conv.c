@@ -7,10 +7,12 @@
 #include "engine/media/codec.h"
 #include "io/entropy.h"
 
-#define RATE_HZ 8000
-#define FRAME   160 /* 20 ms of µ-law */
+#define FRAME_MS 20
 /* A bot may send a whole answer at once: so much waits here besides what waits in the plane. */
-#define PEND_MOST (60 * RATE_HZ)
+#define PEND_MS  60000
+#define FIRST_MS 1000 /* of room for it */
+/* What base64 may take besides. */
+#define SPARE 3
 /* So much the plane gets in hand at most: what it has no room for would be lost there. */
 #define AHEAD_MS 50000
 /* Frames for the media thread before its next tick: lest one bot takes the room of all. */
@@ -20,10 +22,11 @@
 #define WAIT_TICKS  12 /* before the second one; twice that before the third */
 #define MAX_MESSAGE (2u << 20)
 #define OPEN_MS     2000
-#define MESSAGE_MAX 8192
 /* Lines of the transcript: all of them, and what each costs besides its text. */
 #define NOTES_MOST (16u << 10)
 #define NOTE_BYTES 32
+/* How often a bot may want its caller handed over: each makes work for the exchange. */
+#define MOVES_MOST 16
 
 /* RFC 6455 section 7.4.1 */
 enum { CLOSE_NORMAL = 1000, CLOSE_GOING = 1001, CLOSE_PROTOCOL = 1002, CLOSE_NO_CODE = 1005 };
@@ -55,11 +58,6 @@ void conv_free_all(struct botlinks *b)
     list_each(node, &b->all) conv_free(container_of(node, struct conv, in_all));
 }
 
-static void tell(struct conv *c, enum botlink_event_kind kind, struct str text)
-{
-    bot_tell(c->b, kind, c->order.id, text, NULL);
-}
-
 static struct botlink_figures figures_of(const struct conv *c)
 {
     struct botlink_figures f = c->figures;
@@ -72,6 +70,33 @@ static struct botlink_figures figures_of(const struct conv *c)
     return f;
 }
 
+static bool tell(struct conv *c, enum botlink_event_kind kind, struct str text)
+{
+    struct botlink_figures f = figures_of(c);
+    return bot_tell(c->b, kind, c->order.id, text, &f);
+}
+
+static void fail(struct conv *c, struct str why)
+{
+    c->state = CONV_LOST;
+    tell(c, c->opened ? BOTLINK_EV_LOST : BOTLINK_EV_FAILED, why);
+}
+
+/* Who reads it wants to know where to look: HOST:PORT, then what is wrong. */
+static void fail_there(struct conv *c, struct str why)
+{
+    const struct bot_order *o = &c->order;
+    char mem[HOST_BYTES + 16 + WEB_WHY_BYTES] = "";
+    struct buf b;
+    buf_init(&b, mem, sizeof(mem));
+    if (o->host[0]) {
+        bool v6 = str_chr(str_z(o->host), ':') >= 0;
+        buf_printf(&b, v6 ? "[%s]:%u: " : "%s:%u: ", o->host, o->port);
+    }
+    buf_str_put(&b, why);
+    fail(c, b.full ? why : buf_str(&b));
+}
+
 static void over(struct conv *c)
 {
     struct botlink_figures f = figures_of(c);
@@ -81,18 +106,18 @@ static void over(struct conv *c)
 
 /* ---- to the bot ------------------------------------------------------------------------------ */
 
-static void say(struct conv *c, const struct buf *b, unsigned flags)
+void conv_say(struct conv *c, const struct buf *b, unsigned flags)
 {
     if (b->full || !c->ws || c->state != CONV_OPEN)
         return;
-    int err = web_ws_send(c->ws, buf_str(b), WEB_TEXT | flags);
+    int err = web_ws_send(c->ws, buf_str(b), flags & WEB_BINARY ? flags : flags | WEB_TEXT);
     if (err == -ENOBUFS || err == -ENOMEM) {
         c->figures.errors++; /* it does not read, and not even sound was left to be dropped */
         web_ws_close(c->ws, CLOSE_PROTOCOL);
     }
 }
 
-static void ids_make(struct conv *c)
+void conv_ids(struct conv *c)
 {
     uint8_t bytes[32] = {0};
     int err = entropy_get(bytes, sizeof(bytes));
@@ -103,51 +128,22 @@ static void ids_make(struct conv *c)
     memcpy(c->ids.account, c->order.account, sizeof(c->ids.account));
 }
 
-/* Sound follows only behind it. */
-static void start_say(struct conv *c)
-{
-    char mem[MESSAGE_MAX];
-    struct buf b;
-    const struct twilio_param param[] = {
-        {STR("from"), str_z(c->order.from)},      {STR("to"), str_z(c->order.to)},
-        {STR("reason"), str_z(c->order.reason)},  {STR("bot"), str_z(c->order.bot)},
-        {STR("callId"), str_z(c->order.call_id)}, {STR("resumed"), c->tries ? STR("1") : STR("0")}};
-    buf_init(&b, mem, sizeof(mem));
-    c->seq = c->chunk = 0;
-    twilio_start(&b, ++c->seq, &c->ids, param, ARRAY_LEN(param));
-    say(c, &b, 0);
-}
-
 static void mark_say(struct conv *c, uint32_t token)
 {
-    char mem[2048];
-    struct buf b;
     for (unsigned i = 0; i < MARKS; i++)
         if (c->mark[i].used && c->mark[i].token == token) {
-            buf_init(&b, mem, sizeof(mem));
             c->mark[i].used = false;
-            twilio_mark(&b, ++c->seq, &c->ids, str_z(c->mark[i].name));
-            say(c, &b, 0);
+            if (c->protocol->mark)
+                c->protocol->mark(c, str_z(c->mark[i].name));
         }
 }
 
 static void sound_say(struct conv *c, const struct media_tap *t)
 {
-    char mem[1024];
-    uint8_t ulaw[FRAME];
-    struct buf b;
-    unsigned n = t->tap.n < FRAME ? t->tap.n : FRAME;
-    struct twilio_media m = {.chunk = ++c->chunk, .timestamp_ms = (c->chunk - 1) * 20, .n = n};
-    if (!c->ws || c->state != CONV_OPEN) {
+    if (c->ws && c->state == CONV_OPEN)
+        c->protocol->sound(c, t->pcm, t->tap.n);
+    else
         c->figures.dropped += c->state == CONV_OPENING; /* it is being connected again */
-        return;
-    }
-    for (unsigned i = 0; i < n; i++)
-        ulaw[i] = codec_ulaw_code(t->pcm[i]);
-    m.ulaw = ulaw;
-    buf_init(&b, mem, sizeof(mem));
-    twilio_media(&b, ++c->seq, &c->ids, &m);
-    say(c, &b, WEB_MAY_DROP);
 }
 
 /* ---- to the caller --------------------------------------------------------------------------- */
@@ -158,6 +154,19 @@ static int feed(struct conv *c, struct media_feed *f)
     f->feed.link = c->order.id;
     f->feed.came = c->came;
     return media_thread_feed(c->b->conf.media, f);
+}
+
+static uint32_t bytes_of(const struct conv *c, uint32_t ms)
+{
+    return c->order.rate_hz / 1000 * ms * c->width;
+}
+
+/* 16 bits have the low byte first. */
+static void samples_get(const struct conv *c, int16_t *ret, const uint8_t *p, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        ret[i] = c->width == 1 ? codec_ulaw_sample(p[i])
+                               : (int16_t)(uint16_t)(p[2 * i] | p[2 * i + 1] << 8);
 }
 
 static bool feed_mark_due(struct conv *c)
@@ -175,6 +184,8 @@ static bool pend_one(struct conv *c)
         c->clear_due = feed(c, &f) != 0;
         return !c->clear_due;
     }
+    if (c->hold)
+        return false;
     if (feed_mark_due(c)) {
         f.feed.kind = PLANE_FEED_MARK;
         f.feed.token = c->pend_mark[0].token;
@@ -187,14 +198,14 @@ static bool pend_one(struct conv *c)
     uint32_t most = c->pend_marks ? c->pend_mark[0].at - c->pend_at : left;
     if (!left || !c->budget || c->ahead_ms >= AHEAD_MS)
         return false;
+    uint32_t frame = bytes_of(c, FRAME_MS), n = most < frame ? most : frame;
     f.feed.kind = PLANE_FEED_SOUND;
-    f.feed.n = most < FRAME ? most : FRAME;
-    for (unsigned i = 0; i < f.feed.n; i++)
-        f.pcm[i] = codec_ulaw_sample(c->pend[c->pend_at + i]);
+    f.feed.n = n / c->width;
+    samples_get(c, f.pcm, c->pend + c->pend_at, f.feed.n);
     if (feed(c, &f))
         return false;
-    c->pend_at += f.feed.n;
-    c->ahead_ms += 20;
+    c->pend_at += n;
+    c->ahead_ms += FRAME_MS;
     c->budget--;
     return true;
 }
@@ -209,11 +220,10 @@ static void pend_run(struct conv *c)
         c->pend_at = c->pend_n = 0;
 }
 
-/* Room for n more; NULL: too much waits. */
-static uint8_t *pend_room(struct conv *c, size_t n)
+uint8_t *conv_room(struct conv *c, size_t n)
 {
     uint32_t left = c->pend_n - c->pend_at;
-    if (left + n > PEND_MOST + 3)
+    if (left + n > bytes_of(c, PEND_MS) + SPARE)
         return NULL;
     if (c->pend_n + n > c->pend_cap && c->pend_at) {
         memmove(c->pend, c->pend + c->pend_at, left);
@@ -226,7 +236,7 @@ static uint8_t *pend_room(struct conv *c, size_t n)
     }
     if (c->pend_n + n <= c->pend_cap)
         return c->pend + c->pend_n;
-    uint32_t cap = c->pend_cap ? c->pend_cap : RATE_HZ;
+    uint32_t cap = c->pend_cap ? c->pend_cap : bytes_of(c, FIRST_MS);
     while (cap < c->pend_n + n)
         cap *= 2;
     uint8_t *p = mem_resize(c->pend, cap);
@@ -237,18 +247,13 @@ static uint8_t *pend_room(struct conv *c, size_t n)
     return p + c->pend_n;
 }
 
-static void sound_take(struct conv *c, struct str base64)
+void conv_sound(struct conv *c, size_t n)
 {
-    uint8_t *to = pend_room(c, base64_most(base64.n));
-    long n = to ? base64_get(to, base64) : -ENOBUFS;
-    if (n < 0)
-        c->figures.errors++;
-    else
-        c->pend_n += (uint32_t)n;
+    c->pend_n += (uint32_t)n;
 }
 
 /* Names stay here, the plane has numbers. */
-static void mark_take(struct conv *c, struct str name)
+void conv_mark(struct conv *c, struct str name)
 {
     for (unsigned i = 0; i < MARKS; i++)
         if (!c->mark[i].used && c->pend_marks < MARKS) {
@@ -259,18 +264,18 @@ static void mark_take(struct conv *c, struct str name)
             c->pend_mark[c->pend_marks++].token = c->mark[i].token;
             return;
         }
-    c->figures.errors++; /* more marks than anybody waits for */
+    conv_wrong(c, "sent more marks than may wait");
 }
 
 /* What waits here is gone; its marks come back behind those of the plane. */
-static void clear_take(struct conv *c)
+void conv_clear(struct conv *c)
 {
     c->clear_due = c->tapped;
     c->pend_at = c->pend_n;
 }
 
 /* The record of a call keeps no more of them; who sends more makes no work with it. */
-static void note_take(struct conv *c, struct str text)
+void conv_note(struct conv *c, struct str text)
 {
     c->noted += (uint32_t)(text.n < WHY_BYTES ? text.n : WHY_BYTES) + NOTE_BYTES;
     if (c->noted <= NOTES_MOST) {
@@ -281,29 +286,56 @@ static void note_take(struct conv *c, struct str text)
     }
 }
 
+void conv_wrong(struct conv *c, const char *why)
+{
+    c->figures.errors++;
+    for (unsigned i = 0; i < c->wrongs; i++)
+        if (c->wrong[i] == why)
+            return;
+    if (c->wrongs < WRONGS && tell(c, BOTLINK_EV_NOTE, str_z(why)))
+        c->wrong[c->wrongs++] = why;
+}
+
+/* Once: there is room for one, and nothing of the bot is of interest behind it. */
+void conv_hang_up(struct conv *c, struct str why)
+{
+    if (!c->bye)
+        tell(c, BOTLINK_EV_HANGUP, why);
+    c->bye = true;
+}
+
+int conv_move(struct conv *c, struct str to)
+{
+    if (!c->started) {
+        conv_wrong(c, "wanted to hand over a caller who was not there yet");
+        return -EPERM;
+    }
+    if (c->moves >= MOVES_MOST) {
+        conv_wrong(c, "wanted to hand over too often");
+        return -EPERM;
+    }
+    if (!tell(c, BOTLINK_EV_TRANSFER, to)) {
+        c->figures.errors++;
+        return -EBUSY;
+    }
+    c->moves++;
+    return 0;
+}
+
+void conv_break(struct conv *c, struct str why)
+{
+    c->figures.errors++;
+    c->tries = TRIES;
+    fail(c, why);
+    web_ws_close(c->ws, CLOSE_NORMAL);
+}
+
 void conv_message(struct conv *c, bool is_text, struct str bytes)
 {
-    struct twilio_msg m;
-    if (c->state != CONV_OPEN)
+    if (c->state != CONV_OPEN || c->bye)
         return;
-    if (!is_text || twilio_parse(&m, bytes)) {
-        c->figures.errors++;
-        return;
-    }
     c->came = web_now();
-    /* What belongs to a stream that is no more is not ours. */
-    bool ours = !m.stream.n || str_eq(m.stream, str_z(c->ids.stream));
-    if (ours && m.kind == TWILIO_MEDIA)
-        sound_take(c, m.payload);
-    else if (ours && m.kind == TWILIO_MARK)
-        mark_take(c, m.name);
-    else if (ours && m.kind == TWILIO_CLEAR)
-        clear_take(c);
-    else if (ours && m.kind == TWILIO_NOTE)
-        note_take(c, m.name);
-    else
-        c->figures.errors += !ours;
-    twilio_msg_done(&m);
+    c->protocol->message(c, is_text, bytes);
     pend_run(c);
 }
 
@@ -322,10 +354,13 @@ void conv_tap(struct botlinks *b, const struct media_tap *t)
         break;
     case PLANE_TAP_STOPPED:
         c->pend_at = c->pend_n;
+        if (c->protocol->cleared)
+            c->protocol->cleared(c);
         pend_run(c);
         break;
     case PLANE_TAP_SOUND:
         c->budget = BUDGET;
+        c->hold -= c->hold && !c->clear_due;
         c->ahead_ms = f->queue_ms;
         if (c->wait && --c->wait == 0 && c->state == CONV_OPENING)
             connect_again(c);
@@ -343,46 +378,61 @@ void conv_tap(struct botlinks *b, const struct media_tap *t)
 
 /* ---- the connection -------------------------------------------------------------------------- */
 
+/* Who has not answered must leave time to the addresses behind it. */
 static int connect_it(struct conv *c)
 {
     const struct bot_order *o = &c->order;
-    char signature[TWILIO_SIGNATURE_BYTES] = "";
-    if (!o->ip[0])
+    const char *name = NULL;
+    char value[160] = "";
+    usec_t now = web_now();
+    if (!o->n_ips)
         return -ENOENT;
-    if (o->token[0] && twilio_signature(signature, str_z(o->token), str_z(o->url)))
+    if (c->protocol->sign && c->protocol->sign(c, &name, value, sizeof(value)))
         return -EINVAL;
-    struct web_ws_conf conf = {.tls = o->tls,
+    uint64_t left_ms = c->open_until > now ? (c->open_until - now) / USEC_MS : 0;
+    struct web_ws_conf conf = {.raw = c->protocol->raw,
+                               .tls = o->tls,
                                .host = o->host,
                                .port = o->port,
                                .path = o->path,
-                               .ip = o->ip,
-                               .header = o->token[0] ? "X-Twilio-Signature" : NULL,
-                               .value = signature,
-                               .open_ms = o->open_ms ? o->open_ms : OPEN_MS,
+                               .ip = o->ip[c->ip_at],
+                               .header = name,
+                               .value = value,
+                               .open_ms = (uint32_t)(left_ms / (o->n_ips - c->ip_tried)) + 1,
                                .max_message = MAX_MESSAGE,
                                .user = c};
     return web_ws_open(c->b->web, &conf, &c->ws);
 }
 
-static void fail(struct conv *c, struct str why)
+/* The address that was there the last time is the first. */
+static int connect_any(struct conv *c)
 {
-    c->state = CONV_LOST;
-    tell(c, c->opened ? BOTLINK_EV_LOST : BOTLINK_EV_FAILED, why);
+    uint32_t ms = c->order.open_ms ? c->order.open_ms : OPEN_MS;
+    c->ip_tried = 0;
+    c->open_until = web_now() + ms * USEC_MS;
+    c->state = CONV_OPENING;
+    return connect_it(c);
+}
+
+/* It was not there: another address may be. */
+static bool connect_next(struct conv *c)
+{
+    if (c->state != CONV_OPENING || ++c->ip_tried >= c->order.n_ips || web_now() >= c->open_until)
+        return false;
+    c->ip_at = (c->ip_at + 1) % c->order.n_ips;
+    return connect_it(c) == 0;
 }
 
 void conv_opened(struct conv *c)
 {
-    char mem[128];
-    struct buf b;
-    buf_init(&b, mem, sizeof(mem));
     c->state = CONV_OPEN;
-    twilio_connected(&b);
-    say(c, &b, 0);
+    if (c->protocol->opened)
+        c->protocol->opened(c);
     if (!c->opened)
         tell(c, BOTLINK_EV_OPENED, STR(""));
     c->opened = true;
     if (c->started)
-        start_say(c);
+        c->protocol->start(c);
 }
 
 static void connect_again(struct conv *c)
@@ -392,34 +442,41 @@ static void connect_again(struct conv *c)
     /* Names that the new stream never sent are not its own. */
     memset(c->mark, 0, sizeof(c->mark));
     c->pend_marks = 0;
-    ids_make(c); /* of another stream */
-    if (connect_it(c))
+    /* Those that the plane has would keep the places of the new one's until they are told: one tick
+     * may be under way already. */
+    c->clear_due = c->tapped;
+    c->hold = c->tapped ? 2 : 0;
+    pend_run(c);
+    conv_ids(c); /* of another stream */
+    if (connect_any(c))
         fail(c, STR("out of memory"));
 }
 
 /* A bot that closes as one should has said good-bye; one that breaks off is called again. */
 void conv_closed(struct conv *c, unsigned code, struct str why)
 {
+    bool polite = code == CLOSE_NORMAL || code == CLOSE_GOING || code == CLOSE_NO_CODE || c->bye;
     c->figures = figures_of(c);
     c->ws = NULL;
-    bool polite = code == CLOSE_NORMAL || code == CLOSE_GOING || code == CLOSE_NO_CODE;
     if (c->state == CONV_CLOSING) {
         over(c);
         return;
     }
     c->pend_at = c->pend_n; /* it is asked anew */
+    if (c->state == CONV_LOST || connect_next(c))
+        return;
     if (!c->opened) {
-        fail(c, why);
+        fail_there(c, why);
     } else if (c->state == CONV_OPEN && polite) {
         c->state = CONV_LOST;
-        tell(c, BOTLINK_EV_HANGUP, why);
-    } else if (c->tries < TRIES) {
+        conv_hang_up(c, why);
+    } else if (c->tries < TRIES && !c->protocol->no_return) {
         c->state = CONV_OPENING;
         c->wait = c->started && c->tries ? WAIT_TICKS << (c->tries - 1) : 0;
         if (!c->wait)
             connect_again(c);
     } else {
-        fail(c, why);
+        fail_there(c, why);
     }
 }
 
@@ -427,32 +484,41 @@ void conv_closed(struct conv *c, unsigned code, struct str why)
 
 static struct conv *conv_new(struct botlinks *b, const struct bot_order *o)
 {
-    struct conv *c = b->n < BOTLINK_MAX ? mem_zero(sizeof(*c)) : NULL;
+    struct conv *c = b->n < b->conf.max ? mem_zero(sizeof(*c)) : NULL;
     if (!c)
         return NULL;
     c->b = b;
     c->order = *o;
+    if (c->order.rate_hz != 16000)
+        c->order.rate_hz = 8000;
     b->n++;
     list_append(&b->all, &c->in_all);
     hash_put(&b->by_id, &c->node, hash_bytes(&b->by_id, &o->id, sizeof(o->id)));
-    ids_make(c);
+    conv_ids(c);
     return c;
 }
 
 static void open_it(struct botlinks *b, const struct bot_order *o)
 {
+    static const struct bot_protocol *const protocols[] = {
+        [BOTLINK_TWILIO] = &bot_twilio,
+        [BOTLINK_JSON] = &bot_json,
+        [BOTLINK_AUDIOSOCKET] = &bot_audiosocket,
+    };
     struct conv *c = conv_new(b, o);
     if (!c) {
         bot_tell(b, BOTLINK_EV_FAILED, o->id, STR("too many bots at a time"), NULL);
         return;
     }
-    if (o->protocol != BOTLINK_TWILIO)
+    c->protocol = o->protocol < ARRAY_LEN(protocols) ? protocols[o->protocol] : NULL;
+    c->width = c->protocol ? c->protocol->width : 1;
+    if (!c->protocol)
         fail(c, STR("this protocol is not spoken here"));
     else if (!o->host[0])
-        fail(c, STR("the URL is not one of a WebSocket"));
-    else if (!o->ip[0])
-        fail(c, STR("its host is not known"));
-    else if (connect_it(c))
+        fail(c, STR("the URL is not one of its protocol"));
+    else if (!o->n_ips)
+        fail_there(c, STR("its host is not known"));
+    else if (connect_any(c))
         fail(c, STR("out of memory"));
 }
 
@@ -464,21 +530,16 @@ static void start_it(struct conv *c, const struct bot_order *o)
     c->media = o->media;
     c->budget = BUDGET;
     if (c->state == CONV_OPEN)
-        start_say(c);
+        c->protocol->start(c);
     pend_run(c);
 }
 
 static void close_it(struct conv *c)
 {
-    char mem[512];
-    struct buf b;
     if (c->state == CONV_CLOSING)
         return;
-    if (c->started && c->state == CONV_OPEN) {
-        buf_init(&b, mem, sizeof(mem));
-        twilio_stop(&b, ++c->seq, &c->ids);
-        say(c, &b, 0);
-    }
+    if (c->started && c->state == CONV_OPEN)
+        c->protocol->stop(c);
     c->state = CONV_CLOSING;
     if (c->ws)
         web_ws_close(c->ws, CLOSE_NORMAL);
@@ -488,14 +549,11 @@ static void close_it(struct conv *c)
 
 static void digit_say(struct conv *c, char digit)
 {
-    char mem[512];
-    struct buf b;
     if (!c->started)
         return;
-    buf_init(&b, mem, sizeof(mem));
     c->sounding = false; /* what is said behind the key is said anew */
-    twilio_dtmf(&b, ++c->seq, &c->ids, digit);
-    say(c, &b, 0);
+    if (c->state == CONV_OPEN)
+        c->protocol->digit(c, digit);
 }
 
 void conv_order(struct botlinks *b, const struct bot_order *o)
@@ -521,11 +579,15 @@ void conv_order(struct botlinks *b, const struct bot_order *o)
         digit_say(c, o->digit);
         break;
     case BOTLINK_STOPPED:
-        clear_take(c);
+        conv_clear(c);
         pend_run(c);
         break;
     case BOTLINK_CLOSE:
         close_it(c);
+        break;
+    case BOTLINK_SAY: /* a bot behind a socket has its own voice and ears */
+    case BOTLINK_HEAR:
+    case BOTLINK_DEAF:
         break;
     }
 }

@@ -1,8 +1,16 @@
 /* Twilio's "Update a Call resource", as far as bots use it: to hang up, and to hand over. */
+#include <errno.h>
+
 #include "app/botlink_int.h"
 
 /* https://www.twilio.com/docs/api/errors: those that clients know. */
-enum { CODE_DENIED = 20003, CODE_INVALID = 20001, CODE_UNKNOWN = 20404 };
+enum {
+    CODE_INVALID = 20001,
+    CODE_DENIED = 20003,
+    CODE_UNKNOWN = 20404,
+    CODE_TOO_MANY = 20429,
+    CODE_BUSY = 20503
+};
 
 static unsigned refuse(struct buf *b, unsigned status, unsigned code, const char *why)
 {
@@ -37,11 +45,16 @@ unsigned bot_request(void *ctx, const struct web_request *r, struct buf *reply)
         return refuse(reply, 401, CODE_DENIED, "Authenticate");
     if (twilio_update(&u, r->body))
         return refuse(reply, 400, CODE_INVALID, u.why);
-    if (!c->started || c->state == CONV_CLOSING)
-        return refuse(reply, 404, CODE_UNKNOWN, "the call is over, or not answered yet");
     bool moves = u.order == TWILIO_TRANSFER;
-    bot_tell(b, moves ? BOTLINK_EV_TRANSFER : BOTLINK_EV_HANGUP, c->order.id,
-             moves ? str_z(u.target) : STR("the bot asked for it"), NULL);
+    if (!c->started || c->state == CONV_CLOSING || (moves && c->bye))
+        return refuse(reply, 404, CODE_UNKNOWN, "the call is over, or not answered yet");
+    int err = moves ? conv_move(c, str_z(u.target)) : 0;
+    if (err == -EPERM)
+        return refuse(reply, 429, CODE_TOO_MANY, "this call was to be handed over too often");
+    if (err)
+        return refuse(reply, 503, CODE_BUSY, "too much is to be done: try again");
+    if (!moves)
+        conv_hang_up(c, STR("the bot asked for it"));
     buf_printf(
         reply,
         "{\"sid\":\"%s\",\"account_sid\":\"%s\",\"status\":\"%s\",\"direction\":\"inbound\"}",

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "app/cmd.h"
+#include "app/mrcp_env.h"
 #include "app/mrcp_word.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -110,7 +111,7 @@ struct input {
     char *text; /* a file's, or a grammar */
 };
 
-/* ---- numbers and lists ----------------------------------------------------------------------- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 static const char *number(uint32_t *ret, const char *z, uint32_t least, uint32_t most)
 {
@@ -120,80 +121,6 @@ static const char *number(uint32_t *ret, const char *z, uint32_t least, uint32_t
     *ret = (uint32_t)v;
     return NULL;
 }
-
-static unsigned split(struct str *out, unsigned cap, struct str list)
-{
-    unsigned n = 0;
-    while (list.n && n < cap) {
-        ptrdiff_t comma = str_chr(list, ',');
-        size_t end = comma < 0 ? list.n : (size_t)comma;
-        struct str item = str_trim(str_sub(list, 0, end));
-        if (item.n)
-            out[n++] = item;
-        list = str_from(list, end + (comma >= 0));
-    }
-    return n;
-}
-
-/* ---- the environment ------------------------------------------------------------------------- */
-
-/* NULL, or what is wrong. A variable that is not set, or empty, leaves the default. */
-static const char *env_number(usec_t *ret, const char *name, uint32_t least, uint32_t most)
-{
-    const char *z = getenv(name);
-    uint32_t v;
-    if (!z || !*z)
-        return NULL;
-    if (number(&v, z, least, most))
-        return name;
-    *ret = v;
-    return NULL;
-}
-
-static const char *env_tls(struct tls_config *c)
-{
-    usec_t verify = 1;
-    const char *pins = getenv("MRCP_SIP_TLS_PINS");
-    struct str list[TLS_MAX_PINS];
-    c->certificate = getenv("MRCP_SIP_TLS_CERTIFICATE");
-    c->private_key = getenv("MRCP_SIP_TLS_KEY");
-    c->ca = getenv("MRCP_SIP_TLS_CA");
-    const char *wrong = env_number(&verify, "MRCP_SIP_TLS_VERIFY", 0, 1);
-    c->verify_peer = verify;
-    c->n_pins = split(list, TLS_MAX_PINS, str_z(pins));
-    for (unsigned i = 0; i < c->n_pins; i++)
-        if (tls_pin_parse(&c->pin[i], list[i]))
-            return "MRCP_SIP_TLS_PINS";
-    return wrong;
-}
-
-static const char *env_read(struct mrcp_ua_conf *c)
-{
-    usec_t t1 = 500, t2 = 4000, sends = 7, srv = 0;
-    const char *transport = getenv("MRCP_SIP_TRANSPORT");
-    const char *wrong = env_number(&t1, "MRCP_SIP_RETRANS_T1_MS", 1, 60000);
-    wrong = wrong ? wrong : env_number(&t2, "MRCP_SIP_RETRANS_T2_MS", 1, 600000);
-    wrong = wrong ? wrong : env_number(&sends, "MRCP_SIP_INVITE_MAX_RETRANS", 1, 100);
-    wrong = wrong ? wrong : env_number(&srv, "MRCP_SIP_DNS_SRV", 0, 1);
-    c->t1 = t1 * USEC_MS;
-    c->t2 = t2 * USEC_MS;
-    c->invite_sends = (unsigned)sends;
-    c->srv = srv;
-    c->proto = PROTO_UDP;
-    if (transport && *transport &&
-        (proto_parse(&c->proto, str_z(transport)) ||
-         (c->proto != PROTO_UDP && c->proto != PROTO_TCP && c->proto != PROTO_TLS)))
-        return "MRCP_SIP_TRANSPORT";
-    return wrong ? wrong : env_tls(&c->tls);
-}
-
-static bool switched_off(void)
-{
-    const char *z = getenv("MRCP_ENABLE_SIP_V2");
-    return z && strcmp(z, "0") == 0;
-}
-
-/* ---- options --------------------------------------------------------------------------------- */
 
 /* NULL, or what is wrong. */
 static const char *option_network(struct input *in, int c)
@@ -209,15 +136,15 @@ static const char *option_network(struct input *in, int c)
         ua->user = optarg;
         return NULL;
     case OPT_BIND:
-        return addr_parse(&ua->bind, str_z(optarg), 0) || ua->bind.family != ADDR_V4
+        return addr_parse(&ua->host.bind, str_z(optarg), 0) || ua->host.bind.family != ADDR_V4
                    ? "--bind takes an IPv4 address"
                    : NULL;
     case OPT_DNS:
-        ua->dns = optarg;
+        ua->host.dns = optarg;
         return NULL;
     case OPT_CODEC:
-        ua->n_codecs = split(in->codec, MRCP_MAX_CODECS, str_z(optarg));
-        return ua->n_codecs ? NULL : "--codec takes names";
+        ua->host.n_codecs = mrcp_list(in->codec, MRCP_MAX_CODECS, str_z(optarg));
+        return ua->host.n_codecs ? NULL : "--codec takes names";
     case OPT_TIMEOUT:
         return number(&in->wish.limit_s, optarg, 1, 86400);
     default:
@@ -371,7 +298,7 @@ static int read_grammar(struct input *in)
     if (in->digits) {
         status = digits_grammar(in, &b);
     } else {
-        p.n = split(phrase, MAX_PHRASES, str_z(in->phrases));
+        p.n = mrcp_list(phrase, MAX_PHRASES, str_z(in->phrases));
         if (speech_srgs(&b, &p))
             status = cmd_usage("mrcp", "--phrases takes phrases");
     }
@@ -422,28 +349,29 @@ static int run(struct input *in)
 static int prepare(struct input *in, int argc, char **argv)
 {
     struct mrcp_ua_conf *ua = &in->wish.ua;
+    struct mrcp_host_conf *host = &ua->host;
     char text[200];
-    const char *wrong = env_read(ua);
+    const char *wrong = mrcp_env_read(host);
     if (wrong) {
         snprintf(text, sizeof(text), "%s has a value that is not possible", wrong);
         return cmd_usage("mrcp", text);
     }
     if (!ua->server)
         return cmd_usage("mrcp", "--server is needed");
-    if (str_istarts(str_z(ua->server), STR("sips:")))
-        ua->proto = PROTO_TLS; /* RFC 5630 section 5.1: or not at all */
-    if (!ua->n_codecs) {
+    if (mrcp_host_proto(&host->proto, str_z(ua->server), host->proto))
+        return cmd_usage("mrcp", "--server takes a sip: or sips: URI, over udp, tcp or tls");
+    if (!host->n_codecs) {
         in->codec[0] = STR("PCMU");
         in->codec[1] = STR("PCMA");
-        ua->n_codecs = 2;
+        host->n_codecs = 2;
     }
-    ua->codec = in->codec;
+    host->codec = in->codec;
     ua->password = getenv("MRCP_SIP_PASSWORD");
     ua->port_first = 40000;
     ua->port_last = 49999;
     if (in->wish.word != WORD_PROBE)
         in->wish.parallel = 1;
-    ua->sessions = in->wish.parallel;
+    host->sessions = in->wish.parallel;
     return read_argument(in, argc, argv);
 }
 
@@ -463,9 +391,11 @@ int cmd_mrcp(int argc, char **argv)
         if (wrong)
             return cmd_usage("mrcp", wrong);
     }
-    if (optind == argc || word_of(&in.wish.word, argv[optind]))
+    if (optind == argc)
         return cmd_usage("mrcp", "a word is needed: speak, recognize, record or probe");
-    if (switched_off()) {
+    if (word_of(&in.wish.word, argv[optind]))
+        return cmd_usage("mrcp", "the word must be speak, recognize, record or probe");
+    if (mrcp_env_off()) {
         fprintf(stderr, "ringdown mrcp: switched off by MRCP_ENABLE_SIP_V2=0\n");
         return CMD_FAILED;
     }

@@ -27,7 +27,7 @@
 struct media_thread {
     struct plane plane;
     struct rtpio *io;
-    struct mailbox in, out, rtcp, tap, feed;
+    struct mailbox in, out, rtcp, tap, ear, feed;
     _Atomic bool show_rtcp;
     uint64_t rtcp_lost, taps_lost;
     struct recorder *recorder[2];
@@ -123,14 +123,15 @@ static void taps_give(struct media_thread *t)
 {
     struct media_tap m; /* the samples behind the frame's end stay what they were */
     while (plane_tap(&t->plane, &m.tap)) {
-        if (m.tap.kind == PLANE_TAP_SOUND && mailbox_room(&t->tap) <= TAPS / 4) {
+        struct mailbox *to = m.tap.ears ? &t->ear : &t->tap;
+        if (m.tap.kind == PLANE_TAP_SOUND && mailbox_room(to) <= TAPS / 4) {
             t->taps_lost++;
             continue;
         }
         if (m.tap.n)
             memcpy(m.pcm, m.tap.pcm, m.tap.n * sizeof(m.pcm[0]));
         m.tap.pcm = NULL;
-        t->taps_lost += mailbox_put(&t->tap, &m) != 0;
+        t->taps_lost += mailbox_put(to, &m) != 0;
     }
 }
 
@@ -300,6 +301,9 @@ static int thread_init(struct media_thread *t, const struct media_conf *conf)
     rc = mailbox_init(&t->tap, sizeof(struct media_tap), TAPS);
     if (rc)
         goto no_tap;
+    rc = mailbox_init(&t->ear, sizeof(struct media_tap), TAPS);
+    if (rc)
+        goto no_ear;
     rc = mailbox_init(&t->feed, sizeof(struct media_feed), FEEDS);
     if (rc)
         goto no_feed;
@@ -316,6 +320,8 @@ static int thread_init(struct media_thread *t, const struct media_conf *conf)
         return 0;
     mailbox_done(&t->feed);
 no_feed:
+    mailbox_done(&t->ear);
+no_ear:
     mailbox_done(&t->tap);
 no_tap:
     mailbox_done(&t->rtcp);
@@ -398,6 +404,17 @@ bool media_thread_tap(struct media_thread *t, struct media_tap *ret)
     return mailbox_take(&t->tap, ret);
 }
 
+int media_thread_ear_fd(const struct media_thread *t)
+{
+    return t->ear.fd;
+}
+
+bool media_thread_ear(struct media_thread *t, struct media_tap *ret)
+{
+    mailbox_ack(&t->ear);
+    return mailbox_take(&t->ear, ret);
+}
+
 int media_thread_feed(struct media_thread *t, const struct media_feed *f)
 {
     return mailbox_put(&t->feed, f);
@@ -422,6 +439,7 @@ void media_thread_stop(struct media_thread *t)
         if (cmd.kind == MEDIA_CLIP)
             mem_free(cmd.play.clip);
     mailbox_done(&t->feed);
+    mailbox_done(&t->ear);
     mailbox_done(&t->tap);
     mailbox_done(&t->rtcp);
     mailbox_done(&t->out);

@@ -70,6 +70,9 @@ bool media_thread_rtcp(struct media_thread *t, struct media_rtcp *ret);
  * not taken in time is lost. */
 int media_thread_tap_fd(const struct media_thread *t);
 bool media_thread_tap(struct media_thread *t, struct media_tap *ret);
+/* The same for taps with `ears`. */
+int media_thread_ear_fd(const struct media_thread *t);
+bool media_thread_ear(struct media_thread *t, struct media_tap *ret);
 /* -EAGAIN: no room, again in some milliseconds. It is heard within two ticks. */
 MUST_CHECK int media_thread_feed(struct media_thread *t, const struct media_feed *f);
 struct media_figures media_thread_figures(struct media_thread *t);

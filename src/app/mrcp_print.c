@@ -84,6 +84,24 @@ static void print_json(const struct mrcp_wish *wish, const struct mrcp_result *r
     json_decref(o);
 }
 
+/* What a server says goes to a terminal, which obeys control characters, in C1 too (in UTF-8, 0xC2
+ * and 0x80 to 0x9F): they are shown, but for those that make lines where they are wanted. */
+static void put_safe(FILE *to, struct str s, bool lines)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        bool c1 = c == 0xC2 && i + 1 < s.n && (unsigned char)s.p[i + 1] >= 0x80 &&
+                  (unsigned char)s.p[i + 1] <= 0x9F;
+        bool line = c == '\n' || c == '\t' || (c == '\r' && i + 1 < s.n && s.p[i + 1] == '\n');
+        if (((c < 0x20 || c == 0x7F) && !(lines && line)) || c1)
+            fprintf(to, "\\x%02X", c);
+        else if (i && c >= 0x80 && c <= 0x9F && (unsigned char)s.p[i - 1] == 0xC2)
+            fprintf(to, "\\x%02X", c); /* the second byte of one that was shown */
+        else
+            fputc(c, to);
+    }
+}
+
 static void print_text(const struct mrcp_wish *wish, const struct mrcp_result *r,
                        const struct nlsml *n)
 {
@@ -92,19 +110,22 @@ static void print_text(const struct mrcp_wish *wish, const struct mrcp_result *r
         printf("%s: %.1f s\n", wish->out, (double)r->samples / 8000.0);
         break;
     case WORD_RECOGNIZE:
-        if (wish->nlsml)
-            printf(STR_FMT "\n", STR_ARG(r->body));
+        if (wish->nlsml) {
+            put_safe(stdout, r->body, true);
+            putchar('\n');
+        }
         for (unsigned i = 0; !wish->nlsml && i < n->n; i++) {
             const struct nlsml_item *k = &n->item[i];
             struct str said = k->input.n ? k->input : k->instance;
-            printf(STR_FMT, STR_ARG(said));
+            put_safe(stdout, said, false);
             if (k->confidence != NLSML_NO_VALUE)
                 printf("\t%.3f", k->confidence / 1000.0);
             putchar('\n');
         }
         break;
     case WORD_RECORD:
-        printf("%s\n", r->uri[0] ? r->uri : r->cause);
+        put_safe(stdout, str_z(r->uri[0] ? r->uri : r->cause), false);
+        putchar('\n');
         break;
     default:
         printf("%u sessions in %.3f s, %.1f a second, %u failed\n", r->done, (double)r->ms / 1000.0,
@@ -140,8 +161,11 @@ int mrcp_print(const struct mrcp_wish *wish, const struct mrcp_result *result)
         print_json(wish, &r, &n);
     else if (!r.err || wish->word == WORD_PROBE)
         print_text(wish, &r, &n);
-    if (r.err)
-        fprintf(stderr, "ringdown mrcp: %s\n", r.why);
+    if (r.err) {
+        fputs("ringdown mrcp: ", stderr);
+        put_safe(stderr, str_z(r.why), false);
+        fputc('\n', stderr);
+    }
     if (wish->telemetry && !wish->as_json)
         print_telemetry(&r.telemetry);
     arena_done(&arena);

@@ -1,12 +1,10 @@
-/* A small user agent for `ringdown mrcp`: the SIP core, the client of MRCPv2 and the media plane on
- * real sockets, for sessions with one server. It is the host that mrcp/agent.h describes. */
+/* A small user agent for `ringdown mrcp`: sessions with one server, with a loop, a media thread and
+ * a stock of ports of its own. */
 #ifndef APP_MRCP_UA_H
 #define APP_MRCP_UA_H
 
 #include "app/media.h"
-#include "io/loop.h"
-#include "io/tls.h"
-#include "mrcp/agent.h"
+#include "app/mrcp_host.h"
 
 struct mrcp_ua;
 
@@ -26,24 +24,13 @@ struct mrcp_ua_hooks {
 };
 
 struct mrcp_ua_conf {
-    const char *server; /* sip:... */
-    enum proto proto;
-    usec_t t1, t2;
-    unsigned invite_sends;
-    bool srv;        /* ask for SRV where the URI has no port */
-    const char *dns; /* servers of names; NULL: the system's */
+    const char *server;         /* sip:... */
+    struct mrcp_host_conf host; /* but for the loop */
     const char *user, *password;
-    struct tls_config tls; /* with PROTO_TLS */
-    struct addr bind;
     uint16_t port_first, port_last; /* of RTP */
-    const struct str *codec;
-    unsigned n_codecs;
-    bool share;
-    usec_t response_timeout;
-    uint32_t sessions; /* at a time */
 };
 
-/* Begins to resolve the server. Negative errno, with `why` (of 200 bytes) in words. */
+/* Begins to resolve the server. Negative errno, with `why` (of MRCP_HOST_WHY bytes) in words. */
 MUST_CHECK int mrcp_ua_new(struct mrcp_ua **ret, const struct mrcp_ua_conf *conf,
                            const struct mrcp_ua_hooks *hooks, char *why);
 /* Until mrcp_ua_stop(). */
@@ -61,8 +48,6 @@ void mrcp_ua_close(struct mrcp_ua *ua, uint64_t id);
 media_id mrcp_ua_stream(const struct mrcp_ua *ua, uint64_t id);
 void mrcp_ua_media(struct mrcp_ua *ua, const struct media_cmd *cmd);
 struct loop *mrcp_ua_loop(struct mrcp_ua *ua);
-/* Why a handshake of TLS failed; none: none has. */
-struct str mrcp_ua_insecure(const struct mrcp_ua *ua);
-void mrcp_ua_telemetry(const struct mrcp_ua *ua, struct mrcp_telemetry *ret);
+const struct mrcp_host *mrcp_ua_host(const struct mrcp_ua *ua);
 
 #endif

@@ -382,31 +382,8 @@ static void on_refused(void *ctx, uint64_t id, enum mrcp_resource r)
 
 static void why_ended(struct run *w, const struct mrcp_agent_out *o)
 {
-    static const struct {
-        int err;
-        const char *text;
-    } texts[] = {{-ETIMEDOUT, "the server does not answer"},
-                 {-ETIME, "the request took too long"},
-                 {-EHOSTUNREACH, "nobody is there"},
-                 {-EACCES, "the server refuses our credentials"},
-                 {-ECONNREFUSED, "no control connection could be made"},
-                 {-ECONNRESET, "the server closed the control connection"},
-                 {-ECONNABORTED, "the server hung up"},
-                 {-ENOTSUP, "the server has not got the resource"},
-                 {-EBADMSG, "the server's SDP is no answer to ours"},
-                 {-EPROTO, "the server does not speak MRCPv2"}};
     char text[200];
-    const char *z = uv_strerror(o->err);
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        if (texts[i].err == o->err)
-            z = texts[i].text;
-    struct str insecure = mrcp_ua_insecure(w->ua);
-    if (insecure.p && o->err == -EHOSTUNREACH)
-        snprintf(text, sizeof(text), "TLS: " STR_FMT, STR_ARG(insecure));
-    else if (o->status >= 300)
-        snprintf(text, sizeof(text), "the server refuses the session: %u", o->status);
-    else
-        snprintf(text, sizeof(text), "%s", z);
+    mrcp_host_why(mrcp_ua_host(w->ua), o, text, sizeof(text));
     w->r->status = w->r->status ? w->r->status : o->status;
     fail(w, o->err, text);
 }
@@ -472,7 +449,7 @@ static void wav_end(struct run *w)
 void mrcp_word_run(const struct mrcp_wish *wish, struct mrcp_result *ret)
 {
     struct run w = {.wish = wish, .r = ret};
-    char why[200] = "";
+    char why[MRCP_HOST_WHY];
     struct mrcp_ua_hooks hooks = {.resolved = on_resolved,
                                   .ready = on_ready,
                                   .message = on_message,
@@ -484,7 +461,8 @@ void mrcp_word_run(const struct mrcp_wish *wish, struct mrcp_result *ret)
                                   .ctx = &w};
     int err = wav_begin(&w);
     if (err) {
-        fail(&w, err, uv_strerror(err));
+        snprintf(why, sizeof(why), "%s: %s", wish->out, uv_strerror(err));
+        fail(&w, err, why);
         return;
     }
     err = mrcp_ua_new(&w.ua, &wish->ua, &hooks, why);
@@ -500,7 +478,7 @@ void mrcp_word_run(const struct mrcp_wish *wish, struct mrcp_result *ret)
     mrcp_ua_run(w.ua);
     if (w.started && wish->word == WORD_PROBE)
         ret->ms = (loop_now(mrcp_ua_loop(w.ua)) - w.started) / USEC_MS;
-    mrcp_ua_telemetry(w.ua, &ret->telemetry);
+    mrcp_host_telemetry(mrcp_ua_host(w.ua), &ret->telemetry);
     loop_timer_close(&w.tail);
     mrcp_ua_free(w.ua);
     wav_end(&w);

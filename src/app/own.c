@@ -44,24 +44,23 @@ static void to_server(struct wire *w, const struct an_traffic_msg *m, uint8_t pr
     hepout_put(w->own->hep, &h);
 }
 
-void own_seen(struct wire *w, const struct flow *flow, struct str bytes, bool sent)
+void own_seen_at(struct wire *w, const struct flow *flow, const struct addr *bound,
+                 struct str bytes, bool sent)
 {
     static const uint8_t transport[PROTO_COUNT] = {
         [PROTO_UDP] = AN_UDP, [PROTO_TCP] = AN_TCP, [PROTO_TLS] = AN_TLS,
         [PROTO_WS] = AN_WS,   [PROTO_WSS] = AN_WSS, [PROTO_SCTP] = AN_SCTP};
     struct own *o = w->own;
-    struct addr bound;
     /* Empty lines before a message are none of it: RFC 3261 section 7.5. */
     while (bytes.n && (bytes.p[0] == '\r' || bytes.p[0] == '\n'))
         bytes = str_from(bytes, 1);
-    if (!o || (!o->traffic && !o->hep_sip) || bytes.n > sizeof(o->scratch) ||
-        net_local_get(w->net, flow, &bound))
+    if (!o || (!o->traffic && !o->hep_sip) || bytes.n > sizeof(o->scratch))
         return;
     memcpy(o->scratch, bytes.p, bytes.n);
     struct str call_id = sip_mask(o->scratch, bytes.n);
     if (!call_id.n) /* no message, or one that belongs nowhere */
         return;
-    struct addr local = local_of(o, &bound, &flow->peer);
+    struct addr local = local_of(o, bound, &flow->peer);
     struct an_traffic_msg m = {.at_ns = stamp(w) * 1000,
                                .src = sent ? local : flow->peer,
                                .dst = sent ? flow->peer : local,
@@ -73,6 +72,14 @@ void own_seen(struct wire *w, const struct flow *flow, struct str bytes, bool se
         an_traffic_put(o->traffic, &m);
     if (o->hep_sip)
         to_server(w, &m, flow->proto);
+}
+
+void own_seen(struct wire *w, const struct flow *flow, struct str bytes, bool sent)
+{
+    const struct own *o = w->own;
+    struct addr bound;
+    if (o && (o->traffic || o->hep_sip) && net_local_get(w->net, flow, &bound) == 0)
+        own_seen_at(w, flow, &bound, bytes, sent);
 }
 
 /* ---- reports about media --------------------------------------------------------------------- */

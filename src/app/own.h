@@ -19,6 +19,9 @@ void own_reload(struct wire *w);
 
 /* A message has come over a flow, or was sent over it. */
 void own_seen(struct wire *w, const struct flow *flow, struct str bytes, bool sent);
+/* The same of a socket that is not the exchange's own, bound to this address of ours. */
+void own_seen_at(struct wire *w, const struct flow *flow, const struct addr *bound,
+                 struct str bytes, bool sent);
 /* The media thread runs: its reports can be had. 0 or a negative errno. */
 MUST_CHECK int own_media(struct wire *w);
 /* The end of the turn. */

@@ -3,8 +3,11 @@
 #ifndef APP_WIRE_H
 #define APP_WIRE_H
 
+#include <jansson.h>
+
 #include "app/botlink.h"
 #include "app/media.h"
+#include "app/speech.h"
 #include "io/ctl.h"
 #include "io/db.h"
 #include "io/dns.h"
@@ -33,7 +36,11 @@ struct wire {
     struct ctl *ctl;
     struct own *own; /* own.h */
     struct media_thread *media;
-    struct botlinks *bots; /* NULL: nothing speaks for bots yet */
+    struct botlinks *bots;   /* NULL: nothing speaks for bots yet */
+    struct speech *speech;   /* likewise, of speech servers */
+    struct hearing *hearing; /* NULL: no bot has understood words yet */
+    struct loop_watch ear_watch, heard_watch;
+    uint32_t max_bots; /* limits.bots at the start */
     struct sounds *sounds;
     struct recorder *recorder[2]; /* enum pbx_place */
     uint64_t *unbegun;            /* recordings that could not begin, until the PBX ends them */
@@ -55,6 +62,7 @@ struct wire {
     unsigned closing; /* loop_watch_close() not yet confirmed */
     char ctl_path[108];
     char db_url[4200]; /* the database keeps pointing at it */
+    char names[256];   /* servers of names, as io/dns wants them; empty: the system's */
 };
 
 /* Opens everything that the configuration names and restores what was stored. 0 or a negative
@@ -82,11 +90,16 @@ void wire_reload_tls(struct wire *w);
 void wire_close_tls(struct wire *w);
 /* PBX_OUT_PARTY. */
 void wire_party(struct wire *w, const struct pbx_out *o);
-/* The hook of net. */
+/* PBX_OUT_CLIENT. */
+void wire_client(struct wire *w, const struct pbx_out *o);
+/* Hooks of net. */
+void wire_unproven(void *ctx, usec_t now, const struct flow *flow, struct str why);
 void wire_insecure(void *ctx, usec_t now, const struct flow *flow, bool ours, struct str why);
 
 /* The trace, at the present time: nothing may have come in for a while. */
 struct trace *wire_trace(struct wire *w);
+/* "192.0.2.1:53,[2001:db8::1]:53" in mem; NULL: none is named. */
+const char *wire_dns_servers(const struct config_dns *c, char *mem, size_t cap);
 /* A command for the media thread, in its turn. */
 void wire_to_media(struct wire *w, const struct media_cmd *cmd);
 
@@ -95,6 +108,23 @@ void wire_botlink(struct wire *w, const struct botlink_cmd *cmd);
 /* wire_bot.c: before the first call if any bot needs it; later ones open it by themselves. 0 or a
  * negative errno, which was said. */
 MUST_CHECK int wire_open_bots(struct wire *w);
+
+/* ---- wire_ears.c: bots that understand words by themselves ----------------------------------- */
+/* 0, or -ENOENT: this is about none of them. */
+MUST_CHECK int wire_ears(struct wire *w, const struct botlink_cmd *cmd);
+/* Before the media thread is stopped. */
+void wire_close_ears(struct wire *w);
+
+/* ---- wire_speech.c: bots that a speech server speaks for ------------------------------------- */
+/* The environment says how (docs/mrcp.md). 0 or a negative errno, which was said. */
+MUST_CHECK int wire_open_speech(struct wire *w);
+/* 0, or -ENOENT: this is about none of its conversations. */
+MUST_CHECK int wire_speech(struct wire *w, const struct botlink_cmd *cmd);
+void wire_speech_turn(struct wire *w);
+/* No session with a server is open, and none waits for the answer to its BYE. */
+bool wire_speech_is_idle(const struct wire *w);
+/* Into an object of JSON, and as Prometheus has it. */
+json_t *wire_speech_stats(struct wire *w);
 
 /* ---- wire_sound.c: sound files, on their way in and out -------------------------------------- */
 /* Recorders first: the media thread writes to them. */

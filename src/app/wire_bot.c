@@ -21,18 +21,24 @@ static struct need need_of(const struct config *c)
     for (uint32_t i = 0; i < c->n_bots; i++) {
         bool stream = c->bots[i].engine == CONF_ENGINE_STREAM;
         n.any |= stream;
-        n.api |= stream && c->bots[i].token.secret.n;
+        bool asks = c->bots[i].protocol == CONF_PROTOCOL_TWILIO && c->bots[i].token.secret.n;
+        n.api |= stream && asks;
     }
     return n;
 }
 
 static int bots_open(struct wire *w, bool api)
 {
-    char ca[4097];
+    char ca[4097], servers[4 * 64];
+    const struct config_dns *dns = &w->config->dns;
     str_copy_z(ca, sizeof(ca), w->config->sip.tls.ca);
     struct botlinks_conf conf = {.loop = w->loop,
                                  .media = w->media,
                                  .ca_file = ca[0] ? ca : NULL,
+                                 .max = w->max_bots,
+                                 .dns_servers = wire_dns_servers(dns, servers, sizeof(servers)),
+                                 .dns_timeout_ms = dns->timeout_ms,
+                                 .ipv4_only = !dns->ipv6,
                                  .event = on_event,
                                  .ctx = w};
     if (api)
@@ -43,6 +49,7 @@ static int bots_open(struct wire *w, bool api)
 int wire_open_bots(struct wire *w)
 {
     struct need n = need_of(w->config);
+    w->max_bots = w->config->limits.bots; /* the exchange's, too, is that of its start */
     int err = n.any ? bots_open(w, n.api) : 0;
     if (err)
         fprintf(stderr, "ringdown: bots: %s\n",
@@ -64,6 +71,8 @@ static void fail(struct wire *w, const struct botlink_cmd *cmd)
 
 void wire_botlink(struct wire *w, const struct botlink_cmd *cmd)
 {
+    if (wire_speech(w, cmd) == 0 || wire_ears(w, cmd) == 0)
+        return;
     const struct config_bot *bot = config_find_bot(w->config, cmd->bot);
     struct botlinks_auth auth = {.account = bot ? bot->account : STR(""),
                                  .token = bot ? bot->token.secret : STR("")};

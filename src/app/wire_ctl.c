@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "app/metrics.h"
 #include "app/own.h"
 #include "app/wire_ctl.h"
 #include "base/mem.h"
@@ -12,6 +13,7 @@
 
 #define CONFIG_MAX_BYTES (16u << 20)
 #define CDR_MAX          10000
+#define METRICS_BYTES    (256u << 10)
 
 static int read_config(struct wire *w, struct config **ret, struct buf *why)
 {
@@ -252,10 +254,39 @@ static void stats(struct wire *w, struct str line, struct buf *out)
     json_t *result = json_object_get(all, "result");
     if (result) {
         own_stats(w, result);
+        wire_tls_stats(w, result);
         out->n = 0;
         json_dump_callback(all, append, out, JSON_COMPACT | JSON_REAL_PRECISION(15));
     }
     json_decref(all);
+}
+
+/* The counters of `stats` and of `mrcp` in one text. */
+static void metrics(struct wire *w, const json_t *request, struct buf *out)
+{
+    struct buf text;
+    char *mem = mem_alloc(METRICS_BYTES);
+    json_t *mrcp = wire_speech_stats(w);
+    if (!mem) {
+        json_decref(mrcp);
+        reply(out, request, "error", json_pack("{s:i,s:s}", "code", 1, "message", "no memory"));
+        return;
+    }
+    buf_init(&text, mem, METRICS_BYTES);
+    pbx_api(w->pbx, loop_now(w->loop), STR("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"stats\"}"),
+            &text);
+    json_t *all = json_loadb(text.p, text.n, 0, NULL);
+    json_t *figures = json_object_get(all, "result");
+    if (figures)
+        own_stats(w, figures);
+    text.n = 0;
+    metrics_put(&text, "ringdown", figures);
+    metrics_put_mrcp_help(&text, "ringdown_mrcp");
+    metrics_put(&text, "ringdown_mrcp", mrcp);
+    reply(out, request, "result", json_pack("{s:s#}", "text", text.p, text.n));
+    json_decref(all);
+    json_decref(mrcp);
+    mem_free(mem);
 }
 
 void wire_ctl_request(void *ctx, struct str line, struct buf *out)
@@ -273,8 +304,15 @@ void wire_ctl_request(void *ctx, struct str line, struct buf *out)
     } else if (method && strcmp(method, "bots") == 0 &&
                wire_record_of(json_object_get(request, "params")).n) {
         bots(w, request, out);
+    } else if (method && strcmp(method, "certificates") == 0) {
+        reply(out, request, "result", wire_certificates(w));
     } else if (method && strcmp(method, "stats") == 0) {
         stats(w, line, out);
+        wire_drain(w);
+    } else if (method && strcmp(method, "mrcp") == 0) {
+        reply(out, request, "result", wire_speech_stats(w));
+    } else if (method && strcmp(method, "metrics") == 0) {
+        metrics(w, request, out);
         wire_drain(w);
     } else if (method && own_request(w, method, request, out)) {
         wire_drain(w);

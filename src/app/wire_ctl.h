@@ -14,4 +14,8 @@ json_t *wire_quality(struct wire *w, struct str record);
 /* The bots that were asked in it. NULL: likewise. */
 json_t *wire_bots(struct wire *w, struct str record);
 
+/* wire_tls.c: what we show over TLS; and what comes of it, into the object of `stats`. */
+json_t *wire_certificates(struct wire *w);
+void wire_tls_stats(struct wire *w, json_t *all);
+
 #endif

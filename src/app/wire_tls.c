@@ -4,15 +4,19 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "app/wire.h"
+#include "app/wire_ctl.h"
+#include "base/mem.h"
 
 #define LOOK_MS     2000
-#define SOON_S      (14 * 86400)
+#define DAY_S       86400
+#define SOON_S      (14 * DAY_S)
 #define NAMES_BYTES 4097
+#define MORE        (TLS_MAX_CERTIFICATES - 1)
 
 /* What the configuration says, with file names as OpenSSL wants them. */
 struct files {
-    char name[3][NAMES_BYTES];
+    char name[3 + 2 * MORE][NAMES_BYTES];
+    struct tls_certificate more[MORE];
     struct tls_config cfg;
 };
 
@@ -30,32 +34,72 @@ static unsigned pins_read(struct tls_pin *ret, const struct config_texts *pins)
     return n;
 }
 
-static void files_of(struct files *f, const struct config *config)
+/* Is there a trunk that is known by the certificate of its client? */
+static bool asks_clients(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->n_trunks; i++)
+        if (config->trunks[i].tls_name.n)
+            return true;
+    return false;
+}
+
+/* NULL: no memory. Names of hosts point into the configuration. */
+static struct files *files_of(const struct config *config)
 {
     const struct config_tls *t = &config->sip.tls;
+    struct files *f = mem_zero(sizeof(*f));
+    if (!f)
+        return NULL;
     f->cfg = (struct tls_config){.certificate = file_name(f->name[0], t->certificate),
                                  .private_key = file_name(f->name[1], t->private_key),
                                  .ca = file_name(f->name[2], t->ca),
+                                 .more = f->more,
                                  .verify_peer = t->verify_peer,
-                                 .verify_client = t->verify_client};
+                                 .verify_client = t->verify_client,
+                                 .ask_client = asks_clients(config)};
     f->cfg.n_pins = pins_read(f->cfg.pin, &t->pins);
+    for (uint32_t i = 0; i < t->n_certificates && i < MORE; i++) {
+        const struct config_tls_certificate *c = &t->certificates[i];
+        f->more[i] =
+            (struct tls_certificate){.certificate = file_name(f->name[3 + 2 * i], c->certificate),
+                                     .private_key = file_name(f->name[4 + 2 * i], c->private_key),
+                                     .name = c->names.v,
+                                     .n_names = c->names.n};
+        f->cfg.n_more++;
+    }
+    return f;
+}
+
+static void day_put(char day[32], int64_t until)
+{
+    time_t t = (time_t)until;
+    struct tm tm;
+    gmtime_r(&t, &tm);
+    strftime(day, 32, "%Y-%m-%d %H:%M UTC", &tm);
+}
+
+static int64_t wall_s(struct wire *w)
+{
+    return (int64_t)(loop_wall_us(w->loop, loop_now(w->loop)) / USEC_S);
+}
+
+static int view_get(struct wire *w, unsigned i, struct tls_certificate_view *v, struct buf *names)
+{
+    return w->tls ? tls_ctx_certificate_get(w->tls, i, v, names) : -ENOENT;
 }
 
 /* "until 2027-02-01", and louder when that is soon. */
 static void tell(struct wire *w)
 {
-    char day[32];
-    int64_t until = tls_ctx_expires_s(w->tls);
-    if (!until)
-        return;
-    time_t t = (time_t)until;
-    struct tm tm;
-    gmtime_r(&t, &tm);
-    strftime(day, sizeof(day), "%Y-%m-%d %H:%M UTC", &tm);
-    uint64_t now_s = loop_wall_us(w->loop, loop_now(w->loop)) / USEC_S;
-    bool soon = until < (int64_t)now_s + SOON_S;
-    trace_emit(wire_trace(w), soon ? TRACE_TLS_ENDS : TRACE_TLS_LOADED, 0,
-               TS(w->config->sip.tls.certificate), TS(str_z(day)));
+    struct tls_certificate_view v;
+    struct buf none = {0};
+    for (unsigned i = 0; view_get(w, i, &v, &none) == 0; i++) {
+        char day[32];
+        bool soon = v.expires_s < wall_s(w) + SOON_S;
+        day_put(day, v.expires_s);
+        trace_emit(wire_trace(w), soon ? TRACE_TLS_ENDS : TRACE_TLS_LOADED, 0, TS(str_z(v.file)),
+                   TS(str_z(day)));
+    }
 }
 
 static void on_look(struct loop_timer *t)
@@ -74,12 +118,12 @@ static void on_look(struct loop_timer *t)
 
 int wire_open_tls(struct wire *w)
 {
-    struct files f;
+    struct files *f = files_of(w->config);
     char mem[512];
     struct buf why;
-    files_of(&f, w->config);
     buf_init(&why, mem, sizeof(mem));
-    int err = tls_ctx_new(&w->tls, &f.cfg, &why);
+    int err = f ? tls_ctx_new(&w->tls, &f->cfg, &why) : -ENOMEM;
+    mem_free(f);
     if (err) {
         fprintf(stderr, "ringdown: sip.tls: %.*s\n", (int)why.n, why.p);
         return err;
@@ -99,10 +143,10 @@ void wire_begin_tls(struct wire *w)
 
 int wire_check_tls(struct wire *w, const struct config *config, struct buf *why)
 {
-    struct files f;
+    struct files *f = files_of(config);
     struct tls_ctx *trial;
-    files_of(&f, config);
-    int err = tls_ctx_new(&trial, &f.cfg, why);
+    int err = f ? tls_ctx_new(&trial, &f->cfg, why) : -ENOMEM;
+    mem_free(f);
     if (!err)
         tls_ctx_free(trial);
     return err;
@@ -110,15 +154,15 @@ int wire_check_tls(struct wire *w, const struct config *config, struct buf *why)
 
 void wire_reload_tls(struct wire *w)
 {
-    struct files f;
+    struct files *f = files_of(w->config);
     char mem[512];
     struct buf why;
-    files_of(&f, w->config);
     buf_init(&why, mem, sizeof(mem));
-    if (tls_ctx_reload(w->tls, &f.cfg, &why))
-        trace_emit(wire_trace(w), TRACE_TLS_KEPT, 0, TS(buf_str(&why)));
+    if (!f || tls_ctx_reload(w->tls, &f->cfg, &why))
+        trace_emit(wire_trace(w), TRACE_TLS_KEPT, 0, TS(f ? buf_str(&why) : STR("out of memory")));
     else
         tell(w);
+    mem_free(f);
 }
 
 void wire_close_tls(struct wire *w)
@@ -129,15 +173,97 @@ void wire_close_tls(struct wire *w)
     w->tls = NULL;
 }
 
+/* It points into *pin. */
+static struct tls_target target_of(const struct pbx_out *o, struct tls_pin pin[TLS_MAX_PINS])
+{
+    struct tls_target who = {.host = o->name, .pin = pin};
+    who.n_pins = o->pins ? pins_read(pin, o->pins) : 0;
+    return who;
+}
+
 void wire_party(struct wire *w, const struct pbx_out *o)
 {
     struct tls_pin pin[TLS_MAX_PINS];
-    struct tls_target who = {.host = o->name, .pin = pin};
-    who.n_pins = o->pins ? pins_read(pin, o->pins) : 0;
+    struct tls_target who = target_of(o, pin);
     /* Without it there is no such party, and its connections fail: closed, not open. */
     if (net_party_set(w->net, (uint16_t)o->token, &who))
         trace_emit(wire_trace(w), TRACE_TLS_KEPT, 0, TS(STR("out of memory")));
 }
+
+void wire_client(struct wire *w, const struct pbx_out *o)
+{
+    struct tls_pin pin[TLS_MAX_PINS];
+    struct tls_target who = target_of(o, pin);
+    if (net_client_set(w->net, (uint16_t)o->token, &who)) /* as above: nobody is known by it */
+        trace_emit(wire_trace(w), TRACE_TLS_KEPT, 0, TS(STR("out of memory")));
+}
+
+void wire_unproven(void *ctx, usec_t now, const struct flow *flow, struct str why)
+{
+    struct wire *w = ctx;
+    char mem[80];
+    struct buf peer;
+    (void)now;
+    buf_init(&peer, mem, sizeof(mem));
+    addr_put(&peer, &flow->peer);
+    trace_emit(wire_trace(w), TRACE_TLS_UNPROVEN, 0, TS(buf_str(&peer)), TS(why));
+}
+
+/* ---- for those who ask -------------------------------------------------------------------------
+ */
+
+json_t *wire_certificates(struct wire *w)
+{
+    json_t *list = json_array();
+    struct tls_certificate_view v;
+    char mem[1024], day[32];
+    struct buf names;
+    buf_init(&names, mem, sizeof(mem));
+    for (unsigned i = 0; view_get(w, i, &v, &names) == 0; i++) {
+        int64_t left_s = v.expires_s - wall_s(w);
+        day_put(day, v.expires_s);
+        json_array_append_new(list,
+                              json_pack("{s:s,s:s%,s:s,s:I,s:b}", "file", v.file, "names", names.p,
+                                        names.n, "until", day, "days_left",
+                                        (json_int_t)(left_s / DAY_S), "default", v.is_default));
+        buf_init(&names, mem, sizeof(mem));
+    }
+    return list;
+}
+
+static void put(json_t *j, const char *name, uint64_t v)
+{
+    json_object_set_new(j, name, json_integer((json_int_t)v));
+}
+
+void wire_tls_stats(struct wire *w, json_t *all)
+{
+    static const char *const why[NET_TLS_FAILURES] = {[TLS_FAILED_CERTIFICATE] = "certificate",
+                                                      [TLS_FAILED_REFUSED] = "refused_by_peer",
+                                                      [TLS_FAILED_PROTOCOL] = "protocol",
+                                                      [NET_TLS_SLOW] = "slow",
+                                                      [NET_TLS_GONE] = "gone"};
+    const struct net_stats *s = net_stats_get(w->net);
+    json_t *list = wire_certificates(w);
+    if (json_array_size(list) == 0 && s->tls_up == 0) {
+        json_decref(list);
+        return;
+    }
+    json_t *j = json_object(), *failed = json_object();
+    put(j, "connections", s->tls_conns);
+    put(j, "handshakes_now", s->handshakes);
+    put(j, "handshakes", s->tls_up);
+    put(j, "resumed", s->tls_resumed);
+    for (unsigned i = 0; i < NET_TLS_FAILURES; i++)
+        put(failed, why[i], s->tls_failed[i]);
+    json_object_set_new(j, "failed", failed);
+    put(j, "refused_by_limit", s->refused_handshakes);
+    json_object_set_new(j, "certificates", list);
+    json_object_set_new(all, "tls", j);
+}
+
+/* ---- what the network says ---------------------------------------------------------------------
+ */
 
 void wire_insecure(void *ctx, usec_t now, const struct flow *flow, bool ours, struct str why)
 {

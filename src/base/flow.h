@@ -21,6 +21,7 @@ struct flow {
 struct flow_dest {
     uint8_t proto; /* enum proto */
     struct addr addr;
+    uint8_t rank; /* those of a lower one are preferred; those of the same one share the load */
 };
 
 /* One of our addresses. */

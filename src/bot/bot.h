@@ -48,11 +48,13 @@ struct bot_item {
 
 struct bot_conf {
     enum bot_engine engine;
-    bool barge_in;        /* a caller who speaks stops what is said; a key always does */
-    uint8_t tries;        /* so often nothing, or nothing understood, until `fallback` */
-    uint32_t no_input_ms; /* builtin: the caller's time for an answer */
-    uint32_t patience_ms; /* linked: the engine's time for one; 0: as long as it likes */
-    uint32_t open_ms;     /* linked: the time for opening it */
+    bool ears;               /* builtin: words are understood, if the ear can be opened */
+    bool barge_in;           /* a caller who speaks stops what is said; a key always does */
+    uint8_t tries;           /* so often nothing, or nothing understood, until `fallback` */
+    uint16_t min_confidence; /* thousandths: mrcp takes no answer for one that is less certain */
+    uint32_t no_input_ms;    /* menus: the caller's time for an answer */
+    uint32_t patience_ms;    /* linked: the engine's time for one; 0: as long as it likes */
+    uint32_t open_ms;        /* linked: the time for opening it */
     struct bot_goal fallback;
     unsigned n_items;
     struct bot_item item[BOT_ITEMS];
@@ -63,7 +65,7 @@ enum bot_text {
     BOT_TEXT_GREETING,
     BOT_TEXT_NO_INPUT,
     BOT_TEXT_NO_MATCH, /* a key that means nothing */
-    BOT_TEXT_NO_WORDS, /* speech, and nobody here understands it */
+    BOT_TEXT_NO_WORDS, /* speech that was not understood */
     BOT_TEXT_SORRY,    /* the engine has failed */
     BOT_TEXT_MOMENT,   /* the caller is handed over */
     BOT_TEXT_NOBODY,   /* who it was to be handed over to is not there */
@@ -97,6 +99,7 @@ enum bot_event {
     BOT_EV_SAID,     /* what BOT_OUT_SAY wanted said was said, or stopped */
     BOT_EV_VOICE,    /* the caller begins to speak; `stopped`, `stop_ms` */
     BOT_EV_PAUSE,    /* and has ended at `at` */
+    BOT_EV_HEARD,    /* what BOTLINK_HEAR asked for: `heard` */
     BOT_EV_KEY,      /* `digit` */
     BOT_EV_TIMEOUT,  /* bot_deadline() has come: bot_tick() makes it */
     BOT_EV_TRANSFER, /* the engine hands the caller over to `text` */
@@ -117,6 +120,7 @@ struct bot_input {
     uint32_t stop_ms; /* from the caller's first sound to the bot's last one */
     usec_t at;        /* when it was, if that is some time ago; 0: now */
     struct str text;
+    struct botlink_heard heard; /* means: a place in bot_conf.item[] */
 };
 
 /* What an input does in a state: a row of bot_cell(). */
@@ -132,7 +136,8 @@ enum bot_op {
     BOT_OP_GO = 1 << 8,     /* `goal` */
     BOT_OP_GOAL = 1 << 9,   /* it is that of the input: a transfer */
     BOT_OP_HANGUP = 1 << 10,
-    BOT_OP_CLOSE = 1 << 11 /* the engine */
+    BOT_OP_CLOSE = 1 << 11, /* the engine */
+    BOT_OP_HEAR = 1 << 12   /* the engine is to listen, if it is one that does */
 };
 struct bot_cell {
     uint8_t next; /* enum bot_state; 0: as it is */
@@ -147,20 +152,23 @@ enum bot_out_kind {
     BOT_OUT_DECLINE, /* the call goes on as if there were no bot; the conversation is over */
     BOT_OUT_LISTEN,  /* the caller's voice is of interest from now on */
     BOT_OUT_SAY,     /* text[], in place of what is being said; then BOT_EV_SAID, if `told` */
-    BOT_OUT_LINK,    /* to the engine: link */
+    BOT_OUT_LINK,    /* to the engine: link; the phrases of BOTLINK_HEAR are those of the items */
     BOT_OUT_GO,      /* goal; a transfer may come back with BOT_EV_BACK */
     BOT_OUT_HANGUP,
     BOT_OUT_NOTE /* for the transcript: `who` ("bot", "caller") and `what` */
 };
 struct bot_out {
     enum bot_out_kind kind;
+    bool by_engine; /* of SAY: it goes there as text; else our own sounds are played */
     uint8_t n_texts;
     uint8_t text[BOT_SAY_MAX];
     struct botlink_cmd link; /* its id and texts are for whoever sends it */
     struct bot_goal goal;
     const char *who;
-    const char *what; /* a word: "greeting", "key", "speech", "no-input", ... */
-    char digit;       /* of "key" */
+    const char *what;    /* a word: "greeting", "key", "speech", "said", "no-input", ... */
+    char digit;          /* of "key" */
+    struct str words;    /* of "said" */
+    uint16_t confidence; /* of "said": thousandths; 0: not known */
 };
 
 /* What it was like. Times of 0: it did not happen. */
@@ -181,9 +189,12 @@ struct bot_talk {
     uint8_t misses;    /* in a row: nothing, or nothing understood */
     bool open, closed; /* the engine was opened; was closed */
     bool fell_back;
+    bool ears;  /* of engine builtin: it has one */
+    bool hears; /* the engine owes BOT_EV_HEARD */
     bool heard; /* something was said since the caller came */
     struct bot_goal goal;
     usec_t deadline, up_at;
+    usec_t owed_at; /* since when it owes an answer to what it hears; 0: it does not */
     usec_t turn_at; /* since when the engine has its turn; 0: it has not */
     struct bot_figures figures;
     uint8_t n_out, at_out;

@@ -14,10 +14,13 @@ struct bot_move {
 
 struct bot_engine_ops {
     bool linked; /* it is behind a botlink, which is opened before the caller is answered */
-    bool absent; /* it cannot be opened */
+    bool menu;   /* what is said is decided here; if linked too, the engine only speaks and hears */
     void (*asked)(struct bot_talk *t, const struct bot_input *in, struct bot_move *ret);
 };
 extern const struct bot_engine_ops bot_engine_builtin, bot_engine_stream, bot_engine_mrcp;
+
+/* menu.c: `asked` of those with a menu. */
+void bot_menu_asked(struct bot_talk *t, const struct bot_input *in, struct bot_move *m);
 
 /* ---- for engines ----------------------------------------------------------------------------- */
 void bot_move_say(struct bot_move *m, unsigned text);

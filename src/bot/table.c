@@ -25,6 +25,7 @@ struct str bot_event_name(enum bot_event e)
         [BOT_EV_TIMEOUT] = STR_INIT("timeout"), [BOT_EV_TRANSFER] = STR_INIT("transfer"),
         [BOT_EV_HANGUP] = STR_INIT("hangup"),   [BOT_EV_LOST] = STR_INIT("lost"),
         [BOT_EV_BACK] = STR_INIT("back"),       [BOT_EV_GONE] = STR_INIT("gone"),
+        [BOT_EV_HEARD] = STR_INIT("heard"),
     };
     return names[e];
 }
@@ -54,10 +55,18 @@ struct str bot_event_name(enum bot_event e)
         BOT_THINKING, BOT_OP_TURN | BOT_OP_ENGINE                                                  \
     }
 
-/* What is the same in all states in which both talk. */
+/* The last sentence can be said no more, or has been. */
+#define GOES                                                                                       \
+    {                                                                                              \
+        BOT_HANDED, BOT_OP_GO | BOT_OP_CLOSE                                                       \
+    }
+
+/* What is the same in all states in which both talk. The server of a menu may have heard what our
+ * own ear did not. */
 #define TALKING                                                                                    \
     [BOT_EV_FAILED] = BREAKS, [BOT_EV_LOST] = BREAKS, [BOT_EV_TRANSFER] = HANDS,                   \
-    [BOT_EV_HANGUP] = HANGS_UP, [BOT_EV_GONE] = ENDS
+    [BOT_EV_HANGUP] = HANGS_UP, [BOT_EV_GONE] = ENDS,                                              \
+    [BOT_EV_HEARD] = {BOT_THINKING, BOT_OP_ENGINE}
 
 static const struct bot_cell table[BOT_STATES][BOT_EVENTS] = {
     [BOT_OPENING] = {[BOT_EV_OPENED] = {BOT_READY, BOT_OP_ANSWER},
@@ -73,18 +82,21 @@ static const struct bot_cell table[BOT_STATES][BOT_EVENTS] = {
                    [BOT_EV_HANGUP] = HANGS_UP,
                    [BOT_EV_GONE] = ENDS},
     [BOT_BROKEN] = {[BOT_EV_UP] = {BOT_LEAVING, BOT_OP_SORRY}, [BOT_EV_GONE] = {BOT_OVER, 0}},
-    [BOT_SAYING] = {TALKING, [BOT_EV_SAID] = {BOT_LISTENING, 0},
-                    [BOT_EV_VOICE] = {BOT_HEARING, BOT_OP_BARGE}, [BOT_EV_KEY] = ASKS},
+    [BOT_SAYING] = {TALKING, [BOT_EV_SAID] = {BOT_LISTENING, BOT_OP_HEAR},
+                    [BOT_EV_VOICE] = {BOT_HEARING, BOT_OP_BARGE}, [BOT_EV_KEY] = ASKS,
+                    [BOT_EV_TIMEOUT] = BREAKS},
     [BOT_LISTENING] =
         {TALKING, [BOT_EV_SOUND] = {BOT_SAYING, 0}, [BOT_EV_VOICE] = {BOT_HEARING, BOT_OP_BARGE},
          [BOT_EV_KEY] = ASKS, [BOT_EV_TIMEOUT] = ASKS},
-    [BOT_HEARING] =
-        {TALKING, [BOT_EV_SOUND] = {BOT_SAYING, 0}, [BOT_EV_PAUSE] = ASKS, [BOT_EV_KEY] = ASKS},
+    [BOT_HEARING] = {TALKING, [BOT_EV_SOUND] = {BOT_SAYING, 0}, [BOT_EV_PAUSE] = ASKS,
+                     [BOT_EV_KEY] = ASKS, [BOT_EV_TIMEOUT] = BREAKS},
     [BOT_THINKING] =
         {TALKING, [BOT_EV_SOUND] = {BOT_SAYING, 0}, [BOT_EV_VOICE] = {BOT_HEARING, BOT_OP_BARGE},
          [BOT_EV_KEY] = ASKS, [BOT_EV_TIMEOUT] = BREAKS},
-    [BOT_LEAVING] = {[BOT_EV_SAID] = {BOT_HANDED, BOT_OP_GO | BOT_OP_CLOSE},
-                     [BOT_EV_TIMEOUT] = {BOT_HANDED, BOT_OP_GO | BOT_OP_CLOSE},
+    [BOT_LEAVING] = {[BOT_EV_SAID] = GOES,
+                     [BOT_EV_TIMEOUT] = GOES,
+                     [BOT_EV_FAILED] = GOES,
+                     [BOT_EV_LOST] = GOES,
                      [BOT_EV_GONE] = ENDS},
     [BOT_HANDED] = {[BOT_EV_BACK] = {BOT_LEAVING, BOT_OP_NOBODY}, [BOT_EV_GONE] = ENDS},
 };

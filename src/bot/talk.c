@@ -4,8 +4,12 @@
 
 #include "bot/engine.h"
 
-#define OPEN_GRACE (USEC_S / 2)  /* an engine says itself that it could not be opened */
-#define LAST_WORDS (60 * USEC_S) /* if nobody says that they were said */
+#define OPEN_GRACE (USEC_S / 2)   /* an engine says itself that it could not be opened */
+#define LAST_WORDS (60 * USEC_S)  /* if nobody says that they were said */
+#define LONGEST    (600 * USEC_S) /* a menu that an engine says, likewise */
+#define IN_VAIN    (3 * USEC_S)   /* a server says itself that it has heard nothing */
+#define UTTERANCE  (10 * USEC_S)  /* on top of an engine's patience, for who speaks meanwhile */
+#define SPEECH     (60 * USEC_S)  /* what lasts longer is a noise */
 
 static const struct bot_engine_ops *engine_of(const struct bot_talk *t)
 {
@@ -121,6 +125,37 @@ static void interrupted(struct bot_talk *t, const struct bot_input *in)
     f->barge_ins++;
 }
 
+/* ---- a menu that the engine says and hears ---- */
+
+static bool speaks(const struct bot_talk *t)
+{
+    const struct bot_engine_ops *e = engine_of(t);
+    return e->menu && e->linked && t->open && !t->closed;
+}
+
+static bool listens(const struct bot_talk *t)
+{
+    return speaks(t) || (t->ears && !t->closed);
+}
+
+/* Anew, in place of what was to be heard. */
+static void hear(struct bot_talk *t)
+{
+    if (!listens(t))
+        return;
+    t->hears = true;
+    t->owed_at = 0;
+    bot_emit(t, BOT_OUT_LINK)->link =
+        (struct botlink_cmd){.kind = BOTLINK_HEAR, .no_input_ms = t->conf->no_input_ms};
+}
+
+static void deaf(struct bot_talk *t)
+{
+    if (t->hears && listens(t))
+        bot_emit(t, BOT_OUT_LINK)->link.kind = BOTLINK_DEAF;
+    t->hears = false;
+}
+
 /* ---- steps ----------------------------------------------------------------------------------- */
 
 static usec_t in_ms(usec_t now, uint32_t ms)
@@ -128,16 +163,31 @@ static usec_t in_ms(usec_t now, uint32_t ms)
     return ms ? now + ms * USEC_MS : USEC_NEVER;
 }
 
+/* A caller who asks whether anybody is there does not begin the engine's time anew for ever. */
+static usec_t owed_by(struct bot_talk *t, usec_t now)
+{
+    usec_t own = in_ms(now, t->conf->patience_ms), most;
+    t->owed_at = t->owed_at ? t->owed_at : now;
+    most = t->conf->patience_ms ? in_ms(t->owed_at, t->conf->patience_ms) + UTTERANCE : USEC_NEVER;
+    return own < most ? own : most > now ? most : now;
+}
+
 static void enter(struct bot_talk *t, usec_t now, enum bot_state state)
 {
-    bool linked = engine_of(t)->linked;
+    const struct bot_engine_ops *e = engine_of(t);
     t->state = (uint8_t)state;
     t->deadline = USEC_NEVER;
     if (state == BOT_OPENING)
         t->deadline = now + t->conf->open_ms * USEC_MS + OPEN_GRACE;
-    else if (state == BOT_LISTENING && !linked)
-        t->deadline = in_ms(now, t->conf->no_input_ms);
-    else if (state == BOT_THINKING && linked)
+    else if (state == BOT_LISTENING && e->menu)
+        t->deadline = in_ms(e->linked ? now + IN_VAIN : now, t->conf->no_input_ms);
+    else if (state == BOT_THINKING && t->hears)
+        t->deadline = owed_by(t, now);
+    else if (state == BOT_HEARING && t->hears && t->conf->patience_ms)
+        t->deadline = now + SPEECH;
+    else if ((state == BOT_THINKING || (state == BOT_SAYING && e->menu)) && e->linked)
+        t->deadline = in_ms(now, t->conf->patience_ms); /* until it sounds */
+    else if (state == BOT_LEAVING && speaks(t) && t->conf->patience_ms)
         t->deadline = in_ms(now, t->conf->patience_ms);
     else if (state == BOT_LEAVING)
         t->deadline = now + LAST_WORDS;
@@ -155,10 +205,10 @@ static void go(struct bot_talk *t, usec_t now)
 {
     if (t->goal.does == BOT_DO_HANGUP) {
         enter(t, now, BOT_OVER);
+        bot_note(t, "bot", "hangs up", 0);
         bot_emit(t, BOT_OUT_HANGUP);
         return;
     }
-    bot_note(t, "bot", "goes", 0);
     bot_emit(t, BOT_OUT_GO)->goal = t->goal;
 }
 
@@ -167,7 +217,9 @@ static void say(struct bot_talk *t, usec_t now, const struct bot_move *m)
     struct bot_out *o = bot_emit(t, BOT_OUT_SAY);
     o->n_texts = m->n_texts;
     memcpy(o->text, m->text, sizeof(o->text));
-    sounded(t, now);
+    o->by_engine = speaks(t);
+    if (!o->by_engine)
+        sounded(t, now);
 }
 
 /* A sentence, then where to; without a sentence at once. */
@@ -175,11 +227,20 @@ static void move(struct bot_talk *t, usec_t now, const struct bot_move *m)
 {
     bool stays = m->goal.does == BOT_DO_LISTEN;
     t->goal = m->goal;
-    if (m->n_texts) {
-        enter(t, now, stays ? BOT_SAYING : BOT_LEAVING);
+    if (m->n_texts && stays) {
+        enter(t, now, BOT_SAYING);
+        if (!t->conf->barge_in) /* what is said meanwhile is no answer */
+            deaf(t);
+        say(t, now, m);
+        if (t->conf->barge_in)
+            hear(t);
+    } else if (m->n_texts) {
+        enter(t, now, BOT_LEAVING);
+        deaf(t);
         say(t, now, m);
     } else if (stays) {
         enter(t, now, BOT_LISTENING);
+        hear(t);
     } else {
         enter(t, now, BOT_HANDED);
         close_engine(t);
@@ -228,6 +289,8 @@ static void run(struct bot_talk *t, usec_t now, const struct bot_cell *cell,
         begin_with_caller(t, now);
     if (cell->ops & BOT_OP_ENGINE)
         ask_engine(t, now, in);
+    if ((cell->ops & BOT_OP_HEAR) && !t->hears)
+        hear(t);
     if (cell->ops & BOT_OP_CLOSE)
         close_engine(t);
     if (cell->ops & BOT_OP_ANSWER)
@@ -246,11 +309,28 @@ static void run(struct bot_talk *t, usec_t now, const struct bot_cell *cell,
         bot_emit(t, BOT_OUT_HANGUP);
 }
 
-/* Speech that does not interrupt a menu by keys is none of its business until it is over. */
+/* Speech that does not interrupt a menu is none of its business until it is over. What an engine
+ * says that is being closed, or hears that nobody asked for, is too late. */
 static bool is_ignored(const struct bot_talk *t, const struct bot_input *in)
 {
+    static const bool of_engine[BOT_EVENTS] = {
+        [BOT_EV_OPENED] = true, [BOT_EV_FAILED] = true,   [BOT_EV_SOUND] = true,
+        [BOT_EV_HEARD] = true,  [BOT_EV_TRANSFER] = true, [BOT_EV_HANGUP] = true,
+        [BOT_EV_LOST] = true};
     bool voice = in->event == BOT_EV_VOICE || in->event == BOT_EV_PAUSE;
-    return voice && t->state == BOT_SAYING && !t->conf->barge_in && !engine_of(t)->linked;
+    bool says = t->state == BOT_SAYING || t->state == BOT_LEAVING;
+    if (in->event == BOT_EV_SOUND && engine_of(t)->menu && !says)
+        return true; /* of what was stopped before it began */
+    return (voice && t->state == BOT_SAYING && !t->conf->barge_in && engine_of(t)->menu) ||
+           (t->closed && of_engine[in->event]) || (in->event == BOT_EV_HEARD && !t->hears);
+}
+
+/* In the middle of what it has to say, the engine is heard. */
+static void sounds_on(struct bot_talk *t, usec_t now)
+{
+    sounded(t, now);
+    if (speaks(t))
+        t->deadline = now + (t->state == BOT_SAYING ? LONGEST : LAST_WORDS);
 }
 
 static void count(struct bot_talk *t, const struct bot_input *in, bool late)
@@ -259,18 +339,45 @@ static void count(struct bot_talk *t, const struct bot_input *in, bool late)
     t->figures.errors += in->event == BOT_EV_FAILED || in->event == BOT_EV_LOST || late;
 }
 
+/* A bot without its ear goes on by keys: what was to be understood is not. */
+static void ear_step(struct bot_talk *t, usec_t now, const struct bot_input *in)
+{
+    const struct bot_input none = {.event = BOT_EV_HEARD,
+                                   .heard = {.outcome = BOTLINK_NO_MATCH, .means = 0xFF}};
+    if (in->event == BOT_EV_OPENED)
+        return;
+    t->ears = false;
+    if (t->hears && t->state == BOT_THINKING)
+        bot_step(t, now, &none);
+    t->hears = false;
+}
+
 void bot_step(struct bot_talk *t, usec_t now, const struct bot_input *in)
 {
-    const struct bot_cell *cell = bot_cell((enum bot_state)t->state, in->event);
-    bool waited = t->state == BOT_OPENING || t->state == BOT_THINKING;
-    if ((!cell->next && !cell->ops) || is_ignored(t, in)) {
-        if (in->event == BOT_EV_SOUND && t->state == BOT_SAYING)
-            sounded(t, now);
+    if (t->ears && t->state != BOT_OPENING &&
+        (in->event == BOT_EV_OPENED || in->event == BOT_EV_FAILED || in->event == BOT_EV_LOST)) {
+        ear_step(t, now, in);
         return;
     }
+    const struct bot_cell *cell = bot_cell((enum bot_state)t->state, in->event);
+    bool waited = t->state == BOT_OPENING || t->state == BOT_THINKING || t->state == BOT_SAYING;
+    bool says = t->state == BOT_SAYING || t->state == BOT_LEAVING;
+    if (is_ignored(t, in))
+        return;
+    if (in->event == BOT_EV_SOUND && says)
+        sounds_on(t, now);
+    if (!cell->next && !cell->ops)
+        return;
     count(t, in, in->event == BOT_EV_TIMEOUT && waited);
     if (in->event == BOT_EV_SOUND)
         sounded(t, now);
+    if (in->event == BOT_EV_HEARD) {
+        t->hears = false;
+        if (in->heard.outcome == BOTLINK_NO_INPUT)
+            t->turn_at = 0; /* what we have heard was no speech */
+        else if (!t->turn_at)
+            t->turn_at = now; /* the server has seen its end before us */
+    }
     if (cell->next)
         enter(t, now, (enum bot_state)cell->next);
     run(t, now, cell, in);
@@ -280,15 +387,18 @@ void bot_begin(struct bot_talk *t, const struct bot_conf *conf, usec_t now)
 {
     *t = (struct bot_talk){.conf = conf};
     enter(t, now, BOT_OPENING);
-    const struct bot_engine_ops *e = engine_of(t);
-    struct bot_input in = {.event = e->absent ? BOT_EV_FAILED : BOT_EV_OPENED};
-    if (e->linked) {
+    struct bot_input in = {.event = BOT_EV_OPENED};
+    if (engine_of(t)->linked) {
         t->open = true;
         bot_emit(t, BOT_OUT_LINK)->link =
             (struct botlink_cmd){.kind = BOTLINK_OPEN, .open_ms = conf->open_ms};
-    } else {
-        bot_step(t, now, &in);
+        return;
     }
+    t->open = t->ears = conf->ears;
+    if (t->ears) /* nobody waits for it */
+        bot_emit(t, BOT_OUT_LINK)->link =
+            (struct botlink_cmd){.kind = BOTLINK_OPEN, .open_ms = conf->open_ms};
+    bot_step(t, now, &in);
 }
 
 usec_t bot_deadline(const struct bot_talk *t)

@@ -44,6 +44,7 @@ struct batch_list {
 struct prune {
     char text[DB_PRUNE_TEXT];
     bool wanted;
+    int err; /* not told yet */
 };
 
 struct db {
@@ -323,19 +324,19 @@ static bool work_take(struct db *db, uint64_t not_before_ns, struct batch **firs
     return !end;
 }
 
-/* How many rows have gone; 0: none, or it failed. */
-static uint64_t prune_run(struct db *db, unsigned statement, const char *text)
+/* How many rows have gone, or a negative errno. */
+static int64_t prune_run(struct db *db, unsigned statement, const char *text)
 {
     struct row_op op = {.statement = (uint16_t)statement, .n = 1, .v = {ROW_S(str_z(text))}};
     int err = db->backend->begin(db->writer);
     if (err)
-        return 0;
+        return err;
     err = db->backend->run(db->writer, &op);
     uint64_t n = err ? 0 : db->backend->changes(db->writer);
     err = err ? err : db->backend->commit(db->writer);
     if (err)
         db->backend->rollback(db->writer);
-    return err ? 0 : n;
+    return err ? err : (int64_t)n;
 }
 
 static void prune_step(struct db *db, unsigned statement)
@@ -345,11 +346,14 @@ static void prune_step(struct db *db, unsigned statement)
     uv_mutex_lock(&db->lock);
     memcpy(text, p->text, sizeof(text));
     uv_mutex_unlock(&db->lock);
-    uint64_t n = prune_run(db, statement, text);
+    int64_t n = prune_run(db, statement, text);
     uv_mutex_lock(&db->lock);
-    p->wanted = n || strcmp(p->text, text) != 0;
-    db->pruned += n;
+    p->wanted = n > 0 || strcmp(p->text, text) != 0;
+    db->pruned += n > 0 ? (uint64_t)n : 0;
+    p->err = n < 0 ? (int)n : p->err;
     uv_mutex_unlock(&db->lock);
+    if (n < 0)
+        loop_async_wake(&db->async);
 }
 
 static void batches_store(struct db *db, struct batch *first)
@@ -399,13 +403,26 @@ static void batch_told(struct db *db, struct batch *b)
         db->cfg.done(db->cfg.ctx, b->seq, b->err);
 }
 
+static void prunes_told(struct db *db, const int err[DB_MAX_STATEMENTS])
+{
+    for (unsigned i = 0; i < DB_MAX_STATEMENTS; i++)
+        if (err[i] && db->cfg.prune_failed)
+            db->cfg.prune_failed(db->cfg.ctx, (uint16_t)i, err[i]);
+}
+
 static void on_wake(struct loop_async *a)
 {
     struct db *db = container_of(a, struct db, async);
+    int err[DB_MAX_STATEMENTS];
     uv_mutex_lock(&db->lock);
     struct batch *b = db->finished.first;
     db->finished = (struct batch_list){0};
+    for (unsigned i = 0; i < DB_MAX_STATEMENTS; i++) {
+        err[i] = db->prune[i].err;
+        db->prune[i].err = 0;
+    }
     uv_mutex_unlock(&db->lock);
+    prunes_told(db, err);
     while (b) {
         struct batch *next = b->next;
         batch_told(db, b);

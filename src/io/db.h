@@ -28,6 +28,8 @@ struct db_config {
     /* Batch number seq and all before it that were not reported yet: err 0, they are stored; else
      * a negative errno, this batch is lost (-ENOSPC, -EBUSY, -EIO, -EINVAL). Called in order. */
     void (*done)(void *ctx, uint64_t seq, int err);
+    /* What db_prune() asked for with this statement has ended with an error. NULL: not told. */
+    void (*prune_failed)(void *ctx, uint16_t statement, int err);
     void *ctx;
 };
 
@@ -60,8 +62,8 @@ uint64_t db_commit(struct db *db);
 /* Runs a statement that removes some rows, its one value being this text of less than
  * DB_PRUNE_TEXT bytes, until it finds none any more: each time in a transaction of its own, and
  * only while nothing else waits, so that what is removed holds up nothing that is stored. Asked
- * again meanwhile, it goes on with the new text. An error ends it; it is to be asked again some
- * time. */
+ * again meanwhile, it goes on with the new text. An error ends it, of which prune_failed
+ * tells; it is to be asked again some time. */
 void db_prune(struct db *db, uint16_t statement, struct str value);
 /* The highest number `done` has told. */
 uint64_t db_done_seq(const struct db *db);

@@ -29,6 +29,7 @@ struct service {
 struct server {
     struct dns_srv srv;
     uint8_t proto;
+    uint8_t rank;
 };
 
 enum query_state { QUERY_FREE, QUERY_WAITS, QUERY_DONE };
@@ -141,6 +142,7 @@ static void addrs_put_family(struct query *q, const struct ares_addrinfo *info, 
         sock_addr_parse(&d->addr, &s);
         d->addr.port = like->addr.port;
         d->proto = like->proto;
+        d->rank = like->rank;
         q->answer.n++;
         ttl_lower(q, n->ai_ttl);
     }
@@ -156,7 +158,8 @@ static void on_host(void *arg, int status, int timeouts, struct ares_addrinfo *i
         return;
     }
     const struct server *server = q->servers ? &q->server[q->server_at] : NULL;
-    struct flow_dest like = {.proto = server ? server->proto : q->proto};
+    struct flow_dest like = {.proto = server ? server->proto : q->proto,
+                             .rank = server ? server->rank : 0};
     like.addr.port = server ? server->srv.port : q->port;
     if (status == ARES_SUCCESS) { /* RFC 6724 2.1 prefers IPv6 as well */
         addrs_put_family(q, info, AF_INET6, &like);
@@ -195,7 +198,11 @@ static void srv_put(struct query *q, const unsigned char *bytes, int n, uint8_t 
     q->nowhere |= nowhere;
     dns_srv_order(srv, found, &q->dns->rand);
     for (unsigned i = 0; i < found && q->servers < SRV_MAX; i++) {
-        q->server[q->servers++] = (struct server){srv[i], proto};
+        /* RFC 2782: priority tells who is preferred, weight only how often. */
+        const struct server *last = q->servers ? &q->server[q->servers - 1] : NULL;
+        bool same = i > 0 && srv[i].priority == srv[i - 1].priority;
+        uint8_t rank = (uint8_t)(last ? last->rank + !same : 0);
+        q->server[q->servers++] = (struct server){srv[i], proto, rank};
         ttl_lower(q, (int)(srv[i].ttl_s < INT32_MAX ? srv[i].ttl_s : INT32_MAX));
     }
 }

@@ -132,9 +132,11 @@ static void on_limit(uv_timer_t *timer)
 
 void loop_run_once(struct loop *loop, uint32_t wait_ms)
 {
-    /* Nobody turned the loop for a while, perhaps; a timer counts from the time libuv knows. */
+    /* Nobody turned the loop for a while, perhaps; a timer counts from the time libuv knows. It
+     * repeats: who was kept from running here for so long finds it over before it waits, and would
+     * wait for ever. */
     uv_update_time(&loop->uv);
-    uv_timer_start(&loop->limit, on_limit, wait_ms, 0);
+    uv_timer_start(&loop->limit, on_limit, wait_ms, wait_ms);
     uv_run(&loop->uv, wait_ms ? UV_RUN_ONCE : UV_RUN_NOWAIT);
     uv_timer_stop(&loop->limit);
     on_prepare(&loop->prepare);

@@ -73,12 +73,12 @@ bool mailbox_take(struct mailbox *m, void *ret)
     if (atomic_load_explicit(&m->head, memory_order_acquire) == tail) {
         /* Whoever turns `asleep` from true to false knows whether the descriptor is written. */
         if (!atomic_exchange(&m->asleep, true) && m->armed)
-            m->written = true;
+            m->owed++;
         m->armed = true;
         if (atomic_load(&m->head) == tail)
             return false;
         if (!atomic_exchange(&m->asleep, false))
-            m->written = true;
+            m->owed++;
         m->armed = false;
     }
     memcpy(ret, item_at(m, tail), m->item_bytes);
@@ -91,12 +91,13 @@ void mailbox_ack(struct mailbox *m)
     uint64_t n;
     if (m->armed && !atomic_load(&m->asleep)) {
         m->armed = false;
-        m->written = true;
+        m->owed++;
     }
-    if (!m->written)
+    if (!m->owed)
         return;
+    /* A write may be still to come, though the one before it is there: the next call sees it. */
     if (read(m->fd, &n, sizeof(n)) == sizeof(n))
-        m->written = false;
-    else /* The sender's write is still to come; the next call sees it. */
+        m->owed -= n;
+    else
         BUG_ON(errno != EAGAIN && errno != EINTR);
 }

@@ -15,8 +15,10 @@ struct mailbox {
     char *mem;
     uint32_t item_bytes, mask;
     int fd; /* readable when the reader should look */
-    /* The reader's own: it has set `asleep`; the sender has written to fd, or is about to. */
-    bool armed, written;
+    /* The reader's own: it has set `asleep`; so often the sender has written to fd, or is about to,
+     * and that was not read yet. */
+    bool armed;
+    uint64_t owed;
     /* Apart, so that the two threads do not share cache lines. */
     _Alignas(64) _Atomic uint32_t head; /* written by the sender */
     _Alignas(64) _Atomic uint32_t tail; /* written by the reader */

@@ -239,11 +239,21 @@ void net_tls_set(struct net *net, struct tls_ctx *tls)
     net->tls = tls;
 }
 
+static void clients_change(struct net *net, const struct net_party *party, int by)
+{
+    if (!party || !party->client)
+        return;
+    net->n_clients += (unsigned)by;
+    if (++net->clients_at == 0)
+        net->clients_at = 1;
+}
+
 int net_party_set(struct net *net, uint16_t party, const struct tls_target *who)
 {
     if (party == 0 || party >= NET_MAX_PARTIES || who->host.n > TLS_MAX_NAME)
         return -EINVAL;
     struct net_party **at = &net->party[party];
+    clients_change(net, *at, -1);
     if (!who->host.n) {
         mem_free(*at);
         *at = NULL;
@@ -251,11 +261,27 @@ int net_party_set(struct net *net, uint16_t party, const struct tls_target *who)
     }
     if (!*at && !(*at = mem_zero(sizeof(**at))))
         return -ENOMEM;
+    (*at)->client = false;
     str_copy_z((*at)->host, sizeof((*at)->host), who->host);
     (*at)->n_pins = who->n_pins < TLS_MAX_PINS ? who->n_pins : TLS_MAX_PINS;
     for (unsigned i = 0; i < (*at)->n_pins; i++)
         (*at)->pin[i] = who->pin[i];
     return 0;
+}
+
+int net_client_set(struct net *net, uint16_t party, const struct tls_target *who)
+{
+    int err = net_party_set(net, party, who);
+    if (err || !who->host.n)
+        return err;
+    net->party[party]->client = true;
+    clients_change(net, net->party[party], 1);
+    return 0;
+}
+
+bool net_is_client(const struct net *net, uint16_t party)
+{
+    return party < NET_MAX_PARTIES && net->party[party] && net->party[party]->client;
 }
 
 void net_send(struct net *net, const struct flow *to, struct blob *b)

@@ -36,6 +36,9 @@ struct net_hooks {
     /* A handshake of TLS has failed, for the reason in `why`, one line. What waited for it is told
      * by `failed` as well. */
     void (*insecure)(void *ctx, usec_t now, const struct flow *flow, bool ours, struct str why);
+    /* A client that need not show a certificate has shown one that does not hold, for the reason
+     * in `why`: it is served, as one who has shown none. */
+    void (*unproven)(void *ctx, usec_t now, const struct flow *flow, struct str why);
     void *ctx;
 };
 
@@ -59,6 +62,13 @@ struct net_config {
 
 #define NET_MAX_CONNS 65536u
 
+/* What else a handshake fails for, beside enum tls_failure. */
+enum {
+    NET_TLS_SLOW = TLS_FAILURES, /* it took longer than it may */
+    NET_TLS_GONE,                /* the peer hung up, or its address was banned */
+    NET_TLS_FAILURES
+};
+
 struct net_stats {
     uint64_t rx_packets, rx_bytes; /* UDP datagrams */
     uint64_t tx_packets, tx_bytes;
@@ -75,8 +85,10 @@ struct net_stats {
     uint64_t
         refused_handshakes; /* connections refused because too many handshakes were under way */
     uint64_t closed_idle, closed_slow, closed_stalled;
-    uint64_t tls_up, tls_resumed, tls_failed; /* handshakes; resumed: of those that are up */
-    uint32_t conns, bans, handshakes;         /* now */
+    uint64_t tls_up, tls_resumed;          /* handshakes; resumed: of those that are up */
+    uint64_t tls_failed[NET_TLS_FAILURES]; /* by enum tls_failure and the two below it */
+    uint32_t conns, bans, handshakes;      /* now; handshakes: that peers have begun */
+    uint32_t tls_conns;                    /* now, with the handshake behind them */
 };
 
 #define NET_MAX_PARTIES 4096u
@@ -100,6 +112,12 @@ void net_tls_set(struct net *net, struct tls_ctx *tls);
  * name that one began with, which an address does not show. No host: forgotten. Connections that
  * there are carry what is for it only if their peer has proved to be it. 0, -EINVAL or -ENOMEM. */
 MUST_CHECK int net_party_set(struct net *net, uint16_t party, const struct tls_target *who);
+
+/* Messages on connections that peers have opened over TLS with a certificate that holds and is for
+ * who->host (RFC 5922 section 7), with one of its keys if there are any, carry this party in their
+ * flow: the lowest, where several fit. No host: forgotten. The numbers are those of
+ * net_party_set(). 0, -EINVAL or -ENOMEM. */
+MUST_CHECK int net_client_set(struct net *net, uint16_t party, const struct tls_target *who);
 
 /* Queues b until net_flush(); takes a reference of its own. What goes wrong is told by `failed`,
  * in a later turn. For streams with to->conn 0 a live connection with to->peer is used (also one

@@ -70,6 +70,8 @@ struct conn {
     bool opened_once;   /* `opened` was called, so `closed` will be */
     bool goodbye;       /* TLS has been told that we are done */
     bool counted;       /* among the handshakes that are under way */
+    uint16_t client;    /* of net_client_set(), as found when net->clients_at was client_at */
+    uint32_t client_at;
 };
 
 /* Connections accepted from one address. */
@@ -85,6 +87,7 @@ struct net_party {
     char host[TLS_MAX_NAME + 1];
     struct tls_pin pin[TLS_MAX_PINS];
     unsigned n_pins;
+    bool client; /* it is looked for among those who connect */
 };
 
 struct net_ban {
@@ -122,11 +125,15 @@ struct net {
     char *scratch;
     struct tls_ctx *tls;      /* the owner's; NULL: none */
     struct net_party **party; /* NET_MAX_PARTIES of them, NULL where there is none */
+    unsigned n_clients;       /* of them are looked for among those who connect */
+    uint32_t clients_at;      /* changes with each of those; never 0 once there was one */
     unsigned listeners;       /* the highest index in use, plus one */
 };
 
 /* net.c */
 void net_failed_put(struct net *net, const struct flow *to, struct blob *b, int err);
+/* Is the number now that of a client, by net_client_set()? */
+bool net_is_client(const struct net *net, uint16_t party);
 uint64_t net_addr_hash(const struct hash_table *t, const struct addr *a);
 uint64_t net_ip_hash(const struct hash_table *t, const struct addr *a);
 
@@ -162,6 +169,9 @@ bool tcp_tls_has_output(struct conn *c);
 MUST_CHECK ssize_t tcp_tls_write(struct conn *c, size_t *want);
 /* Before the socket closes: nothing of TLS is under way any more, and a peer that reads is told. */
 void tcp_tls_end(struct conn *c);
+/* Whom the peer of this connection, which it has opened, has proved to be by its certificate: a
+ * party, or 0. */
+uint16_t tcp_tls_client(struct conn *c);
 /* May this connection carry what goes to `to`? */
 bool tcp_tls_serves(const struct conn *c, const struct flow *to, bool by_alias);
 

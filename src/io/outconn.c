@@ -8,15 +8,17 @@
 #include "io/sock.h"
 
 #define READ_BYTES   65536
+#define RECORD_BYTES 16384
 #define READ_AT_ONCE 16 /* so that a fast peer does not hold up a turn */
 
 struct outconn {
     struct loop_watch watch;
     struct loop_timer later; /* tells what went wrong inside a function of the interface */
     struct outconn_hooks hooks;
+    struct tls_session *tls; /* NULL: plain */
     int fd, err;
-    bool up, closed, told;
-    unsigned open; /* handles of the loop */
+    bool made, up, closed, told; /* made: by TCP */
+    unsigned open;               /* handles of the loop */
     char *queue;
     size_t n, cap;
 };
@@ -62,41 +64,125 @@ static void fail_later(struct outconn *c, int err)
     loop_timer_start(&c->later, 0, 0);
 }
 
+/* What the kernel takes of it, or negative errno. */
+static ssize_t hand_over(struct outconn *c, const char *p, size_t n)
+{
+    size_t at = 0;
+    while (at < n) {
+        ssize_t got = send(c->fd, p + at, n - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && errno != EAGAIN)
+            return -errno;
+        if (got <= 0)
+            break;
+        at += (size_t)got;
+    }
+    return (ssize_t)at;
+}
+
+static void queue_drop(struct outconn *c, size_t n)
+{
+    c->n -= n;
+    if (n)
+        memmove(c->queue, c->queue + n, c->n);
+}
+
+/* What waits becomes records as soon as there may be any, and those leave. Records that the kernel
+ * has not taken hold the next ones back, so that the queue is where the bound counts. */
+static int flush_tls(struct outconn *c, bool *more)
+{
+    for (;;) {
+        struct str tx = tls_session_tx(c->tls);
+        ssize_t sent = tx.n ? hand_over(c, tx.p, tx.n) : 0;
+        if (sent < 0)
+            return (int)sent;
+        tls_session_tx_done(c->tls, (size_t)sent);
+        *more = (size_t)sent < tx.n || (c->up && c->n);
+        size_t n = c->n < RECORD_BYTES ? c->n : RECORD_BYTES;
+        if ((size_t)sent < tx.n || !c->up || !n)
+            return 0;
+        int err = tls_session_write(c->tls, c->queue, n);
+        if (err)
+            return err;
+        queue_drop(c, n);
+    }
+}
+
 /* 0, or negative errno. */
 static int flush(struct outconn *c)
 {
-    size_t at = 0;
-    while (c->up && at < c->n) {
-        ssize_t n = send(c->fd, c->queue + at, c->n - at, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno != EAGAIN)
-            return -errno;
-        if (n <= 0)
-            break;
-        at += (size_t)n;
+    bool more = false;
+    int err = 0;
+    if (c->tls && c->made) {
+        err = flush_tls(c, &more);
+    } else if (c->up) {
+        ssize_t n = hand_over(c, c->queue, c->n);
+        err = n < 0 ? (int)n : 0;
+        queue_drop(c, err ? 0 : (size_t)n);
+        more = c->n > 0;
     }
-    c->n -= at;
-    if (at)
-        memmove(c->queue, c->queue + at, c->n);
-    loop_watch_set(&c->watch, c->up ? LOOP_READ | (c->n ? LOOP_WRITE : 0) : LOOP_WRITE);
-    return 0;
+    loop_watch_set(&c->watch, c->made ? LOOP_READ | (more ? LOOP_WRITE : 0) : LOOP_WRITE);
+    return err;
+}
+
+static bool over(const struct outconn *c)
+{
+    return c->closed || c->told;
+}
+
+/* Plain bytes, and the steps of the handshake. */
+static void receive_tls(struct outconn *c, const char *p, size_t n)
+{
+    char mem[READ_BYTES];
+    int err = tls_session_rx(c->tls, p, n);
+    for (ptrdiff_t got = 1; !err && got > 0 && !over(c);) {
+        got = tls_session_read(c->tls, mem, sizeof(mem));
+        err = got == -EPIPE ? 0 : got < 0 ? -EPROTO : 0;
+        if (!err && !c->up && tls_session_is_up(c->tls)) {
+            c->up = true;
+            c->hooks.up(c->hooks.ctx);
+        }
+        if (got > 0 && !over(c))
+            c->hooks.rx(c->hooks.ctx, str_of(mem, (size_t)got));
+        if (got == -EPIPE && !over(c))
+            lost(c, c->up ? 0 : -EPROTO);
+    }
+    int sent = over(c) ? 0 : flush(c); /* of a session that failed, its alert */
+    if ((err || sent) && !over(c))
+        lost(c, err ? err : sent);
 }
 
 static void receive(struct outconn *c)
 {
     char mem[READ_BYTES];
-    for (int i = 0; i < READ_AT_ONCE && !c->closed && !c->told; i++) {
+    for (int i = 0; i < READ_AT_ONCE && !over(c); i++) {
         ssize_t n = recv(c->fd, mem, sizeof(mem), MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
             return;
         if (n <= 0)
-            lost(c, n ? -errno : 0);
+            lost(c, n ? -errno : c->tls && !c->up ? -EPROTO : 0);
+        else if (c->tls)
+            receive_tls(c, mem, (size_t)n);
         else
             c->hooks.rx(c->hooks.ctx, str_of(mem, (size_t)n));
     }
+}
+
+/* The handshake begins with us. */
+static int begin(struct outconn *c)
+{
+    char none[1];
+    c->made = true;
+    if (!c->tls) {
+        c->up = true;
+        c->hooks.up(c->hooks.ctx);
+        return 0;
+    }
+    ptrdiff_t got = tls_session_read(c->tls, none, sizeof(none));
+    return got < 0 ? (int)got : 0;
 }
 
 static void on_ready(struct loop_watch *w, unsigned events)
@@ -104,14 +190,13 @@ static void on_ready(struct loop_watch *w, unsigned events)
     struct outconn *c = container_of(w, struct outconn, watch);
     if (c->told || c->closed)
         return;
-    if (!c->up) {
+    if (!c->made) {
         int err = sock_error_take(c->fd);
+        err = err ? err : begin(c);
         if (err) {
             lost(c, err);
             return;
         }
-        c->up = true;
-        c->hooks.up(c->hooks.ctx);
     }
     int err = c->closed ? 0 : flush(c);
     if (err)
@@ -137,12 +222,16 @@ static int socket_make(const struct addr *to)
     return fd;
 }
 
-int outconn_open(struct outconn **ret, struct loop *loop, const struct addr *to,
-                 const struct outconn_hooks *hooks)
+int outconn_open_tls(struct outconn **ret, struct loop *loop, const struct addr *to,
+                     const struct outconn_tls *tls, const struct outconn_hooks *hooks)
 {
     struct outconn *c = mem_zero(sizeof(*c));
-    if (!c)
+    if (c && tls)
+        c->tls = tls_session_new_client(tls->ctx, &tls->who);
+    if (!c || (tls && !c->tls)) {
+        mem_free(c);
         return -ENOMEM;
+    }
     c->fd = socket_make(to);
     c->hooks = *hooks;
     c->watch = (struct loop_watch){.ready = on_ready, .closed = on_watch_closed};
@@ -150,6 +239,7 @@ int outconn_open(struct outconn **ret, struct loop *loop, const struct addr *to,
     if (err) {
         if (c->fd >= 0)
             close(c->fd);
+        tls_session_free(c->tls);
         mem_free(c);
         return err;
     }
@@ -158,6 +248,17 @@ int outconn_open(struct outconn **ret, struct loop *loop, const struct addr *to,
     c->open = 2;
     *ret = c;
     return 0;
+}
+
+int outconn_open(struct outconn **ret, struct loop *loop, const struct addr *to,
+                 const struct outconn_hooks *hooks)
+{
+    return outconn_open_tls(ret, loop, to, NULL, hooks);
+}
+
+struct str outconn_why(const struct outconn *c)
+{
+    return c->tls ? tls_session_why(c->tls) : STR_NONE;
 }
 
 void outconn_send(struct outconn *c, struct str bytes)
@@ -189,6 +290,13 @@ void outconn_close(struct outconn *c)
 {
     if (!c || c->closed)
         return;
+    if (c->tls && c->up && !c->told) {
+        tls_session_close(c->tls);
+        struct str tx = tls_session_tx(c->tls);
+        (void)!hand_over(c, tx.p, tx.n);
+    }
+    tls_session_free(c->tls); /* its context need not wait for the loop */
+    c->tls = NULL;
     c->closed = true;
     loop_watch_close(&c->watch);
     loop_timer_close(&c->later);

@@ -31,6 +31,10 @@ static void deliver(struct conn *c, usec_t now, struct str bytes, enum sip_verdi
 {
     struct net *net = c->net;
     struct net_rx rx = {.flow = c->flow, .bytes = bytes, .verdict = verdict, .stream = true};
+    if (c->tls && !c->ours)
+        rx.flow.party = tcp_tls_client(c);
+    else if (net_is_client(net, rx.flow.party))
+        rx.flow.party = 0; /* used again since: whom we called proves nothing by its number */
     net->stats.rx_messages++;
     c->had_message = true;
     c->last_at = now;

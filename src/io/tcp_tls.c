@@ -33,6 +33,26 @@ bool tcp_tls_serves(const struct conn *c, const struct flow *to, bool by_alias)
     return tls_session_serves(c->tls, &target);
 }
 
+uint16_t tcp_tls_client(struct conn *c)
+{
+    struct net *net = c->net;
+    if (!net->n_clients || !tls_session_holds(c->tls)) /* it may have, when it was last asked */
+        return 0;
+    if (c->client_at == net->clients_at)
+        return c->client;
+    c->client_at = net->clients_at;
+    c->client = 0;
+    for (uint16_t i = 1; i < NET_MAX_PARTIES && !c->client; i++) {
+        const struct net_party *party = net->party[i];
+        if (!party || !party->client)
+            continue;
+        struct tls_target who = {str_z(party->host), party->pin, party->n_pins};
+        if (tls_session_proves(c->tls, &who))
+            c->client = i;
+    }
+    return c->client;
+}
+
 /* ---- the handshake -----------------------------------------------------------------------------
  */
 
@@ -79,15 +99,39 @@ static void send_what_fits(struct conn *c)
         c->net->stats.tx_errors++;
 }
 
+/* Why the handshake came to nothing. */
+static void count_failure(struct conn *c)
+{
+    unsigned why = c->err == -EPROTO      ? (unsigned)tls_session_failure(c->tls)
+                   : c->err == -ETIMEDOUT ? NET_TLS_SLOW
+                                          : NET_TLS_GONE;
+    c->net->stats.tls_failed[why]++;
+}
+
 void tcp_tls_end(struct conn *c)
 {
     settle(c);
+    if (c->tls && c->state == CONN_SECURING && c->err)
+        count_failure(c);
+    if (c->tls && c->opened_once)
+        c->net->stats.tls_conns--;
     /* RFC 8446 6.1: without a goodbye the end might be an attacker's. A peer that does not read, or
      * is gone, gets none. */
     if (!c->tls || c->state != CONN_OPEN || c->blocked || (c->err && c->err != -ETIMEDOUT))
         return;
     tls_session_close(c->tls);
     send_what_fits(c);
+}
+
+static void tell_doubt(struct conn *c)
+{
+    struct net *net = c->net;
+    char mem[TLS_WHY_MAX];
+    struct buf why;
+    buf_init(&why, mem, sizeof(mem));
+    tls_session_doubt(c->tls, &why);
+    if (why.n && net->hooks.unproven)
+        net->hooks.unproven(net->hooks.ctx, c->last_at, &c->flow, buf_str(&why));
 }
 
 static void up(struct conn *c)
@@ -101,10 +145,12 @@ static void up(struct conn *c)
     conn_timer_set(c);
     net->stats.connected += c->ours;
     net->stats.tls_up++;
+    net->stats.tls_conns++;
     net->stats.tls_resumed += tls_session_is_resumed(c->tls);
     conn_dirty_set(c); /* what waited for this */
     if (net->hooks.opened)
         net->hooks.opened(net->hooks.ctx, c->last_at, &c->flow, c->ours);
+    tell_doubt(c);
 }
 
 static void broken(struct conn *c)
@@ -112,7 +158,6 @@ static void broken(struct conn *c)
     struct net *net = c->net;
     send_what_fits(c); /* an alert that tells the peer why */
     if (c->state == CONN_SECURING) {
-        net->stats.tls_failed++;
         if (net->hooks.insecure)
             net->hooks.insecure(net->hooks.ctx, loop_now(net->loop), &c->flow, c->ours,
                                 tls_session_why(c->tls));

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <sys/stat.h>
 
 #include "base/mem.h"
@@ -16,23 +15,30 @@
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
-static bool given(const char *name)
+bool tls_given(const char *name)
 {
     return name && name[0];
 }
 
+static struct file_mark mark_get(const char *name)
+{
+    struct stat st;
+    if (!tls_given(name) || stat(name, &st))
+        return (struct file_mark){0};
+    return (struct file_mark){.s = st.st_mtim.tv_sec,
+                              .ns = st.st_mtim.tv_nsec,
+                              .inode = st.st_ino,
+                              .bytes = (uint64_t)st.st_size};
+}
+
 static void marks_get(const struct tls_config *cfg, struct file_mark mark[TLS_FILES])
 {
-    const char *name[TLS_FILES] = {cfg->certificate, cfg->private_key, cfg->ca};
-    for (unsigned i = 0; i < TLS_FILES; i++) {
-        struct stat st;
-        mark[i] = (struct file_mark){0};
-        if (!given(name[i]) || stat(name[i], &st))
-            continue;
-        mark[i] = (struct file_mark){.s = st.st_mtim.tv_sec,
-                                     .ns = st.st_mtim.tv_nsec,
-                                     .inode = st.st_ino,
-                                     .bytes = (uint64_t)st.st_size};
+    memset(mark, 0, TLS_FILES * sizeof(*mark));
+    mark[0] = mark_get(tls_given(cfg->ca) ? cfg->ca : X509_get_default_cert_dir());
+    for (unsigned i = 0; i < tls_own_count(cfg); i++) {
+        struct tls_certificate files = tls_own_files(cfg, i);
+        mark[1 + 2 * i] = mark_get(files.certificate);
+        mark[2 + 2 * i] = mark_get(files.private_key);
     }
 }
 
@@ -45,7 +51,7 @@ bool tls_ctx_changed(struct tls_ctx *tls)
     return settled && memcmp(now, tls->read, sizeof(now)) != 0;
 }
 
-static int complain(struct buf *why, const char *file, const char *what)
+int tls_complain(struct buf *why, const char *file, const char *what)
 {
     unsigned long err = ERR_peek_last_error();
     const char *words = err ? ERR_reason_error_string(err) : NULL;
@@ -67,31 +73,14 @@ static int no_passphrase(char *out, int cap, int writing, void *ctx)
     return 0;
 }
 
-static int own_load(SSL_CTX *ctx, const struct tls_config *cfg, int64_t *expires_s, struct buf *why)
+int tls_trust_load(SSL_CTX *ctx, const struct tls_config *cfg, struct buf *why)
 {
-    if (!given(cfg->certificate))
-        return 0;
-    if (SSL_CTX_use_certificate_chain_file(ctx, cfg->certificate) != 1)
-        return complain(why, cfg->certificate, "no certificate can be read");
-    if (SSL_CTX_use_PrivateKey_file(ctx, cfg->private_key, SSL_FILETYPE_PEM) != 1)
-        return complain(why, cfg->private_key,
-                        "no private key can be read that fits the certificate");
-    if (SSL_CTX_check_private_key(ctx) != 1)
-        return complain(why, cfg->private_key, "the key is not that of the certificate");
-    struct tm end;
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(SSL_CTX_get0_certificate(ctx)), &end) == 1)
-        *expires_s = timegm(&end);
-    return 0;
-}
-
-static int trust_load(SSL_CTX *ctx, const struct tls_config *cfg, struct buf *why)
-{
-    if (!given(cfg->ca)) {
+    if (!tls_given(cfg->ca)) {
         SSL_CTX_set_default_verify_paths(ctx);
         return 0;
     }
     if (SSL_CTX_load_verify_file(ctx, cfg->ca) != 1)
-        return complain(why, cfg->ca, "no authorities can be read");
+        return tls_complain(why, cfg->ca, "no authorities can be read");
     return 0;
 }
 
@@ -141,7 +130,10 @@ void tls_resume(struct tls_session *s)
         struct cached *c = &s->tls->cache[i];
         if (!is_for(c, s))
             continue;
-        SSL_set_session(s->ssl, c->session);
+        /* Nobody looks at its certificate again: RFC 8446 4.6.1. */
+        X509 *cert = SSL_SESSION_get0_peer(c->session);
+        if (cert && X509_cmp_current_time(X509_get0_notAfter(cert)) > 0)
+            SSL_set_session(s->ssl, c->session);
         SSL_SESSION_free(c->session);
         c->session = NULL;
         return;
@@ -150,7 +142,7 @@ void tls_resume(struct tls_session *s)
 
 /* ---- contexts -------------------------------------------------------------------------------- */
 
-static SSL_CTX *context_new(const SSL_METHOD *method)
+SSL_CTX *tls_context_new(const SSL_METHOD *method)
 {
     SSL_CTX *ctx = SSL_CTX_new(method);
     if (!ctx)
@@ -169,40 +161,15 @@ static SSL_CTX *context_new(const SSL_METHOD *method)
     return ctx;
 }
 
-static int server_make(SSL_CTX **ret, const struct tls_config *cfg, int64_t *expires_s,
-                       struct buf *why)
-{
-    static const unsigned char id[] = "ringdown";
-    if (!given(cfg->certificate))
-        return 0;
-    SSL_CTX *ctx = context_new(TLS_server_method());
-    int err = ctx ? own_load(ctx, cfg, expires_s, why) : -ENOMEM;
-    if (!err && cfg->verify_client)
-        err = trust_load(ctx, cfg, why);
-    if (!err && cfg->verify_client) {
-        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-        /* Which authorities a client may choose from. */
-        if (given(cfg->ca))
-            SSL_CTX_set_client_CA_list(ctx, SSL_load_client_CA_file(cfg->ca));
-    }
-    if (err) {
-        SSL_CTX_free(ctx);
-        return err;
-    }
-    /* Tickets only, under keys of this context: what the old rules let in is not resumed under new
-     * ones, and a peer makes us keep nothing. */
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_session_id_context(ctx, id, sizeof(id) - 1);
-    *ret = ctx;
-    return 0;
-}
-
 static int client_make(SSL_CTX **ret, const struct tls_config *cfg, struct buf *why)
 {
-    int64_t unused;
-    SSL_CTX *ctx = context_new(TLS_client_method());
-    int err = ctx ? own_load(ctx, cfg, &unused, why) : -ENOMEM;
-    err = err ? err : trust_load(ctx, cfg, why);
+    SSL_CTX *ctx = tls_context_new(TLS_client_method());
+    int err = ctx ? 0 : -ENOMEM;
+    if (!err && tls_own_count(cfg)) {
+        struct tls_certificate files = tls_own_files(cfg, 0);
+        err = tls_own_load(ctx, &files, why);
+    }
+    err = err ? err : tls_trust_load(ctx, cfg, why);
     if (err) {
         SSL_CTX_free(ctx);
         return err;
@@ -213,35 +180,111 @@ static int client_make(SSL_CTX **ret, const struct tls_config *cfg, struct buf *
     return 0;
 }
 
+/* ---- the configuration, kept -------------------------------------------------------------------
+ */
+
+static size_t size_of(const char *z)
+{
+    return z ? strlen(z) + 1 : 1;
+}
+
+static const char *keep(char **at, const char *z)
+{
+    char *here = *at;
+    size_t n = size_of(z);
+    memcpy(here, z ? z : "", n);
+    *at += n;
+    return here;
+}
+
+/* The same with memory of its own for all that it points to, which is *mem. */
+static int config_copy(struct tls_config *ret, const struct tls_config *from, char **mem)
+{
+    unsigned n_more =
+        from->n_more < TLS_MAX_CERTIFICATES - 1 ? from->n_more : TLS_MAX_CERTIFICATES - 1;
+    size_t n = n_more * sizeof(*from->more) + size_of(from->certificate) +
+               size_of(from->private_key) + size_of(from->ca);
+    for (unsigned i = 0; i < n_more; i++) {
+        const struct tls_certificate *c = &from->more[i];
+        n += c->n_names * sizeof(*c->name) + size_of(c->certificate) + size_of(c->private_key);
+        for (unsigned k = 0; k < c->n_names; k++)
+            n += c->name[k].n;
+    }
+    char *block = mem_alloc(n), *at = block;
+    if (!block)
+        return -ENOMEM;
+    struct tls_certificate *more = (struct tls_certificate *)(void *)at;
+    at += n_more * sizeof(*more);
+    struct str *name = (struct str *)(void *)at; /* all of them, for they want to be aligned */
+    for (unsigned i = 0; i < n_more; i++)
+        at += from->more[i].n_names * sizeof(*name);
+    *ret = *from;
+    ret->more = more;
+    ret->n_more = n_more;
+    ret->certificate = keep(&at, from->certificate);
+    ret->private_key = keep(&at, from->private_key);
+    ret->ca = keep(&at, from->ca);
+    for (unsigned i = 0; i < n_more; i++) {
+        const struct tls_certificate *c = &from->more[i];
+        more[i] = (struct tls_certificate){keep(&at, c->certificate), keep(&at, c->private_key),
+                                           name, c->n_names};
+        for (unsigned k = 0; k < c->n_names; k++) {
+            memcpy(at, c->name[k].p, c->name[k].n);
+            *name++ = str_of(at, c->name[k].n);
+            at += c->name[k].n;
+        }
+    }
+    *mem = block;
+    return 0;
+}
+
+/* ---- the door ----------------------------------------------------------------------------------
+ */
+
+static int keys_of(struct tls_ctx *tls, const struct tls_config *cfg, struct buf *why)
+{
+    struct tls_own own[TLS_MAX_CERTIFICATES] = {0};
+    SSL_CTX *client = NULL;
+    int err = tls_own_make(own, tls, cfg, why);
+    err = err ? err : client_make(&client, cfg, why);
+    if (err) {
+        tls_own_free(own);
+        return err;
+    }
+    tls_own_free(tls->own); /* sessions hold theirs */
+    SSL_CTX_free(tls->client);
+    memcpy(tls->own, own, sizeof(own));
+    tls->client = client;
+    return 0;
+}
+
 int tls_ctx_reload(struct tls_ctx *tls, const struct tls_config *cfg, struct buf *why)
 {
-    SSL_CTX *server = NULL, *client = NULL;
     struct file_mark mark[TLS_FILES];
-    int64_t expires_s = 0;
-    struct tls_config next = cfg ? *cfg : tls->cfg;
+    struct tls_config next = tls->cfg;
+    char *mem = NULL;
     ERR_clear_error();
+    int err = cfg ? config_copy(&next, cfg, &mem) : 0;
+    if (err)
+        return err;
     marks_get(&next, mark); /* before they are read: what changes meanwhile is noticed later */
-    int err = server_make(&server, &next, &expires_s, why);
-    err = err ? err : client_make(&client, &next, why);
+    err = keys_of(tls, &next, why);
     if (!cfg || !err) /* a bad pair is complained of once */
         memcpy(tls->read, mark, sizeof(mark));
     if (err) {
-        SSL_CTX_free(server);
+        mem_free(mem);
         return err;
     }
-    const char *name[TLS_FILES] = {next.certificate, next.private_key, next.ca};
-    for (unsigned i = 0; i < TLS_FILES && cfg; i++)
-        str_copy_z(tls->path[i], sizeof(tls->path[i]), given(name[i]) ? str_z(name[i]) : STR(""));
-    next.certificate = tls->path[0];
-    next.private_key = tls->path[1];
-    next.ca = tls->path[2];
-    tls->cfg = next;
+    if (cfg) {
+        mem_free(tls->cfg_mem);
+        tls->cfg_mem = mem;
+        tls->cfg = next;
+    }
+    if (memcmp(&tls->trusted, &mark[0], sizeof(mark[0])))
+        tls->trust++; /* who is believed is asked of them anew */
+    tls->trusted = mark[0];
+    tls->n_own = tls_own_count(&tls->cfg);
     cache_clear(tls);
-    SSL_CTX_free(tls->server); /* sessions hold theirs */
-    SSL_CTX_free(tls->client);
-    tls->server = server;
-    tls->client = client;
-    tls->expires_s = expires_s;
     return 0;
 }
 
@@ -264,12 +307,8 @@ void tls_ctx_free(struct tls_ctx *tls)
     if (!tls)
         return;
     cache_clear(tls);
-    SSL_CTX_free(tls->server);
+    tls_own_free(tls->own);
     SSL_CTX_free(tls->client);
+    mem_free(tls->cfg_mem);
     mem_free(tls);
-}
-
-int64_t tls_ctx_expires_s(const struct tls_ctx *tls)
-{
-    return tls->expires_s;
 }

@@ -1,6 +1,7 @@
 /* One side of one TLS connection, over two buffers in memory. */
 #include <errno.h>
 #include <openssl/err.h>
+#include <time.h>
 
 #include "base/addr.h"
 #include "base/mem.h"
@@ -14,6 +15,7 @@ static struct tls_session *session_new(struct tls_ctx *tls, SSL_CTX *ctx)
     if (!s)
         return NULL;
     s->tls = tls;
+    s->trust = tls->trust;
     s->ssl = SSL_new(ctx);
     BIO *rx = BIO_new(BIO_s_mem()), *tx = BIO_new(BIO_s_mem());
     if (!s->ssl || !rx || !tx) {
@@ -34,7 +36,7 @@ static struct tls_session *session_new(struct tls_ctx *tls, SSL_CTX *ctx)
 
 struct tls_session *tls_session_new_server(struct tls_ctx *tls)
 {
-    struct tls_session *s = session_new(tls, tls->server);
+    struct tls_session *s = session_new(tls, tls->own[0].ctx);
     if (s)
         SSL_set_accept_state(s->ssl);
     return s;
@@ -113,6 +115,7 @@ static int handshake(struct tls_session *s)
     if (ret != 1)
         return outcome(s, ret);
     s->up = true;
+    s->until_s = tls_peer_until_s(s);
     return 0;
 }
 
@@ -186,7 +189,20 @@ bool tls_session_is_resumed(const struct tls_session *s)
     return s->up && SSL_session_reused(s->ssl);
 }
 
-bool tls_session_serves(const struct tls_session *s, const struct tls_target *target)
+bool tls_session_holds(struct tls_session *s)
+{
+    if (!s->up || s->failed || !SSL_get0_peer_certificate(s->ssl) ||
+        SSL_get_verify_mode(s->ssl) == SSL_VERIFY_NONE ||
+        SSL_get_verify_result(s->ssl) != X509_V_OK)
+        return false;
+    if (s->trust != s->tls->trust) {
+        s->fallen = !tls_peer_judge_again(s);
+        s->trust = s->tls->trust;
+    }
+    return !s->fallen && time(NULL) < s->until_s;
+}
+
+bool tls_session_serves(struct tls_session *s, const struct tls_target *target)
 {
     bool same_pins = s->own_pins ? target->n_pins == s->n_pins &&
                                        !memcmp(target->pin, s->pin, s->n_pins * sizeof(*s->pin))
@@ -201,7 +217,7 @@ bool tls_session_serves(const struct tls_session *s, const struct tls_target *ta
     bool stale = s->up && !s->own_pins && ((cfg->verify_peer && unverified) || !pinned);
     if (s->client && same_pins && !stale && str_ieq(str_z(s->host), target->host))
         return true; /* what it is refused for, it is refused for both */
-    if (!cert || unverified || SSL_get_verify_result(s->ssl) != X509_V_OK)
+    if (!tls_session_holds(s))
         return false;
     if (target->n_pins)
         return tls_peer_is_pinned(cert, target->pin, target->n_pins);
@@ -209,6 +225,27 @@ bool tls_session_serves(const struct tls_session *s, const struct tls_target *ta
     if (s->own_pins || !pinned)
         return false;
     return tls_peer_covers(cert, target->host);
+}
+
+bool tls_session_proves(struct tls_session *s, const struct tls_target *who)
+{
+    if (s->client || !tls_session_holds(s))
+        return false;
+    X509 *cert = SSL_get0_peer_certificate(s->ssl);
+    return tls_peer_covers(cert, who->host) &&
+           (!who->n_pins || tls_peer_is_pinned(cert, who->pin, who->n_pins));
+}
+
+void tls_session_doubt(const struct tls_session *s, struct buf *b)
+{
+    if (s->up && !s->client && SSL_get0_peer_certificate(s->ssl) &&
+        SSL_get_verify_result(s->ssl) != X509_V_OK)
+        tls_peer_words(s, SSL_get_verify_result(s->ssl), b);
+}
+
+enum tls_failure tls_session_failure(const struct tls_session *s)
+{
+    return (enum tls_failure)s->failure;
 }
 
 void tls_session_describe(const struct tls_session *s, struct buf *b)

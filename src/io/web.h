@@ -1,7 +1,8 @@
-/* WebSocket connections that we open (RFC 6455) and a small HTTP server, both by libwebsockets, in
- * a thread of their own: the library's loop cannot be shared. The owner lives in that thread too:
- * its callbacks run there, and it reaches others by mailboxes whose descriptors this thread
- * watches. Peers are not trusted: what they send has limits, and so has what they leave waiting. */
+/* WebSocket connections that we open (RFC 6455), or plain TCP, and a small HTTP server, both by
+ * libwebsockets, in a thread of their own: the library's loop cannot be shared. The owner lives in
+ * that thread too: its callbacks run there, and it reaches others by mailboxes whose descriptors
+ * this thread watches. Peers are not trusted: what they send has limits, and so has what they leave
+ * waiting. */
 #ifndef IO_WEB_H
 #define IO_WEB_H
 
@@ -45,12 +46,13 @@ struct web_conf {
     const char *ca_file; /* PEM, of who may certify servers; NULL: the system's */
     const char *http_ip; /* where HTTP is served; NULL: nowhere */
     uint16_t http_port;  /* 0: any */
-    uint32_t ping_s;     /* a silent connection is pinged so often, and given up after twice that;
-                            0: 20 */
+    uint32_t ping_s;     /* a silent connection is pinged so often, and given up after twice that,
+                            as is a raw one that takes nothing; 0: 20 */
     struct web_ops ops;
 };
 
 struct web_ws_conf {
+    bool raw; /* no WebSocket: TCP, or TLS, and what comes is bytes in pieces of any length */
     bool tls;
     const char *host; /* name or address, verified where tls */
     uint16_t port;
@@ -59,7 +61,7 @@ struct web_ws_conf {
     const char *header; /* one more field of the request; NULL: none */
     const char *value;
     uint32_t open_ms;     /* until it is open */
-    uint32_t max_message; /* bytes that the peer may send as one message */
+    uint32_t max_message; /* bytes that the peer may send as one message; not of raw */
     void *user;
 };
 

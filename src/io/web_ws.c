@@ -1,6 +1,8 @@
 /* WebSocket connections that we open. */
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/mem.h"
 #include "io/web_priv.h"
@@ -25,11 +27,12 @@ struct web_ws {
     void *user;
     struct web_ws_figures figures;
     lws_sorted_usec_list_t deadline;
+    bool raw;
     bool open, closing, over; /* over: the owner has been told */
     bool starting;            /* inside web_ws_open() */
     bool late;                /* it did not open, or close, in time */
     unsigned code;
-    char header[64], value[128];
+    char header[64], value[160];
     char why[WEB_WHY_BYTES];
     uint32_t max_message;
     char *in;
@@ -88,8 +91,8 @@ static void on_deadline(lws_sorted_usec_list_t *sul)
         return;
     }
     c->late = true;
-    why_set(c, c->open ? "no answer to our close" : "not open in time",
-            c->open ? sizeof("no answer to our close") - 1 : sizeof("not open in time") - 1);
+    const char *what = c->open ? "no answer to our close" : "it did not answer in time";
+    why_set(c, what, strlen(what));
     lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
 }
 
@@ -101,6 +104,7 @@ int web_ws_open(struct web *w, const struct web_ws_conf *conf, struct web_ws **r
     c->tag = WEB_CONN;
     c->w = w;
     c->user = conf->user;
+    c->raw = conf->raw;
     c->max_message = conf->max_message;
     for (unsigned i = 0; i < WEB_MAX_SLOTS; i++)
         c->spare[c->spares++] = (uint8_t)i;
@@ -121,6 +125,7 @@ int web_ws_open(struct web *w, const struct web_ws_conf *conf, struct web_ws **r
                                         .port = conf->port,
                                         .host = host,
                                         .path = conf->path,
+                                        .method = conf->raw ? "RAW" : NULL,
                                         .ssl_connection = LCCSCF_HTTP_NO_FOLLOW_REDIRECT |
                                                           (conf->tls ? LCCSCF_USE_SSL : 0),
                                         .local_protocol_name = "ringdown",
@@ -207,7 +212,9 @@ static int writable(struct web_ws *c)
     while (c->waiting && !lws_send_pipe_choked(c->wsi)) {
         unsigned at = c->order[0];
         struct slot *s = &c->slot[at];
-        enum lws_write_protocol how = s->flags & WEB_BINARY ? LWS_WRITE_BINARY : LWS_WRITE_TEXT;
+        enum lws_write_protocol how = c->raw                  ? LWS_WRITE_RAW
+                                      : s->flags & WEB_BINARY ? LWS_WRITE_BINARY
+                                                              : LWS_WRITE_TEXT;
         int sent = lws_write(c->wsi, (s->big ? s->big : s->mem) + LWS_PRE, s->n, how);
         memmove(c->order, c->order + 1, --c->waiting);
         c->figures.tx_bytes += s->n;
@@ -223,7 +230,12 @@ static int writable(struct web_ws *c)
     }
     if (!c->closing)
         return 0;
-    lws_close_reason(c->wsi, (enum lws_close_status)c->code, NULL, 0);
+    if (c->raw && lws_send_pipe_choked(c->wsi)) {
+        lws_callback_on_writable(c->wsi);
+        return 0;
+    }
+    if (!c->raw)
+        lws_close_reason(c->wsi, (enum lws_close_status)c->code, NULL, 0);
     return -1;
 }
 
@@ -271,9 +283,25 @@ static int received(struct web_ws *c, struct lws *wsi, const void *in, size_t n)
     return 0;
 }
 
+static void received_raw(struct web_ws *c, const void *in, size_t n)
+{
+    c->figures.rx_bytes += n;
+    if (!c->closing && n)
+        c->w->conf.ops.message(c->w->conf.ops.ctx, c->user, false, str_of(in, n));
+}
+
+/* Where nothing pings, who takes nothing for so long is given up. */
+static void watched(struct web_ws *c)
+{
+    unsigned ms = c->w->idle.secs_since_valid_hangup * 1000u;
+    (void)!setsockopt(lws_get_socket_fd(c->wsi), IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+}
+
 static void established(struct web_ws *c)
 {
     c->open = true;
+    if (c->raw)
+        watched(c);
     lws_sul_cancel(&c->deadline);
     if (!c->closing)
         c->w->conf.ops.opened(c->w->conf.ops.ctx, c->user);
@@ -293,21 +321,71 @@ static int field_add(struct web_ws *c, struct lws *wsi, void *in, size_t n)
                                        (int)strlen(c->value), p, *p + n);
 }
 
+/* ---- why it could not be opened, for people -------------------------------------------------- */
+
+/* Of the certificate: what the library says afterwards has nothing of that. It is judged by
+ * OpenSSL; `n`: it is good so far. */
+static void certificate(struct web_ws *c, void *x509, size_t n)
+{
+    char text[WEB_WHY_BYTES];
+    if (n || !x509)
+        return;
+    int err = X509_STORE_CTX_get_error(x509);
+    snprintf(text, sizeof(text), "its certificate is not accepted: %s",
+             X509_verify_cert_error_string(err));
+    why_set(c, text, strlen(text));
+}
+
+static void no_connection(struct web_ws *c, struct lws *wsi, struct str said)
+{
+    static const struct {
+        struct str prefix;
+        const char *means;
+    } known[] = {
+        {STR_INIT("Unable to connect"), "nobody takes connections there"},
+        {STR_INIT("connect SSL err"), "TLS could not be agreed on"},
+        {STR_INIT("Timed out waiting SSL"), "it did not answer in time when TLS was to begin"},
+        {STR_INIT("closed before established"), "it closed the connection before it was open"},
+        {STR_INIT("read failed"), "it closed the connection before it was open"},
+        {STR_INIT("Peer hung up"), "it closed the connection before it was open"},
+    };
+    char text[WEB_WHY_BYTES];
+    unsigned status = lws_http_client_http_response(wsi);
+    for (unsigned i = 0; i < ARRAY_LEN(known); i++)
+        if (str_starts(said, known[i].prefix)) {
+            why_set(c, known[i].means, strlen(known[i].means));
+            return;
+        }
+    if (str_starts(said, STR("HS: ws upgrade")) && status)
+        snprintf(text, sizeof(text), "it answers with HTTP status %u, not as a WebSocket", status);
+    else if (str_starts(said, STR("HS: ")))
+        snprintf(text, sizeof(text), "it does not answer as a WebSocket does (" STR_FMT ")",
+                 STR_ARG(str_from(said, 4)));
+    else
+        snprintf(text, sizeof(text), "no connection%s" STR_FMT, said.n ? ": " : "",
+                 STR_ARG(str_sub(said, 0, said.n < 100 ? said.n : 100)));
+    why_set(c, text, strlen(text));
+}
+
 int web_ws_event(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in, size_t n)
 {
     struct web_ws *c = wsi ? lws_get_opaque_user_data(wsi) : NULL;
-    (void)user;
     if (!c || c->tag != WEB_CONN)
         return 0;
     switch (why) {
     case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
         return field_add(c, wsi, in, n);
     case LWS_CALLBACK_CLIENT_ESTABLISHED:
+    case LWS_CALLBACK_RAW_CONNECTED:
         established(c);
         return 0;
     case LWS_CALLBACK_CLIENT_RECEIVE:
         return received(c, wsi, in, n);
+    case LWS_CALLBACK_RAW_RX:
+        received_raw(c, in, n);
+        return 0;
     case LWS_CALLBACK_CLIENT_WRITEABLE:
+    case LWS_CALLBACK_RAW_WRITEABLE:
         return writable(c);
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         if (n >= 2)
@@ -316,10 +394,14 @@ int web_ws_event(struct lws *wsi, enum lws_callback_reasons why, void *user, voi
             c->code = LWS_CLOSE_STATUS_NO_STATUS; /* RFC 6455 section 7.1.5: without a code */
         why_set(c, "the bot closed the connection", 29);
         return 0;
+    case LWS_CALLBACK_OPENSSL_PERFORM_SERVER_CERT_VERIFICATION:
+        certificate(c, user, n);
+        return 0;
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
-        why_set(c, in ? in : "no connection", in && n ? n : in ? strlen(in) : 13);
+        no_connection(c, wsi, !in ? STR("") : n ? str_of(in, n) : str_z(in));
         break;
     case LWS_CALLBACK_CLIENT_CLOSED:
+    case LWS_CALLBACK_RAW_CLOSE:
         why_set(c, c->closing ? "closed" : "the connection broke", c->closing ? 6 : 20);
         break;
     case LWS_CALLBACK_WSI_DESTROY:

@@ -16,6 +16,8 @@ struct call {
     enum call_state state;
     bool changing;  /* a re-INVITE is under way */
     bool cancelled; /* given up before it was up */
+    bool heard;     /* something came from this address */
+    bool closed;    /* MEDIA_CLOSE was said */
     handle_t sip, mrcp;
     media_id media;
     struct flow to;
@@ -31,6 +33,7 @@ struct mrcp_agent {
     struct slot_table calls;
     struct mrcp_agent_out *queue;
     uint32_t head, n, cap;
+    uint32_t owed; /* of the queue's places: what each session that there is will need at its end */
     struct mrcp_telemetry telemetry;
 };
 
@@ -63,25 +66,50 @@ static struct call *call_find(const struct mrcp_agent *a, uint64_t id)
 
 /* ---- out ------------------------------------------------------------------------------------- */
 
+/* Whoever is told of a session is told of its end, and its port pair comes back, also when there is
+ * no memory left by then: ENDED and MEDIA_CLOSE have had their places since it began. */
+#define OWED 2
+
+static bool room_for(struct mrcp_agent *a, uint32_t more)
+{
+    uint32_t cap = a->cap ? a->cap : 16;
+    while (cap < a->n + a->owed + more)
+        cap *= 2;
+    if (cap == a->cap)
+        return true;
+    struct mrcp_agent_out *bigger = mem_alloc(cap * sizeof(*bigger));
+    if (!bigger)
+        return false;
+    for (uint32_t i = 0; i < a->n; i++)
+        bigger[i] = a->queue[(a->head + i) % a->cap];
+    mem_free(a->queue);
+    a->queue = bigger;
+    a->cap = cap;
+    a->head = 0;
+    return true;
+}
+
+static struct mrcp_agent_out *append(struct mrcp_agent *a, const struct call *call,
+                                     enum mrcp_agent_out_kind kind)
+{
+    struct mrcp_agent_out *o = &a->queue[(a->head + a->n++) % a->cap];
+    *o = (struct mrcp_agent_out){.kind = kind, .id = call->id};
+    return o;
+}
+
 /* NULL: out of memory, and it is lost. */
 static struct mrcp_agent_out *emit(struct mrcp_agent *a, const struct call *call,
                                    enum mrcp_agent_out_kind kind)
 {
-    if (a->n == a->cap) {
-        uint32_t cap = a->cap ? a->cap * 2 : 16;
-        struct mrcp_agent_out *bigger = mem_alloc(cap * sizeof(*bigger));
-        if (!bigger)
-            return NULL;
-        for (uint32_t i = 0; i < a->n; i++)
-            bigger[i] = a->queue[(a->head + i) % a->cap];
-        mem_free(a->queue);
-        a->queue = bigger;
-        a->cap = cap;
-        a->head = 0;
-    }
-    struct mrcp_agent_out *o = &a->queue[(a->head + a->n++) % a->cap];
-    *o = (struct mrcp_agent_out){.kind = kind, .id = call->id};
-    return o;
+    return room_for(a, 1) ? append(a, call, kind) : NULL;
+}
+
+/* What it was owed. */
+static struct mrcp_agent_out *pay(struct mrcp_agent *a, const struct call *call,
+                                  enum mrcp_agent_out_kind kind)
+{
+    a->owed--;
+    return append(a, call, kind);
 }
 
 bool mrcp_agent_out(struct mrcp_agent *a, struct mrcp_agent_out *ret)
@@ -106,10 +134,11 @@ static void media(struct mrcp_agent *a, const struct call *call, const struct me
 /* Closing the stream sends RTCP BYE, for which some recognizers wait. */
 static void release(struct mrcp_agent *a, usec_t now, struct call *call)
 {
-    struct media_cmd cmd = {.kind = MEDIA_CLOSE, .id = call->media};
-    if (call->media)
-        media(a, call, &cmd);
-    call->media = 0;
+    if (!call->closed)
+        pay(a, call, MRCP_AGENT_MEDIA)->media =
+            (struct media_cmd){.kind = MEDIA_CLOSE, .id = call->media};
+    call->closed = true;
+    call->media = 0; /* an answer that is still to come opens nothing */
     mrcp_session_close(a->conf.client, now, call->mrcp);
     call->mrcp = 0;
 }
@@ -117,11 +146,9 @@ static void release(struct mrcp_agent *a, usec_t now, struct call *call)
 static void ended(struct mrcp_agent *a, usec_t now, struct call *call)
 {
     release(a, now, call);
-    struct mrcp_agent_out *o = emit(a, call, MRCP_AGENT_ENDED);
-    if (o) {
-        o->status = call->status;
-        o->err = call->err;
-    }
+    struct mrcp_agent_out *o = pay(a, call, MRCP_AGENT_ENDED);
+    o->status = call->status;
+    o->err = call->err;
     memset(call->password, 0, sizeof(call->password));
     slot_put(&a->calls, call->id & ~MRCP_AGENT_USER);
 }
@@ -175,6 +202,7 @@ static int invite(struct mrcp_agent *a, usec_t now, struct call *call)
     buf_ch(&b, '>');
     cmd.to_hdr = buf_str(&b);
     cmd.to.peer = call->addr[call->at];
+    call->heard = false;
     int err = offer(a, call, mem, &cmd.content);
     return err ? err : sip_invite(a->conf.core, now, &cmd, &call->sip);
 }
@@ -208,7 +236,7 @@ int mrcp_agent_open(struct mrcp_agent *a, usec_t now, const struct mrcp_agent_ca
     struct mrcp_session_conf session = in->session;
     session.user = call->id;
     session.server = in->ruri;
-    int err = call_fill(call, in);
+    int err = room_for(a, OWED + 1) ? call_fill(call, in) : -ENOMEM;
     err = err ? err : mrcp_session_open(a->conf.client, now, &session, &call->mrcp);
     err = err ? err : invite(a, now, call);
     if (err) {
@@ -219,9 +247,33 @@ int mrcp_agent_open(struct mrcp_agent *a, usec_t now, const struct mrcp_agent_ca
     call->media = in->media;
     struct media_cmd cmd = {
         .kind = MEDIA_OPEN, .id = in->media, .port = in->port, .family = in->session.rtp.family};
-    media(a, call, &cmd);
+    append(a, call, MRCP_AGENT_MEDIA)->media = cmd;
+    a->owed += OWED;
     *ret = call->id;
     return 0;
+}
+
+/* What comes of the one before is nobody's: the core takes back a late 2xx. */
+bool mrcp_agent_next(struct mrcp_agent *a, usec_t now, uint64_t id, struct addr *ret)
+{
+    struct call *call = call_find(a, id);
+    if (!call || call->state != CALL_INVITING || call->heard || call->at + 1 >= call->n_addrs)
+        return false;
+    handle_t before = call->sip;
+    call->at++;
+    if (invite(a, now, call)) {
+        call->at--;
+        return false;
+    }
+    *ret = call->addr[call->at - 1];
+    a->telemetry.sipInviteTimeouts++;
+    (void)sip_hangup(a->conf.core, now, before, STR_NONE);
+    return true;
+}
+
+uint32_t mrcp_agent_sessions(const struct mrcp_agent *a)
+{
+    return a->calls.used;
 }
 
 int mrcp_agent_ask(struct mrcp_agent *a, usec_t now, uint64_t id, const struct mrcp_ask *ask,
@@ -285,21 +337,22 @@ static void stream_set(struct mrcp_agent *a, const struct call *call, const stru
     media(a, call, &cmd);
 }
 
-/* The first audio of the answer that is not refused. */
-static void stream_agree(struct mrcp_agent *a, const struct call *call, struct str text)
+/* The first audio of the answer that is not refused; false: there is none. */
+static bool stream_agree(struct mrcp_agent *a, const struct call *call, struct str text)
 {
     struct arena arena;
     struct sdp d;
+    bool found = false;
     arena_init(&arena, 256u << 10);
     if (sdp_parse(&d, text, &arena, NULL) == 0) {
-        for (unsigned i = 0; i < d.n_media; i++) {
-            if (d.media[i].kind != SDP_AUDIO || !d.media[i].port)
-                continue;
-            stream_set(a, call, &d, &d.media[i]);
-            break;
+        for (unsigned i = 0; i < d.n_media && !found; i++) {
+            found = d.media[i].kind == SDP_AUDIO && d.media[i].port;
+            if (found)
+                stream_set(a, call, &d, &d.media[i]);
         }
     }
     arena_done(&arena);
+    return found;
 }
 
 static void answered(struct mrcp_agent *a, usec_t now, struct call *call, const struct sip_out *o)
@@ -311,9 +364,11 @@ static void answered(struct mrcp_agent *a, usec_t now, struct call *call, const 
     call->changing = false;
     struct str body = o->msg ? o->msg->body : STR_NONE;
     int err = mrcp_session_answer(a->conf.client, now, call->mrcp, body);
+    if (err == 0 && !stream_agree(a, call, body))
+        err = -EBADMSG; /* who can neither be heard nor hear is of no use */
     if (err == 0)
-        stream_agree(a, call, body);
-    else if (!again)
+        return;
+    if (!again)
         finish(a, now, call, err);
     else
         emit(a, call, MRCP_AGENT_CHANGED);
@@ -414,6 +469,7 @@ void mrcp_agent_sip(struct mrcp_agent *a, usec_t now, const struct sip_out *o)
         return;
     switch (o->kind) {
     case SIP_OUT_PROGRESS:
+        call->heard = true;
         a->telemetry.sipProvisional++;
         if (o->reliable)
             (void)sip_prack(a->conf.core, now, call->sip, &which, &nothing);

@@ -58,7 +58,8 @@ struct mrcp_agent_out {
     int err;         /* 0: as it was asked to; else why not, as in MRCP_OUT_FAILED, or:
                         -ECONNABORTED the server hung up, -EACCES refused credentials,
                         -ETIMEDOUT no answer to the INVITE, -EHOSTUNREACH nobody there,
-                        -ENOTSUP the server has none of the resources, -EBADMSG its SDP */
+                        -ENOTSUP the server has none of the resources, -EBADMSG its SDP,
+                        -EPROTOTYPE it wants a control connection without TLS */
 };
 bool mrcp_agent_out(struct mrcp_agent *a, struct mrcp_agent_out *ret);
 
@@ -79,6 +80,10 @@ struct mrcp_agent_call {
  * -ENOSPC, -EINVAL, -ENOMEM, or what the SIP core says. */
 MUST_CHECK int mrcp_agent_open(struct mrcp_agent *a, usec_t now, const struct mrcp_agent_call *call,
                                uint64_t *ret);
+/* Nobody has answered where the INVITE was sent, not even with a provisional: the next address is
+ * tried at once, instead of when the INVITE has timed out. *ret is the one that was silent. false:
+ * somebody has answered, or there is no other. */
+bool mrcp_agent_next(struct mrcp_agent *a, usec_t now, uint64_t id, struct addr *ret);
 /* A request on a channel: as mrcp_request(). */
 MUST_CHECK int mrcp_agent_ask(struct mrcp_agent *a, usec_t now, uint64_t id,
                               const struct mrcp_ask *ask, uint64_t *request_id);
@@ -92,6 +97,8 @@ void mrcp_agent_close(struct mrcp_agent *a, usec_t now, uint64_t id);
 void mrcp_agent_sip(struct mrcp_agent *a, usec_t now, const struct sip_out *o);
 void mrcp_agent_client(struct mrcp_agent *a, usec_t now, const struct mrcp_out *o);
 
+/* How many there are of which ENDED has not been told: they may wait for the answer to a BYE. */
+uint32_t mrcp_agent_sessions(const struct mrcp_agent *a);
 void mrcp_agent_telemetry(const struct mrcp_agent *a, struct mrcp_telemetry *ret);
 
 #endif

@@ -69,6 +69,8 @@ struct leg {
     bool anonymous;   /* Privacy: id (RFC 3323) */
     bool secure;      /* it has called a sips URI: nobody may be reached for it in another way */
     bool sips_missed; /* somebody could not be, because of that */
+    bool to_sips;     /* of a trunk: its Request-URI is a sips one */
+    bool elsewhere;   /* and one that the gateway has named: our credentials are not for it */
     bool dropped;     /* another one was quicker, or it rang long enough */
     bool counted;     /* for its extension */
     bool said_answer; /* what it has said was an answer: not all it can do */
@@ -97,7 +99,9 @@ struct leg {
     handle_t record;           /* that it is part of, as this track, from 1; 0: none */
     media_id recorded;         /* the stream of it */
     uint8_t track;
-    handle_t guest; /* the recording of another call that it is in as well, as this track */
+    uint8_t bot_track; /* of what a bot says to its party in that recording; 0: there was none */
+    bool bot_recorded; /* and that is being recorded */
+    handle_t guest;    /* the recording of another call that it is in as well, as this track */
     uint8_t guest_track;
     bool wide;    /* it speaks more than telephone quality */
     char keys[8]; /* the last ones, for codes during a call */
@@ -202,7 +206,7 @@ struct calls {
     struct list waiting;                 /* struct dial.in_queue, who came first in front */
     struct pbx_timer wake;               /* somebody may be free for them */
     uint32_t n_extensions;
-    uint64_t last_number, last_recording;
+    uint64_t last_number, last_recording, last_naming;
     uint64_t total, answered, refused, rtp_timeouts, reaped;
     uint64_t out_of_turn; /* offers and answers that we should not have sent */
     uint64_t dissolved;   /* became part of another call, and have no record */

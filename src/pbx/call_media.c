@@ -3,6 +3,7 @@
 #include "pbx/feature/early_session.h"
 #include "pbx/feature/ringback.h"
 #include "pbx/feature/service.h"
+#include "pbx/feature/voicebot.h"
 #include "pbx/feature/voicemail.h"
 #include "pbx/quality.h"
 #include "pbx/record.h"
@@ -46,8 +47,10 @@ void call_rx_media(struct pbx *p, const struct media_ev *ev)
     if (ev->kind == MEDIA_EV_CLOSED)
         quality_closed(p, ev);
     port_rx(p, &p->calls->ports, ev);
-    if (!leg)
+    if (!leg) {
+        voicebot_rx_media(p, ev);
         return;
+    }
     if (ev->kind == MEDIA_EV_FIRST) {
         ringback_rx_first(p, leg);
         early_rx_first(p, leg);
@@ -55,7 +58,7 @@ void call_rx_media(struct pbx *p, const struct media_ev *ev)
     if (leg->regular) /* its keys are its party's own, and its silence ends nothing */
         return;
     if (ev->kind == MEDIA_EV_DIGIT || ev->kind == MEDIA_EV_PLAYED || ev->kind == MEDIA_EV_TALK ||
-        ev->kind == MEDIA_EV_VOICE)
+        ev->kind == MEDIA_EV_VOICE || ev->kind == MEDIA_EV_HEARS)
         service_rx_media(p, leg, ev);
     if (ev->kind != MEDIA_EV_TIMEOUT && ev->kind != MEDIA_EV_STRANGER)
         return;

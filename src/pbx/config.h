@@ -60,6 +60,8 @@ enum config_record { CONF_RECORD_NONE, CONF_RECORD_MIXED, CONF_RECORD_TRACKS, CO
 /* Of extensions and conferences: 0 means as recording.mode says, n means mode n - 1. */
 enum config_announce { CONF_ANNOUNCE_NONE, CONF_ANNOUNCE_TONE, CONF_ANNOUNCE_SPEECH };
 enum config_engine { CONF_ENGINE_BUILTIN, CONF_ENGINE_MRCP, CONF_ENGINE_STREAM };
+enum config_bot_protocol { CONF_PROTOCOL_TWILIO, CONF_PROTOCOL_JSON, CONF_PROTOCOL_AUDIOSOCKET };
+enum config_bot_rate { CONF_RATE_8000, CONF_RATE_16000 };
 enum config_barge_in { CONF_BARGE_DEFAULT, CONF_BARGE_ON, CONF_BARGE_OFF };
 enum config_log_format { CONF_LOG_TEXT, CONF_LOG_JSON };
 enum config_hep_transport { CONF_HEP_UDP, CONF_HEP_TCP };
@@ -131,6 +133,7 @@ struct config_target {
 #define CONFIG_C_BOOL     bool
 #define CONFIG_C_COUNT    uint32_t
 #define CONFIG_C_MS       uint32_t
+#define CONFIG_C_FRACTION uint32_t /* thousandths */
 #define CONFIG_C_CHOICE   uint8_t
 #define CONFIG_C_CHOICES  struct config_choices
 #define CONFIG_C_TEXTS    struct config_texts

@@ -112,12 +112,17 @@ static bool are_pins(const struct config_texts *pins)
     return true;
 }
 
+#define MAX_CERTIFICATES 32u
+
 static void tls_check(struct config_binder *b, const struct config_tls *t)
 {
     if (!are_pins(&t->pins))
         bad(b, &t->pins, t, "sip.tls.pins: each must be 64 hexadecimal digits");
     if ((t->certificate.n == 0) != (t->private_key.n == 0))
         bad(b, &t->certificate, t, "sip.tls: certificate and private_key go together");
+    if (t->n_certificates > MAX_CERTIFICATES)
+        bad(b, &t->certificates[MAX_CERTIFICATES].certificate, &t->certificates[MAX_CERTIFICATES],
+            "sip.tls.certificates: at most %u", MAX_CERTIFICATES);
 }
 
 static void dns_check(struct config_binder *b)
@@ -135,7 +140,7 @@ static void sip_check(struct config_binder *b)
     tls_check(b, &s->tls);
     for (uint32_t i = 0; i < s->listen.n; i++) {
         bool secure = s->listen.v[i].proto == PROTO_TLS || s->listen.v[i].proto == PROTO_WSS;
-        if (secure && (s->tls.certificate.n == 0 || s->tls.private_key.n == 0)) {
+        if (secure && s->tls.certificate.n == 0 && s->tls.n_certificates == 0) {
             bad(b, &s->listen, s,
                 "sip.listen: tls: and wss: need sip.tls.certificate and "
                 "sip.tls.private_key");
@@ -347,6 +352,8 @@ static void trunk_check(struct config_binder *b, uint32_t i)
     if (needs_tls(t) && !listens_tls(c))
         bad(b, &t->uri, t, "trunks[%u].uri: to send by TLS, sip.listen must have a tls: address",
             i);
+    if (t->tls_name.n && !listens_tls(c))
+        bad(b, &t->tls_name, t, "trunks[%u].tls_name: sip.listen must have a tls: address", i);
     if (!are_pins(&t->tls_pins))
         bad(b, &t->tls_pins, t, "trunks[%u].tls_pins: each must be 64 hexadecimal digits", i);
     for (uint32_t j = 0; j < t->failover.n; j++) {
@@ -462,9 +469,21 @@ static const char *goal_wrong(const struct config *c, struct str text)
                            : NULL;
 }
 
+/* Letters, and what stands between words. */
+static bool is_english(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || strchr(" '-,.!?", c)))
+            return false;
+    }
+    return s.n != 0;
+}
+
 static void menu_check(struct config_binder *b, const struct config_bot *o, uint32_t i)
 {
     uint64_t seen = 0;
+    uint32_t words = 0;
     static const char keys[] = "0123456789*#";
     for (uint32_t k = 0; k < o->n_menu; k++) {
         const struct config_menu_item *m = &o->menu[k];
@@ -477,7 +496,36 @@ static void menu_check(struct config_binder *b, const struct config_bot *o, uint
         wrong = goal_wrong(b->config, m->does);
         if (wrong)
             bad(b, &m->does, m, "bots[%u].menu[%u].do: %s", i, k, wrong);
+        words += m->words.n;
+        for (uint32_t n = 0; o->engine == CONF_ENGINE_BUILTIN && n < m->words.n; n++)
+            if (!is_english(m->words.v[n]))
+                bad(b, &m->words, m, "bots[%u].menu[%u].words: engine builtin knows English words",
+                    i, k);
+        if (words > BOTLINK_PHRASES && words - m->words.n <= BOTLINK_PHRASES)
+            bad(b, &m->words, m, "bots[%u].menu[%u].words: at most %u in a menu", i, k,
+                BOTLINK_PHRASES);
     }
+}
+
+static bool is_sip_uri(struct str s)
+{
+    struct sip_uri uri;
+    return sip_uri_parse(&uri, s) == 0 && uri.host.n &&
+           (uri.scheme == SIP_SCHEME_SIP || uri.scheme == SIP_SCHEME_SIPS);
+}
+
+static void stream_check(struct config_binder *b, const struct config_bot *o, uint32_t i)
+{
+    bool plain = o->protocol == CONF_PROTOCOL_AUDIOSOCKET;
+    bool ws = str_istarts(o->url, STR("ws://")) || str_istarts(o->url, STR("wss://"));
+    if (o->engine != CONF_ENGINE_STREAM)
+        return;
+    if (!plain && !ws)
+        bad(b, &o->url, o, "bots[%u].url: engine stream needs a ws:// or wss:// URL", i);
+    if (plain && !str_istarts(o->url, STR("audiosocket://")))
+        bad(b, &o->url, o, "bots[%u].url: protocol audiosocket needs audiosocket://HOST:PORT", i);
+    if (o->protocol == CONF_PROTOCOL_TWILIO && o->rate != CONF_RATE_8000)
+        bad(b, &o->rate, o, "bots[%u].rate: protocol twilio has 8000", i);
 }
 
 static void bot_check(struct config_binder *b, uint32_t i)
@@ -491,12 +539,11 @@ static void bot_check(struct config_binder *b, uint32_t i)
     if (wrong)
         bad(b, &o->fallback, o, "bots[%u].fallback: %s", i, wrong);
     menu_check(b, o, i);
-    if (o->engine == CONF_ENGINE_STREAM && !str_istarts(o->url, STR("ws://")) &&
-        !str_istarts(o->url, STR("wss://")))
-        bad(b, &o->url, o, "bots[%u].url: engine stream needs a ws:// or wss:// URL", i);
-    if (o->engine == CONF_ENGINE_MRCP && !str_istarts(o->server, STR("sip:")) &&
-        !str_istarts(o->server, STR("sips:")))
-        bad(b, &o->server, o, "bots[%u].server: engine mrcp needs a sip: URI", i);
+    stream_check(b, o, i);
+    if (o->engine == CONF_ENGINE_MRCP && !is_sip_uri(o->server))
+        bad(b, &o->server, o, "bots[%u].server: engine mrcp needs a sip: or sips: URI", i);
+    if (o->server_password.secret.n && !o->server_user.n)
+        bad(b, &o->server_user, o, "bots[%u].server_user: a password needs one", i);
 }
 
 /* Who has one. */

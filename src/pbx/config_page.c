@@ -14,6 +14,7 @@ static void put_range(struct buf *b, const struct config_key *k)
 {
     switch (k->type) {
     case CONFIG_T_MS:
+    case CONFIG_T_FRACTION:
         put_ms(b, k->min);
         buf_lit(b, " to ");
         put_ms(b, k->max);
@@ -56,6 +57,7 @@ static void put_type(struct buf *b, const struct config_key *k)
         [CONFIG_T_HOSTPORT] = "address", [CONFIG_T_LISTENS] = "list of listeners",
         [CONFIG_T_PORTS] = "ports",      [CONFIG_T_HA1] = "hash",
         [CONFIG_T_REGEX] = "expression", [CONFIG_T_TARGET] = "target",
+        [CONFIG_T_FRACTION] = "number",
     };
     buf_z(b, name[k->type]);
     bool words = k->type == CONFIG_T_CHOICE || k->type == CONFIG_T_CHOICES;

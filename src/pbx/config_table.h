@@ -17,6 +17,7 @@
     T(BOOL)                                                                                        \
     T(COUNT)                                                                                       \
     T(MS)                                                                                          \
+    T(FRACTION)                                                                                    \
     T(CHOICE)                                                                                      \
     T(CHOICES)                                                                                     \
     T(TEXTS)                                                                                       \

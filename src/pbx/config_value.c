@@ -158,8 +158,8 @@ static int parse_count(const struct config_value *v)
     return 0;
 }
 
-/* Milliseconds as seconds: 500 is "0.5". */
-static void put_seconds(struct buf *b, uint64_t ms)
+/* Milliseconds as seconds, and the like: 500 is "0.5". */
+static void put_thousandths(struct buf *b, uint64_t ms)
 {
     buf_u64(b, ms / 1000);
     if (ms % 1000 == 0)
@@ -178,13 +178,27 @@ static int parse_ms(const struct config_value *v)
     uint64_t ms;
     if (num_fixed(&ms, v->item[0], 3) || ms < v->key->min || ms > v->key->max) {
         buf_lit(v->why, "must be from ");
-        put_seconds(v->why, v->key->min);
+        put_thousandths(v->why, v->key->min);
         buf_lit(v->why, " to ");
-        put_seconds(v->why, v->key->max);
+        put_thousandths(v->why, v->key->max);
         buf_lit(v->why, " seconds");
         return -EINVAL;
     }
     *(uint32_t *)v->out = (uint32_t)ms;
+    return 0;
+}
+
+static int parse_fraction(const struct config_value *v)
+{
+    uint64_t n;
+    if (num_fixed(&n, v->item[0], 3) || n < v->key->min || n > v->key->max) {
+        buf_lit(v->why, "must be from ");
+        put_thousandths(v->why, v->key->min);
+        buf_lit(v->why, " to ");
+        put_thousandths(v->why, v->key->max);
+        return -EINVAL;
+    }
+    *(uint32_t *)v->out = (uint32_t)n;
     return 0;
 }
 
@@ -464,29 +478,18 @@ bool config_type_is_list(enum config_type type)
 int config_value_parse(const struct config_value *v)
 {
     static int (*const parse[CONFIG_T_COUNT_OF])(const struct config_value *) = {
-        [CONFIG_T_TEXT] = parse_text,
-        [CONFIG_T_NAME] = parse_text,
-        [CONFIG_T_USER] = parse_text,
-        [CONFIG_T_NUMBER] = parse_text,
-        [CONFIG_T_DIGITS] = parse_text,
-        [CONFIG_T_URI] = parse_text,
-        [CONFIG_T_STORE] = parse_text,
-        [CONFIG_T_SECRET] = parse_secret,
-        [CONFIG_T_BOOL] = parse_bool,
-        [CONFIG_T_COUNT] = parse_count,
-        [CONFIG_T_MS] = parse_ms,
-        [CONFIG_T_CHOICE] = parse_choice,
-        [CONFIG_T_CHOICES] = parse_choices,
-        [CONFIG_T_TEXTS] = parse_texts,
-        [CONFIG_T_NAMES] = parse_texts,
-        [CONFIG_T_NUMBERS] = parse_texts,
-        [CONFIG_T_NETS] = parse_nets,
-        [CONFIG_T_ADDR] = parse_addr,
-        [CONFIG_T_HOSTPORT] = parse_hostport,
-        [CONFIG_T_LISTENS] = parse_listens,
-        [CONFIG_T_PORTS] = parse_ports,
-        [CONFIG_T_HA1] = parse_ha1,
-        [CONFIG_T_REGEX] = parse_regex,
+        [CONFIG_T_TEXT] = parse_text,       [CONFIG_T_NAME] = parse_text,
+        [CONFIG_T_USER] = parse_text,       [CONFIG_T_NUMBER] = parse_text,
+        [CONFIG_T_DIGITS] = parse_text,     [CONFIG_T_URI] = parse_text,
+        [CONFIG_T_STORE] = parse_text,      [CONFIG_T_SECRET] = parse_secret,
+        [CONFIG_T_BOOL] = parse_bool,       [CONFIG_T_COUNT] = parse_count,
+        [CONFIG_T_MS] = parse_ms,           [CONFIG_T_FRACTION] = parse_fraction,
+        [CONFIG_T_CHOICE] = parse_choice,   [CONFIG_T_CHOICES] = parse_choices,
+        [CONFIG_T_TEXTS] = parse_texts,     [CONFIG_T_NAMES] = parse_texts,
+        [CONFIG_T_NUMBERS] = parse_texts,   [CONFIG_T_NETS] = parse_nets,
+        [CONFIG_T_ADDR] = parse_addr,       [CONFIG_T_HOSTPORT] = parse_hostport,
+        [CONFIG_T_LISTENS] = parse_listens, [CONFIG_T_PORTS] = parse_ports,
+        [CONFIG_T_HA1] = parse_ha1,         [CONFIG_T_REGEX] = parse_regex,
         [CONFIG_T_TARGET] = parse_target,
     };
     BUG_ON(v->key->type >= CONFIG_T_MAP || !parse[v->key->type]);

@@ -323,8 +323,9 @@ struct gate_who gate_check(struct pbx *p, const struct sip_out *o)
     struct gate_who who = {0};
     if (o->msg->method != SIP_REGISTER) {
         const struct config_trunk *t = trunk_by_source(p, &o->flow, o->msg);
-        /* Where we log in they do not: what comes from there is from them. */
-        if (t && (!t->password.secret.n || t->register_it)) {
+        /* Where we log in they do not: what comes from there is from them. A certificate is more
+         * than a password. */
+        if (t && (!t->password.secret.n || t->register_it || trunk_is_proven(p, t, &o->flow))) {
             who.trunk = t;
             return who;
         }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "pbx/call.h"
 #include "pbx/feature/conference.h"
+#include "pbx/feature/dial.h"
 #include "pbx/feature/mwi.h"
 #include "pbx/feature/setting.h"
 #include "pbx/feature/refer.h"
@@ -478,7 +479,10 @@ void pbx_resolved(struct pbx *p, usec_t now, uint64_t token, const struct flow_d
                   unsigned n, uint32_t ttl_s)
 {
     enter(p, now);
-    trunk_resolved(p, token, dest, n, ttl_s);
+    if (token > UINT32_MAX)
+        contact_resolved(p, token, dest, n);
+    else
+        trunk_resolved(p, token, dest, n, ttl_s);
     pump(p);
 }
 

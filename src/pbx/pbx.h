@@ -40,6 +40,9 @@ enum pbx_out_kind {
     PBX_OUT_ALIAS,   /* connection flow.conn also stands for addr (RFC 5923) */
     PBX_OUT_BOTLINK, /* to the program that speaks for a bot: botlink */
     PBX_OUT_PARTY,   /* flows with party `token` are for `name`, over TLS; `pins`: its keys */
+    PBX_OUT_CLIENT,  /* what comes from a client that is `name`, by its certificate (RFC 5922), gets
+                        party `token`, if it has one of `pins`, where there are any; no name: that
+                        party is forgotten */
     PBX_OUT_FILE     /* recordings and messages on the disk: file */
 };
 

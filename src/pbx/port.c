@@ -34,8 +34,8 @@ void port_init(struct pbx *p, struct port_stock *s)
         order(p, s, ADDR_V6, FIRST_ORDER);
 }
 
-uint16_t port_take(struct pbx *p, struct port_stock *s, enum addr_family family, uint32_t owner,
-                   media_id *id)
+uint16_t port_reserve(struct pbx *p, struct port_stock *s, enum addr_family family, uint32_t owner,
+                      media_id *id)
 {
     unsigned f = index_of(family);
     if (s->n[f] < LOW_WATER + s->in_use / 2 && s->asked[f] == 0)
@@ -49,9 +49,16 @@ uint16_t port_take(struct pbx *p, struct port_stock *s, enum addr_family family,
     s->n[f]--;
     s->in_use++;
     *id = ++s->last_id << 24 | (owner & 0xFFFFFF);
-    struct pbx_out *o = pbx_emit(p, PBX_OUT_MEDIA);
-    o->media =
-        (struct media_cmd){.kind = MEDIA_OPEN, .id = *id, .port = port, .family = (uint8_t)family};
+    return port;
+}
+
+uint16_t port_take(struct pbx *p, struct port_stock *s, enum addr_family family, uint32_t owner,
+                   media_id *id)
+{
+    uint16_t port = port_reserve(p, s, family, owner, id);
+    if (port)
+        pbx_emit(p, PBX_OUT_MEDIA)->media = (struct media_cmd){
+            .kind = MEDIA_OPEN, .id = *id, .port = port, .family = (uint8_t)family};
     return port;
 }
 

@@ -20,6 +20,10 @@ void port_init(struct pbx *p, struct port_stock *s);
  * `owner`. */
 uint16_t port_take(struct pbx *p, struct port_stock *s, enum addr_family family, uint32_t owner,
                    media_id *id);
+/* The same for one who opens the stream and closes it: the pair is free again at MEDIA_EV_CLOSED,
+ * which must come. */
+uint16_t port_reserve(struct pbx *p, struct port_stock *s, enum addr_family family, uint32_t owner,
+                      media_id *id);
 void port_rx(struct pbx *p, struct port_stock *s, const struct media_ev *ev);
 
 #endif

@@ -111,18 +111,23 @@ static void note_talk(struct recording *rec, unsigned track, uint32_t from_ms, u
         (struct record_talk){.track = (uint8_t)track, .from_ms = from_ms, .to_ms = to_ms};
 }
 
-void recording_talks(struct pbx *p, struct leg *leg, bool talks)
+void recording_voice_talks(struct pbx *p, handle_t recording, uint8_t track, bool talks)
 {
-    struct recording *rec = find(p, leg->record);
-    struct record_track *t = rec && leg->track ? &rec->track[leg->track - 1] : NULL;
+    struct recording *rec = find(p, recording);
+    struct record_track *t = rec && track ? &rec->track[track - 1] : NULL;
     if (!t || t->talking == talks)
         return;
     if (!talks && !rec->paused)
-        note_talk(rec, leg->track, t->talk_ms, ms_of(p, rec));
+        note_talk(rec, track, t->talk_ms, ms_of(p, rec));
     t->talking = talks;
     t->talk_ms = ms_of(p, rec);
     if (!talks && p->now - rec->told >= TELL_AGAIN)
         write_meta(p, rec); /* a kill takes the rest of it */
+}
+
+void recording_talks(struct pbx *p, struct leg *leg, bool talks)
+{
+    recording_voice_talks(p, leg->record, leg->track, talks);
 }
 
 /* What is said in a pause is nobody's business. */
@@ -290,6 +295,9 @@ void recording_add(struct pbx *p, handle_t recording, struct leg *leg)
     if (!track)
         return;
     recording_guest(p, 0, leg);
+    if (!again)
+        leg->bot_track = 0;    /* its number is somebody else's here */
+    leg->bot_recorded = false; /* on the new stream it is to begin again */
     leg->track = track;
     leg->record = recording;
     leg->recorded = s->id;
@@ -326,6 +334,49 @@ void recording_guest(struct pbx *p, handle_t recording, struct leg *leg)
     order(p, rec, s->id, track)->record.also = true;
 }
 
+static void said_leaves(struct pbx *p, struct recording *rec, struct leg *leg)
+{
+    struct record_track *t = &rec->track[leg->bot_track - 1];
+    leg->bot_recorded = false;
+    t->there = false;
+    t->to_ms = ms_of(p, rec);
+}
+
+/* A bot that comes back goes on in its track, unless somebody else has it. */
+static bool said_joins(struct pbx *p, struct recording *rec, struct leg *leg, struct str bot)
+{
+    if (!leg->bot_track || rec->n_tracks == ARRAY_LEN(rec->track))
+        leg->bot_track = track_new(p, rec, leg);
+    if (!leg->bot_track)
+        return false;
+    struct record_track *t = &rec->track[leg->bot_track - 1];
+    struct buf party;
+    t->leg = 0;
+    t->there = leg->bot_recorded = true;
+    str_copy_z(t->name, sizeof(t->name), bot);
+    buf_init(&party, t->party, sizeof(t->party) - 1);
+    buf_lit(&party, "bot:");
+    buf_str_put(&party, str_sub(bot, 0, bot.n < 58 ? bot.n : 58));
+    t->party[party.n] = '\0';
+    return true;
+}
+
+void recording_said(struct pbx *p, struct leg *leg, struct str bot)
+{
+    struct recording *rec = find(p, leg->record);
+    bool on = bot.n > 0;
+    if (!rec || rec->stopping || !leg->track || leg->bot_recorded == on)
+        return;
+    if (on && !said_joins(p, rec, leg, bot))
+        return;
+    if (!on)
+        said_leaves(p, rec, leg);
+    struct media_cmd *cmd = order(p, rec, leg->recorded, leg->bot_track);
+    cmd->record.said = true;
+    cmd->record.leave = !on;
+    write_meta(p, rec);
+}
+
 /* The stream goes on without being written. */
 static void stream_leaves(struct pbx *p, const struct leg *leg)
 {
@@ -344,11 +395,41 @@ void recording_remove(struct pbx *p, struct leg *leg)
         recording_talks(p, leg, false);
         t->there = false;
         t->to_ms = ms_of(p, rec);
+        if (leg->bot_recorded)
+            said_leaves(p, rec, leg);
         stream_leaves(p, leg);
     }
+    leg->bot_recorded = false;
+    leg->bot_track = 0;
     leg->record = 0;
     leg->recorded = 0;
     leg->track = 0;
+}
+
+uint8_t recording_voice(struct pbx *p, handle_t recording, media_id id, struct str party)
+{
+    struct recording *rec = find(p, recording);
+    struct record_track *t = rec && !rec->stopping ? track_for(rec) : NULL;
+    if (!t)
+        return 0;
+    *t = (struct record_track){.from_ms = ms_of(p, rec), .there = true};
+    str_copy_z(t->party, sizeof(t->party), party);
+    uint8_t track = (uint8_t)(t - rec->track + 1);
+    (void)order(p, rec, id, track);
+    write_meta(p, rec);
+    return track;
+}
+
+void recording_voice_leaves(struct pbx *p, handle_t recording, media_id id, uint8_t track)
+{
+    struct recording *rec = find(p, recording);
+    if (!rec || rec->stopping || !track)
+        return;
+    recording_voice_talks(p, recording, track, false);
+    rec->track[track - 1].there = false;
+    rec->track[track - 1].to_ms = ms_of(p, rec);
+    if (id)
+        pbx_emit(p, PBX_OUT_MEDIA)->media = (struct media_cmd){.kind = MEDIA_RECORD, .id = id};
 }
 
 void recording_hold(struct pbx *p, handle_t recording, bool paused)

@@ -14,7 +14,7 @@ enum record_by { RECORD_BY_CONFIG, RECORD_BY_KEY, RECORD_BY_API };
 /* What one leg has said, as the sidecar tells it. */
 struct record_track {
     char party[64], name[64];
-    uint8_t leg; /* its number in the call's history */
+    uint8_t leg; /* its number in the call's history; 0: it is what a bot says */
     uint32_t from_ms, to_ms;
     bool there;   /* it has not left */
     bool talking; /* since talk_ms */
@@ -74,6 +74,13 @@ void recording_remove(struct pbx *p, struct leg *leg);
 /* The leg is heard in a conference that a phone makes of its call and a recorded one: it becomes a
  * track there, besides what is recorded of its own call; or it leaves again (recording 0). */
 void recording_guest(struct pbx *p, handle_t recording, struct leg *leg);
+/* A voice without a leg: what is received on stream `id`, as `party`. Returns its track; 0: there
+ * is none left, or no such recording. `leaves` with id 0: the stream is closed already. */
+uint8_t recording_voice(struct pbx *p, handle_t recording, media_id id, struct str party);
+void recording_voice_leaves(struct pbx *p, handle_t recording, media_id id, uint8_t track);
+void recording_voice_talks(struct pbx *p, handle_t recording, uint8_t track, bool talks);
+/* What `bot` says to a leg that is recorded becomes a track beside it; none: no longer. */
+void recording_said(struct pbx *p, struct leg *leg, struct str bot);
 void recording_hold(struct pbx *p, handle_t recording, bool paused);
 void recording_end(struct pbx *p, handle_t recording);
 /* What it is called: "folder/base" in p->turn. */

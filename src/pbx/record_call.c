@@ -5,6 +5,7 @@
 
 #include "pbx/feature/conference.h"
 #include "pbx/feature/service.h"
+#include "pbx/feature/voicebot.h"
 #include "pbx/sound.h"
 
 #define KEY_PAUSE (3 * USEC_S) /* keys of one code come within it */
@@ -31,8 +32,11 @@ static void follow(struct pbx *p, struct call *call)
         if (leg->record == call->record && !is_talking(p, call, leg))
             recording_remove(p, leg);
     for (struct leg *leg = NULL; (leg = call_next(call, leg));)
-        if (is_talking(p, call, leg))
+        if (is_talking(p, call, leg)) {
             recording_add(p, call->record, leg);
+            recording_said(p, leg, voicebot_heard(p, call));
+        }
+    voicebot_recorded(p, call);
 }
 
 static struct str about(struct pbx *p, const struct call *call)

@@ -9,6 +9,8 @@
 #define START_SPREAD_US (20 * USEC_MS) /* between the first requests of two trunks */
 #define START_LIMIT_US  (10 * USEC_S)
 #define MAX_PARTIES     4096u
+#define SHUTDOWN_US     USEC_S                        /* a provider that is there answers sooner */
+#define FIRST_OTHER     (MAX_PARTIES - TRUNK_PARTIES) /* names of no trunk */
 
 struct str trunk_name(const struct trunk *t)
 {
@@ -45,20 +47,42 @@ static struct trunk *by_name(const struct pbx *p, struct str name)
 /* ---- where it is -------------------------------------------------------------------------------
  */
 
-bool trunk_next_addr(struct trunk *t)
+void trunk_rest(struct pbx *p, struct trunk *t, unsigned at)
 {
+    usec_t until = p->now + p->config->trunk.down_ms * USEC_MS;
+    t->shunned[at] = until > t->shunned[at] ? until : t->shunned[at];
+}
+
+bool trunk_next_addr(struct pbx *p, struct trunk *t)
+{
+    if (t->n_dests)
+        trunk_rest(p, t, t->at);
     t->at = t->at + 1 < t->n_dests ? t->at + 1 : 0;
     return t->at > 0;
+}
+
+unsigned trunk_preferred(const struct pbx *p, const struct trunk *t)
+{
+    for (unsigned i = 0; i < t->at; i++) {
+        /* Among equals a registration stays where it is. */
+        bool better = !t->conf->register_it || t->dest[i].rank < t->dest[t->at].rank;
+        if (better && t->shunned[i] <= p->now)
+            return i;
+    }
+    return t->at;
+}
+
+struct flow trunk_flow_at(const struct trunk *t, unsigned at)
+{
+    return (struct flow){
+        .proto = t->dest[at].proto, .listener = 0xFF, .party = t->party, .peer = t->dest[at].addr};
 }
 
 bool trunk_flow(const struct trunk *t, struct flow *ret)
 {
     if (!t->n_dests)
         return false;
-    *ret = (struct flow){.proto = t->dest[t->at].proto,
-                         .listener = 0xFF,
-                         .party = t->party,
-                         .peer = t->dest[t->at].addr};
+    *ret = trunk_flow_at(t, t->at);
     return true;
 }
 
@@ -75,7 +99,7 @@ void trunk_put_domain(struct buf *b, const struct trunk *t)
     }
 }
 
-static bool dest_eq(const struct flow_dest *a, const struct flow_dest *b)
+bool trunk_dest_eq(const struct flow_dest *a, const struct flow_dest *b)
 {
     return a->proto == b->proto && addr_eq(&a->addr, &b->addr);
 }
@@ -96,22 +120,25 @@ static void ask(struct pbx *p, struct pbx_timer *timer)
 }
 
 /* Takes over what was found. What has failed before and is there still goes on being shunned. */
-static void dests_put(struct trunk *t, const struct flow_dest *dest, unsigned n)
+static void dests_put(struct pbx *p, struct trunk *t, const struct flow_dest *dest, unsigned n)
 {
     bool first = t->n_dests == 0;
     struct flow_dest current = t->dest[t->at];
     usec_t shunned[TRUNK_DESTS] = {0};
     for (unsigned i = 0; i < n; i++)
         for (unsigned k = 0; k < t->n_dests; k++)
-            if (dest_eq(&dest[i], &t->dest[k]))
+            if (trunk_dest_eq(&dest[i], &t->dest[k]))
                 shunned[i] = t->shunned[k];
     memcpy(t->dest, dest, n * sizeof(*dest));
     memcpy(t->shunned, shunned, sizeof(shunned));
     t->n_dests = n;
     t->at = 0;
-    /* A registration holds at the server that granted it: stay there if it is still one. */
-    for (unsigned i = 0; i < n && !first; i++)
-        if (dest_eq(&t->dest[i], &current))
+    /* A registration holds at the server that granted it, and who answers OPTIONS is there: stay if
+     * it is still one. Back to a preferred one goes who has seen it answer. Without either all are
+     * drawn anew. */
+    bool stays = !first && (t->conf->register_it || p->config->trunk.options_ms);
+    for (unsigned i = 0; i < n && stays; i++)
+        if (trunk_dest_eq(&t->dest[i], &current))
             t->at = i;
 }
 
@@ -132,7 +159,7 @@ void trunk_resolved(struct pbx *p, uint64_t token, const struct flow_dest *dest,
         return;
     }
     bool first = t->n_dests == 0;
-    dests_put(t, dest, n < TRUNK_DESTS ? n : TRUNK_DESTS);
+    dests_put(p, t, dest, n < TRUNK_DESTS ? n : TRUNK_DESTS);
     pbx_reconfigure(p); /* the rate limit spares it */
     if (!first || t->leaving)
         return;
@@ -149,25 +176,66 @@ static bool has_party(const struct pbx *p, uint16_t party)
 {
     list_each(node, &p->trunks->all)
     {
-        if (container_of(node, struct trunk, node)->party == party)
+        const struct trunk *t = container_of(node, struct trunk, node);
+        if (t->party == party || t->client == party)
             return true;
     }
     return false;
 }
 
-/* RFC 5922 7.3: what its certificate must be for is the name in its URI, whatever DNS says. */
-static void introduce(struct pbx *p, struct trunk *t)
+/* 0: there are too many. */
+static uint16_t free_party(const struct pbx *p)
 {
     uint16_t party = 1;
-    while (party < MAX_PARTIES && has_party(p, party))
+    while (party < FIRST_OTHER && has_party(p, party))
         party++;
-    if (party == MAX_PARTIES)
+    return party < FIRST_OTHER ? party : 0;
+}
+
+uint16_t trunk_party_of(struct pbx *p, struct str name)
+{
+    struct trunks *all = p->trunks;
+    unsigned at = 0;
+    while (at < TRUNK_PARTIES && !str_ieq(str_z(all->party[at]), name))
+        at++;
+    if (at == TRUNK_PARTIES) {
+        at = all->next_party++ % TRUNK_PARTIES;
+        str_copy_z(all->party[at], sizeof(all->party[at]), name);
+        struct pbx_out *o = pbx_emit(p, PBX_OUT_PARTY);
+        o->token = FIRST_OTHER + at;
+        o->name = pbx_turn_dup(p, name);
+    }
+    return (uint16_t)(FIRST_OTHER + at);
+}
+
+/* RFC 5922 7.3: what its certificate must be for is the name in its URI, whatever DNS says. Where
+ * it connects to us it may have another one (7.4). */
+static void introduce(struct pbx *p, struct trunk *t)
+{
+    t->party = free_party(p);
+    if (t->party) {
+        struct pbx_out *o = pbx_emit(p, PBX_OUT_PARTY);
+        o->token = t->party;
+        o->name = pbx_turn_dup(p, t->uri.host);
+        o->pins = &t->conf->tls_pins;
+    }
+    t->client = t->conf->tls_name.n ? free_party(p) : 0;
+    if (t->client) {
+        struct pbx_out *o = pbx_emit(p, PBX_OUT_CLIENT);
+        o->token = t->client;
+        o->name = pbx_turn_dup(p, t->conf->tls_name);
+        o->pins = &t->conf->tls_pins;
+    }
+}
+
+/* Nobody is known as it any more. */
+static void forget(struct pbx *p, struct trunk *t)
+{
+    if (!t->client)
         return;
-    t->party = party;
-    struct pbx_out *o = pbx_emit(p, PBX_OUT_PARTY);
-    o->token = party;
-    o->name = pbx_turn_dup(p, t->uri.host);
-    o->pins = &t->conf->tls_pins;
+    struct pbx_out *o = pbx_emit(p, PBX_OUT_CLIENT);
+    o->token = t->client;
+    t->client = 0;
 }
 
 static void start(struct pbx *p, struct trunk *t, usec_t in)
@@ -225,6 +293,7 @@ static void leave(struct pbx *p, struct trunk *t)
     pbx_timer_stop(p, &t->resolve);
     pbx_timer_stop(p, &t->ping);
     t->leaving = true;
+    forget(p, t);
     if (!t->conf->register_it || !trunk_reg_withdraw(p, t))
         trunk_free(p, t);
 }
@@ -245,7 +314,8 @@ static bool is_unchanged(const struct config_trunk *a, const struct config_trunk
     return str_eq(a->uri, b->uri) && str_eq(a->username, b->username) &&
            str_eq(a->password.secret, b->password.secret) && a->register_it == b->register_it &&
            a->register_expires_ms == b->register_expires_ms &&
-           str_eq(a->from_domain, b->from_domain) && same_texts(&a->tls_pins, &b->tls_pins);
+           str_eq(a->from_domain, b->from_domain) && str_eq(a->tls_name, b->tls_name) &&
+           same_texts(&a->tls_pins, &b->tls_pins);
 }
 
 /* The same trunk under a new configuration. */
@@ -318,6 +388,7 @@ void trunk_done(struct pbx *p)
     struct trunks *all = p->trunks;
     if (!all)
         return;
+    pbx_timer_stop(p, &all->patience);
     while (!list_empty(&all->all))
         trunk_free(p, container_of(all->all.next, struct trunk, node));
     digest_free(all->digest);
@@ -325,8 +396,15 @@ void trunk_done(struct pbx *p)
     p->trunks = NULL;
 }
 
+static void out_of_patience(struct pbx *p, struct pbx_timer *timer)
+{
+    container_of(timer, struct trunks, patience)->impatient = true;
+}
+
 void trunk_shutdown(struct pbx *p)
 {
+    p->trunks->patience.fire = out_of_patience;
+    pbx_timer_start(p, &p->trunks->patience, SHUTDOWN_US);
     list_each(node, &p->trunks->all)
     {
         struct trunk *t = container_of(node, struct trunk, node);
@@ -337,7 +415,7 @@ void trunk_shutdown(struct pbx *p)
 
 bool trunk_is_idle(const struct pbx *p)
 {
-    return list_empty(&p->trunks->all);
+    return p->trunks->impatient || list_empty(&p->trunks->all);
 }
 
 void trunk_rx_response(struct pbx *p, const struct sip_out *o)
@@ -365,7 +443,8 @@ static uint16_t source_port(const struct flow *flow, const struct sip_msg *m)
 
 /* How well a request fits the trunk; 0: not at all. Several accounts at one provider share an
  * address: then the contact that we registered, which is the Request-URI, tells them apart. */
-static unsigned fit(const struct trunk *t, const struct flow *flow, const struct sip_msg *m)
+static unsigned fit(const struct trunk *t, const struct flow *flow, const struct sip_msg *m,
+                    struct str proven)
 {
     unsigned score = config_nets_match(&t->conf->addresses, &flow->peer) ? 1 : 0;
     /* The source of a datagram is easily forged, that of a connection is not: what is reached by a
@@ -380,20 +459,41 @@ static unsigned fit(const struct trunk *t, const struct flow *flow, const struct
         else if (t->dest[i].addr.port == source_port(flow, m))
             score = 4;
     }
+    if (proven.n && str_ieq(t->conf->tls_name, proven)) /* more than any address says */
+        score += 16;
     if (score && t->conf->register_it && str_eq(m->ruri.user, t->conf->username))
         score += 8;
     return score;
 }
 
+/* The name for which the client has shown a certificate, if that is some trunk's. */
+static struct str proven_name(const struct pbx *p, const struct flow *flow)
+{
+    list_each(node, &p->trunks->all)
+    {
+        const struct trunk *t = container_of(node, struct trunk, node);
+        if (flow->party && t->client == flow->party)
+            return t->conf->tls_name;
+    }
+    return STR_NONE;
+}
+
+bool trunk_is_proven(const struct pbx *p, const struct config_trunk *conf, const struct flow *flow)
+{
+    struct str name = proven_name(p, flow);
+    return name.n && str_ieq(conf->tls_name, name);
+}
+
 const struct config_trunk *trunk_by_source(struct pbx *p, const struct flow *flow,
                                            const struct sip_msg *m)
 {
+    struct str proven = proven_name(p, flow);
     const struct trunk *best = NULL;
     unsigned best_score = 0;
     list_each(node, &p->trunks->all)
     {
         const struct trunk *t = container_of(node, struct trunk, node);
-        unsigned score = t->leaving ? 0 : fit(t, flow, m);
+        unsigned score = t->leaving ? 0 : fit(t, flow, m, proven);
         if (score > best_score) {
             best_score = score;
             best = t;
@@ -472,7 +572,7 @@ void trunk_failed(struct pbx *p, const struct config_trunk *conf, const struct f
     if (retry_after_s)
         in = (retry_after_s < SHUN_MAX_S ? retry_after_s : SHUN_MAX_S) * USEC_S;
     for (unsigned i = 0; t && i < t->n_dests; i++)
-        if (dest_eq(&t->dest[i], &dest))
+        if (trunk_dest_eq(&t->dest[i], &dest))
             t->shunned[i] = p->now + in;
 }
 

@@ -14,10 +14,13 @@ void trunk_resolved(struct pbx *p, uint64_t token, const struct flow_dest *dest,
 /* Responses to our REGISTER and OPTIONS: user kind PBX_USER_TRUNK. */
 void trunk_rx_response(struct pbx *p, const struct sip_out *o);
 
-/* The trunk that a request comes from, by source address; NULL: none. Address and port must match
+/* The trunk that a request comes from: whose tls_name the certificate of the client covers, else by
+ * source address; NULL: none. Address and port must match
  * when the trunk's URI names a port (over TCP: the port of the topmost Via), else the address. */
 const struct config_trunk *trunk_by_source(struct pbx *p, const struct flow *flow,
                                            const struct sip_msg *m);
+/* Has the client shown a certificate for this trunk? */
+bool trunk_is_proven(const struct pbx *p, const struct config_trunk *conf, const struct flow *flow);
 /* Is this the address of a trunk? */
 bool trunk_has_addr(const struct pbx *p, const struct addr *addr);
 /* Adds the addresses that the trunks' names stand for to the networks without a rate limit. */
@@ -52,9 +55,15 @@ struct str trunk_number(struct pbx *p, struct str number, uint32_t strip, struct
  * trunk.down_time, others are tried first. RFC 3263 section 4.3. */
 void trunk_failed(struct pbx *p, const struct config_trunk *t, const struct flow *at,
                   uint32_t retry_after_s);
-/* Withdraws our registrations and asks nobody any more; trunk_is_idle() when that is done. */
+/* Withdraws our registrations and asks nobody any more; trunk_is_idle() when that is done, or when
+ * a second has passed: nobody waits for a provider that is silent. */
 void trunk_shutdown(struct pbx *p);
 bool trunk_is_idle(const struct pbx *p);
+
+/* The party (struct flow) that connections over TLS to a name of no trunk are for, RFC 5922 section
+ * 7.3. The last 64 such names have one each: what was begun before fails then, for its certificate
+ * is not that of the other name. */
+uint16_t trunk_party_of(struct pbx *p, struct str name);
 
 /* For the API. */
 enum trunk_state { TRUNK_UNKNOWN, TRUNK_UP, TRUNK_DOWN, TRUNK_REGISTERING };

@@ -14,10 +14,12 @@ struct trunk {
     struct config *config; /* the snapshot that conf is of */
     const struct config_trunk *conf;
     struct sip_uri uri;
-    uint8_t proto;  /* enum proto: the one that its URI gives, or the default of the scheme */
-    bool any;       /* the URI gives none: names decide */
-    uint16_t party; /* over TLS: what io knows its name and keys by; 0: it has no number */
-    bool leaving;   /* gone from the configuration; stays until it is unregistered */
+    uint8_t proto;   /* enum proto: the one that its URI gives, or the default of the scheme */
+    bool any;        /* the URI gives none: names decide */
+    uint16_t party;  /* over TLS: what io knows its name and keys by; 0: it has no number */
+    uint16_t client; /* what comes from a client with the certificate of tls_name has this party; 0:
+                      * none */
+    bool leaving;    /* gone from the configuration; stays until it is unregistered */
 
     struct flow_dest dest[TRUNK_DESTS]; /* in the order of preference */
     usec_t shunned[TRUNK_DESTS];        /* until when each is not the first choice */
@@ -37,13 +39,20 @@ struct trunk {
     uint32_t nc;
 
     struct pbx_timer ping;
-    bool pinged, silent; /* OPTIONS was answered or not at least once; not the last time */
-    uint32_t calls;      /* live now */
+    struct flow_dest asked; /* by the OPTIONS that is under way */
+    bool probe_failed;      /* the last one asked a preferred place in vain: now the one in use */
+    bool pinged, silent;    /* OPTIONS was answered or not at least once; not the last time */
+    uint32_t calls;         /* live now */
     char reason[64];
 };
 
+#define TRUNK_PARTIES 64
 struct trunks {
     struct list all;
+    char party[TRUNK_PARTIES][256]; /* names of others: the last numbers are theirs */
+    unsigned next_party;
+    struct pbx_timer patience; /* for the answers to the last REGISTERs, when we are stopped */
+    bool impatient;
     struct digest *digest;
     uint32_t last_id;
 };
@@ -57,9 +66,18 @@ static inline uint64_t trunk_user(const struct trunk *t, enum trunk_request kind
 struct str trunk_name(const struct trunk *t);
 enum trunk_state trunk_state_of(const struct pbx *p, const struct trunk *t);
 void trunk_reason(struct trunk *t, struct str text);
-/* Goes on to the next address. false: that was the last one, and the first is next. */
-bool trunk_next_addr(struct trunk *t);
+/* The one in use has failed: it rests, and the next address is in use. false: that was the last
+ * one, and the first is next. */
+bool trunk_next_addr(struct pbx *p, struct trunk *t);
+/* Not the first choice for trunk.down_time. */
+void trunk_rest(struct pbx *p, struct trunk *t, unsigned at);
+/* A place that is preferred to the one in use and does not rest (RFC 2782: "MUST attempt to contact
+ * the target host with the lowest-numbered priority it can reach"); else the one in use. */
+unsigned trunk_preferred(const struct pbx *p, const struct trunk *t);
+bool trunk_dest_eq(const struct flow_dest *a, const struct flow_dest *b);
 bool trunk_flow(const struct trunk *t, struct flow *ret);
+/* That of number `at`, which there is. */
+struct flow trunk_flow_at(const struct trunk *t, unsigned at);
 void trunk_free(struct pbx *p, struct trunk *t);
 /* "example.net:5080": the host part of our From, and what we register with. */
 void trunk_put_domain(struct buf *b, const struct trunk *t);

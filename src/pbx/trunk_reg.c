@@ -3,6 +3,7 @@
 
 #define EXPIRES_MAX_S (7u * 86400)
 #define RETRY_MAX_S   86400u
+#define BACK_US       (40 * USEC_S) /* silence takes 32 s to be noticed */
 
 /* ---- the request -------------------------------------------------------------------------------
  */
@@ -99,7 +100,7 @@ static void failed(struct pbx *p, struct trunk *t, struct str reason, uint32_t r
     /* RFC 3263 4.3: silence, 503 and what cannot be sent make the next address's turn; any other
      * answer is the provider's, whichever of its servers gave it. */
     if (elsewhere)
-        more = trunk_next_addr(t);
+        more = trunk_next_addr(p, t);
     t->failures += !more;
     usec_t in = more ? USEC_S : backoff(p, t);
     if (retry_after_s && !more)
@@ -118,6 +119,10 @@ static void due(struct pbx *p, struct pbx_timer *timer)
     struct trunk *t = container_of(timer, struct trunk, refresh);
     if (t->busy)
         return;
+    /* Nobody asks whether the preferred server is back: the refresh does, if there is time to come
+     * back here before what is granted runs out. */
+    if (!p->config->trunk.options_ms && t->granted_until > p->now + BACK_US)
+        t->at = trunk_preferred(p, t);
     int err = send_register(p, t, t->expires_s);
     if (err)
         failed(p, t, err == -EAGAIN ? STR("name not resolved") : STR("cannot be sent"), 0, true);
@@ -176,6 +181,8 @@ static void registered(struct pbx *p, struct trunk *t, const struct sip_msg *m)
     }
     s = s < EXPIRES_MAX_S ? s : EXPIRES_MAX_S;
     bool news = t->granted_until <= p->now || t->refused;
+    if (t->refused)
+        t->shunned[t->at] = 0;
     t->refused = false;
     t->failures = 0;
     t->granted_s = s;

@@ -1,5 +1,6 @@
 """Bots that speak over a WebSocket: bot.js, which is written for Twilio Media Streams on another's library (ws of
 Node.js), between a phone and the exchange."""
+import glob
 import json
 import os
 import re
@@ -25,13 +26,17 @@ class Voice:
         pass
 
 
+def node_is_there():
+    if not shutil.which("node") or not os.path.isdir(os.path.join(MODULES, "ws")):
+        raise Skip("nodejs and node-ws are not installed: no bot of another's making can speak")
+
+
 class Bot:
     """bot.js, and what it tells."""
 
     def __init__(self, lab, name="bot", at=None, **more):
         host, port = at or (lab.ip(90), 9000)
-        if not shutil.which("node") or not os.path.isdir(os.path.join(MODULES, "ws")):
-            raise Skip("nodejs and node-ws are not installed: no bot of another's making can speak")
+        node_is_there()
         env = dict(os.environ, NODE_PATH=MODULES, **more)
         self.lab, self.name = lab, name
         self.job = lab.job(name, ["node", os.path.join(HERE, "bot.js"), host, str(port), TOKEN,
@@ -53,13 +58,14 @@ class Bot:
         self.lab.until(lambda: self.marks() == list(names), 15, f"marks {names}")
 
 
-def exchange(lab, **more):
+def exchange(lab, recording=None, **more):
     config = lab.config()
+    config["recording"] = recording or {"mode": "none"}
     config["extensions"] = [{"number": n, "password": f"secret-{n}"} for n in ("1001", "1002")]
     config["trunks"], config["routes"] = [], []
     config["sounds"] = {"hold_music": False}
-    config["bots"] = [{"name": "agent", "engine": "stream", "url": f"ws://{lab.ip(90)}:9000/call?a=1",
-                       "token": TOKEN, **more}]
+    config["bots"] = [{"name": "agent", "engine": "stream", "token": TOKEN,
+                       **{"url": f"ws://{lab.ip(90)}:9000/call?a=1", **more}}]
     config["bot_api"] = {"listen": f"{lab.pbx}:8090"}
     bench = Bench(lab)
     lab.start(config)
@@ -142,6 +148,43 @@ def bot_hands_over_case(lab):
     arrived.hears(call.phone)
     bot.hears("closed")
     call.hang_up()
+
+
+@case("bot_recorded", weight=3)
+def bot_recorded_case(lab):
+    """What a bot says is a track beside the caller's, and in the mix; who it hands over to is the third."""
+    bench, bot, call, _, _ = call_bot(lab, recording={"dir": lab.path("recordings"), "mode": "both"})
+    other = TonePhone(bench, "1002", 1300)
+    bot.marked("greeting")
+    call.keys("6")
+    arrived = other.arrival()
+    arrived.ring()
+    arrived.answer()
+    call.hears(other)
+    arrived.hears(call.phone)
+    call.hang_up()
+    lab.until(lambda: not lab.ctl("calls"), 10, "no call is left")
+    found = sidecar(lab)
+    equal([t["party"] for t in found["call"]["tracks"]], ["1001", "bot:agent", "1002"], "the parties")
+    heard = {file["track"]: bench.file(os.path.join(found["folder"], file["name"]))["tones"]
+             for file in found["files"]}
+    voices = {track: [hz for hz, t in tones.items() if t["max"] > 0.1] for track, tones in heard.items()}
+    equal(voices, {None: ["500", "900", "1300"], 1: ["500"], 2: ["900"], 3: ["1300"]},
+          "who is heard where")
+    check(900 <= heard[2]["900"]["run_ms"] <= 1100, f"a second of greeting on the bot's track: {heard[2]}")
+
+
+def sidecar(lab):
+    """Of the one recording that there is, when it is done."""
+    def done():
+        paths = glob.glob(lab.path("recordings") + "/*/*.json")
+        if not paths:
+            return None
+        with open(paths[0], encoding="utf-8") as f:
+            meta = json.load(f)
+        return dict(meta, folder=os.path.dirname(paths[0])) if meta["state"] == "done" else None
+    lab.until(done, 10, "the recording is done")
+    return done()
 
 
 @case("bot_closes", weight=2)

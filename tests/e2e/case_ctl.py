@@ -1,6 +1,7 @@
 """`ringdown ctl` against a server with a call, for people and for programs."""
 import json
 import os
+import re
 
 from case_call import callee, caller, finish, outside, phone, register
 from lab import case, check, equal
@@ -18,6 +19,7 @@ def human(lab, *words, holds):
     done = lab.ctl_run(*words)
     equal(done.returncode, 0, f"exit status of ctl {words[0]}: {done.stderr}")
     check(holds in done.stdout, f"ctl {' '.join(words)} lacks {holds!r}: {done.stdout[:200]}")
+    return done.stdout
 
 
 def refused(lab, *words):
@@ -50,6 +52,7 @@ def ctl_case(lab):
                          (["stats"], "transactions"), (["timers"], "timer"),
                          (["trace", call_ids[1]], "INVITE")):
         human(lab, *words, holds=holds)
+    metrics(lab)
     done = lab.ctl_run("registrations", "--json")
     equal(len(json.loads(done.stdout or "[]")), 1, "ctl registrations --json")
     refused(lab, "trace", "no-such-call")
@@ -67,6 +70,30 @@ def ctl_case(lab):
     human(lab, "cdr", holds="01077141436")
     equal(lab.ctl("cdr")[0]["id"], row["id"], "record")
     check(lab.ctl("trace", call_ids[0])["events"], "no trace of a call that is over")
+
+
+# M3 has these names; they are an interface.
+TELEMETRY = ("sipProvisional", "sipInviteTimeouts", "sipError4xx", "sipError5xx", "sipError6xx",
+             "sipAuthChallenges", "sipByeSent", "sipByeAcksMissing")
+
+
+def metrics(lab):
+    """Prometheus' text format: a name, labels perhaps, a number; each of them once."""
+    text = human(lab, "metrics", holds="ringdown_active_calls 1")
+    sample = r'[a-zA-Z_][a-zA-Z0-9_]*(\{of="[^"\n]*"(,state="[^"\n]*")?\})? -?[0-9.e+-]+'
+    lines = [x for x in text.splitlines() if not x.startswith("# ")]
+    bad = [x for x in lines if not re.fullmatch(sample, x)]
+    equal(bad, [], "lines that are no sample")
+    names = [x.rsplit(" ", 1)[0] for x in lines]
+    equal(len(names), len(set(names)), "samples")
+    check('ringdown_rx_by_method{of="INVITE"} 1' in lines, "by method")
+    check(any(x.startswith('ringdown_transactions{of="') for x in lines), "transactions")
+    counters = lab.ctl("mrcp")
+    for name in TELEMETRY:
+        check(f"ringdown_mrcp_{name} 0" in lines, f"no {name}")
+        check(f"# TYPE ringdown_mrcp_{name} counter" in text, f"no type of {name}")
+        equal(counters[name], 0, name)
+    human(lab, "mrcp", holds="sipByeAcksMissing")
 
 
 @case("ctl_ban")

@@ -1,7 +1,16 @@
-"""The builtin bot, in the place of somebody who does not answer: espeak-ng speaks, keys choose."""
+"""The builtin bot, in the place of somebody who does not answer: espeak-ng speaks, keys choose, and words where
+pocketsphinx is installed."""
+import os
+import shutil
+import wave
+
 from case_tone import has_spoken
-from lab import case, check, equal
+from lab import Skip, case, check, equal
+from phone import Baresip
 from tone import Bench, TonePhone
+
+DICTIONARY = "/usr/share/pocketsphinx/model/en-us/cmudict-en-us.dict"
+WORDS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data", "ears")
 
 
 def exchange(lab):
@@ -38,7 +47,10 @@ def explained(lab, call):
     """The exchange's own traffic shows that nobody who was called has answered; the record, who has."""
     told = lab.ctl("explain", call)
     equal([(b["bot"], b["outcome"]) for b in told["bots"]], [("reception", "answered")], "whom it names")
-    equal(told["report"]["calls"][0]["scenario"], "bot", "what the call is explained as")
+    explained_as = told["report"]["calls"][0]
+    equal(explained_as["scenario"], "bot", "what the call is explained as")
+    check(any(f["text"].startswith("A bot answered for 1002 after ") for f in explained_as["findings"]),
+          f"its story: {[f['text'] for f in explained_as['findings']]}")
 
 
 @case("menu_hands_over", weight=4)
@@ -66,7 +78,7 @@ def menu_hands_over_case(lab):
     told = lab.ctl("bots", record["id"])[0]
     check(1400 <= told["after_ms"] < 3000, f"the bot was asked after {told['after_ms']} ms")
     equal((told["outcome"], told["figures"]["keys"]), ("answered", 1), "what is kept of it")
-    equal([n["text"] for n in told["transcript"]], ["greeting", "key 1", "goes"], "what was said")
+    equal([n["text"] for n in told["transcript"]], ["greeting", "key 1", "goes to 1003"], "what was said")
 
 
 @case("menu_takes_message", weight=4)
@@ -84,3 +96,44 @@ def menu_takes_message_case(lab):
     explained(lab, lab.cdrs(1)[0]["id"])
     lab.until(lambda: [m["new"] for m in lab.ctl("mailboxes") if m["extension"] == "1002"] == [1], 5,
               "one message")
+
+
+def says(phone, *parts):
+    """The microphone of the phone: seconds of silence and recorded words, by turns, then silence."""
+    with wave.open(os.path.join(phone.dir, "tone.wav"), "wb") as w:
+        w.setnchannels(1)
+        w.setsampwidth(2)
+        w.setframerate(8000)
+        for part in parts + (60,):
+            if isinstance(part, str):
+                with wave.open(os.path.join(WORDS, part + "-8k.wav")) as words:
+                    w.writeframes(words.readframes(words.getnframes()))
+            else:
+                w.writeframes(bytes(int(part * 16000)))
+
+
+@case("menu_words", weight=3)
+def menu_words_case(lab):
+    """A caller says what others press: a word that the menu does not know, then one that it does, over its sentences."""
+    if not shutil.which("pocketsphinx_continuous") or not os.path.exists(DICTIONARY):
+        raise Skip("pocketsphinx and pocketsphinx-en-us are not installed")
+    config = lab.config()
+    config["bots"] = [{
+        "name": "reception", "greeting": "Hello. Whom would you like to speak to?",
+        "menu": [{"key": "1", "prompt": "The workshop?", "words": ["workshop"], "do": "hangup"},
+                 {"key": "2", "prompt": "Or the front desk?", "words": ["front desk", "the front desk"],
+                  "do": "transfer:1428"}]}]
+    lab.start(config)
+    caller, desk = Baresip(lab, "1427", 500), Baresip(lab, "1428", 900)
+    caller.registered()
+    desk.registered()
+    says(caller, 1.5, "banana", 4, "front-desk")
+    caller.dial("*55")
+    desk.wait("CALL_ESTABLISHED", seconds=40)
+    caller.tell("hangup")
+    lab.until(lambda: lab.ctl("cdr"), 10, "a record")
+    told = lab.ctl("bots", lab.ctl("cdr")[0]["id"])[0]
+    spoken = [n["text"] for n in told["transcript"] if n["who"] == "caller"]
+    check("front desk" in spoken[-1], f"what was understood: {told['transcript']}")
+    equal(told["figures"]["no_matches"], 1, f"the other word: {told['transcript']}")
+    check(told["figures"]["barge_ins"] >= 1, f"the bot was interrupted: {told['figures']}")

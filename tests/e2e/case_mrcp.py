@@ -24,12 +24,15 @@ FAST = {"MRCP_SIP_RETRANS_T1_MS": "20", "MRCP_SIP_RETRANS_T2_MS": "160"}
 class Speech:
     """A server, and the client with it."""
 
-    def __init__(self, lab, *faults, says=None, last=70, port=PORT, tls=None):
+    def __init__(self, lab, *faults, says=None, last=70, port=PORT, tls=None,
+                 control=None):
         self.lab, self.address, self.port = lab, lab.ip(last), port
         argv = [sys.executable, os.path.join(HERE, "mrcp_server.py"), "--address", self.address,
                 "--port", str(port), "--directory", lab.path(""), *faults]
         if tls:
             argv += ["--tls", lab.path(tls + ".pem"), lab.path(tls + ".key")]
+        if control:
+            argv += ["--control-tls", lab.path(control + ".pem"), lab.path(control + ".key")]
         if says is not None:
             argv[2:2] = ["--says", says]
         self.job = lab.job(f"mrcp-server-{len(lab.jobs)}", argv)
@@ -50,7 +53,8 @@ class Speech:
         """Ends it; what it has seen."""
         self.job.signal(signal.SIGTERM)
         self.job.wait(10)
-        return json.loads(self.job.text().splitlines()[-1])
+        # Behind it Python may complain of connections that were open.
+        return json.loads([x for x in self.job.text().splitlines() if x.startswith("{")][-1])
 
 
 def tone_of(path):
@@ -85,6 +89,7 @@ def whole(lab, env):
     seen = speech.seen()
     equal(seen["left"], 0, "sessions left")
     equal(seen["byes"], 3, "BYEs")
+    equal(seen["streams"], 3 if "MRCP_SIP_TRANSPORT" in env else 0, "connections of SIP")
     # Of those that have sent something (RFC 3550 section 6.3.7): the recognizer's, the recorder's.
     check(seen["rtcp_byes"] >= 2, f"{seen['rtcp_byes']} RTCP BYEs")
     equal(seen["requests"][:3], ["SPEAK", "RECOGNIZE", "RECORD"], "requests")
@@ -116,6 +121,19 @@ def mrcp_no_input(lab):
     equal(told["cause"], "001 no-match", "cause")
     told = speech.run("recognize", out)
     equal(told["results"][0]["instance"], "something else", "without a grammar")
+
+
+@case("mrcp-terminal", captured=False)
+def mrcp_terminal(lab):
+    """What a server says cannot command the terminal on which it is shown."""
+    speech = Speech(lab, says="red\u009b31m tab\there \u00e9\x7f")
+    argv = [lab.program, "mrcp", "recognize", "--server",
+            f"sip:mresources@{speech.address}:{speech.port}", "--bind", lab.ip(71)]
+    for more, shown in (([], "red\\xC2\\x9B31m tab\\x09here \u00e9\\x7F"),
+                        (["--nlsml"], "red\\xC2\\x9B31m tab\there \u00e9\\x7F")):
+        done = subprocess.run([*argv, *more, make_sound(lab)], cwd=lab.path(""), timeout=30,
+                              capture_output=True, text=True, check=True, encoding="utf-8")
+        check(shown in done.stdout, f"{more}: {done.stdout!r}")
 
 
 # faults, environment, exit status, telemetry that is not 0, what the server has seen
@@ -153,6 +171,10 @@ def mrcp_faults(lab):
         told = speech.run("speak", *user, "-o", lab.path("out.wav"), "hi", env=env, status=status)
         got = {k: v for k, v in told["telemetry"].items() if v}
         equal(got, telemetry, f"telemetry with {faults} {env}")
+        if faults == ["silent"]:
+            equal(told["error"], "the server does not answer", f"error with {env}")
+        elif faults[0].startswith("refuse="):
+            equal(told["error"], f"the server refuses the session: {faults[0][7:]}", "error")
         found = speech.seen()
         for name, value in seen.items():
             equal(found[name], value, f"{name} with {faults} {env}")
@@ -218,9 +240,15 @@ def mrcp_settings(lab):
                         ("MRCP_SIP_TLS_VERIFY", "x")):
         wrong = speech.run("speak", "-o", out, "hi", env={name: value}, status=2)
         check(name in wrong["stderr"], f"{name}: {wrong['stderr']}")
-    equal(speech.seen()["invites"], 0, "INVITEs")
+    # What the URI says counts before the environment.
+    here = f"sip:m@{speech.address}:{speech.port};transport="
+    speech.run("speak", "-o", out, "hi", server=here + "tcp")
+    speech.run("speak", "-o", out, "hi", server=here + "udp", env={"MRCP_SIP_TRANSPORT": "tcp"})
+    speech.run("speak", "-o", out, "hi", server=here + "sctp", status=2)
+    seen = speech.seen()
+    equal((seen["invites"], seen["streams"]), (2, 1), "INVITEs, connections of SIP")
     nobody = speech.run("speak", "-o", out, "hi", env=FAST, status=1)
-    equal(nobody["ok"], False, "nobody there")
+    equal((nobody["ok"], nobody["error"]), (False, "nobody is there"), "nobody there")
 
 
 class Names:
@@ -309,6 +337,8 @@ def mrcp_tls(lab):
     cases = [("good", {}, 0), ("name", {}, 1), ("stranger", {}, 1),
              ("good", {"MRCP_SIP_TLS_PINS": good}, 0),
              ("good", {"MRCP_SIP_TLS_PINS": "00" * 32}, 1),
+             # Who has the key is believed whatever its name, on the control channel too.
+             ("name", {"MRCP_SIP_TLS_PINS": pin_of(lab, "name")}, 0),
              ("stranger", {"MRCP_SIP_TLS_VERIFY": "0"}, 0)]
     for i, (cert, more, status) in enumerate(cases):
         speech = Speech(lab, tls=cert, port=PORT + 2 * i)
@@ -320,7 +350,36 @@ def mrcp_tls(lab):
     speech = Speech(lab, tls="good", port=PORT + 20)
     speech.run("speak", "-o", out, "hi", env={**ca, "MRCP_SIP_TRANSPORT": "udp"},
                server=f"sips:m@{speech.address}:{speech.port + 1}")
-    equal(speech.seen()["invites"], 1, "INVITEs of sips")
+    seen = speech.seen()
+    equal((seen["invites"], seen["secure"], seen["requests"]), (1, 1, ["SPEAK"]), "of sips")
+
+
+@case("mrcp-tls-control", captured=False)
+def mrcp_tls_control(lab):
+    """Where SIP is over TLS the control channel is (RFC 6787 section 4.2), and its server must prove
+    to be the one that was called."""
+    authority(lab)
+    certificate(lab, "good", f"IP:{lab.ip(70)}")
+    certificate(lab, "name", "DNS:elsewhere.test")
+    env = {"MRCP_SIP_TRANSPORT": "tls", "MRCP_SIP_TLS_CA": lab.path("ca.pem"), **FAST}
+    out = lab.path("out.wav")
+    speech = Speech(lab, tls="good")
+    server = f"sip:m@{speech.address}:{speech.port + 1}"
+    speech.run("speak", "-o", out, "a text that is longer than one record " * 400, "--timeout", "1",
+               env=env, server=server, status=1)
+    told = speech.run("recognize", "--prompt", "hi", make_sound(lab), env=env, server=server)
+    equal(told["cause"], "000 success", "cause")
+    seen = speech.seen()
+    equal((seen["connections"], seen["secure"], seen["byes"]), (3, 3, 2), "control with TLS")
+    for i, (more, faults, error) in enumerate((
+            ({"control": "name"}, (), "TLS: "),
+            ({}, ("plain",), "the server wants a control connection without TLS"))):
+        speech = Speech(lab, *faults, tls="good", port=PORT + 2 + 2 * i, **more)
+        told = speech.run("speak", "-o", out, "hi", env=env, status=1,
+                          server=f"sip:m@{speech.address}:{speech.port + 1}")
+        check(told["error"].startswith(error), f"{more} {faults}: {told['error']}")
+        seen = speech.seen()
+        equal((seen["byes"], seen["requests"]), (1, []), f"{more} {faults}")
 
 
 @case("mrcp-many", captured=False)

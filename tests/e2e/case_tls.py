@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 
 import names
 import sip
@@ -299,6 +300,169 @@ def tls_clients_case(lab):
         lab.until(lambda why=why: why in lab.server.text(), 5, f"the log says: {why}")
 
 
+def offer(peer, p27, status, what):
+    """A call to 1427 over `peer`: as the trunk's it rings (486), as anybody's it is challenged (407)."""
+    call_id, uri = os.urandom(8).hex(), "sip:07086661427@pbx.test"
+    peer.send(peer.build("INVITE", uri, body=sip.sdp(peer.ip), user="01077141436", call_id=call_id,
+                         cseq=1, tag="t"))
+    if status == 486:
+        respond(p27, receive(p27, "INVITE"), 486)
+        receive(p27, "ACK")
+    m = final(peer)
+    equal(m.status, status, what)
+    acknowledge(peer, m, call_id, 1, uri)
+
+
+@case("tls_trunk_client")
+def tls_trunk_client_case(lab):
+    """A trunk that calls from anywhere, known by the certificate of its client (RFC 5922); without one,
+    with one for another name, and with one of another authority it is nobody, and still served."""
+    config = tls_config(lab)
+    config["trunks"] = [{"name": "carrier", "uri": f"sips:{lab.trunk}", "tls_name": "carrier.test"}]
+    config["trunk"] = {"options_interval": 0}
+    lab.start(config)
+    certificate(lab, "carrier", "DNS:carrier.test")
+    certificate(lab, "wild", "DNS:*.test")
+    authority(lab, "other")
+    certificate(lab, "stranger", "DNS:carrier.test", "other")
+    with sip.Peer(lab.ip(55), (lab.pbx, 5060)) as p27:
+        _, last = p27.register(PHONES["1427"], "secret-1427")
+        equal(last and last.status, 200, "REGISTER")
+        for cert, status in ((None, 407), ("wild", 407), ("stranger", 407), ("carrier", 486),
+                             ("carrier", 486)):
+            with connect(lab, cert=cert) as peer:  # from an address that is nobody's
+                offer(peer, p27, status, f"with the certificate {cert}")
+    check("is nobody by its certificate: its certificate is of an unknown authority" in
+          lab.server.text(), "the log does not say why")
+    equal([row["trunk_in"] for row in lab.cdrs(2)], ["carrier", "carrier"], "trunks of the records")
+
+
+AUTHORITY = """[ca]
+default_ca = d
+[d]
+database = issued.txt
+new_certs_dir = .
+serial = serial
+default_md = sha256
+policy = p
+x509_extensions = e
+[p]
+commonName = supplied
+[e]
+subjectAltName = DNS:carrier.test
+"""
+
+
+def brief(lab, name, seconds):
+    """Makes NAME.pem good for so long only; returns when it ends."""
+    lab.write("issued.txt", "")
+    lab.write("serial", "77\n")
+    lab.write("brief.cnf", AUTHORITY)
+    end = int(time.time()) + seconds
+    openssl(lab, "ca", "-batch", "-config", "brief.cnf", "-in", name + ".csr", "-cert", "ca.pem",
+            "-keyfile", "ca.key", "-enddate", time.strftime("%y%m%d%H%M%SZ", time.gmtime(end)),
+            "-out", name + ".pem", "-notext")
+    return end
+
+
+def resumed(lab, context, session):
+    """Connects with a session of before; the last word is whether that was taken."""
+    plain = socket.create_connection((lab.pbx, PORT), 5)
+    peer = object.__new__(sip.Peer)
+    peer.proto, peer.buffer, peer.number = "tls", b"", 0
+    peer.sock = context.wrap_socket(plain, server_hostname="pbx.test", session=session)
+    peer.ip, peer.port = peer.sock.getsockname()
+    peer.host = peer.ip
+    return peer, peer.sock.session_reused
+
+
+@case("tls_trunk_client_ends")
+def tls_trunk_client_ends_case(lab):
+    """When the certificate ends by which a client is a trunk he is nobody: on the connection that is up,
+    by his ticket, and on a new one. Nor does another key than those pinned make him the trunk."""
+    config = tls_config(lab)
+    carrier = {"name": "carrier", "uri": f"sips:{lab.trunk}", "tls_name": "carrier.test"}
+    config["trunks"] = [carrier]
+    config["trunk"] = {"options_interval": 0}
+    lab.start(config)
+    certificate(lab, "carrier", "DNS:carrier.test")
+    with sip.Peer(lab.ip(55), (lab.pbx, 5060)) as p27:
+        _, last = p27.register(PHONES["1427"], "secret-1427")
+        equal(last and last.status, 200, "REGISTER")
+        with connect(lab, cert="carrier") as peer:
+            offer(peer, p27, 486, "any key")
+            carrier["tls_pins"] = ["00" * 32]
+            lab.put_config(config)
+            equal(lab.ctl_run("reload").returncode, 0, "reload")
+            offer(peer, p27, 407, "a key that is none of those pinned")
+            del carrier["tls_pins"]
+            lab.put_config(config)
+            equal(lab.ctl_run("reload").returncode, 0, "reload")
+        end = brief(lab, "carrier", 8)
+        context = client(lab, "carrier")
+        with connect(lab, context=context) as first:
+            offer(first, p27, 486, "while the certificate is good")
+            second, reused = resumed(lab, context, first.sock.session)
+            check(reused, "the session is not resumed while the certificate is good")
+            with second:
+                offer(second, p27, 486, "the session of before")
+                session = second.sock.session
+            lab.until(lambda: time.time() >= end + 1, 15, "the certificate has ended")
+            offer(first, p27, 407, "the connection of before")
+        third, reused = resumed(lab, context, session)
+        check(not reused, "the session outlasts the certificate")
+        with third:
+            offer(third, p27, 407, "a ticket of before")
+
+
+def shown_to(lab, name):
+    """The common name of the certificate that who asks for `name` is shown."""
+    context = client(lab)
+    context.check_hostname = False
+    with socket.create_connection((lab.pbx, PORT), 5) as plain, \
+            context.wrap_socket(plain, server_hostname=name) as s:
+        return s.getpeercert()["subject"][0][0][1]
+
+
+@case("tls_names_asked")
+def tls_names_asked_case(lab):
+    """Several certificates: each name gets its own, others the one for all; a new file is taken; what
+    there is, and how the handshakes went, ctl says."""
+    config = tls_config(lab)
+    certificate(lab, "shop", "DNS:shop.test,DNS:sip.shop.test", days="5")
+    certificate(lab, "more", "DNS:more.test")
+    config["sip"]["tls"]["certificates"] = [
+        {"certificate": lab.path("shop.pem"), "private_key": lab.path("shop.key")},
+        {"names": ["Branch.test"], "certificate": lab.path("more.pem"),
+         "private_key": lab.path("more.key")}]
+    lab.start(config)
+    for name, cert in (("pbx.test", "pbx"), ("sip.shop.test", "shop"), ("branch.test", "more"),
+                       ("more.test", "pbx"), ("nobody.test", "pbx"), (None, "pbx")):
+        equal(shown_to(lab, name), cert, f"what who asks for {name} is shown")
+    listed = lab.ctl("certificates")
+    equal([(c["names"], c["default"]) for c in listed],
+          [("pbx.test", True), ("shop.test, sip.shop.test", False), ("Branch.test", False)],
+          "certificates listed")
+    check(all(0 <= days - c["days_left"] <= 1 for days, c in zip((60, 5, 60), listed)),
+          f"days left: {listed}")
+    check("is good only until" in lab.server.text(), "no warning of the one that ends soon")
+    plain = socket.create_connection((lab.pbx, PORT), 5)
+    plain.sendall(b"OPTIONS sip:pbx.test SIP/2.0\r\n\r\n")
+    plain.recv(100)
+    plain.close()
+    with connect(lab) as peer:
+        ask(peer)
+        stats = lab.ctl("stats")["tls"]
+        equal((stats["connections"], stats["handshakes"], stats["failed"]["protocol"]), (1, 7, 1),
+              "counters")
+        equal(stats["certificates"], listed, "certificates in stats")
+    certificate(lab, "next", "DNS:next.test")
+    for kind in (".pem", ".key"):
+        os.replace(lab.path("next" + kind), lab.path("shop" + kind))
+    lab.until(lambda: shown_to(lab, "next.test") == "next", 10, "the new pair is read")
+    equal(shown_to(lab, "shop.test"), "pbx", "what who asks for the old name is shown")
+
+
 class Gateway(threading.Thread):
     """A trunk that listens by TLS with Python's ssl: answers OPTIONS with 200, INVITE with 603."""
 
@@ -350,6 +514,45 @@ class Gateway(threading.Thread):
         self.sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         self.join(5)
         self.sock.close()
+
+
+class Held(Gateway):
+    """One that answers the first request, and leaves the connection to the test."""
+
+    peer = None
+
+    def peer_serve(self, sock):
+        peer = object.__new__(sip.Peer)
+        peer.proto, peer.sock, peer.buffer, peer.number = "tls", sock, b"", 0
+        peer.ip, peer.host, peer.port = self.ip, self.ip, PORT
+        m = peer.receive(60)
+        if m:
+            respond(peer, m, 200)
+            self.peer = peer
+
+
+@case("tls_trunk_gone")
+def tls_trunk_gone_case(lab):
+    """Who was a trunk and is none any more stays nobody on the connection that we had opened to him, also
+    when his number is that of another trunk's client."""
+    config = tls_config(lab)
+    carrier = {"name": "carrier", "uri": f"sip:{lab.ip(99)}"}
+    config["trunks"] = [carrier, {"name": "gone", "uri": f"sips:{lab.trunk}"}]
+    config["trunk"] = {"options_interval": 10}
+    certificate(lab, "trunk", f"IP:{lab.trunk}")
+    gateway = Held(lab, "trunk")
+    lab.start(config)
+    lab.until(lambda: gateway.peer, 10, "the connection to the trunk")
+    with sip.Peer(lab.ip(55), (lab.pbx, 5060)) as p27:
+        _, last = p27.register(PHONES["1427"], "secret-1427")
+        equal(last and last.status, 200, "REGISTER")
+        offer(gateway.peer, p27, 486, "while it is a trunk")
+        for trunk in (carrier, {**carrier, "tls_name": "gold.test"}):
+            config["trunks"] = [trunk]
+            lab.put_config(config)
+            equal(lab.ctl_run("reload").returncode, 0, "reload")
+            offer(gateway.peer, p27, 407, f"with only {trunk}")
+    equal([row["trunk_in"] for row in lab.cdrs(1)], ["gone"], "trunks of the records")
 
 
 def trunk_config(lab, uri, **more):

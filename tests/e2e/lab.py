@@ -219,13 +219,14 @@ class Lab:
     def put_config(self, config):
         return self.write("ringdown.yaml", json.dumps(config, indent=1, ensure_ascii=False))
 
-    def start(self, config=None):
+    def start(self, config=None, env=None):
         if config is not None or not os.path.exists(self.path("ringdown.yaml")):
             self.put_config(config or self.config())
         self.sources.add(self.pbx)
         self.starts += 1
         name = "server" if self.starts == 1 else f"server{self.starts}"
-        self.server = self.job(name, [self.program, "serve", "-c", "ringdown.yaml"])
+        self.server = self.job(name, [self.program, "serve", "-c", "ringdown.yaml"],
+                               env={**os.environ, **env} if env else None)
         self.until(self.is_ready, 10, "the server is ready")
         return self.server
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""A server of MRCPv2 (RFC 6787) for tests: SIP over UDP, TCP and TLS, control over TCP, RTP in and out,
-nothing but the standard library.
+"""A server of MRCPv2 (RFC 6787) for tests: SIP over UDP, TCP and TLS, control over TCP and TLS, RTP in
+and out, nothing but the standard library.
 
 speechsynth says a tone of 440 Hz, 60 ms for each letter of the text; speechrecog and dtmfrecog hear
 energy, then its end, and answer with the first phrase of the grammar, with what --says gives, or with
-nomatch; recorder keeps what it heard in a WAV file. `faults` make it misbehave, one word each:
+nomatch ("sales|support@0.2|": one after the other, a confidence behind an @; the last stays); recorder keeps what it heard in a WAV file. `faults` make it misbehave, one word each:
 
   delay=S       answers SIP after so many seconds     drop=N        does not see the first N datagrams
   echo          sends each datagram back first        provisionals=N  180 N times, then 200
@@ -15,7 +15,8 @@ nomatch; recorder keeps what it heard in a WAV file. `faults` make it misbehave,
   reorder       audio first, other lines reversed, no mid
   pending       RECOGNIZE and SPEAK stay PENDING      mute          does not answer on the control channel
   new           never shares connections              refuse-resource  gives port 0 for its channels
-  no-listen     names a port where nobody listens
+  no-listen     names a port where nobody listens    plain         control without TLS, whatever is offered
+  hang-up=S     BYE so long after its 200 of the INVITE
 
 Run alone it prints its address, and what it has seen as JSON when it is told to end by SIGTERM: mrcp_server.py [--address IP] [--port N] [--says TEXT] [FAULT...]"""
 import argparse
@@ -160,12 +161,13 @@ class Session:
                 out.append(self.audio(block, host, int(port)))
                 continue
             resource = re.search(r"a=resource:(\w+)", block)
+            proto = "TCP/MRCPv2" if "plain" in self.server.faults else block.split()[2]
             if port == "0" or "refuse-resource" in self.server.faults or not resource:
-                out.append("m=application 0 TCP/MRCPv2 1\r\n")
+                out.append(f"m=application 0 {proto} 1\r\n")
                 continue
             wanted = re.search(r"a=connection:(\w+)", block).group(1)
             shared = "new" if "new" in self.server.faults else wanted
-            out.append(self.control(resource.group(1), shared))
+            out.append(self.control(resource.group(1), shared, proto))
         gone = set(self.channels) - set(re.findall(r"a=resource:(\w+)", offer))
         for resource in gone:
             self.server.by_channel.pop(self.channels.pop(resource), None)
@@ -185,11 +187,12 @@ class Session:
         return (f"m=audio {mine} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\n"
                 f"a=rtpmap:101 telephone-event/8000\r\na={way}\r\na=mid:1\r\n")
 
-    def control(self, resource, connection):
+    def control(self, resource, connection, proto):
         name = self.channels.setdefault(resource, f"{self.id}@{resource}")
         self.server.by_channel[name] = self
-        port = 9 if "no-listen" in self.server.faults else self.server.control_port
-        return (f"m=application {port} TCP/MRCPv2 1\r\na=setup:passive\r\n"
+        port = self.server.control_tls_port if "TLS" in proto else self.server.control_port
+        port = 9 if "no-listen" in self.server.faults else port
+        return (f"m=application {port} {proto} 1\r\na=setup:passive\r\n"
                 f"a=connection:{connection}\r\na=channel:{name}\r\na=cmid:1\r\n")
 
     # ---- the synthesizer -----------------------------------------------------------------------------
@@ -287,18 +290,18 @@ class Session:
 
     def understood(self, mode):
         phrases = self.recognizing[2]
-        says = self.server.says if self.server.says is not None else phrases[0] if phrases else "hello"
+        says, sure = self.server.hears(phrases)
         if phrases and says not in phrases:
             self.complete("001 no-match", "<nomatch/>", "")
             return
         text = escape(says)
-        self.complete("000 success", text, f'<instance>{text}</instance>', mode)
+        self.complete("000 success", text, f'<instance>{text}</instance>', mode, sure)
 
-    def complete(self, cause, said, instance, mode="speech"):
+    def complete(self, cause, said, instance, mode="speech", sure="0.87"):
         m, writer, _ = self.recognizing
         self.recognizing = None
         body = (f'<?xml version="1.0"?><result xmlns="{self.server.namespace}" grammar="session:g">'
-                f'<interpretation confidence="0.87">{instance or "<instance/>"}'
+                f'<interpretation confidence="{sure}">{instance or "<instance/>"}'
                 f'<input mode="{mode}" confidence="0.9">{said}</input></interpretation></result>')
         m.event(writer, "RECOGNITION-COMPLETE", "COMPLETE",
                 f"Completion-Cause:{cause}\r\nContent-Type:application/nlsml+xml\r\n", body)
@@ -390,11 +393,13 @@ class Server(asyncio.DatagramProtocol):
         self.address, self.port, self.says, self.directory = address, port, says, directory
         self.faults = dict(f.partition("=")[::2] for f in faults)
         self.certificate = None  # (PEM, key) for SIP over TLS
+        self.control_certificate = None  # of the control channel, if it is another one
         self.namespace = "urn:ietf:params:xml:ns:mrcpv2"
         self.sessions, self.by_channel = {}, {}
-        self.control_port, self.udp = 0, None
+        self.control_port, self.control_tls_port, self.udp = 0, 9, None
         self.invites, self.byes, self.cancels, self.rtp_in, self.connections = 0, 0, 0, 0, 0
-        self.rtcp_byes = 0
+        self.rtcp_byes, self.secure, self.streams, self.heard_n = 0, 0, 0, 0
+        self.calls = []      # Call-IDs of sessions
         self.requests = []   # methods on control channels
         self.ids = []        # their request-ids
         self.seen = 0
@@ -414,6 +419,11 @@ class Server(asyncio.DatagramProtocol):
             context.load_cert_chain(*self.certificate)
             self.tls = await asyncio.start_server(self.serve_sip, self.address, self.port + 1,
                                                   ssl=context)
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(*(self.control_certificate or self.certificate))
+            self.control_tls = await asyncio.start_server(self.serve_control, self.address, 0,
+                                                          ssl=context)
+            self.control_tls_port = self.control_tls.sockets[0].getsockname()[1]
 
     def stop(self):
         for session in list(self.sessions.values()):
@@ -422,7 +432,17 @@ class Server(asyncio.DatagramProtocol):
         self.tcp.close()
         if self.tls:
             self.tls.close()
+            self.control_tls.close()
         self.control.close()
+
+    def hears(self, phrases):
+        """What is understood now, and how surely."""
+        if self.says is None:
+            return phrases[0] if phrases else "hello", "0.87"
+        script = self.says.split("|")
+        said, _, sure = script[min(self.heard_n, len(script) - 1)].partition("@")
+        self.heard_n += 1
+        return said, sure or "0.87"
 
     # ---- SIP ----------------------------------------------------------------------------------------
 
@@ -440,6 +460,7 @@ class Server(asyncio.DatagramProtocol):
         task.add_done_callback(self.tasks.discard)
 
     async def serve_sip(self, reader, writer):
+        self.streams += 1
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -519,17 +540,31 @@ class Server(asyncio.DatagramProtocol):
             return
         if session is None:
             session = self.sessions[call_id] = Session(self, call_id)
+            self.calls.append(call_id)
             await session.open()
         for _ in range(int(self.faults.get("provisionals", 0))):
             send(self.response(text, 180, "Ringing"))
         answer = session.describe(text.partition("\r\n\r\n")[2])
         session.ok = (cseq, self.response(text, 200, "OK", body=answer))
         send(session.ok[1])
+        if "hang-up" in self.faults:
+            asyncio.get_running_loop().call_later(float(self.faults["hang-up"]), self.hang_up, text,
+                                                  send)
+
+    def hang_up(self, text, send):
+        """Our BYE, in the dialog that this INVITE began."""
+        ok = self.response(text, 200, "OK").decode()
+        uri = re.search(r"<(.*?)>", header(text, "Contact")).group(1)
+        send((f"BYE {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {self.address}:{self.port};branch=z9hG4bK"
+              f"{secrets.token_hex(6)}\r\nMax-Forwards: 70\r\nFrom: {header(ok, 'To')}\r\n"
+              f"To: {header(ok, 'From')}\r\nCall-ID: {header(ok, 'Call-ID')}\r\nCSeq: 1 BYE\r\n"
+              "Content-Length: 0\r\n\r\n").encode())
 
     # ---- control ------------------------------------------------------------------------------------
 
     async def serve_control(self, reader, writer):
         self.connections += 1
+        self.secure += writer.get_extra_info("ssl_object") is not None
         try:
             while True:
                 line = await reader.readuntil(b"\n")
@@ -559,19 +594,20 @@ def main():
     p.add_argument("--says")
     p.add_argument("--directory", default=".")
     p.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"))
+    p.add_argument("--control-tls", nargs=2, metavar=("CERTIFICATE", "KEY"))
     p.add_argument("faults", nargs="*")
     a = p.parse_args()
 
     async def run():
         server = Server(a.address, a.port, a.faults, a.says, a.directory)
-        server.certificate = a.tls
+        server.certificate, server.control_certificate = a.tls, a.control_tls
         await server.start()
         print(f"{server.address}:{server.port}", flush=True)
         end = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end.set)
         await end.wait()
         print(json.dumps({name: getattr(server, name) for name in (
-            "invites", "byes", "cancels", "connections", "requests", "ids", "rtp_in", "rtcp_byes")}
+            "invites", "byes", "cancels", "connections", "secure", "streams", "calls", "requests", "ids", "rtp_in", "rtcp_byes")}
             | {"left": len(server.sessions)}), flush=True)
         server.stop()
 

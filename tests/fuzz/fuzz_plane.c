@@ -287,6 +287,7 @@ static void tap_cmd(struct input *in, struct media_cmd *c)
     c->tap.sound = !(v & 2);
     c->tap.voice = !(v & 4);
     c->tap.barge_in = v & 8;
+    c->tap.linked = v & 1;
     c->tap.rate_hz = rates[v >> 4 & 3];
     c->tap.queue_ms = v & 0x40 ? 100 : v & 0x80 ? UINT32_MAX : 0;
     c->tap.onset_ms = (uint16_t)take(in, 1);
@@ -404,7 +405,7 @@ static void command(struct world *w)
 {
     struct input *in = &w->in;
     uint32_t v = take(in, 1), who = take(in, 1);
-    struct media_cmd c = {.kind = (enum media_cmd_kind)(v % (MEDIA_TAP + 1)),
+    struct media_cmd c = {.kind = (enum media_cmd_kind)(v % (MEDIA_TAP_HEAR + 1)),
                           .id = who % (STREAMS + 1),
                           .peer = who / (STREAMS + 1) % (STREAMS + 1),
                           .on = v & 0x80,

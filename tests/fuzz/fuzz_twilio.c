@@ -1,8 +1,9 @@
-/* What a bot sends: JSON messages, base64, the form and path of its HTTP request. What is written
- * for it must be JSON that our own reader takes. */
+/* What a bot sends: JSON messages of both kinds, base64, the form and path of its HTTP request.
+ * What is written for it must be JSON that our own reader takes. */
 #include <string.h>
 
 #include "base/mem.h"
+#include "wire/bot/botjson.h"
 #include "wire/twilio/twilio.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -43,6 +44,25 @@ static void payload(struct str text)
     mem_free(out);
 }
 
+/* The other JSON. */
+static void control(struct str text)
+{
+    static char mem[8192];
+    struct botjson_msg m, again;
+    struct buf b;
+    if (botjson_parse(&m, text))
+        return;
+    BUG_ON((m.kind == BOTJSON_MARK || m.kind == BOTJSON_TRANSFER) && m.text.n > BOTJSON_NAME_MAX);
+    if (m.kind == BOTJSON_MARK) {
+        buf_init(&b, mem, sizeof(mem));
+        botjson_mark(&b, m.text);
+        BUG_ON(b.full || botjson_parse(&again, buf_str(&b)));
+        BUG_ON(again.kind != BOTJSON_MARK || !str_eq(again.text, m.text));
+        botjson_done(&again);
+    }
+    botjson_done(&m);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct str text = str_of((const char *)data, n);
@@ -58,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         twilio_msg_done(&m);
     }
     payload(text);
+    control(text);
     int err = twilio_update(&u, text);
     BUG_ON((err != 0) != (u.why != NULL));
     BUG_ON(!err && u.order == TWILIO_TRANSFER && !u.target[0]);

@@ -152,7 +152,7 @@ static void stream(struct play *p)
 
 /* expect hears NAME WHAT: what is played to the party, "nothing" for nothing; expect heard
  * NAME WHAT: played last to its room. expect room NAME N:
- * the room that its stream is in, 0: none; expect muted, deaf, recorded, paused NAME 0|1. */
+ * the room that its stream is in, 0: none; expect muted, deaf, recorded, said, paused NAME 0|1. */
 static void hears(struct play *p)
 {
     struct world_stream *s = p->n_words == 4 ? stream_of(p, p->word[2]) : NULL;
@@ -175,6 +175,7 @@ static void hears(struct play *p)
                    : str_eq(what, STR("deaf"))     ? s->deaf
                    : str_eq(what, STR("guest"))    ? s->guest != 0
                    : str_eq(what, STR("recorded")) ? s->record != 0
+                   : str_eq(what, STR("said"))     ? s->said != 0
                                                    : s->paused;
     compare(p, what, got, STR("="), p->word[3]);
 }
@@ -267,7 +268,7 @@ void expect_statement(struct play *p)
     else if (str_eq(what, STR("hears")) || str_eq(what, STR("heard")) ||
              str_eq(what, STR("room")) || str_eq(what, STR("muted")) || str_eq(what, STR("deaf")) ||
              str_eq(what, STR("recorded")) || str_eq(what, STR("guest")) ||
-             str_eq(what, STR("paused")))
+             str_eq(what, STR("said")) || str_eq(what, STR("paused")))
         hears(p);
     else if (str_eq(what, STR("warned")))
         logged(p);

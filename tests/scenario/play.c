@@ -142,6 +142,8 @@ static void phone_statement(struct play *p)
     if (play_flag(p, STR("no-tcp"), 2))
         ua->host.no_tcp = true;
     struct str source = play_option(p, STR("source"), 2);
+    if (play_option(p, STR("certificate"), 2).p)
+        ua->host.proves = play_option(p, STR("certificate"), 2);
     if (source.n && addr_parse_port(&ua->host.source, source))
         play_fail(p, &p->st->line, "source=ADDRESS:PORT");
 }
@@ -261,8 +263,11 @@ static void dns_statement(struct play *p)
 {
     struct world_name n = {.name = p->word[1]};
     bool good = p->n_words >= 4 && p->w.n_names < WORLD_NAMES;
-    for (int i = 3; i < p->n_words && good; i++)
+    n.never = good && str_eq(p->word[3], STR("never"));
+    for (int i = 3; i < p->n_words && good && !n.never; i++) {
+        n.dest[n.n % WORLD_DESTS].rank = (uint8_t)n.n;
         good = n.n < WORLD_DESTS && dest_parse(&n.dest[n.n++], p->word[i]);
+    }
     if (good)
         p->w.names[p->w.n_names++] = n;
     else

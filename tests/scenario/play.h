@@ -24,6 +24,7 @@ struct play {
     struct list *quality_at; /* likewise */
     struct list *bot_at;     /* likewise */
     uint64_t botlink;        /* of whom `botlink` speaks */
+    uint32_t said, heard;    /* tokens of what it was last told to say and to hear */
     uint64_t idle_timers;    /* of the PBX at rest */
     struct str section[64];  /* the configuration, one entry a line or block */
     unsigned n_sections;

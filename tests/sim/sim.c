@@ -37,7 +37,7 @@ struct sim {
     media_id silent_id[WORLD_STREAMS];
     uint64_t calls_killed, calls_before; /* of PBXs that were killed */
     uint64_t restarts, links, messages;
-    uint64_t music, recorded, tapped; /* streams, each second */
+    uint64_t music, recorded, tapped, spoken; /* streams, each second */
 };
 
 static const char config_tail[] = "trunk: {options_interval: 60}\n"
@@ -190,6 +190,21 @@ static bool talk(struct pbx *p, struct leg *leg, struct leg *other)
     return call_other(p, call_find(p, leg->call), leg) == other;
 }
 
+/* That with a speech server is linked with the caller whom its bot hears, or with nobody. */
+static void check_server(struct sim *s, const struct world_stream *st)
+{
+    struct world *w = &s->w;
+    const struct world_link *l = world_link_find(w, st->server);
+    const struct world_stream *peer = world_stream_find(w, st->peer);
+    s->spoken += peer != NULL;
+    if (!l || l->stream != st->id)
+        world_fail(w, "media: stream %llu is with a speech server that is gone",
+                   (unsigned long long)st->id);
+    if (peer && peer->tap != st->server)
+        world_fail(w, "media: stream %llu is heard by one whom its bot does not hear",
+                   (unsigned long long)st->id);
+}
+
 /* What a stream is for: it belongs to a leg, is linked within its call, hears music while the other
  * party holds and not otherwise, and is in the recording of its call. */
 static void check_stream(struct sim *s, const struct world_stream *st)
@@ -210,7 +225,9 @@ static void check_stream(struct sim *s, const struct world_stream *st)
     s->tapped += st->tap != 0;
     if (has_ended(w->pbx, leg))
         world_fail(w, "media: stream %llu belongs to a leg that has ended", id);
-    if (st->peer && (!stream_of(s, st->peer, &other) || other->call != leg->call)) {
+    const struct voicebot_session *bot = voicebot_of(w->pbx, call);
+    bool spoken_for = bot && st->peer && bot->speech.stream == st->peer;
+    if (st->peer && !spoken_for && (!stream_of(s, st->peer, &other) || other->call != leg->call)) {
         world_fail(w, "media: stream %llu is linked to another call", id);
         return;
     }
@@ -223,8 +240,7 @@ static void check_stream(struct sim *s, const struct world_stream *st)
     bool agreed = leg_has_agreed(leg) && other && leg_has_agreed(other);
     if (agreed && !(st->formats && world_stream_find(w, st->peer)->formats))
         world_fail(w, "media: stream %llu is linked, and one of the two has no formats", id);
-    const struct voicebot_session *bot = voicebot_of(w->pbx, call);
-    if (st->tap && (!bot || bot->self != st->tap || !bot->taps || st->peer))
+    if (st->tap && (!bot || bot->self != st->tap || !bot->taps || (st->peer && !spoken_for)))
         world_fail(w, "media: stream %llu is tapped, and no bot listens", id);
     if (st->peer && st->room)
         world_fail(w, "media: stream %llu is linked and in a room", id);
@@ -283,7 +299,9 @@ static void listen(void *arg, uint64_t n)
     for (unsigned i = 0; i < w->streams_peak; i++) {
         struct world_stream *st = &w->stream[i];
         struct world_stream *peer = st->id ? world_stream_find(w, st->peer) : NULL;
-        if (st->id)
+        if (st->id && st->server)
+            check_server(s, st);
+        else if (st->id)
             check_stream(s, st);
         if (!st->id || s->silent_id[i] != st->id || !st->timeout_ms || heard(s, st) ||
             (peer && heard(s, peer))) {
@@ -607,13 +625,13 @@ static void print_counts(const struct sim *s)
     fprintf(stderr,
             "seed %llu%s: %u calls, %u taken, %u refused, %u cancelled, %u deaths, %llu restarts, "
             "%u records, %llu messages, %llu lost, %llu links, %llu kept, "
-            "%llu s of music, %llu s recorded, %llu s of bots\n",
+            "%llu s of music, %llu s recorded, %llu s of bots, %llu s of speech servers\n",
             (unsigned long long)s->seed, s->faithful ? " (faithful)" : "", made, taken, refused,
             cancelled, died, (unsigned long long)s->restarts, s->w.n_cdrs,
             (unsigned long long)s->w.sent, (unsigned long long)s->w.lost,
             (unsigned long long)s->links, (unsigned long long)s->messages,
             (unsigned long long)s->music, (unsigned long long)s->recorded,
-            (unsigned long long)s->tapped);
+            (unsigned long long)s->tapped, (unsigned long long)s->spoken);
 }
 
 /* One seed, now and then twice: the same seed must give the same bytes at the same times. */

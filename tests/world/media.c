@@ -223,6 +223,13 @@ static void track(struct world *w, struct world_stream *s, const struct media_cm
     if (number && (!f || f->stopped))
         world_fail(w, "media: stream %llu joins recording %llu, which is %s",
                    (unsigned long long)s->id, (unsigned long long)number, f ? "over" : "not there");
+    if (cmd->record.said) {
+        if (cmd->record.leave ? s->said != number : s->record != number)
+            world_fail(w, "media: what stream %llu hears is not in that recording",
+                       (unsigned long long)s->id);
+        s->said = cmd->record.leave ? 0 : number;
+        return;
+    }
     if (cmd->record.leave) {
         *(s->guest == number ? &s->guest : &s->record) = 0;
         return;
@@ -231,7 +238,7 @@ static void track(struct world *w, struct world_stream *s, const struct media_cm
         s->guest = number;
         return;
     }
-    s->guest = 0;
+    s->guest = s->said = 0;
     s->record = number;
     s->track = cmd->record.track;
     s->paused = false;
@@ -267,7 +274,9 @@ static void sound(struct world *w, struct world_stream *s, const struct media_cm
                        cmd->on ? "tapped already" : "not tapped");
         s->tap = cmd->on ? cmd->tap.link : 0;
         s->tap_sound = cmd->on && cmd->tap.sound;
+        s->tap_ears = cmd->on && cmd->tap.ears;
         s->tap_barge_in = cmd->on && cmd->tap.barge_in;
+        s->tap_linked = cmd->on && cmd->tap.linked;
     } else if (cmd->kind == MEDIA_RECORD) {
         track(w, s, cmd);
     }
@@ -311,7 +320,7 @@ static void record(struct world *w, const struct media_cmd *cmd)
         if (!s->id || s->record != cmd->record.number)
             continue;
         if (cmd->kind == MEDIA_RECORD_STOP)
-            s->record = 0;
+            s->record = s->said = 0;
         else
             s->paused = cmd->on;
     }

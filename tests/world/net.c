@@ -308,6 +308,21 @@ void world_tx(struct world_host *h, enum proto proto, struct str bytes)
     under_way(w, h, WORLD_FROM_HOST, &flow, bytes);
 }
 
+/* What io finds in the certificate of a client: the lowest party that fits. */
+static uint16_t client_of(const struct world *w, const struct world_host *h,
+                          const struct world_conn *c)
+{
+    uint16_t party = 0;
+    if (!c || c->proto != PROTO_TLS || !h->proves.n || conn_side(c, true))
+        return 0;
+    for (unsigned i = 0; i < WORLD_CLIENTS; i++) {
+        const struct world_client *one = &w->client[i];
+        if (one->party && str_ieq(h->proves, str_z(one->name)) && (!party || one->party < party))
+            party = one->party;
+    }
+    return party;
+}
+
 void world_net_deliver(struct world *w, struct world_event *e)
 {
     if (e->flow.conn && !world_conn_find(w, e->flow.conn))
@@ -323,6 +338,7 @@ void world_net_deliver(struct world *w, struct world_event *e)
         tap_from_host(w, &e->flow, bytes);
     bool dropped = banned(w, &e->flow.peer);
     print(w, "<<", &e->flow.peer, bytes, dropped);
+    e->flow.party = client_of(w, e->host, world_conn_find(w, e->flow.conn));
     if (!dropped)
         pbx_rx(w->pbx, w->now, &e->flow, bytes.p, bytes.n);
 }

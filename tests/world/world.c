@@ -245,6 +245,9 @@ static void print_traces(struct world *w)
 
 static void resolve(struct world *w, const struct pbx_out *o)
 {
+    for (unsigned i = 0; i < w->n_names; i++)
+        if (w->names[i].never && str_ieq(w->names[i].name, o->question.name))
+            return;
     struct world_event *e = world_event_new(w, WORLD_EV_RESOLVED, w->now);
     if (!e)
         return;
@@ -266,6 +269,21 @@ static void ban(struct world *w, const struct pbx_out *o)
     if (i == w->n_bans)
         w->n_bans++;
     w->ban[i] = (struct world_ban){.addr = o->addr, .until = w->now + o->seconds * USEC_S};
+}
+
+static void client(struct world *w, const struct pbx_out *o)
+{
+    struct world_client *free_one = NULL;
+    for (unsigned i = 0; i < WORLD_CLIENTS; i++) {
+        struct world_client *c = &w->client[i];
+        if (!c->party)
+            free_one = free_one ? free_one : c;
+        else if (c->party == o->token)
+            free_one = c;
+    }
+    BUG_ON(!free_one);
+    free_one->party = o->name.n ? (uint16_t)o->token : 0;
+    str_copy_z(free_one->name, sizeof(free_one->name), o->name);
 }
 
 static void send(struct world *w, struct pbx_out *o)
@@ -309,6 +327,9 @@ void world_drain(struct world *w)
         case PBX_OUT_KEEP:
         case PBX_OUT_PARTY:
             break;
+        case PBX_OUT_CLIENT:
+            client(w, &o);
+            break;
         case PBX_OUT_BOTLINK:
             world_botlink_rx(w, &o.botlink);
             break;
@@ -333,6 +354,7 @@ int world_restart(struct world *w)
     world_botlink_reset(w);
     world_disk_reset(w);
     w->n_bans = 0;
+    memset(w->client, 0, sizeof(w->client));
     return start(w);
 }
 

@@ -37,6 +37,7 @@ struct world_host {
     bool deaf;          /* hears nothing, says nothing: dead without a word */
     bool unreachable;   /* datagrams come back as errors (ICMP) */
     uint32_t conn;      /* its connection to the PBX, whoever opened it; 0: none */
+    struct str proves;  /* the name in the certificate that it shows when it connects; none: none */
     struct addr source; /* what a NAT makes of its address; family ADDR_NONE: no NAT */
     struct world_fate fate[2];
     void (*rx)(struct world_host *h, const struct flow *flow, struct str bytes);
@@ -74,9 +75,11 @@ struct world_stream {
     uint64_t room; /* 0: in none */
     bool muted, deaf, listens;
     uint64_t tap; /* the conversation that listens to its party; 0: none */
-    bool tap_sound, tap_barge_in;
+    bool tap_sound, tap_ears, tap_barge_in, tap_linked;
+    uint64_t server; /* the conversation whose speech server is at the other end; 0: a party is */
     uint64_t record; /* 0: none */
     uint64_t guest;  /* a recording of another call that it is in as well */
+    uint64_t said;   /* a recording of what is said to it */
     uint8_t track;
     bool paused;
     struct media_stats stats; /* what its figures will be when it is closed */
@@ -100,7 +103,11 @@ struct world_file {
 struct world_link {
     uint64_t id; /* 0: free */
     bool opened, started, closing;
-    bool gone; /* it has failed or was lost */
+    bool gone;       /* it has failed or was lost */
+    bool speech;     /* a speech server */
+    bool ears;       /* the exchange's own */
+    media_id stream; /* with a speech server */
+    uint32_t hear;   /* token that HEARD is owed for; 0: none */
 };
 struct world_link_cmd {
     struct list node;
@@ -119,6 +126,13 @@ struct world_name {
     struct str name;
     struct flow_dest dest[WORLD_DESTS]; /* in the order in which they are to be tried */
     unsigned n;
+    bool never; /* no answer comes */
+};
+/* Whom clients may prove to be: PBX_OUT_CLIENT. */
+#define WORLD_CLIENTS 8
+struct world_client {
+    uint16_t party;
+    char name[256];
 };
 #define WORLD_BANS 16
 struct world_ban {
@@ -165,6 +179,7 @@ struct world {
     uint32_t n_bindings, n_cdrs;
     struct world_name names[WORLD_NAMES];
     unsigned n_names;
+    struct world_client client[WORLD_CLIENTS];
     struct world_ban ban[WORLD_BANS];
     unsigned n_bans;
     uint64_t sent, sent_bytes, lost, strays; /* strays: to an address where nobody is */

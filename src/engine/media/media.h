@@ -45,8 +45,10 @@ enum media_cmd_kind {
     MEDIA_RECORD_PAUSE, /* `on`: silence is written; off: sound again */
     MEDIA_CLIP, /* sound number play.clip_number is play.clip from now on; NULL: there is none. The
                    plane owns it and frees it */
-    MEDIA_TAP   /* a program listens to the party of `id` and speaks to it: tap.*. Once more: with
+    MEDIA_TAP,  /* a program listens to the party of `id` and speaks to it: tap.*. Once more: with
                    other parameters. `on` false: no longer */
+    MEDIA_TAP_HEAR /* the party of `id`, which is tapped and has stopped its peer by speaking, hears
+                      what that says again. `on`: it does not from now on, as if it had spoken */
 };
 
 /* Set in the number of a recording that is a message, not a call. */
@@ -119,12 +121,18 @@ struct media_cmd {
             bool tracks, mixed; /* what is written */
             bool also;          /* it stays in the recording that it is in, besides this one */
             bool leave;         /* it leaves this one */
+            bool said; /* the track is what its party is told, by MEDIA_PLAY or what speaks to it
+                          (MEDIA_TAP), besides what it says; leave: of that alone */
         } record;
         struct {           /* MEDIA_TAP */
             uint64_t link; /* of the conversation: sound that is given under another is refused */
             bool sound;    /* its frames go out by plane_tap(), and plane_feed() is heard */
+            bool ears;     /* its frames are for the exchange's own ears, not for a program */
             bool voice;    /* MEDIA_EV_VOICE is wanted */
             bool barge_in; /* what is fed and played stops when the party begins to speak */
+            bool linked;   /* and what its peer says, which is silenced until MEDIA_TAP_HEAR or
+                              until they are linked no more */
+            /* With `linked` the party's keys are not for its peer, and MEDIA_EV_HEARS is wanted. */
             uint32_t rate_hz;  /* of both directions: 8000 or 16000; 0: 8000 */
             uint32_t queue_ms; /* of sound that may wait to be heard; 0: 60 s, at most 10 minutes */
             uint16_t onset_ms; /* voice that is taken for speech, 20 to 1000; 0: 60 */
@@ -147,7 +155,9 @@ enum media_ev_kind {
                        not told */
     MEDIA_EV_RECORDED, /* recording `id` has stopped: its last samples are out */
     MEDIA_EV_TALK,     /* the party of `id`, in a room or recorded, begins (`talks`) or ends */
-    MEDIA_EV_VOICE /* the party of `id`, which is tapped, begins to speak (`talks`) at voice.at or
+    MEDIA_EV_HEARS, /* the party of `id`, which is tapped and linked, hears the first of its peer,
+                       or the first since MEDIA_TAP_HEAR */
+    MEDIA_EV_VOICE  /* the party of `id`, which is tapped, begins to speak (`talks`) at voice.at or
                       has ended there; told when onset_ms or hang_ms have shown it */
 };
 

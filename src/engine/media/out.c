@@ -147,6 +147,8 @@ void plane_say(struct plane *r, usec_t now, struct stream *s, uint32_t rate_hz, 
     struct mouth *m = plane_can_say(r, s) ? mouth_of(r, s) : NULL;
     if (m && m->n == 0)
         turn_to_us(now, s);
+    if (m && s->said)
+        rec_said(s, now, rate_hz, pcm, n);
     while (m && mouth_put(m, &s->egress, now, rate_hz, &pcm, &n, &p))
         plane_out_put(r, now, s, p.bytes, p.n);
 }

@@ -231,6 +231,15 @@ static int pass_on(struct plane *r, usec_t now, struct stream *s, struct stream 
     size_t n = payload_end(in, h) - h->header;
     if (peer->play && s->pass[i].how != PASS_TONE)
         return USED; /* it hears something else */
+    if (f->codec == CODEC_EVENT && tap_keeps_keys(s)) {
+        struct way w = {.h = h, .in = f, .clock_hz = f->clock_hz};
+        struct egress_in ei = number_in(s, &w);
+        egress_skip(&peer->egress, &ei);
+        return USED;
+    }
+    if (peer->tap && s->pass[i].how < PASS_EVENT &&
+        !tap_lets(now, peer, &(struct tap_packet){f->codec, h->ssrc, h->seq, payload, n}))
+        return USED;
     switch ((enum pass_how)s->pass[i].how) {
     case PASS_LAW:
         for (size_t k = 0; k < n; k++)
@@ -314,7 +323,8 @@ static void keys_rx(struct plane *r, usec_t now, struct stream *s, const struct 
         plane_note_key(r, s, d.digit, PLANE_KEY_DOWN);
     if (what & DTMF_END)
         plane_note_key(r, s, d.digit, PLANE_KEY_UP);
-    if (what & DTMF_BEGIN && peer && peer->n_tx && pass_of(peer, &s->rx[i]).how == PASS_TONE)
+    if (what & DTMF_BEGIN && peer && peer->n_tx && !tap_keeps_keys(s) &&
+        pass_of(peer, &s->rx[i]).how == PASS_TONE)
         sound_key(r, now, peer, d.digit);
 }
 

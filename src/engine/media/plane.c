@@ -414,6 +414,8 @@ static void unlink_stream(struct plane *r, usec_t now, struct stream *s)
     s->peer = NO_STREAM;
     if (!peer)
         return;
+    tap_let(r, now, s);
+    tap_let(r, now, peer);
     hear_no_more(r, now, s);
     if (peer == s)
         return;
@@ -499,6 +501,7 @@ static int sound_cmd(struct plane *r, usec_t now, struct stream *s, const struct
     case MEDIA_RECORD:
         return rec_join(r, now, s, cmd);
     case MEDIA_TAP:
+    case MEDIA_TAP_HEAR:
         return tap_cmd(r, now, s, cmd);
     default:
         return -EINVAL;

@@ -126,6 +126,7 @@ struct plane_tap {
     const int16_t *pcm; /* until the next tick, at the rate of the tap */
     bool voice;         /* it speaks */
     bool sounding;      /* it is hearing something that was fed */
+    bool ears;          /* of MEDIA_TAP */
     struct feed_figures figures;
 };
 

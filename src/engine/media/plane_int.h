@@ -42,6 +42,15 @@ struct rec;
 struct hear;
 struct tap;
 
+/* What the party was told in the last tick in which it was told anything. */
+#define SAID_SAMPLES 960 /* 20 ms at 48 kHz */
+struct said {
+    usec_t at;
+    uint32_t rate_hz;
+    unsigned n;
+    int16_t pcm[SAID_SAMPLES];
+};
+
 /* A party's sound of this tick. */
 struct listen {
     struct ear *ear;
@@ -97,6 +106,7 @@ struct stream {
     struct tap *tap; /* a program that listens and speaks */
     struct room *room;
     struct rec *rec[STREAM_RECS]; /* that it is a track of; NULL: none */
+    struct said *said;            /* one of these has what is told to it, too */
     uint8_t seat;                 /* in the room */
     bool wants_keys, talks;
     struct list tick; /* in plane.ticking */
@@ -242,6 +252,8 @@ static inline bool rec_has(const struct stream *s)
     return s->rec[0] || s->rec[1];
 }
 int rec_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd);
+/* s->said: the party is told this in the tick of `now`. */
+void rec_said(struct stream *s, usec_t now, uint32_t rate_hz, const int16_t *pcm, unsigned n);
 void recs_tick(struct plane *r, usec_t now);
 /* The tick has made blocks that the next one would write over. */
 bool recs_wait(const struct plane *r);
@@ -273,6 +285,12 @@ struct tap_packet {
     size_t n;
 };
 void tap_rx(struct plane *r, usec_t now, struct stream *s, const struct tap_packet *p);
+/* A packet of the peer, whose party is not to hear it if this is false. */
+bool tap_lets(usec_t now, struct stream *s, const struct tap_packet *p);
+/* Its keys are for whoever taps it alone. */
+bool tap_keeps_keys(const struct stream *s);
+/* What the peer says is heard again. */
+void tap_let(struct plane *r, usec_t now, struct stream *s);
 /* What the party says in this tick: after listen_tick(). */
 void tap_hear(struct plane *r, usec_t now, struct stream *s);
 /* 20 ms of what it is fed, or silence, unless it hears something else. */

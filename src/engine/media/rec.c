@@ -19,6 +19,7 @@ struct track {
     uint32_t stream; /* index + 1; 0: nobody now */
     uint8_t number;
     uint8_t gap;    /* enum plane_mark_kind, since gap_at; NO_GAP */
+    bool said;      /* what the stream's party is told, not what it says */
     bool heard;     /* in this block */
     uint64_t since; /* sample from which this stream is in it */
     uint64_t gap_at;
@@ -43,6 +44,9 @@ struct rec {
 };
 
 enum { NO_GAP = UINT8_MAX };
+
+/* Tracks of a stream. */
+enum { OWN = 1, SAID = 2 };
 
 static struct rec *rec_find(const struct plane *r, uint64_t number)
 {
@@ -183,31 +187,63 @@ static void track_watch(struct rec *rec, struct track *t, const struct stream *s
 /* ---- who is in which recording ----------------------------------------------------------------
  */
 
-static void leave_one(struct stream *s, struct rec *rec)
+static unsigned kind_of(const struct track *t)
 {
+    return t->said ? SAID : OWN;
+}
+
+/* What tracks the stream has there. */
+static unsigned kinds_in(const struct stream *s, const struct rec *rec)
+{
+    unsigned kinds = 0;
     for (unsigned i = 0; rec && i < rec->n; i++)
-        if (rec->track[i].stream == plane_index1(s)) {
-            gap_end(rec, &rec->track[i], here(rec));
-            clock_tell(rec, &rec->track[i], s);
-            rec->track[i].stream = NO_STREAM;
-        }
+        if (rec->track[i].stream == plane_index1(s))
+            kinds |= kind_of(&rec->track[i]);
+    return kinds;
+}
+
+static void leave_one(struct stream *s, struct rec *rec, unsigned kinds)
+{
+    for (unsigned i = 0; rec && i < rec->n; i++) {
+        struct track *t = &rec->track[i];
+        if (t->stream != plane_index1(s) || !(kind_of(t) & kinds))
+            continue;
+        gap_end(rec, t, here(rec));
+        if (!t->said)
+            clock_tell(rec, t, s);
+        t->stream = NO_STREAM;
+    }
     for (unsigned i = 0; i < STREAM_RECS; i++)
-        if (s->rec[i] == rec)
+        if (s->rec[i] == rec && !kinds_in(s, rec))
             s->rec[i] = NULL;
+    if (s->said && !((kinds_in(s, s->rec[0]) | kinds_in(s, s->rec[1])) & SAID)) {
+        mem_free(s->said);
+        s->said = NULL;
+    }
 }
 
 void rec_leave(struct stream *s)
 {
     for (unsigned i = 0; i < STREAM_RECS; i++)
-        leave_one(s, s->rec[i]);
+        leave_one(s, s->rec[i], OWN | SAID);
 }
 
 /* It is recorded here no longer, though it goes on. */
-static void let_go(struct plane *r, usec_t now, struct stream *s, struct rec *rec)
+static void let_go(struct plane *r, usec_t now, struct rec *rec, const struct track *t)
 {
-    leave_one(s, rec);
+    struct stream *s = plane_at(r, t->stream);
+    leave_one(s, rec, kind_of(t));
     listen_follow(r, s);
     plane_tick_follow(r, now, s);
+}
+
+/* Its place among the recordings of the stream; NULL: there is none. */
+static struct rec **place_for(struct stream *s, const struct rec *rec)
+{
+    for (unsigned i = 0; rec && i < STREAM_RECS; i++)
+        if (s->rec[i] == rec)
+            return &s->rec[i];
+    return !s->rec[0] ? &s->rec[0] : !s->rec[1] ? &s->rec[1] : NULL;
 }
 
 static int track_join(struct plane *r, usec_t now, struct stream *s, const struct media_cmd *cmd)
@@ -215,20 +251,28 @@ static int track_join(struct plane *r, usec_t now, struct stream *s, const struc
     struct rec *rec = rec_find(r, cmd->record.number);
     if (rec && rec->stopping)
         return -ESHUTDOWN;
-    leave_one(s, rec);
-    unsigned slot = s->rec[0] ? 1 : 0;
-    if (s->rec[slot])
+    leave_one(s, rec, cmd->record.said ? SAID : OWN);
+    struct rec **place = place_for(s, rec);
+    if (!place)
         return -ENOSPC;
+    struct said *said = s->said;
+    if (cmd->record.said && !said && !(said = mem_zero(sizeof(*said))))
+        return -ENOMEM;
     rec = rec ? rec : rec_new(r, cmd);
     struct track *t = rec ? track_take(rec, cmd->record.track) : NULL;
-    if (!t)
+    if (!t) {
+        if (said != s->said)
+            mem_free(said);
         return -ENOMEM;
+    }
     if (t->stream)
-        let_go(r, now, plane_at(r, t->stream), rec);
+        let_go(r, now, rec, t);
     t->stream = plane_index1(s);
+    t->said = cmd->record.said;
     t->since = here(rec);
     t->clock_in = CLOCK_TICKS;
-    s->rec[slot] = rec;
+    s->said = said;
+    *place = rec;
     plane_tick_begin(r, now);
     return 0;
 }
@@ -236,10 +280,10 @@ static int track_join(struct plane *r, usec_t now, struct stream *s, const struc
 int rec_join(struct plane *r, usec_t now, struct stream *s, const struct media_cmd *cmd)
 {
     if (cmd->record.leave) {
-        leave_one(s, rec_find(r, cmd->record.number));
+        leave_one(s, rec_find(r, cmd->record.number), cmd->record.said ? SAID : OWN | SAID);
         return 0;
     }
-    if (!cmd->record.also)
+    if (!cmd->record.also && !cmd->record.said)
         rec_leave(s);
     return cmd->record.number ? track_join(r, now, s, cmd) : 0;
 }
@@ -260,7 +304,7 @@ int rec_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
     }
     for (unsigned i = 0; i < rec->n; i++)
         if (rec->track[i].stream)
-            let_go(r, now, plane_at(r, rec->track[i].stream), rec);
+            let_go(r, now, rec, &rec->track[i]);
     rec->stopping = true;
     plane_tick_begin(r, now);
     return 0;
@@ -268,25 +312,55 @@ int rec_cmd(struct plane *r, usec_t now, const struct media_cmd *cmd)
 
 /* ---- the tick -------------------------------------------------------------------------------- */
 
+void rec_said(struct stream *s, usec_t now, uint32_t rate_hz, const int16_t *pcm, unsigned n)
+{
+    struct said *d = s->said;
+    if (d->at != now || d->rate_hz != rate_hz)
+        d->n = 0;
+    d->at = now;
+    d->rate_hz = rate_hz;
+    n = n < SAID_SAMPLES - d->n ? n : SAID_SAMPLES - d->n;
+    memcpy(d->pcm + d->n, pcm, n * sizeof(*pcm));
+    d->n += n;
+}
+
+/* 20 ms; fewer: the rest is silence. */
+struct sound {
+    const int16_t *pcm;
+    unsigned n;
+    uint32_t rate_hz;
+};
+
+static struct sound sound_of(usec_t now, const struct track *t, const struct stream *s)
+{
+    if (!t->said && s->listen)
+        return (struct sound){s->listen->pcm, s->listen->n, s->listen->rate_hz};
+    if (t->said && s->said->at == now)
+        return (struct sound){s->said->pcm, s->said->n, s->said->rate_hz};
+    return (struct sound){0};
+}
+
 /* What the track has in this tick. What is only mixed need not be kept, and stays where it is. */
-static void track_tick(struct plane *r, struct rec *rec, struct track *t, unsigned from)
+static void track_tick(struct plane *r, usec_t now, struct rec *rec, struct track *t)
 {
     unsigned want = rec->rate_hz / 50;
-    int16_t *out = t->pcm + (rec->tracks ? from : 0);
+    int16_t *out = t->pcm + (rec->tracks ? rec->ticks * want : 0);
     const struct stream *s = t->stream ? plane_at(r, t->stream) : NULL;
-    const struct listen *l = s && !rec->paused ? s->listen : NULL;
+    struct sound l = {0};
     t->now = NULL;
-    if (s)
+    if (s && !t->said)
         track_watch(rec, t, s);
-    if (l && !rec->tracks && l->rate_hz == rec->rate_hz) {
-        t->now = l->pcm;
+    if (s && !rec->paused)
+        l = sound_of(now, t, s);
+    if (l.n == want && !rec->tracks && l.rate_hz == rec->rate_hz) {
+        t->now = l.pcm;
         return;
     }
     memset(out, 0, want * sizeof(*out));
-    if (!l || resample_set(&t->rs, l->rate_hz, rec->rate_hz))
+    if (!l.n || resample_set(&t->rs, l.rate_hz, rec->rate_hz))
         return;
-    unsigned taken = l->n;
-    (void)resample_run(&t->rs, l->pcm, &taken, out, want);
+    unsigned taken = l.n;
+    (void)resample_run(&t->rs, l.pcm, &taken, out, want);
     t->now = out;
     t->heard = true;
 }
@@ -355,7 +429,7 @@ void recs_tick(struct plane *r, usec_t now)
                 rec->track[i].heard = false;
         if (!rec->stopping) {
             for (unsigned i = 0; i < rec->n; i++)
-                track_tick(r, rec, &rec->track[i], from);
+                track_tick(r, now, rec, &rec->track[i]);
             if (rec->mixed)
                 mix_tick(rec, from);
             rec->ticks++;

@@ -18,22 +18,29 @@
 #define ANSWER_MS    200
 #define HUSH_US      (2 * USEC_S)
 #define ABSENT_US    (60 * USEC_MS) /* no packet for so long is silence */
+/* A peer that pauses between words for so long is still speaking. */
+#define PAUSE_US (500 * USEC_MS)
+/* Of 32768: the noise of a line is below it. */
+#define LOUD 160
 
 struct tap {
     struct list in_plane; /* in plane.tapped */
     struct stream *stream;
     uint64_t link;
-    bool sound, voice, barge_in;
+    bool sound, ears, voice, barge_in, linked;
     bool fresh;    /* pcm is to be taken */
     bool stopped;  /* that is to be told */
     bool hushed;   /* the party speaks: what is fed is not heard */
     bool sounding; /* something fed was said in this tick */
     bool told;     /* that it talks */
+    bool hears;    /* its peer, which is still to be told */
     struct vad vad;
     struct resample rs;
     struct feed feed;
     usec_t at;
     usec_t hushed_at;
+    bool shut;      /* the party has stopped its peer */
+    usec_t peer_at; /* when that was last heard to say something; 0: never */
     /* G.711 is listened to as it comes, without the way through the buffer. */
     bool direct;
     usec_t direct_at; /* its last packet, */
@@ -80,7 +87,8 @@ static void tap_set(struct tap *t, const struct media_cmd *cmd)
     if (!t->feed.rate_hz || t->link != cmd->tap.link || t->feed.rate_hz != hz) {
         feed_done(&t->feed);
         feed_init(&t->feed, hz, ms < QUEUE_MS_MAX ? ms : QUEUE_MS_MAX);
-        t->fresh = t->hushed = t->stopped = t->sounding = false;
+        t->fresh = t->hushed = t->stopped = t->sounding = t->shut = false;
+        t->peer_at = 0;
     }
     uint16_t onset = within(cmd->tap.onset_ms, ONSET_MS, 1000);
     uint16_t hang = within(cmd->tap.hang_ms, HANG_MS, 5000);
@@ -90,15 +98,43 @@ static void tap_set(struct tap *t, const struct media_cmd *cmd)
     t->vad.hang = hang;
     t->link = cmd->tap.link;
     t->sound = cmd->tap.sound;
+    t->ears = cmd->tap.ears;
     t->voice = cmd->tap.voice;
     t->barge_in = cmd->tap.barge_in;
+    t->linked = cmd->tap.linked;
+}
+
+/* Silence of ours ends, and packets that are passed on follow. */
+void tap_let(struct plane *r, usec_t now, struct stream *s)
+{
+    struct tap *t = s->tap;
+    if (!t)
+        return;
+    t->peer_at = 0;
+    t->hears = false;
+    if (!t->shut)
+        return;
+    t->shut = false;
+    if (!s->play && !s->room)
+        plane_say_end(r, now, s);
 }
 
 int tap_cmd(struct plane *r, usec_t now, struct stream *s, const struct media_cmd *cmd)
 {
     bool rate_known = cmd->tap.rate_hz == 0 || cmd->tap.rate_hz == 8000 || //
                       cmd->tap.rate_hz == 16000;
+    if (cmd->kind == MEDIA_TAP_HEAR && !s->tap)
+        return -ENOENT;
+    if (cmd->kind == MEDIA_TAP_HEAR && cmd->on) {
+        s->tap->shut |= s->tap->linked && s->peer && s->tap->peer_at;
+        return 0;
+    }
+    if (cmd->kind == MEDIA_TAP_HEAR) {
+        tap_let(r, now, s);
+        return 0;
+    }
     if (!cmd->on) {
+        tap_let(r, now, s);
         if (s->tap && !s->play && !s->room && !s->peer)
             plane_say_end(r, now, s);
         tap_free(s);
@@ -169,6 +205,7 @@ static bool give(struct tap *t, struct plane_tap *ret)
                               .at = t->at,
                               .voice = t->vad.talks,
                               .sounding = t->sounding,
+                              .ears = t->ears,
                               .figures = t->feed.figures};
     ret->figures.queue_ms = feed_waiting_ms(&t->feed);
     if (t->stopped) {
@@ -208,6 +245,43 @@ static bool hears_fed(const struct tap *t)
     return t->sound && feed_waiting_ms(&t->feed) > 0;
 }
 
+static bool hears_peer(const struct tap *t, usec_t now, usec_t pause)
+{
+    return t->linked && t->stream->peer && t->peer_at && now < t->peer_at + pause;
+}
+
+static bool is_loud(const struct tap_packet *p)
+{
+    if (p->codec != CODEC_PCMU && p->codec != CODEC_PCMA)
+        return p->n > 0; /* it would have to be decoded */
+    for (size_t i = 0; i < p->n; i++) {
+        int v = p->codec == CODEC_PCMU ? codec_ulaw_sample(p->payload[i])
+                                       : codec_alaw_sample(p->payload[i]);
+        if (v > LOUD || v < -LOUD)
+            return true;
+    }
+    return false;
+}
+
+bool tap_lets(usec_t now, struct stream *s, const struct tap_packet *p)
+{
+    struct tap *t = s->tap;
+    if (!t->linked)
+        return true;
+    if (t->shut)
+        return false;
+    if (is_loud(p)) {
+        t->hears |= t->peer_at == 0;
+        t->peer_at = now;
+    }
+    return true;
+}
+
+bool tap_keeps_keys(const struct stream *s)
+{
+    return s->tap && s->tap->linked;
+}
+
 /* The party speaks: it is not spoken to. Whether something was stopped. */
 static bool hush(struct plane *r, usec_t now, struct stream *s)
 {
@@ -217,6 +291,8 @@ static bool hush(struct plane *r, usec_t now, struct stream *s)
         (void)play_stop(r, now, s);
         fed = true;
     }
+    if (!t->shut && hears_peer(t, now, PAUSE_US))
+        t->shut = fed = true;
     if (!t->sound || !fed)
         return fed;
     feed_clear(&t->feed);
@@ -285,7 +361,8 @@ static void change_tell(struct plane *r, struct stream *s)
 static void listened(struct plane *r, usec_t now, struct stream *s, const int16_t *pcm, unsigned n)
 {
     struct tap *t = s->tap;
-    switch (vad_step(&t->vad, pcm, n, n * 50, t->sounding || s->play)) {
+    bool spoken_to = t->sounding || s->play || hears_peer(t, now, ABSENT_US);
+    switch (vad_step(&t->vad, pcm, n, n * 50, spoken_to)) {
     case VAD_SAME:
         break;
     case VAD_BEGINS:
@@ -359,6 +436,10 @@ void tap_hear(struct plane *r, usec_t now, struct stream *s)
 {
     struct tap *t = s->tap;
     t->at = now;
+    if (t->hears && plane_event_room(r)) {
+        plane_event_new(r, MEDIA_EV_HEARS, s);
+        t->hears = false;
+    }
     if (t->voice || t->barge_in)
         voice(r, now, s);
     if (!t->sound)
@@ -373,6 +454,11 @@ void tap_say(struct plane *r, usec_t now, struct stream *s)
     struct tap *t = s->tap;
     int16_t frame[PLANE_TAP_SAMPLES];
     unsigned n = t->feed.rate_hz / 50;
+    if (t->shut && !s->room) {
+        memset(frame, 0, sizeof(frame));
+        plane_say(r, now, s, t->feed.rate_hz, frame, n);
+        return;
+    }
     if (!t->sound || s->room || s->peer)
         return;
     t->sounding = feed_take(&t->feed, now, frame, n) > 0;

@@ -84,6 +84,7 @@ struct mrcp_out *client_emit_msg(struct mrcp_client *c, struct mrcp_session *s,
         return &c->nowhere;
     }
     q->text = b;
+    q->out.bytes = text.n;
     q->out.kind = kind;
     if (s) {
         q->out.session = slot_handle(&c->sessions, s);
@@ -123,7 +124,8 @@ static struct mrcp_conn *shared_conn(const struct mrcp_client *c, const struct m
     uint32_t at = 0;
     handle_t h;
     for (struct mrcp_conn *k = slot_next(&c->conns, &at, &h); k; k = slot_next(&c->conns, &at, &h))
-        if (k->shared && strcmp(k->server, s->server) == 0 && (!peer || addr_eq(&k->peer, peer)))
+        if (k->shared && k->tls == s->tls && strcmp(k->server, s->server) == 0 &&
+            (!peer || addr_eq(&k->peer, peer)))
             return k;
     return NULL;
 }
@@ -148,14 +150,16 @@ handle_t control_take(struct mrcp_client *c, struct mrcp_session *s, const struc
         return 0;
     k->peer = *peer;
     k->shared = s->share;
+    k->tls = s->tls;
     k->users = 1;
     memcpy(k->server, s->server, sizeof(k->server));
     k->timer.kind = MRCP_T_CONN;
     timer_start(&c->wheel, &k->timer, c->now + c->conf.connect_timeout);
     c->stats.connects++;
-    struct mrcp_out *o = client_emit(c, NULL, MRCP_OUT_CONNECT);
+    struct mrcp_out *o = client_emit(c, s, MRCP_OUT_CONNECT);
     o->conn = h;
     o->peer = *peer;
+    o->tls = s->tls;
     return h;
 }
 

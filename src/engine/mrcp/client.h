@@ -39,7 +39,8 @@ void mrcp_client_free(struct mrcp_client *c);
 /* ---- outputs --------------------------------------------------------------------------------- */
 
 enum mrcp_out_kind {
-    MRCP_OUT_CONNECT,  /* open a TCP connection to `peer`; tell by _connected() or _closed() */
+    MRCP_OUT_CONNECT,  /* open a TCP connection to `peer`, with TLS on it if `tls`; tell by
+                          _connected() or _closed() */
     MRCP_OUT_SEND,     /* `blob` for `conn`; unref it */
     MRCP_OUT_CLOSE,    /* close `conn`: nobody uses it any more, and its handle is stale */
     MRCP_OUT_READY,    /* all channels of the last answer can be used */
@@ -54,9 +55,11 @@ enum mrcp_out_kind {
 struct mrcp_out {
     enum mrcp_out_kind kind;
     handle_t session, conn;
-    uint64_t user; /* the session's */
-    struct addr peer;
+    uint64_t user;    /* the session's */
+    struct addr peer; /* of CONNECT, */
+    bool tls;         /* which is for the server of `session` */
     struct blob *blob;
+    size_t bytes; /* of the message */
     enum mrcp_resource resource;
     enum mrcp_method method; /* of the request that this is about */
     uint64_t request_id;
@@ -83,6 +86,7 @@ struct mrcp_session_conf {
     const enum mrcp_resource *resource; /* at least one, each once; not speakverify */
     unsigned n_resources;
     struct str server; /* sessions with the same text here may share connections */
+    bool tls;          /* TCP/TLS/MRCPv2 is offered, and nothing less is taken (section 4.2) */
     bool share;        /* one connection for all channels, and for other sessions that share */
     struct addr rtp;   /* where we receive; its address is that of o= and c= too */
     const struct str *codec;
@@ -98,8 +102,9 @@ MUST_CHECK int mrcp_session_add(struct mrcp_client *c, handle_t session, enum mr
 MUST_CHECK int mrcp_session_remove(struct mrcp_client *c, handle_t session, enum mrcp_resource r);
 /* -ENOENT, -ENOBUFS. */
 MUST_CHECK int mrcp_session_offer(struct mrcp_client *c, handle_t session, struct buf *b);
-/* -EBADMSG: no answer to the offer; -ENOTSUP: it gives no resource at all. Neither changes what
- * there was, as mrcp_session_refused(). */
+/* -EBADMSG: no answer to the offer; -EPROTOTYPE: TLS was offered, and the server wants to do
+ * without; -ENOTSUP: it gives no resource at all. None changes what there was, as
+ * mrcp_session_refused(). */
 MUST_CHECK int mrcp_session_answer(struct mrcp_client *c, usec_t now, handle_t session,
                                    struct str sdp);
 /* The INVITE or re-INVITE failed: what was to be added is not, what was to be removed stays. */

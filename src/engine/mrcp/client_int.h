@@ -17,7 +17,7 @@ enum conn_state { CONN_CONNECTING, CONN_UP };
 struct mrcp_conn {
     struct addr peer;
     enum conn_state state;
-    bool shared;
+    bool shared, tls;
     unsigned users; /* channels */
     char server[MRCP_MAX_SERVER];
     struct timer timer;
@@ -60,7 +60,7 @@ struct mrcp_session {
     uint64_t user, last_id;
     uint64_t sdp_id, sdp_version;
     char server[MRCP_MAX_SERVER];
-    bool share, ready, failed;
+    bool share, tls, ready, failed;
     struct addr rtp;
     char codec[MRCP_MAX_CODECS][24];
     unsigned n_codecs;

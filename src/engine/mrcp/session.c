@@ -56,6 +56,7 @@ static int conf_apply(struct mrcp_session *s, const struct mrcp_session_conf *co
         return -EINVAL;
     s->user = conf->user;
     s->share = conf->share;
+    s->tls = conf->tls;
     s->rtp = conf->rtp;
     s->ptime_ms = conf->ptime_ms;
     str_copy_z(s->server, sizeof(s->server), conf->server);
@@ -139,13 +140,25 @@ static enum sdp_dir direction(const struct mrcp_session *s)
     return in ? SDP_RECVONLY : out ? SDP_SENDONLY : SDP_INACTIVE;
 }
 
-static void channel_line(struct buf *b, const struct mrcp_channel *ch, bool existing)
+static struct str protocol(const struct mrcp_session *s)
 {
-    buf_lit(b, "m=application 9 TCP/MRCPv2 1\r\na=setup:active\r\na=connection:");
+    return s->tls ? STR("TCP/TLS/MRCPv2") : STR("TCP/MRCPv2");
+}
+
+static void channel_line(struct buf *b, const struct mrcp_session *s, const struct mrcp_channel *ch,
+                         bool existing)
+{
+    buf_printf(b, "m=application 9 " STR_FMT " 1\r\n", STR_ARG(protocol(s)));
+    buf_lit(b, "a=setup:active\r\na=connection:");
     buf_z(b, existing ? "existing" : "new");
     buf_lit(b, "\r\na=resource:");
     buf_str_put(b, mrcp_resource_name(ch->resource));
     buf_lit(b, "\r\na=cmid:1\r\n");
+}
+
+static void no_line(struct buf *b, const struct mrcp_session *s)
+{
+    buf_printf(b, "m=application 0 " STR_FMT " 1\r\n", STR_ARG(protocol(s)));
 }
 
 static void lines(struct buf *b, const struct mrcp_client *c, const struct mrcp_session *s,
@@ -162,14 +175,14 @@ static void lines(struct buf *b, const struct mrcp_client *c, const struct mrcp_
             break;
         case LINE_CHANNEL:
             if (ch->step == CHANNEL_LEAVING) {
-                buf_lit(b, "m=application 0 TCP/MRCPv2 1\r\n");
+                no_line(b, s);
                 break;
             }
-            channel_line(b, ch, ch->step == CHANNEL_AGREED || existing);
+            channel_line(b, s, ch, ch->step == CHANNEL_AGREED || existing);
             existing |= s->share;
             break;
         default:
-            buf_lit(b, "m=application 0 TCP/MRCPv2 1\r\n");
+            no_line(b, s);
         }
     }
 }
@@ -242,14 +255,16 @@ static void find_given(const struct sdp *d, const struct mrcp_channel *ch, struc
 }
 
 /* -EBADMSG if it is an answer that cannot be. */
-static int check_given(const struct sdp *d, struct given *g)
+static int check_given(const struct mrcp_session *s, const struct sdp *d, struct given *g)
 {
     if (!g->media || !g->media->port)
         return 0;
-    if (g->id.n >= MRCP_MAX_CHANNEL || sdp_media_addr(&g->peer, d, g->media) ||
-        !str_ieq(g->media->proto, STR("TCP/MRCPv2")))
+    if (g->id.n >= MRCP_MAX_CHANNEL || sdp_media_addr(&g->peer, d, g->media))
         return -EBADMSG;
-    return 0;
+    if (str_ieq(g->media->proto, protocol(s)))
+        return 0;
+    /* Fail closed: what is said on it was to be secret. */
+    return s->tls && str_ieq(g->media->proto, STR("TCP/MRCPv2")) ? -EPROTOTYPE : -EBADMSG;
 }
 
 static void give(struct mrcp_client *c, struct mrcp_session *s, struct mrcp_channel *ch,
@@ -278,8 +293,9 @@ static int answer(struct mrcp_client *c, struct mrcp_session *s, const struct sd
         if (ch->step == CHANNEL_NONE)
             continue;
         find_given(d, ch, &g[i]);
-        if (check_given(d, &g[i]))
-            return -EBADMSG;
+        int err = check_given(s, d, &g[i]);
+        if (err)
+            return err;
         leaves |= ch->step == CHANNEL_LEAVING;
         any |= ch->step != CHANNEL_NONE && ch->step != CHANNEL_LEAVING && g[i].media &&
                g[i].media->port;

@@ -24,6 +24,7 @@ struct target {
     uint8_t kind, batch;
     uint8_t address;  /* of a trunk with several */
     bool of_group;    /* a member: its own forwarding does not count */
+    bool placed;      /* a contact whose name has been looked up: it is at `place` */
     bool no_bot;      /* it has been asked, and is not there */
     uint8_t reason;   /* TARGET_BOT: enum voicebot_reason */
     uint16_t status;  /* likewise: what has led to it; 0 */
@@ -35,6 +36,8 @@ struct target {
     const struct config_group *group;
     const struct config_bot *bot;
     struct str number; /* owned: dialled at the trunk, or a contact's URI */
+    uint16_t party;    /* of struct flow, of a place */
+    struct flow_dest place;
 };
 
 enum dial_purpose {
@@ -70,6 +73,9 @@ struct dial {
     const struct config_extension *bot_of; /* whose it is, of the timer or asked already */
     bool bot_asked;
     struct pbx_timer bot_timer;
+    /* A contact whose name is being looked up: contact.c. */
+    uint64_t naming;      /* the token of the question; 0: none */
+    struct target called; /* that contact; its number is owned */
     /* In a queue: queue.c. */
     struct list in_queue;
     const struct config_group *queue;
@@ -117,6 +123,14 @@ void dial_failed(struct pbx *p, struct leg *leg, const struct sip_out *o);
 
 /* ---- target.c: from a target to legs --------------------------------------------------------- */
 void target_start(struct pbx *p, struct dial *d, const struct target *t);
+
+/* ---- contact.c: where a gateway has redirected us -------------------------------------------- */
+/* Where it is; false: its URI has a name, which is looked up now if it can be. */
+bool contact_flow(struct pbx *p, struct dial *d, const struct target *t, struct flow *ret);
+/* The answer is taking too long, or the search is over. */
+void contact_give_up(struct pbx *p, struct dial *d);
+/* What has been found, or nothing (n 0). */
+void contact_resolved(struct pbx *p, uint64_t token, const struct flow_dest *dest, unsigned n);
 
 /* ---- outbound.c: the INVITE to a target ------------------------------------------------------ */
 /* One more leg, like `like` (flow, extension, trunk, party), on its way to ruri. false: d->failure

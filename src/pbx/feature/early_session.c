@@ -361,7 +361,7 @@ static void turn_of_gateway(struct pbx *p, struct call *call, struct dial *d)
     const struct leg *first = leg_find(p, call->party[d->side]);
     struct leg *heard = leg_find(p, owner->opposite),
                *e = heard ? heard : answered_of(p, call, first);
-    if (!e || !sound_stream(owner))
+    if (!e || !sound_stream(owner) || !sound_stream(e))
         return;
     call_set_party(p, call, d->side, leg_find(p, e->regular));
     join(p, owner, e);

@@ -4,7 +4,6 @@
 #include "pbx/feature/setting.h"
 #include "pbx/feature/voicebot.h"
 #include "pbx/feature/voicemail.h"
-#include "pbx/location.h"
 
 /* Has the call been at this extension before? */
 static bool is_loop(const struct dial *d, const struct plan *plan)
@@ -147,13 +146,16 @@ bool forward_before(struct pbx *p, struct dial *d, const struct target *t)
 
 /* ---- 3xx ------------------------------------------------------------------------------------- */
 
-/* A gateway names another one: its URI is called as it is, when the host is an address. */
+/* A gateway names another one: its URI is called as it is. One with our own name would come back to
+ * us; and of sip and sips neither leads to the other (RFC 5630 section 5.3). */
 static bool other_gateway(struct pbx *p, struct dial *d, const struct leg *leg,
                           const struct sip_uri *uri)
 {
     struct target t = {.kind = TARGET_CONTACT, .trunk = leg->trunk};
-    struct flow flow;
-    if (!location_uri_flow(uri, &flow) || !dial_put(p, d, &t, uri->whole))
+    enum proto proto;
+    bool sip = uri->scheme == SIP_SCHEME_SIP || uri->scheme == SIP_SCHEME_SIPS;
+    bool same = leg->to_sips == (uri->scheme == SIP_SCHEME_SIPS);
+    if (!sip || !same || sip_uri_proto(uri, &proto) || !dial_put(p, d, &t, uri->whole))
         return false;
     d->hops++;
     return true;

@@ -267,6 +267,8 @@ bool dial_leg(struct pbx *p, struct dial *d, const struct leg *like, struct str 
     leg->dial = d->self;
     leg->flow = like->flow;
     leg->trunk = like->trunk;
+    leg->to_sips = like->to_sips;
+    leg->elsewhere = like->elsewhere;
     bool full = like->trunk && !call_count_trunk_leg(p, leg, like->trunk);
     if (like->extension)
         call_count_leg(p, leg, like->extension);

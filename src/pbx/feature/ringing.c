@@ -464,20 +464,25 @@ unsigned dial_status_for_caller(const struct leg *leg)
     return status;
 }
 
-/* The best of several refusals: RFC 3261 16.7 step 6. Silence of a gateway counts as its refusal.
- */
+/* The best of several refusals: RFC 3261 16.7 step 6. Silence of a gateway counts as its refusal. A
+ * redirection that was followed is none (step 4): what came of it counts. */
 unsigned dial_best_status(struct pbx *p, const struct dial *d)
 {
     unsigned best = 0;
+    bool redirected = false; /* best is of a 3xx */
     for (struct leg *leg = NULL; (leg = call_next(call_find(p, d->call), leg));) {
         if (leg->dial != d->self || leg->status < 300)
             continue;
         unsigned status = dial_status_for_caller(leg);
         if (status / 100 == 6 && !d->ignore_6xx)
             return status;
+        bool redirects = leg->status / 100 == 3;
         bool busy = status == 486 && best / 100 == 4;
-        if (!best || status / 100 < best / 100 || busy)
+        bool better = redirected || (!redirects && (status / 100 < best / 100 || busy));
+        if (!best || better) {
             best = status;
+            redirected = redirects;
+        }
     }
     return best;
 }

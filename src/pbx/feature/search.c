@@ -61,7 +61,7 @@ void dial_stop(struct pbx *p, struct call *call)
     call->dial = 0;
     if (!d)
         return;
-    struct str *texts[] = {&d->invite, &d->referred_by, &d->replaces};
+    struct str *texts[] = {&d->invite, &d->referred_by, &d->replaces, &d->called.number};
     ringback_end(p, d);
     stop_timer(p, d);
     queue_leave(p, d);
@@ -218,6 +218,11 @@ void dial_take_over(struct pbx *p, struct dial *d, struct dial *old)
     d->ring = old->ring;
     memcpy(d->target, old->target, sizeof(d->target));
     memset(old->target, 0, sizeof(old->target));
+    voicebot_take_over(p, d, old);
+    d->naming = old->naming;
+    d->called = old->called;
+    old->naming = 0;
+    old->called = (struct target){.kind = TARGET_NONE};
     arm(p, d);
 }
 
@@ -281,7 +286,7 @@ void dial_run(struct pbx *p, struct dial *d)
 {
     handle_t self = d->self;
     while (!dial_rings(p, d)) {
-        if (d->bot)
+        if (d->bot || d->naming)
             return;
         ringback_end(p, d);
         stop_timer(p, d);
@@ -298,7 +303,7 @@ void dial_run(struct pbx *p, struct dial *d)
             over(p, d);
             return;
         }
-        if (d->bot) { /* it says whether it answers */
+        if (d->bot || d->naming) { /* it says whether it answers; where it is, is being looked up */
             arm(p, d);
             return;
         }
@@ -339,6 +344,11 @@ static void out_of_patience(struct pbx *p, struct pbx_timer *t)
         fail(p, d, d->expires ? 487 : d->config->sip.no_answer_final);
         return;
     }
+    if (d->naming) {
+        contact_give_up(p, d);
+        dial_run(p, d);
+        return;
+    }
     bool waits = queue_waits(d) && queue_timeout(p, d);
     if (d->trunk)
         silent_trunk(p, d);
@@ -360,7 +370,8 @@ static void out_of_patience(struct pbx *p, struct pbx_timer *t)
 bool trunk_answers(struct pbx *p, struct leg *leg, const struct sip_out *o)
 {
     bool challenge = o->msg && (o->status == 401 || o->status == 407);
-    return challenge && leg->trunk && trunk_answer_challenge(p, leg->trunk, o) == 0;
+    return challenge && leg->trunk && !leg->elsewhere &&
+           trunk_answer_challenge(p, leg->trunk, o) == 0;
 }
 
 /* Other gateways are tried when this one is silent or overloaded, not when it has said what becomes
@@ -374,7 +385,7 @@ static void trunk_said(struct pbx *p, struct dial *d, const struct leg *leg,
         return;
     }
     for (unsigned i = 0; i < DIAL_MAX_TARGETS; i++) {
-        if (d->target[i].kind != TARGET_TRUNK)
+        if (d->target[i].kind != TARGET_TRUNK && !d->target[i].placed)
             continue;
         free_text(p, &d->target[i].number);
         d->target[i] = (struct target){.kind = TARGET_NONE};

@@ -170,7 +170,8 @@ void service_rx_media(struct pbx *p, struct leg *leg, const struct media_ev *ev)
         pressed(p, leg, ev->digit);
     else if (ev->kind == MEDIA_EV_PLAYED && hears(call) && service_of(call)->played)
         service_of(call)->played(p, call, ev->token);
-    else if (ev->kind == MEDIA_EV_VOICE && call->state == CALL_UP && service_of(call)->voice)
+    else if ((ev->kind == MEDIA_EV_VOICE || ev->kind == MEDIA_EV_HEARS) && call->state == CALL_UP &&
+             service_of(call)->voice)
         service_of(call)->voice(p, call, ev);
     else if (ev->kind == MEDIA_EV_TALK && call->state == CALL_UP && service_of(call)->talks)
         service_of(call)->talks(p, call, ev->talks);

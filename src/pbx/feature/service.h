@@ -22,7 +22,8 @@ struct service {
     void (*key)(struct pbx *p, struct call *call, char digit);
     void (*played)(struct pbx *p, struct call *call, uint32_t token);
     void (*talks)(struct pbx *p, struct call *call, bool talks); /* who speaks when */
-    void (*voice)(struct pbx *p, struct call *call, const struct media_ev *ev); /* MEDIA_EV_VOICE */
+    void (*voice)(struct pbx *p, struct call *call,
+                  const struct media_ev *ev);          /* MEDIA_EV_VOICE, _HEARS */
     void (*changed)(struct pbx *p, struct call *call); /* it holds, resumes, has another stream */
     void (*over)(struct pbx *p, struct call *call);    /* it ends, for whatever reason */
 };

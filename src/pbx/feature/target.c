@@ -3,7 +3,6 @@
 #include "pbx/feature/voicebot.h"
 #include "pbx/feature/voicemail.h"
 
-#include "pbx/location.h"
 #include "pbx/registrar.h"
 #include "pbx/trunk.h"
 
@@ -104,7 +103,8 @@ static void start_members(struct pbx *p, struct dial *d, const struct target *t)
     if (i == 0 && voicebot_before(p, d, t))
         return;
     if (i >= g->members.n && !g->no_answer.n) {
-        voicebot_of_group(p, d, g);
+        if (!t->no_bot)
+            voicebot_of_group(p, d, g);
         return;
     }
     if (i >= g->members.n) { /* all have been tried */
@@ -161,12 +161,12 @@ static struct str trunk_uri(struct pbx *p, const struct config_trunk *t, struct 
     return buf_str(&b);
 }
 
-/* Where it goes: an address of the gateway, or that in the URI which it has named. */
-static bool reach(struct pbx *p, const struct target *t, struct flow *flow, unsigned *at)
+/* Where it goes: an address of the gateway, or that of the URI which it has named. */
+static bool reach(struct pbx *p, struct dial *d, const struct target *t, struct flow *flow,
+                  unsigned *at)
 {
-    struct sip_uri uri;
     if (t->kind == TARGET_CONTACT)
-        return sip_uri_parse(&uri, t->number) == 0 && location_uri_flow(&uri, flow);
+        return contact_flow(p, d, t, flow);
     return trunk_dest_next(p, t->trunk, at, flow) == 0;
 }
 
@@ -186,10 +186,13 @@ static void start_trunk(struct pbx *p, struct dial *d, const struct target *t)
         return;
     }
     unsigned at = t->address;
-    if (!uri.n || !reach(p, t, &like.flow, &at)) {
-        dial_skip(p, d, t, 503);
+    if (!uri.n || !reach(p, d, t, &like.flow, &at)) {
+        if (!d->naming) /* it is told later where that is */
+            dial_skip(p, d, t, t->kind == TARGET_CONTACT ? 502 : 503);
         return;
     }
+    like.to_sips = str_istarts(uri, STR("sips:"));
+    like.elsewhere = t->kind == TARGET_CONTACT;
     d->ring = t->ring;
     call->trunk_out = t->trunk;
     struct target next = *t;

@@ -30,6 +30,13 @@ struct voicebot_session *voicebot_of(struct pbx *p, const struct call *call)
     return call->service == SERVICE_BOT ? voicebot_find(p, call->service_state) : NULL;
 }
 
+struct str voicebot_heard(struct pbx *p, const struct call *call)
+{
+    const struct voicebot_session *s = voicebot_of(p, call);
+    bool ours = s && !voicebot_is_spoken_for(s); /* a speech server has a stream of its own */
+    return ours && !s->left && !s->over ? s->bot->name : STR_NONE;
+}
+
 bool voicebot_is_idle(const struct pbx *p)
 {
     return p->voicebots->sessions.used == 0;
@@ -194,6 +201,11 @@ static void decline(struct pbx *p, struct voicebot_session *s)
         dial_run(p, d);
 }
 
+static uint32_t rate_hz(const struct config_bot *bot)
+{
+    return bot->rate == CONF_RATE_16000 ? 16000 : 8000;
+}
+
 /* The media plane tells when the caller speaks, and stops what is said then by itself. */
 static void tap(struct pbx *p, struct voicebot_session *s, bool on)
 {
@@ -205,20 +217,29 @@ static void tap(struct pbx *p, struct voicebot_session *s, bool on)
     struct media_cmd *cmd = &pbx_emit(p, PBX_OUT_MEDIA)->media;
     *cmd = (struct media_cmd){.kind = MEDIA_TAP, .id = stream->id, .on = on};
     cmd->tap.link = s->self;
-    cmd->tap.sound = s->conf.engine == BOT_STREAM;
+    cmd->tap.sound = s->conf.engine == BOT_STREAM || s->conf.ears;
+    cmd->tap.ears = s->conf.ears;
     cmd->tap.voice = true;
     cmd->tap.barge_in = s->conf.barge_in;
+    cmd->tap.linked = voicebot_is_spoken_for(s);
+    cmd->tap.rate_hz = s->conf.ears && leg->wide ? 16000 : rate_hz(s->bot);
 }
 
 static void link_cmd(struct pbx *p, struct voicebot_session *s, const struct botlink_cmd *from)
 {
+    static const enum botlink_protocol protocols[] = {[CONF_PROTOCOL_TWILIO] = BOTLINK_TWILIO,
+                                                      [CONF_PROTOCOL_JSON] = BOTLINK_JSON,
+                                                      [CONF_PROTOCOL_AUDIOSOCKET] =
+                                                          BOTLINK_AUDIOSOCKET};
     struct botlink_cmd cmd = *from;
     struct leg *leg = leg_find(p, s->leg);
     struct leg_stream *stream = leg ? sound_stream(leg) : NULL;
     cmd.id = s->self;
     if (cmd.kind == BOTLINK_OPEN) {
         const struct call *call = call_find(p, s->call);
-        cmd.protocol = BOTLINK_TWILIO;
+        cmd.protocol = protocols[s->bot->protocol];
+        cmd.rate_hz = rate_hz(s->bot);
+        memcpy(cmd.record, s->record, sizeof(cmd.record));
         cmd.url = s->bot->url;
         cmd.bot = s->bot->name;
         cmd.reason = voicebot_reason_name(s->reason);
@@ -227,9 +248,14 @@ static void link_cmd(struct pbx *p, struct voicebot_session *s, const struct bot
         cmd.call_id = pbx_turn_dup(p, leg->call_id);
     } else if (cmd.kind == BOTLINK_CLOSE) {
         tap(p, s, false);
+        voicebot_speech_unlink(p, s);
     } else if (cmd.kind == BOTLINK_START) {
         cmd.media = stream ? stream->id : 0;
     }
+    if (voicebot_is_spoken_for(s) || s->conf.ears)
+        voicebot_speech_fill(p, s, &cmd);
+    if (voicebot_is_spoken_for(s) && cmd.kind == BOTLINK_START)
+        voicebot_speech_link(p, s);
     pbx_emit(p, PBX_OUT_BOTLINK)->botlink = cmd;
 }
 
@@ -237,6 +263,10 @@ static void note(struct pbx *p, struct voicebot_session *s, const struct bot_out
 {
     char mem[32];
     struct buf b;
+    if (str_eq(str_z(o->what), STR("said"))) {
+        voicebot_note_heard(p, s, o);
+        return;
+    }
     buf_init(&b, mem, sizeof(mem));
     buf_z(&b, o->what);
     if (o->digit) {
@@ -265,7 +295,10 @@ static void act(struct pbx *p, struct voicebot_session *s, const struct bot_out 
         listen(p, s);
         break;
     case BOT_OUT_SAY:
-        voicebot_say(p, s, o->text, o->n_texts);
+        if (o->by_engine)
+            voicebot_speech_say(p, s, o->text, o->n_texts);
+        else
+            voicebot_say(p, s, o->text, o->n_texts);
         break;
     case BOT_OUT_LINK:
         link_cmd(p, s, &o->link);
@@ -322,8 +355,13 @@ static void begin(struct pbx *p, struct dial *d, const struct target *t, bool st
     handle_t h;
     struct call *call = call_find(p, d->call);
     struct voicebot_session *s = NULL;
+    struct voicebot_speech speech = {0};
     if (call->n_bots < VOICEBOT_PER_CALL && !p->stopping)
         s = slot_take(&p->voicebots->sessions, &h);
+    if (s && t->bot->engine == CONF_ENGINE_MRCP && !voicebot_speech_port(p, h, t->bot, &speech)) {
+        slot_put(&p->voicebots->sessions, h);
+        s = NULL;
+    }
     d->bot_asked = true;
     d->bot_of = t->extension ? t->extension : d->bot_of; /* it is not asked twice */
     if (!s) {                                            /* as if there were none */
@@ -345,6 +383,7 @@ static void begin(struct pbx *p, struct dial *d, const struct target *t, bool st
                                    .status = t->status,
                                    .starting = starting,
                                    .at = p->now,
+                                   .speech = speech,
                                    .call_started = call->cdr.started,
                                    .unrecorded = call->unrecorded};
     memcpy(s->record, call->cdr.id, sizeof(s->record));
@@ -421,6 +460,20 @@ void voicebot_watch(struct pbx *p, struct dial *d, const struct target *t)
     pbx_timer_start(p, &d->bot_timer, wait_ms * USEC_MS);
 }
 
+void voicebot_take_over(struct pbx *p, struct dial *d, struct dial *old)
+{
+    struct timer *t = &old->bot_timer.timer;
+    bool waits = timer_armed(t), opening = old->bot;
+    usec_t left = waits && timer_due(t) > p->now ? timer_due(t) - p->now : 0;
+    pbx_timer_stop(p, &old->bot_timer);
+    d->bot_of = old->bot_of;
+    d->bot_asked = old->bot_asked && !opening;
+    if (!waits && !opening)
+        return;
+    d->bot_timer.fire = no_answer;
+    pbx_timer_start(p, &d->bot_timer, left);
+}
+
 bool voicebot_instead(struct pbx *p, struct dial *d, const struct config_extension *e,
                       unsigned status, unsigned reason)
 {
@@ -457,13 +510,17 @@ void voicebot_rx(struct pbx *p, const struct botlink_event *ev)
     static const enum bot_event events[] = {
         [BOTLINK_EV_OPENED] = BOT_EV_OPENED,     [BOTLINK_EV_FAILED] = BOT_EV_FAILED,
         [BOTLINK_EV_SOUND] = BOT_EV_SOUND,       [BOTLINK_EV_HANGUP] = BOT_EV_HANGUP,
-        [BOTLINK_EV_TRANSFER] = BOT_EV_TRANSFER, [BOTLINK_EV_LOST] = BOT_EV_LOST};
+        [BOTLINK_EV_TRANSFER] = BOT_EV_TRANSFER, [BOTLINK_EV_LOST] = BOT_EV_LOST,
+        [BOTLINK_EV_SAID] = BOT_EV_SAID,         [BOTLINK_EV_HEARD] = BOT_EV_HEARD};
     struct voicebot_session *s = voicebot_find(p, ev->id);
-    struct bot_input in = {.text = ev->text};
-    if (!s)
+    struct bot_input in = {.text = ev->text, .heard = ev->heard};
+    if (!s || voicebot_speech_is_stale(s, ev))
         return;
-    if (ev->kind == BOTLINK_EV_CLOSED) {
+    if (ev->kind == BOTLINK_EV_SOUND && voicebot_is_spoken_for(s))
+        return; /* the media plane knows better what the caller hears of a server */
+    if (ev->figures.rx_bytes || ev->kind == BOTLINK_EV_CLOSED)
         s->figures = ev->figures;
+    if (ev->kind == BOTLINK_EV_CLOSED) {
         if (s->over) {
             finish(p, s);
             return;
@@ -475,6 +532,7 @@ void voicebot_rx(struct pbx *p, const struct botlink_event *ev)
         if (ev->kind == BOTLINK_EV_FAILED || ev->kind == BOTLINK_EV_LOST) {
             call_trace(p, call_find(p, s->call), TRACE_CALL_BOT_FAILED, ev->text);
             voicebot_note(p, s, STR("exchange"), ev->text);
+            s->speech.stream = 0; /* whose host has closed it */
         }
         in.event = events[ev->kind];
         voicebot_input(p, s, &in);
@@ -508,8 +566,13 @@ static void voice(struct pbx *p, struct call *call, const struct media_ev *ev)
                            .stopped = ev->voice.stopped,
                            .stop_ms = ev->voice.stop_ms,
                            .at = ev->voice.at};
-    if (s)
-        voicebot_input(p, s, &in);
+    if (!s)
+        return;
+    if (ev->kind == MEDIA_EV_HEARS)
+        in = (struct bot_input){.event = BOT_EV_SOUND};
+    else
+        voicebot_speech_voice(p, s, ev->talks);
+    voicebot_input(p, s, &in);
 }
 
 static void played(struct pbx *p, struct call *call, uint32_t token)

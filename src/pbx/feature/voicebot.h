@@ -26,6 +26,8 @@ void voicebot_done(struct pbx *p);
 /* Has every engine that was opened been closed? */
 bool voicebot_is_idle(const struct pbx *p);
 void voicebot_rx(struct pbx *p, const struct botlink_event *ev);
+/* Of a stream that belongs to no leg. */
+void voicebot_rx_media(struct pbx *p, const struct media_ev *ev);
 
 /* ---- for searches ---------------------------------------------------------------------------- */
 /* Before the phones of an extension or the members of a group: true, when a bot is asked first. */
@@ -40,10 +42,19 @@ bool voicebot_instead(struct pbx *p, struct dial *d, const struct config_extensi
 void voicebot_of_group(struct pbx *p, struct dial *d, const struct config_group *g);
 /* TARGET_BOT */
 void voicebot_start(struct pbx *p, struct dial *d, const struct target *t);
+/* Those whom `old` rings ring for d from now on: the bot comes when it was to come. One that is
+ * being opened for the former caller, who leaves, is opened anew. */
+void voicebot_take_over(struct pbx *p, struct dial *d, struct dial *old);
 /* The search ends: what is being opened for it is closed, and nobody is asked any more. */
 void voicebot_search_over(struct pbx *p, struct dial *d);
 /* Nobody took the caller whom a bot has handed over. false: it was no bot. */
 bool voicebot_back(struct pbx *p, struct call *call);
+/* The name of the bot that is the other party of the call; none: there is none, or it is handing
+ * over. */
+struct str voicebot_heard(struct pbx *p, const struct call *call);
+
+/* For recordings: the call is being recorded, is no longer, or is in another one. */
+void voicebot_recorded(struct pbx *p, struct call *call);
 
 /* ---- for the control interface --------------------------------------------------------------- */
 /* A JSON object in p->turn: what the conversation of the call was like so far; none: there is none.

@@ -4,10 +4,14 @@
 
 #include "pbx/feature/conference.h"
 #include "pbx/feature/voicemail.h"
+#include "pbx/record.h"
 
 static void back(struct pbx *p, struct voicebot_session *s)
 {
     struct bot_input in = {.event = BOT_EV_BACK};
+    s->left = false;
+    voicebot_note(p, s, STR("exchange"), STR("nobody is there"));
+    recording_follow(p, call_find(p, s->call));
     voicebot_note_event(p, s, "back");
     voicebot_input(p, s, &in);
 }
@@ -47,7 +51,25 @@ static void note_transfer(struct pbx *p, const struct voicebot_session *s, struc
     buf_json(&b, to);
     buf_lit(&b, "\"}");
     cdr_note(p, call, buf_str(&b));
-    call_trace(p, call, TRACE_CALL_TRANSFER, STR("handed over by a bot"));
+}
+
+/* In the log and in the transcript: "goes to 1003", "goes to the mailbox of 1003". */
+static void note_way(struct pbx *p, struct voicebot_session *s, bool mailbox, struct str to)
+{
+    const struct str verbs[] = {STR("handed over by a bot to "), STR("goes to ")};
+    for (unsigned i = 0; i < ARRAY_LEN(verbs); i++) {
+        char mem[128];
+        struct buf b;
+        buf_init(&b, mem, sizeof(mem));
+        buf_str_put(&b, verbs[i]);
+        if (mailbox)
+            buf_lit(&b, "the mailbox of ");
+        buf_str_put(&b, str_sub(to, 0, to.n < 80 ? to.n : 80));
+        if (i)
+            voicebot_note(p, s, STR("bot"), buf_str(&b));
+        else
+            call_trace(p, call_find(p, s->call), TRACE_CALL_TRANSFER, buf_str(&b));
+    }
 }
 
 /* Rooms take their parties from calls that nobody else has a hand in. */
@@ -89,6 +111,8 @@ static unsigned search(struct pbx *p, struct voicebot_session *s, const struct p
 void voicebot_go(struct pbx *p, struct voicebot_session *s, const struct bot_goal *goal)
 {
     struct plan_from from = {.config = p->config};
+    s->left = true; /* what rings is not its voice */
+    recording_follow(p, call_find(p, s->call));
     struct str whose = s->extension ? s->extension->number : STR("");
     struct str to = goal->does == BOT_DO_MESSAGE ? pbx_turn_dup(p, whose) : number_of(p, goal->to);
     struct plan plan = {.kind = PLAN_NONE, .status = 404};
@@ -101,6 +125,7 @@ void voicebot_go(struct pbx *p, struct voicebot_session *s, const struct bot_goa
             plan = (struct plan){.kind = PLAN_MAILBOX, .extension = e, .number = to};
     }
     note_transfer(p, s, goal->does == BOT_DO_TRANSFER ? to : STR(VOICEMAIL_WORD));
+    note_way(p, s, goal->does != BOT_DO_TRANSFER, to);
     handle_t self = s->self;
     unsigned status =
         plan.kind == PLAN_CONFERENCE ? into_room(p, s, &plan) : search(p, s, &from, &plan);

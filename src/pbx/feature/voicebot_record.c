@@ -40,11 +40,16 @@ void voicebot_note_event(struct pbx *p, const struct voicebot_session *s, const 
     cdr_note(p, call, buf_str(&b));
 }
 
+/* One text is no transcript: a menu that is said again and again must leave room for the answers.
+ */
+#define NOTE_MAX 500
+
 void voicebot_note(struct pbx *p, struct voicebot_session *s, struct str who, struct str what)
 {
     struct buf b;
+    what = str_sub(what, 0, what.n < NOTE_MAX ? what.n : NOTE_MAX);
     size_t cap = s->notes.n + 6 * (who.n + what.n) + 64;
-    char *mem = cap < VOICEBOT_NOTES_MAX ? arena_take(&p->turn, cap) : NULL;
+    char *mem = arena_take(&p->turn, cap);
     if (!mem)
         return;
     buf_init(&b, mem, cap);
@@ -56,8 +61,26 @@ void voicebot_note(struct pbx *p, struct voicebot_session *s, struct str who, st
     buf_lit(&b, "\",\"text\":\"");
     buf_json(&b, what);
     buf_lit(&b, "\"}");
-    if (pbx_keep(p, &s->notes, buf_str(&b)))
+    if (b.n < VOICEBOT_NOTES_MAX && pbx_keep(p, &s->notes, buf_str(&b)))
         call_trace(p, call_find(p, s->call), TRACE_CALL_MEMORY, STR("transcript"));
+}
+
+/* said: the accounts department (0.82) */
+void voicebot_note_heard(struct pbx *p, struct voicebot_session *s, const struct bot_out *o)
+{
+    char mem[NOTE_MAX];
+    struct buf b;
+    size_t room = sizeof(mem) - 32;
+    buf_init(&b, mem, sizeof(mem));
+    if (!o->words.n) {
+        voicebot_note(p, s, str_z(o->who), STR("said something that was not understood"));
+        return;
+    }
+    buf_lit(&b, "said: ");
+    buf_str_put(&b, str_sub(o->words, 0, o->words.n < room ? o->words.n : room));
+    if (o->confidence)
+        buf_printf(&b, " (%u.%02u)", o->confidence / 1000u, o->confidence % 1000u / 10);
+    voicebot_note(p, s, str_z(o->who), buf_str(&b));
 }
 
 static void put(struct buf *b, const char *key, uint64_t v)
@@ -157,7 +180,9 @@ struct str voicebot_json(struct pbx *p, const struct call *call)
     if (!mem)
         return STR_NONE;
     buf_init(&b, mem, cap);
-    buf_printf(&b, "{\"call\":%llu,\"bot\":\"", (unsigned long long)call->number);
+    buf_printf(&b, "{\"call\":%llu,\"record\":\"", (unsigned long long)call->number);
+    buf_hex(&b, s->record, sizeof(s->record));
+    buf_lit(&b, "\",\"bot\":\"");
     buf_json(&b, s->bot->name);
     buf_printf(&b, "\",\"engine\":\"%s\",\"reason\":\"" STR_FMT "\",\"state\":\"" STR_FMT "\",",
                engines[s->bot->engine], STR_ARG(voicebot_reason_name(s->reason)),

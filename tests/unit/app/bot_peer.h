@@ -29,7 +29,11 @@ struct bot_peer {
     char text[65536]; /* messages, each on a line */
     struct buf said;
     unsigned connections, messages, close_code;
-    bool gone; /* the other side has closed */
+    unsigned binaries; /* messages of sound, */
+    size_t binary_n;   /* the last one's bytes, */
+    int binary_most;   /* and its loudest sample */
+    bool plain;        /* no WebSocket: bytes are counted and kept in `in` */
+    bool gone;         /* the other side has closed */
 };
 
 static inline void peer_open(struct bot_peer *p)
@@ -149,6 +153,18 @@ static inline void peer_shake(struct bot_peer *p)
     p->connections++;
 }
 
+static inline void peer_sound(struct bot_peer *p)
+{
+    const uint8_t *at = (const uint8_t *)p->reader.msg.p;
+    p->binaries++;
+    p->binary_n = p->reader.msg.n;
+    p->binary_most = 0;
+    for (size_t i = 0; i + 1 < p->binary_n; i += 2) {
+        int v = abs((int16_t)(uint16_t)(at[i] | at[i + 1] << 8));
+        p->binary_most = v > p->binary_most ? v : p->binary_most;
+    }
+}
+
 static inline void peer_take(struct bot_peer *p)
 {
     for (size_t at = 0;;) {
@@ -163,6 +179,12 @@ static inline void peer_take(struct bot_peer *p)
         at += i.used;
         if (i.kind == WS_MESSAGE) {
             p->messages++;
+            if (i.opcode == WS_BINARY) {
+                peer_sound(p);
+                continue;
+            }
+            if (p->said.n > sizeof(p->text) / 2 && p->reader.msg.n > 200)
+                continue; /* sound leaves room for what is less frequent */
             buf_put(&p->said, p->reader.msg.p, p->reader.msg.n);
             buf_ch(&p->said, '\n');
         }
@@ -182,6 +204,10 @@ static inline void peer_turn(struct bot_peer *p)
     }
     if (p->fd < 0 || p->deaf)
         return;
+    if (!p->shook && p->plain) {
+        p->shook = true;
+        p->connections++;
+    }
     if (!p->shook) {
         ssize_t n =
             recv(p->fd, p->request + p->request_n, sizeof(p->request) - p->request_n - 1, 0);
@@ -194,6 +220,8 @@ static inline void peer_turn(struct bot_peer *p)
     ssize_t n = recv(p->fd, p->in + p->in_n, sizeof(p->in) - p->in_n, 0);
     p->gone |= n == 0;
     p->in_n += n > 0 ? (size_t)n : 0;
+    if (p->plain)
+        return;
     peer_take(p);
     p->text[p->said.n] = '\0';
 }

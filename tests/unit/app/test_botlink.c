@@ -1,191 +1,6 @@
-/* A caller, the media thread, the thread of the bots and a bot, over loopback. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "app/botlink.h"
-#include "base/mem.h"
-#include "bot_peer.h"
-#include "io/web.h"
-#include "../io/io_test.h"
-
+/* Bots that speak Twilio's protocol, and what is the same for all. */
 #define FIRST 28700
-#define PAIRS 4
-#define ID    0x100000007
-#define TOKEN "a token"
-#define KINDS (BOTLINK_EV_CLOSED + 1)
-
-struct bed {
-    struct loop *loop;
-    struct media_thread *media;
-    struct botlinks *links;
-    struct bot_peer peer;
-    uint16_t port;
-    int phone;
-    unsigned told[KINDS];
-    char text[512];
-    struct botlink_figures figures;
-    unsigned heard, loud; /* packets that the caller got, and those that were not silent */
-    bool speaks;          /* the caller */
-    unsigned seq;
-    uint64_t spoke_ms;
-    char call[64], stream[64], account[64];
-};
-
-static void on_event(void *ctx, const struct botlink_event *ev)
-{
-    struct bed *b = ctx;
-    assert_int_equal(ev->id, ID);
-    b->told[ev->kind]++;
-    str_copy_z(b->text, sizeof(b->text), ev->text);
-    b->figures = ev->figures;
-}
-
-static void order(struct bed *b, struct media_cmd c)
-{
-    assert_int_equal(media_thread_send(b->media, &c, 1), 1);
-}
-
-/* A packet of 20 ms: a buzz whose pitch wavers, as a voice's does. */
-static void phone_speak(struct bed *b)
-{
-    uint8_t p[172] = {0x80, 0, (uint8_t)(b->seq >> 8), (uint8_t)b->seq};
-    uint32_t ts = b->seq * 160;
-    unsigned period = 30 + b->seq * 7 % 20;
-    for (unsigned i = 0; i < 4; i++)
-        p[4 + i] = (uint8_t)(ts >> (24 - 8 * i));
-    for (unsigned i = 0; i < 160; i++)
-        p[12 + i] = !b->speaks ? 0xFF : i % period < period / 2 ? 0x20 : 0xA0;
-    b->seq++;
-    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(b->port)};
-    sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    (void)!sendto(b->phone, p, sizeof(p), 0, (struct sockaddr *)&sa, sizeof(sa));
-}
-
-static void turn(struct bed *b)
-{
-    uint8_t p[2048];
-    ssize_t n;
-    loop_run_once(b->loop, 2);
-    peer_turn(&b->peer);
-    if (!b->spoke_ms)
-        b->spoke_ms = test_ms();
-    for (; b->port && test_ms() >= b->spoke_ms; b->spoke_ms += 20)
-        phone_speak(b);
-    while ((n = recv(b->phone, p, sizeof(p), MSG_DONTWAIT)) > 0)
-        if (n == 172) {
-            unsigned loud = 0;
-            for (unsigned i = 12; i < 172; i++)
-                loud += (p[i] & 0x7F) < 0x60;
-            b->heard++;
-            b->loud += loud > 40;
-        }
-}
-
-#define UNTIL(cond)                                                                                \
-    do {                                                                                           \
-        uint64_t until_ms = test_ms() + 10000;                                                     \
-        while (!(cond)) {                                                                          \
-            turn(b);                                                                               \
-            if (test_ms() > until_ms)                                                              \
-                fail_msg("timed out waiting for: %s", #cond);                                      \
-        }                                                                                          \
-    } while (0)
-
-static void caller_open(struct bed *b)
-{
-    struct sockaddr_in sa = {.sin_family = AF_INET};
-    socklen_t n = sizeof(sa);
-    struct media_ev ev;
-    sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    b->phone = socket(AF_INET, SOCK_DGRAM, 0);
-    assert_int_equal(bind(b->phone, (struct sockaddr *)&sa, n), 0);
-    assert_int_equal(getsockname(b->phone, (struct sockaddr *)&sa, &n), 0);
-    order(b, (struct media_cmd){.kind = MEDIA_STOCK, .family = ADDR_V4, .count = 1});
-    struct pollfd p = {.fd = media_thread_fd(b->media), .events = POLLIN};
-    assert_int_equal(poll(&p, 1, 5000), 1);
-    assert_int_equal(media_thread_poll(b->media, &ev, 1), 1);
-    b->port = ev.port[0];
-    order(b, (struct media_cmd){.kind = MEDIA_OPEN, .id = 5, .port = b->port, .family = ADDR_V4});
-    order(b, (struct media_cmd){
-                 .kind = MEDIA_SET,
-                 .id = 5,
-                 .rtp = {.family = ADDR_V4, .port = ntohs(sa.sin_port), .ip = {127, 0, 0, 1}},
-                 .receiving = true,
-                 .sending = true});
-    struct media_cmd f = {.kind = MEDIA_FORMAT, .id = 5, .n_rx = 1, .n_tx = 1};
-    f.rx[0] = f.tx[0] = (struct media_format){.codec = CODEC_PCMU, .clock_hz = 8000};
-    order(b, f);
-    struct media_cmd t = {.kind = MEDIA_TAP, .id = 5, .on = true};
-    t.tap.link = ID;
-    t.tap.sound = t.tap.voice = t.tap.barge_in = true;
-    order(b, t);
-}
-
-static int setup(void **state)
-{
-    struct bed *b = mem_zero(sizeof(*b));
-    struct media_conf conf = {.bind_v4 = {.family = ADDR_V4, .ip = {127, 0, 0, 1}},
-                              .port_first = FIRST,
-                              .port_last = FIRST + 2 * PAIRS - 1};
-    assert_int_equal(loop_new(&b->loop), 0);
-    assert_int_equal(media_thread_start(&b->media, &conf), 0);
-    struct botlinks_conf bc = {.loop = b->loop,
-                               .media = b->media,
-                               .rest = {.family = ADDR_V4, .ip = {127, 0, 0, 1}},
-                               .event = on_event,
-                               .ctx = b};
-    assert_int_equal(botlinks_new(&b->links, &bc), 0);
-    peer_open(&b->peer);
-    caller_open(b);
-    *state = b;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct bed *b = *state;
-    botlinks_free(b->links);
-    loop_settle(b->loop);
-    loop_free(b->loop);
-    media_thread_stop(b->media);
-    peer_close(&b->peer);
-    close(b->phone);
-    mem_free(b);
-    return mem_live() != 0;
-}
-
-static void open_url(struct bed *b, const char *url, uint32_t ms)
-{
-    struct botlink_cmd c = {.kind = BOTLINK_OPEN,
-                            .id = ID,
-                            .open_ms = ms,
-                            .url = str_z(url),
-                            .bot = STR("agent"),
-                            .reason = STR("no_answer"),
-                            .from = STR("01077141436"),
-                            .to = STR("1427"),
-                            .call_id = STR("x@y")};
-    struct botlinks_auth auth = {.token = STR(TOKEN)};
-    botlinks_cmd(b->links, &c, &auth);
-}
-
-static void bot_open(struct bed *b)
-{
-    char url[64];
-    snprintf(url, sizeof(url), "ws://127.0.0.1:%u/call?x=1", b->peer.port);
-    open_url(b, url, 2000);
-}
-
-static void tell(struct bed *b, enum botlink_cmd_kind kind, char digit)
-{
-    struct botlink_cmd c = {.kind = kind, .id = ID, .media = 5, .digit = digit};
-    botlinks_cmd(b->links, &c, NULL);
-}
+#include "bot_bed.h"
 
 static void begin(struct bed *b)
 {
@@ -196,15 +11,6 @@ static void begin(struct bed *b)
     peer_value(&b->peer, "streamSid", b->stream, sizeof(b->stream));
     peer_value(&b->peer, "callSid", b->call, sizeof(b->call));
     peer_value(&b->peer, "accountSid", b->account, sizeof(b->account));
-}
-
-static void end(struct bed *b)
-{
-    tell(b, BOTLINK_CLOSE, 0);
-    UNTIL(b->told[BOTLINK_EV_CLOSED]);
-    for (unsigned i = 0; i < 20; i++)
-        turn(b);
-    assert_int_equal(b->told[BOTLINK_EV_CLOSED], 1);
 }
 
 /* ---- what the bot is told -------------------------------------------------------------------- */
@@ -337,6 +143,32 @@ static void test_the_caller_interrupts(void **state)
     end(b);
 }
 
+/* Who may not interrupt the bot speaks all the same: when he has ended and the bot goes on, it is
+ * said to sound once more, since nothing else says that it is its turn. */
+static void test_the_bot_talks_on(void **state)
+{
+    struct bed *b = *state;
+    struct media_ev ev = {0};
+    struct media_cmd t = {.kind = MEDIA_TAP, .id = 5, .on = true};
+    t.tap.link = ID;
+    t.tap.sound = t.tap.voice = true;
+    order(b, t);
+    begin(b);
+    peer_speak(&b->peer, b->stream, 20000);
+    UNTIL(b->told[BOTLINK_EV_SOUND] == 1);
+    b->speaks = true;
+    while (ev.kind != MEDIA_EV_VOICE)
+        if (media_thread_poll(b->media, &ev, 1) != 1)
+            turn(b);
+    assert_true(ev.talks && !ev.voice.stopped);
+    assert_int_equal(b->told[BOTLINK_EV_SOUND], 1);
+    b->speaks = false;
+    UNTIL(b->told[BOTLINK_EV_SOUND] == 2);
+    unsigned loud = b->loud;
+    UNTIL(b->loud > loud + 5);
+    end(b);
+}
+
 /* ---- how it ends ----------------------------------------------------------------------------- */
 
 static void test_nobody_there(void **state)
@@ -348,9 +180,42 @@ static void test_nobody_there(void **state)
     b->peer.listener = -1;
     open_url(b, url, 2000);
     UNTIL(b->told[BOTLINK_EV_FAILED]);
-    assert_true(b->text[0]);
+    snprintf(url, sizeof(url), "127.0.0.1:%u: nobody takes connections there", b->peer.port);
+    assert_string_equal(b->text, url);
     end(b);
     assert_int_equal(b->told[BOTLINK_EV_OPENED], 0);
+}
+
+/* A server of HTTP, of something else, and one that hangs up: what it is told from the outside. */
+static void test_no_websocket_at_the_url(void **state)
+{
+    static const struct {
+        const char *answer, *why;
+    } all[] = {
+        {"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+         "it answers with HTTP status 404, not as a WebSocket"},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+         "it answers with HTTP status 200, not as a WebSocket"},
+        {"", "it closed the connection before it was open"},
+    };
+    struct bed *b = *state;
+    char want[128], request[2048];
+    for (unsigned i = 0; i < ARRAY_LEN(all); i++) {
+        int fd = -1;
+        size_t n = strlen(all[i].answer);
+        b->peer.deaf = true;
+        memset(b->told, 0, sizeof(b->told));
+        bot_open(b);
+        UNTIL((fd = b->peer.fd) >= 0);
+        UNTIL(recv(fd, request, sizeof(request), MSG_DONTWAIT) > 0);
+        assert_int_equal(send(fd, all[i].answer, n, MSG_NOSIGNAL), n);
+        shutdown(fd, SHUT_WR);
+        UNTIL(b->told[BOTLINK_EV_FAILED]);
+        snprintf(want, sizeof(want), "127.0.0.1:%u: %s", b->peer.port, all[i].why);
+        assert_string_equal(b->text, want);
+        end(b);
+        peer_hang(&b->peer);
+    }
 }
 
 static void test_urls_that_are_none(void **state)
@@ -516,6 +381,25 @@ static void test_a_call_is_ended_and_moved(void **state)
     end(b);
 }
 
+/* However often it asks, the end is told once; to hand over is bounded as it is for others. */
+static void test_requests_are_bounded(void **state)
+{
+    static const char dial[] = "Twiml=%3CResponse%3E%3CDial%3E1428%3C/Dial%3E%3C/Response%3E";
+    struct bed *b = *state;
+    begin(b);
+    for (unsigned i = 0; i < 16; i++)
+        assert_int_equal(post(b, b->call, TOKEN, dial), 200);
+    assert_int_equal(post(b, b->call, TOKEN, dial), 429);
+    UNTIL(b->told[BOTLINK_EV_TRANSFER] == 16);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(post(b, b->call, TOKEN, "Status=completed"), 200);
+    assert_int_equal(post(b, b->call, TOKEN, dial), 404);
+    peer_bye(&b->peer, 1000);
+    end(b);
+    assert_int_equal(b->told[BOTLINK_EV_TRANSFER], 16);
+    assert_int_equal(b->told[BOTLINK_EV_HANGUP], 1);
+}
+
 /* An upgrade would hold a place of the server for as long as it likes, without a password. */
 static void test_no_websocket_where_bots_ask(void **state)
 {
@@ -591,7 +475,10 @@ int main(void)
         CASE(test_what_is_of_another_stream_is_not_heard),
         CASE(test_a_bot_that_floods),
         CASE(test_the_caller_interrupts),
+        CASE(test_the_bot_talks_on),
         CASE(test_nobody_there),
+        CASE(test_no_websocket_at_the_url),
+        CASE(test_requests_are_bounded),
         CASE(test_urls_that_are_none),
         CASE(test_one_that_never_answers),
         CASE(test_closed_before_it_is_open),

@@ -12,23 +12,22 @@
 
 #define AT(s) ((usec_t)((s)*1e6) + 1000 * USEC_S)
 
-/* What came out, a letter each: A answer, D decline, V listen, S say, O open, T start, 5 digit, C
- * close, G go, H hang up; notes are left out. */
+/* What came out, a letter each: A answer, D decline, V listen, S say, O open, T start, K digit, C
+ * close, G go, H hang up; of a speech server s say, h hear, d deaf. Notes are left out. */
 struct heard {
     char ops[32];
     unsigned n;
-    struct bot_out say, go;
+    struct bot_out say, go, note;
 };
 
 static struct heard drain(struct bot_talk *t)
 {
     struct heard h = {.n = 0};
     struct bot_out o;
-    static const char links[] = {[BOTLINK_OPEN] = 'O',
-                                 [BOTLINK_START] = 'T',
-                                 [BOTLINK_DIGIT] = 'K',
-                                 [BOTLINK_STOPPED] = 'B',
-                                 [BOTLINK_CLOSE] = 'C'};
+    static const char links[] = {
+        [BOTLINK_OPEN] = 'O',    [BOTLINK_START] = 'T', [BOTLINK_DIGIT] = 'K',
+        [BOTLINK_STOPPED] = 'B', [BOTLINK_CLOSE] = 'C', [BOTLINK_HEAR] = 'h',
+        [BOTLINK_DEAF] = 'd'};
     static const char kinds[] = {
         [BOT_OUT_ANSWER] = 'A', [BOT_OUT_DECLINE] = 'D', [BOT_OUT_LISTEN] = 'V',
         [BOT_OUT_SAY] = 'S',    [BOT_OUT_LINK] = ' ',    [BOT_OUT_GO] = 'G',
@@ -37,6 +36,10 @@ static struct heard drain(struct bot_talk *t)
         char c = o.kind == BOT_OUT_LINK ? links[o.link.kind] : kinds[o.kind];
         if (o.kind == BOT_OUT_SAY)
             h.say = o;
+        if (o.kind == BOT_OUT_SAY && o.by_engine)
+            c = 's';
+        if (o.kind == BOT_OUT_NOTE)
+            h.note = o;
         if (o.kind == BOT_OUT_GO)
             h.go = o;
         assert_true(h.n < sizeof(h.ops) - 1);
@@ -83,6 +86,20 @@ static const struct bot_conf menu = {
              {.key = '2', .prompts = true, .says = true},
              {.key = '#', .goal = {BOT_DO_HANGUP, STR_INIT("")}}}};
 
+static const struct bot_conf speech = {
+    .engine = BOT_MRCP,
+    .barge_in = true,
+    .tries = 2,
+    .min_confidence = 400,
+    .no_input_ms = 5000,
+    .patience_ms = 20000,
+    .open_ms = 2000,
+    .fallback = {BOT_DO_MESSAGE, STR_INIT("")},
+    .n_items = 3,
+    .item = {{.key = '1', .prompts = true, .goal = {BOT_DO_TRANSFER, STR_INIT("1428")}},
+             {.key = '2', .prompts = true, .says = true},
+             {.key = '#', .goal = {BOT_DO_HANGUP, STR_INIT("")}}}};
+
 /* ---- the table ------------------------------------------------------------------------------- */
 
 /* Brings a conversation with a linked engine into a state. */
@@ -95,11 +112,12 @@ static void bring(struct bot_talk *t, enum bot_state s)
         [BOT_SAYING] = {BOT_EV_OPENED, BOT_EV_UP, BOT_EV_SOUND, BOT_EVENTS},
         [BOT_LISTENING] = {BOT_EV_OPENED, BOT_EV_UP, BOT_EV_SOUND, BOT_EV_SAID, BOT_EVENTS},
         [BOT_HEARING] = {BOT_EV_OPENED, BOT_EV_UP, BOT_EV_VOICE, BOT_EVENTS},
-        [BOT_LEAVING] = {BOT_EV_OPENED, BOT_EV_UP, BOT_EV_LOST, BOT_EVENTS},
+        [BOT_LEAVING] = {BOT_EV_OPENED, BOT_EV_UP, BOT_EV_KEY, BOT_EVENTS},
         [BOT_HANDED] = {BOT_EV_OPENED, BOT_EV_UP, BOT_EV_TRANSFER, BOT_EVENTS},
         [BOT_OVER] = {BOT_EV_GONE, BOT_EVENTS},
         [BOT_OPENING] = {BOT_EVENTS}};
-    bot_begin(t, &stream, AT(0));
+    /* Only a menu has a last sentence while its engine is there. */
+    bot_begin(t, s == BOT_LEAVING ? &speech : &stream, AT(0));
     drain(t);
     for (unsigned i = 0; ways[s][i] != BOT_EVENTS; i++)
         step(t, AT(0), ways[s][i]);
@@ -116,6 +134,7 @@ static void test_every_cell(void **state)
             bring(&t, (enum bot_state)s);
             const struct bot_cell *c = bot_cell((enum bot_state)s, (enum bot_event)e);
             bool closed = t.closed;
+            t.hears = e == BOT_EV_HEARD; /* else nobody has asked */
             struct heard h = step(&t, AT(1), (enum bot_event)e);
             unsigned closes = 0;
             for (unsigned i = 0; i < h.n; i++)
@@ -141,7 +160,10 @@ static void test_any_order(void **state)
         struct bot_talk t;
         unsigned opens = 0, closes = 0;
         usec_t now = AT(0);
-        bot_begin(&t, round % 2 ? &stream : &menu, now);
+        struct bot_conf ears = menu;
+        ears.ears = ears.barge_in = true;
+        const struct bot_conf *const confs[] = {&stream, &menu, &speech, &ears};
+        bot_begin(&t, confs[round % 4], now);
         for (unsigned i = 0; i < 30; i++) {
             struct heard h = drain(&t);
             for (unsigned k = 0; k < h.n; k++) {
@@ -154,6 +176,8 @@ static void test_any_order(void **state)
                                                     : (enum bot_event)((x >> 20) % BOT_EVENTS),
                                    .digit = "123#"[x >> 30],
                                    .stopped = x & 1,
+                                   .heard = {.outcome = (enum botlink_outcome)((x >> 4) % 3),
+                                             .means = (uint8_t)((x >> 6) % 4)},
                                    .text = STR("1428")};
             bot_step(&t, now, &in);
         }
@@ -321,14 +345,284 @@ static void test_menu_voice(void **state)
     assert_int_equal(t.state, BOT_HEARING);
 }
 
-static void test_not_there(void **state)
+/* ---- a menu that a server says and hears ------------------------------------------------------
+ */
+
+static struct heard hears(struct bot_talk *t, usec_t now, const struct botlink_heard *h)
+{
+    struct bot_input in = {.event = BOT_EV_HEARD, .heard = *h};
+    bot_step(t, now, &in);
+    return drain(t);
+}
+
+static struct heard begin_speech(struct bot_talk *t, const struct bot_conf *c)
+{
+    bot_begin(t, c, AT(0));
+    assert_string_equal(drain(t).ops, "O");
+    assert_string_equal(step(t, AT(0), BOT_EV_OPENED).ops, "A");
+    return step(t, AT(0), BOT_EV_UP);
+}
+
+static void test_speech_understands(void **state)
 {
     (void)state;
-    struct bot_conf c = {.engine = BOT_MRCP};
+    const struct botlink_heard two = {BOTLINK_UNDERSTOOD, 1, 700, STR_INIT("two, please")};
+    const struct botlink_heard one = {BOTLINK_UNDERSTOOD, 0, 0, STR_INIT("one")};
+    struct bot_talk t;
+    struct heard h = begin_speech(&t, &speech);
+    assert_string_equal(h.ops, "VTsh");
+    assert_int_equal(h.say.n_texts, 3);
+    step(&t, AT(0.3), BOT_EV_SOUND);
+    step(&t, AT(2), BOT_EV_SAID);
+    assert_int_equal(t.state, BOT_LISTENING);
+    step(&t, AT(3), BOT_EV_VOICE);
+    struct bot_input pause = {.event = BOT_EV_PAUSE, .at = AT(4)};
+    bot_step(&t, AT(4.4), &pause);
+    assert_string_equal(drain(&t).ops, "");
+    h = hears(&t, AT(4.6), &two);
+    assert_string_equal(h.ops, "sh");
+    assert_int_equal(h.say.text[0], BOT_TEXT_SAY + 1);
+    assert_true(str_eq(h.note.words, two.words) && h.note.confidence == 700);
+    assert_int_equal(t.figures.turns, 0); /* it is not to be heard yet */
+    step(&t, AT(4.9), BOT_EV_SOUND);
+    assert_int_equal(t.figures.turn_ms_sum, 900);
+    assert_int_equal(t.figures.first_sound_ms, 300);
+    /* In the middle of it: the server was faster than our own ear. */
+    h = hears(&t, AT(6), &one);
+    assert_string_equal(h.ops, "s");
+    assert_int_equal(h.say.text[0], BOT_TEXT_MOMENT);
+    step(&t, AT(6.2), BOT_EV_SOUND);
+    assert_int_equal(t.figures.turn_ms_sum, 900 + 200);
+    h = step(&t, AT(7), BOT_EV_SAID);
+    assert_string_equal(h.ops, "CG");
+    assert_true(str_eq(h.go.goal.to, STR("1428")));
+}
+
+/* What is uncertain or means nothing counts as a miss, silence likewise; the last miss leads to the
+ * place of last resort. */
+static void test_speech_misses(void **state)
+{
+    (void)state;
+    const struct botlink_heard unsure = {BOTLINK_UNDERSTOOD, 0, 399, STR_INIT("won")};
+    const struct botlink_heard sure = {BOTLINK_UNDERSTOOD, 1, 400, STR_INIT("two")};
+    const struct botlink_heard strange = {BOTLINK_UNDERSTOOD, 3, 999, STR_INIT("cheese")};
+    const struct botlink_heard none = {.outcome = BOTLINK_NO_INPUT};
+    struct bot_talk t;
+    begin_speech(&t, &speech);
+    assert_int_equal(hears(&t, AT(1), &unsure).say.text[0], BOT_TEXT_NO_WORDS);
+    assert_int_equal(hears(&t, AT(2), &sure).say.text[0], BOT_TEXT_SAY + 1);
+    assert_int_equal(hears(&t, AT(3), &strange).say.text[0], BOT_TEXT_NO_WORDS);
+    step(&t, AT(4), BOT_EV_VOICE);
+    step(&t, AT(4), BOT_EV_PAUSE); /* a cough */
+    struct heard h = hears(&t, AT(9), &none);
+    assert_string_equal(h.ops, "s");
+    assert_int_equal(h.say.text[0], BOT_TEXT_NO_INPUT);
+    step(&t, AT(9.1), BOT_EV_SOUND);
+    assert_int_equal(t.figures.turns, 0); /* silence is not answered */
+    assert_string_equal(step(&t, AT(10), BOT_EV_SAID).ops, "CG");
+    assert_int_equal(t.figures.no_matches, 2);
+    assert_int_equal(t.figures.no_inputs, 1);
+}
+
+/* A key makes void what was asked; what the server has heard of it meanwhile is nothing. */
+/* A caller who asks again and again whether anybody is there does not keep a dead server's bot
+ * alive, nor does a noise. */
+static void test_speech_is_not_waited_for_ever(void **state)
+{
+    (void)state;
+    struct bot_talk t;
+    begin_speech(&t, &speech);
+    step(&t, AT(0.3), BOT_EV_SOUND);
+    step(&t, AT(2), BOT_EV_SAID);
+    double at = 3;
+    for (; t.state != BOT_LEAVING && at < 100; at += 4) {
+        step(&t, AT(at), BOT_EV_VOICE);
+        step(&t, AT(at + 1), BOT_EV_PAUSE);
+        if (bot_deadline(&t) <= AT(at + 4))
+            tick(&t, bot_deadline(&t));
+    }
+    assert_int_equal(t.state, BOT_LEAVING);
+    assert_true(at < 4 + 20 + 10 + 8);
+    begin_speech(&t, &speech);
+    step(&t, AT(0.3), BOT_EV_SOUND);
+    step(&t, AT(2), BOT_EV_VOICE);
+    assert_true(bot_deadline(&t) == AT(62));
+    tick(&t, AT(62));
+    assert_int_equal(t.state, BOT_LEAVING);
+}
+
+static void test_speech_keys(void **state)
+{
+    (void)state;
+    const struct botlink_heard two = {BOTLINK_UNDERSTOOD, 1, 700, STR_INIT("two")};
+    struct bot_conf c = speech;
+    struct bot_talk t;
+    begin_speech(&t, &speech);
+    assert_string_equal(key(&t, AT(1), '2').ops, "sh");
+    assert_string_equal(key(&t, AT(2), '1').ops, "ds");
+    assert_string_equal(hears(&t, AT(2), &two).ops, "");
+    c.barge_in = false;
+    assert_string_equal(begin_speech(&t, &c).ops, "VTs");
+    assert_string_equal(hears(&t, AT(1), &two).ops, "");
+    step(&t, AT(1), BOT_EV_VOICE);
+    step(&t, AT(1), BOT_EV_PAUSE);
+    assert_int_equal(t.state, BOT_SAYING);
+    assert_string_equal(step(&t, AT(2), BOT_EV_SAID).ops, "h");
+    assert_string_equal(key(&t, AT(3), '2').ops, "ds");
+    assert_string_equal(step(&t, AT(4), BOT_EV_SAID).ops, "h");
+}
+
+/* Who has gone cannot say so: that is said by us. In its last sentence the conversation goes where
+ * it was to go, and what comes from one that is being closed is too late. */
+static void test_speech_is_lost(void **state)
+{
+    (void)state;
+    struct bot_talk t;
+    begin_speech(&t, &speech);
+    struct heard h = step(&t, AT(1), BOT_EV_LOST);
+    assert_string_equal(h.ops, "CS");
+    assert_int_equal(h.say.text[0], BOT_TEXT_SORRY);
+    assert_string_equal(step(&t, AT(1), BOT_EV_LOST).ops, "");
+    assert_string_equal(step(&t, AT(2), BOT_EV_SAID).ops, "G");
+    begin_speech(&t, &speech);
+    assert_string_equal(key(&t, AT(1), '1').ops, "ds");
+    assert_string_equal(step(&t, AT(1), BOT_EV_LOST).ops, "CG");
+}
+
+/* The caller was faster than the first sound of what the server is to say, which is not heard. */
+static void test_speech_begins_late(void **state)
+{
+    (void)state;
+    struct bot_talk t;
+    begin_speech(&t, &speech);
+    step(&t, AT(1), BOT_EV_VOICE);
+    assert_int_equal(t.state, BOT_HEARING);
+    step(&t, AT(1), BOT_EV_SOUND);
+    step(&t, AT(1), BOT_EV_SAID);
+    assert_int_equal(t.state, BOT_HEARING);
+    assert_int_equal(t.figures.first_sound_ms, 0);
+}
+
+/* It neither says what it is told, nor that it has heard nothing, nor what. */
+static void test_speech_is_silent(void **state)
+{
+    (void)state;
+    struct bot_talk t;
+    begin_speech(&t, &speech);
+    assert_true(bot_deadline(&t) == AT(20));
+    step(&t, AT(1), BOT_EV_SOUND);
+    assert_true(bot_deadline(&t) == AT(601));
+    step(&t, AT(2), BOT_EV_SAID);
+    assert_true(bot_deadline(&t) == AT(10));
+    struct heard h = tick(&t, AT(10));
+    assert_string_equal(h.ops, "sh");
+    assert_int_equal(h.say.text[0], BOT_TEXT_NO_INPUT);
+    step(&t, AT(11), BOT_EV_SAID);
+    step(&t, AT(12), BOT_EV_VOICE);
+    step(&t, AT(13), BOT_EV_PAUSE);
+    assert_true(bot_deadline(&t) == AT(33));
+    assert_string_equal(tick(&t, AT(33)).ops, "CS");
+    begin_speech(&t, &speech);
+    key(&t, AT(1), '1');
+    assert_true(bot_deadline(&t) == AT(21)); /* of its last sentence likewise */
+    step(&t, AT(2), BOT_EV_SOUND);
+    assert_true(bot_deadline(&t) == AT(62));
+    assert_string_equal(tick(&t, AT(62)).ops, "CG");
+    begin_speech(&t, &speech);
+    assert_string_equal(tick(&t, AT(20)).ops, "CS");
+    assert_int_equal(t.figures.errors, 1);
+}
+
+/* A caller who speaks into what a bot goes on saying: that it is to be heard again is said once
+ * more, and its patience is over. */
+static void test_stream_talks_on(void **state)
+{
+    (void)state;
+    struct bot_conf c = stream;
+    struct bot_talk t;
+    c.barge_in = false;
+    bot_begin(&t, &c, AT(0));
+    drain(&t);
+    step(&t, AT(0), BOT_EV_OPENED);
+    step(&t, AT(0), BOT_EV_UP);
+    step(&t, AT(1), BOT_EV_SOUND);
+    step(&t, AT(2), BOT_EV_VOICE);
+    step(&t, AT(3), BOT_EV_PAUSE);
+    assert_true(bot_deadline(&t) == AT(23));
+    step(&t, AT(3), BOT_EV_SOUND);
+    assert_int_equal(t.state, BOT_SAYING);
+    assert_true(bot_deadline(&t) == USEC_NEVER);
+    assert_int_equal(t.figures.barge_ins, 0);
+}
+
+/* ---- a menu with an ear of its own ------------------------------------------------------------
+ */
+
+static struct bot_conf with_ears(void)
+{
+    struct bot_conf c = menu;
+    c.ears = c.barge_in = true;
+    c.patience_ms = 20000;
+    return c;
+}
+
+static void test_ears_understand(void **state)
+{
+    (void)state;
+    const struct bot_conf c = with_ears();
+    const struct botlink_heard two = {BOTLINK_UNDERSTOOD, 1, 0, STR_INIT("two")};
+    const struct botlink_heard none = {BOTLINK_NO_MATCH, 0xFF, 0, STR_INIT("")};
     struct bot_talk t;
     bot_begin(&t, &c, AT(0));
-    assert_string_equal(drain(&t).ops, "D");
-    assert_int_equal(t.state, BOT_OVER);
+    assert_string_equal(drain(&t).ops, "OA"); /* nobody waits for the ear */
+    assert_string_equal(step(&t, AT(0), BOT_EV_UP).ops, "VSh");
+    assert_string_equal(step(&t, AT(0.1), BOT_EV_OPENED).ops, "");
+    step(&t, AT(1), BOT_EV_VOICE);
+    assert_string_equal(step(&t, AT(2), BOT_EV_PAUSE).ops, "");
+    assert_int_equal(t.state, BOT_THINKING);
+    struct heard h = hears(&t, AT(2.2), &two);
+    assert_string_equal(h.ops, "Sh");
+    assert_int_equal(h.say.text[0], BOT_TEXT_SAY + 1);
+    assert_int_equal(t.figures.turn_ms_sum, 200);
+    step(&t, AT(3), BOT_EV_VOICE);
+    step(&t, AT(4), BOT_EV_PAUSE);
+    assert_int_equal(hears(&t, AT(4.2), &none).say.text[0], BOT_TEXT_NO_WORDS);
+    assert_int_equal(t.figures.no_matches, 1);
+    /* Its silence is not waited for longer than anybody's. */
+    step(&t, AT(5), BOT_EV_SAID);
+    assert_true(bot_deadline(&t) == AT(10));
+    step(&t, AT(6), BOT_EV_VOICE);
+    step(&t, AT(7), BOT_EV_PAUSE);
+    assert_true(bot_deadline(&t) == AT(27));
+    assert_string_equal(tick(&t, AT(27)).ops, "CS");
+    assert_int_equal(t.state, BOT_LEAVING);
+}
+
+static void test_ears_fail(void **state)
+{
+    (void)state;
+    const struct bot_conf c = with_ears();
+    struct bot_talk t;
+    for (unsigned lost = 0; lost < 2; lost++) {
+        bot_begin(&t, &c, AT(0));
+        drain(&t);
+        if (lost) {
+            assert_string_equal(step(&t, AT(0), BOT_EV_FAILED).ops, "");
+            assert_string_equal(step(&t, AT(0), BOT_EV_UP).ops, "VS");
+        } else {
+            step(&t, AT(0), BOT_EV_UP);
+            step(&t, AT(1), BOT_EV_VOICE);
+            step(&t, AT(2), BOT_EV_PAUSE);
+            struct heard h = step(&t, AT(3), BOT_EV_LOST);
+            assert_string_equal(h.ops, "S");
+            assert_int_equal(h.say.text[0], BOT_TEXT_NO_WORDS);
+        }
+        step(&t, AT(4), BOT_EV_SAID);
+        step(&t, AT(5), BOT_EV_VOICE);
+        assert_int_equal(step(&t, AT(6), BOT_EV_PAUSE).say.text[0], BOT_TEXT_NO_WORDS);
+        assert_string_equal(step(&t, AT(7), BOT_EV_GONE).ops, "C"); /* all the same */
+        assert_int_equal(t.figures.errors, 0);
+    }
 }
 
 static void test_goals(void **state)
@@ -353,6 +647,7 @@ static void test_goals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_speech_begins_late),
         cmocka_unit_test(test_every_cell),
         cmocka_unit_test(test_any_order),
         cmocka_unit_test(test_stream_measures),
@@ -362,7 +657,15 @@ int main(void)
         cmocka_unit_test(test_menu_keys),
         cmocka_unit_test(test_menu_misses),
         cmocka_unit_test(test_menu_voice),
-        cmocka_unit_test(test_not_there),
+        cmocka_unit_test(test_stream_talks_on),
+        cmocka_unit_test(test_speech_understands),
+        cmocka_unit_test(test_speech_misses),
+        cmocka_unit_test(test_speech_is_not_waited_for_ever),
+        cmocka_unit_test(test_speech_keys),
+        cmocka_unit_test(test_speech_is_lost),
+        cmocka_unit_test(test_speech_is_silent),
+        cmocka_unit_test(test_ears_understand),
+        cmocka_unit_test(test_ears_fail),
         cmocka_unit_test(test_goals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

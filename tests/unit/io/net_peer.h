@@ -36,6 +36,8 @@ struct world {
     int closed_err, failed_err;
     unsigned insecure;
     char insecure_why[200];
+    unsigned unproven;
+    char unproven_why[200];
     bool echo; /* answers each message with its own bytes */
 };
 
@@ -99,6 +101,13 @@ static inline void world_insecure(void *ctx, usec_t now, const struct flow *flow
     str_copy_z(w->insecure_why, sizeof(w->insecure_why), why);
 }
 
+static inline void world_unproven(void *ctx, usec_t now, const struct flow *flow, struct str why)
+{
+    struct world *w = ctx;
+    w->unproven++;
+    str_copy_z(w->unproven_why, sizeof(w->unproven_why), why);
+}
+
 static inline void world_turn(void *ctx, usec_t now)
 {
     net_flush(((struct world *)ctx)->net);
@@ -114,8 +123,8 @@ static inline void world_init(struct world *w, const struct net_config *cfg)
     memset(w, 0, sizeof(*w));
     blob_pool_init(&w->pool, 0);
     assert_int_equal(loop_new(&w->loop), 0);
-    struct net_hooks hooks = {
-        world_rx, world_opened, world_closed, world_failed, world_bounced, world_insecure, w};
+    struct net_hooks hooks = {world_rx,      world_opened,   world_closed,   world_failed,
+                              world_bounced, world_insecure, world_unproven, w};
     assert_int_equal(net_new(&w->net, w->loop, cfg, &hooks), 0);
     struct loop_hooks turn = {.turn = world_turn, .ctx = w};
     loop_hooks_set(w->loop, &turn);

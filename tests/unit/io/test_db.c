@@ -28,6 +28,7 @@ struct world {
     char dir[64], path[128], url[256], note[DB_NOTE_MAX];
     struct db_config cfg;
     uint64_t told;
+    unsigned prunes_failed;
     unsigned calls, errors;
     int last_err;
 };
@@ -43,6 +44,14 @@ static void on_done(void *ctx, uint64_t seq, int err)
         w->last_err = err;
 }
 
+static void on_prune_failed(void *ctx, uint16_t statement, int err)
+{
+    struct world *w = ctx;
+    assert_int_equal(statement, BROKEN);
+    assert_int_equal(err, -EINVAL);
+    w->prunes_failed++;
+}
+
 static void world_init(struct world *w)
 {
     *w = (struct world){0};
@@ -55,6 +64,7 @@ static void world_init(struct world *w)
                                 .statement = statements,
                                 .statement_n = ARRAY_LEN(statements),
                                 .done = on_done,
+                                .prune_failed = on_prune_failed,
                                 .ctx = w};
     assert_int_equal(loop_new(&w->loop), 0);
     int err = db_open(&w->db, w->loop, &w->cfg, w->note);
@@ -187,6 +197,11 @@ static void test_prune(void **state)
     db_prune(w.db, PRUNE, STR("0310"));
     LOOP_UNTIL(w.loop, count(&w, "SELECT count(*) FROM binding WHERE aor < '0310'") == 0);
     assert_int_equal(count(&w, "SELECT count(*) FROM binding"), 690);
+    /* What cannot be removed is told, once each time that it was asked for. */
+    db_prune(w.db, BROKEN, STR("1"));
+    LOOP_UNTIL(w.loop, w.prunes_failed == 1);
+    db_prune(w.db, BROKEN, STR("1"));
+    LOOP_UNTIL(w.loop, w.prunes_failed == 2);
     db_prune(w.db, PRUNE, STR("9"));
     world_done(&w); /* what is left waits for the next time */
 }

@@ -105,6 +105,24 @@ static int answer(const char *name, unsigned type, uint8_t **p)
         put_srv(p, 30, 5090, "gone.test");
         return 3;
     }
+    if (type == 33 && !strcmp(name, "_sip._udp.crowd.test")) {
+        for (unsigned i = 0; i < 11; i++) /* more than are taken, the best at the end */
+            put_srv(p, 20, 5070 + i, "two.test");
+        put_srv(p, 10, 5099, "two.test");
+        return 12;
+    }
+    if (type == 35 && !strcmp(name, "tlsonly.test")) {
+        put_naptr(p, 10, 10, "SIPS+D2T", "_sips._tcp.tlsonly.test");
+        return 1;
+    }
+    if (type == 1 && !strcmp(name, "tlsonly.test")) {
+        put_a(p, 44);
+        return 1;
+    }
+    if (type == 1 && strstr(name, ".wild.test")) {
+        put_a(p, 66);
+        return 1;
+    }
     if (type == 33 && !strcmp(name, "_sip._udp.even.test")) {
         put_srv(p, 10, 5070, "two.test");
         put_srv(p, 10, 5080, "two.test");
@@ -265,6 +283,36 @@ static void test_srv(void **state)
     assert_int_equal(a->dest[0].addr.ip[3] + a->dest[1].addr.ip[3], 12);
     assert_int_equal(a->dest[2].addr.port, 5070);
     assert_int_equal(a->dest[2].addr.ip[3], 2);
+    assert_int_equal(a->dest[0].rank, 0);
+    assert_int_equal(a->dest[1].rank, 0);
+    assert_int_equal(a->dest[2].rank, 1);
+    world_done(&w);
+}
+
+/* RFC 2782: the order is that of the priorities, however many there are and in whatever order a
+ * server of names has shuffled them. */
+static void test_srv_crowd(void **state)
+{
+    struct world w;
+    world_init(&w, (struct dns_config){0});
+    assert_int_equal(ask(&w, STR("crowd.test"), 0, PROTO_UDP, 1), 0);
+    LOOP_UNTIL(w.loop, w.answers == 1);
+    assert_int_equal(w.last[0].n, DNS_MAX_ADDRS);
+    assert_int_equal(w.last[0].dest[0].addr.port, 5099);
+    world_done(&w);
+}
+
+/* A name is whole: the domains that the system would try behind it lead elsewhere. */
+static void test_no_search(void **state)
+{
+    struct world w;
+    assert_int_equal(setenv("LOCALDOMAIN", "wild.test", 1), 0);
+    world_init(&w, (struct dns_config){0});
+    assert_int_equal(unsetenv("LOCALDOMAIN"), 0);
+    assert_int_equal(ask(&w, STR("gone.test"), 5060, PROTO_UDP, 1), 0);
+    LOOP_UNTIL(w.loop, w.answers == 1);
+    assert_int_equal(w.last[0].err, -ENOENT);
+    assert_int_equal(w.asked, 1);
     world_done(&w);
 }
 
@@ -278,6 +326,7 @@ static void test_srv_weight(void **state)
         assert_int_equal(ask(&w, STR("even.test"), 0, PROTO_UDP, i), 0);
         LOOP_UNTIL(w.loop, w.answers == i + 1);
         assert_int_equal(w.last[i % 8].n, 2);
+        assert_int_equal(w.last[i % 8].dest[1].rank, 0);
         first[w.last[i % 8].dest[0].addr.port == 5080]++;
     }
     assert_in_range(first[0], 10, 50);
@@ -332,6 +381,19 @@ static void assert_dest(const struct dns_answer *a, unsigned i, enum proto proto
 
 /* RFC 3263 4.1: the domain says by what it is served, in its order; the rest is our own: what we do
  * not speak is passed over, and a sips URI goes over TLS alone. */
+/* RFC 3263 4.1: what NAPTR has announced stays, where nothing comes of its SRV: the name itself is
+ * spoken with by that transport, and not less securely. */
+static void test_naptr_without_srv(void **state)
+{
+    struct world w;
+    world_init(&w, (struct dns_config){0});
+    const struct dns_answer *a =
+        ask_any(&w, "tlsonly.test", false, BIT(PROTO_UDP) | BIT(PROTO_TCP) | BIT(PROTO_TLS));
+    assert_int_equal(a->n, 1);
+    assert_dest(a, 0, PROTO_TLS, 5061, 44);
+    world_done(&w);
+}
+
 static void test_naptr(void **state)
 {
     struct world w;
@@ -426,10 +488,12 @@ static void test_failures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numeric),    cmocka_unit_test(test_srv),
-        cmocka_unit_test(test_srv_weight), cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_failures),   cmocka_unit_test(test_naptr),
-        cmocka_unit_test(test_no_naptr),   cmocka_unit_test(test_families),
+        cmocka_unit_test(test_numeric),           cmocka_unit_test(test_srv),
+        cmocka_unit_test(test_srv_weight),        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_failures),          cmocka_unit_test(test_naptr),
+        cmocka_unit_test(test_naptr_without_srv), cmocka_unit_test(test_srv_crowd),
+        cmocka_unit_test(test_no_search),         cmocka_unit_test(test_no_naptr),
+        cmocka_unit_test(test_families),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 struct seen {
     struct loop *loop;
@@ -204,12 +206,53 @@ static void test_wall(void **state)
     loop_free(s.loop);
 }
 
+/* ---- time that jumps ------------------------------------------------------------------------- */
+
+static uint64_t step_ns, skipped_ns;
+
+/* In place of the C library's, for libuv as well: a thread may be kept from running between any two
+ * looks at the clock. */
+int clock_gettime(clockid_t clock, struct timespec *ret)
+{
+    int err = (int)syscall(SYS_clock_gettime, clock, ret);
+    if (err || !step_ns)
+        return err;
+    skipped_ns += step_ns;
+    uint64_t ns = (uint64_t)ret->tv_nsec + skipped_ns;
+    ret->tv_sec += (time_t)(ns / 1000000000);
+    ret->tv_nsec = (long)(ns % 1000000000);
+    return 0;
+}
+
+/* Though its time is over before it begins to wait, it comes back. */
+static void test_once_ends_when_late(void **state)
+{
+    struct loop *loop;
+    struct timespec before, after;
+    (void)state;
+    assert_int_equal(loop_new(&loop), 0);
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    step_ns = 20000000;
+    alarm(5); /* who waits for ever is ended */
+    for (unsigned i = 0; i < 20; i++)
+        loop_run_once(loop, 2);
+    alarm(0);
+    step_ns = skipped_ns = 0;
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    assert_in_range(after.tv_sec - before.tv_sec, 0, 2);
+    loop_free(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_deadline), cmocka_unit_test(test_run_and_stop),
-        cmocka_unit_test(test_watch),    cmocka_unit_test(test_signal),
-        cmocka_unit_test(test_wall),     cmocka_unit_test(test_async_and_timer),
+        cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_run_and_stop),
+        cmocka_unit_test(test_watch),
+        cmocka_unit_test(test_signal),
+        cmocka_unit_test(test_wall),
+        cmocka_unit_test(test_async_and_timer),
+        cmocka_unit_test(test_once_ends_when_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

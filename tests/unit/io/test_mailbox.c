@@ -7,6 +7,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/mem.h"
@@ -45,6 +47,46 @@ static void test_order_and_bound(void **state)
     }
     mailbox_done(&m);
     assert_int_equal(mem_live(), 0);
+}
+
+/* What the sender does before it writes to the descriptor, which may take it long. */
+static void put_without_bell(struct mailbox *m, uint64_t v)
+{
+    memcpy(m->mem + (m->head & m->mask) * m->item_bytes, &v, sizeof(v));
+    atomic_store(&m->head, m->head + 1);
+    assert_true(atomic_exchange(&m->asleep, false));
+}
+
+static void bell(struct mailbox *m)
+{
+    uint64_t one = 1;
+    assert_int_equal(write(m->fd, &one, sizeof(one)), sizeof(one));
+}
+
+/* Two bells that both come late are both heard: the descriptor does not stay readable. */
+static void test_late_bells(void **state)
+{
+    (void)state;
+    struct mailbox m;
+    uint64_t got;
+    assert_int_equal(mailbox_init(&m, sizeof(got), 8), 0);
+    put_without_bell(&m, 1);
+    mailbox_ack(&m);
+    assert_true(mailbox_take(&m, &got));
+    assert_false(mailbox_take(&m, &got));
+    bell(&m);
+    put_without_bell(&m, 2);
+    mailbox_ack(&m);
+    assert_true(mailbox_take(&m, &got));
+    assert_false(mailbox_take(&m, &got));
+    bell(&m);
+    assert_true(readable(m.fd, 0));
+    mailbox_ack(&m);
+    assert_false(mailbox_take(&m, &got));
+    assert_false(readable(m.fd, 0));
+    assert_int_equal(mailbox_put(&m, &got), 0);
+    assert_true(readable(m.fd, 0));
+    mailbox_done(&m);
 }
 
 /* One wake-up for many values; none while the reader has not seen the queue empty. */
@@ -122,9 +164,8 @@ static void test_init_without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order_and_bound),
-        cmocka_unit_test(test_wakes_only_a_sleeper),
-        cmocka_unit_test(test_two_threads_lose_nothing),
+        cmocka_unit_test(test_order_and_bound),     cmocka_unit_test(test_wakes_only_a_sleeper),
+        cmocka_unit_test(test_late_bells),          cmocka_unit_test(test_two_threads_lose_nothing),
         cmocka_unit_test(test_init_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,7 @@
 #include "net_peer.h"
 
+#include "io/net_priv.h"
+
 static void fd_reset(int fd)
 {
     struct linger now = {.l_onoff = 1, .l_linger = 0};
@@ -425,6 +427,49 @@ static void test_ban_closes(void **state)
     world_done(&w);
 }
 
+/* A connection as it is accepted from this address, over a pair of sockets. */
+static struct conn *accepted_from(struct world *w, const char *from, int *far)
+{
+    int fd[2];
+    struct flow flow = {.proto = PROTO_TCP, .listener = 1};
+    assert_int_equal(addr_parse(&flow.peer, str_z(from), 5060), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
+    struct conn *c = conn_take(w->net, &flow, fd[0], false);
+    *far = fd[1];
+    if (!c)
+        close(fd[0]);
+    return c;
+}
+
+/* Whoever has one IPv6 address has its whole /64, and no more connections for that. */
+static void test_source_is_a_network(void **state)
+{
+    struct world w;
+    static const char *const from[] = {"2001:db8:0:1::1",
+                                       "2001:db8:0:1:ffff::2",
+                                       "2001:db8:0:1:1:2:3:4",
+                                       "2001:db8:0:2::1",
+                                       "192.0.2.1",
+                                       "192.0.2.1",
+                                       "192.0.2.2"};
+    int far[7];
+    world_init(&w, &(struct net_config){.max_conns_per_source = 2});
+    for (unsigned i = 0; i < 7; i++) {
+        struct conn *c = accepted_from(&w, from[i], &far[i]);
+        if ((c == NULL) != (i == 2))
+            fail_msg("%s", from[i]);
+    }
+    assert_int_equal(net_stats_get(w.net)->refused_source, 1);
+    assert_int_equal(net_stats_get(w.net)->conns, 6);
+    close(far[2]);
+    close(far[0]); /* one goes, another one may come */
+    LOOP_UNTIL(w.loop, net_stats_get(w.net)->conns == 5);
+    assert_non_null(accepted_from(&w, from[2], &far[2]));
+    for (unsigned i = 1; i < 7; i++)
+        close(far[i]);
+    world_done(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -444,6 +489,7 @@ int main(void)
         cmocka_unit_test(test_stale_ids),
         cmocka_unit_test(test_half_close),
         cmocka_unit_test(test_ban_closes),
+        cmocka_unit_test(test_source_is_a_network),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,177 +1,6 @@
 /* TLS between two sessions whose bytes are copied from one to the other: what is said arrives, and
  * every certificate that is wrong is refused, with a line that says what is wrong with it. */
-#include "tls_certs.h"
-
-#include "base/mem.h"
-#include "io/tls.h"
-
-static char dir[64], ca_file[100], cert_file[100], key_file[100], phone_cert[100], phone_key[100];
-static struct cert ca, stranger;
-
-struct pair {
-    struct tls_ctx *tls[2]; /* 0: the client's */
-    struct tls_session *s[2];
-    char got[2][40000];
-    size_t got_n[2];
-    ptrdiff_t err[2];
-};
-
-static int begin(void **state)
-{
-    test_dir_make(dir);
-    snprintf(ca_file, sizeof(ca_file), "%s/ca.pem", dir);
-    snprintf(cert_file, sizeof(cert_file), "%s/cert.pem", dir);
-    snprintf(key_file, sizeof(key_file), "%s/key.pem", dir);
-    snprintf(phone_cert, sizeof(phone_cert), "%s/phone.pem", dir);
-    snprintf(phone_key, sizeof(phone_key), "%s/phone-key.pem", dir);
-    ca = cert_authority("Test authority");
-    stranger = cert_authority("Somebody else");
-    cert_write(&ca, ca_file, NULL);
-    return 0;
-}
-
-static int end(void **state)
-{
-    cert_free(&ca);
-    cert_free(&stranger);
-    test_dir_remove(dir);
-    return 0;
-}
-
-static struct tls_ctx *tls_make(const struct tls_config *cfg)
-{
-    char mem[400];
-    struct buf why;
-    struct tls_ctx *tls = NULL;
-    buf_init(&why, mem, sizeof(mem));
-    if (tls_ctx_new(&tls, cfg, &why))
-        fail_msg("%.*s", (int)why.n, why.p);
-    return tls;
-}
-
-static struct tls_config server_config(void)
-{
-    return (struct tls_config){
-        .certificate = cert_file, .private_key = key_file, .ca = ca_file, .verify_peer = true};
-}
-
-static struct tls_config client_config(void)
-{
-    return (struct tls_config){.ca = ca_file, .verify_peer = true};
-}
-
-static void sessions_open(struct pair *p, const struct tls_target *target)
-{
-    p->s[0] = tls_session_new_client(p->tls[0], target);
-    p->s[1] = tls_session_new_server(p->tls[1]);
-    assert_non_null(p->s[0]);
-    assert_non_null(p->s[1]);
-    p->got_n[0] = p->got_n[1] = 0;
-    p->err[0] = p->err[1] = 0;
-}
-
-static void sessions_free(struct pair *p)
-{
-    tls_session_free(p->s[0]);
-    tls_session_free(p->s[1]);
-}
-
-static bool serves(const struct tls_session *s, struct str host)
-{
-    struct tls_target target = {.host = host};
-    return tls_session_serves(s, &target);
-}
-
-static bool carry(struct pair *p, unsigned to)
-{
-    struct str bytes = tls_session_tx(p->s[!to]);
-    bool moved = bytes.n > 0;
-    if (moved) {
-        assert_int_equal(tls_session_rx(p->s[to], bytes.p, bytes.n), 0);
-        tls_session_tx_done(p->s[!to], bytes.n);
-    }
-    while (p->err[to] == 0) {
-        ptrdiff_t n = tls_session_read(p->s[to], p->got[to] + p->got_n[to],
-                                       sizeof(p->got[to]) - p->got_n[to]);
-        if (n <= 0) {
-            p->err[to] = n;
-            break;
-        }
-        p->got_n[to] += (size_t)n;
-    }
-    return moved;
-}
-
-static void settle(struct pair *p)
-{
-    bool moved = true;
-    carry(p, 0); /* the client begins */
-    while (moved) {
-        moved = carry(p, 1);
-        moved = carry(p, 0) || moved;
-    }
-}
-
-/* Both sides are up and hear each other. */
-static void assert_talks(struct pair *p)
-{
-    settle(p);
-    if (p->err[0])
-        fail_msg("client: %s", tls_session_why(p->s[0]).p);
-    if (p->err[1])
-        fail_msg("server: %s", tls_session_why(p->s[1]).p);
-    assert_true(tls_session_is_up(p->s[0]));
-    assert_true(tls_session_is_up(p->s[1]));
-    p->got_n[0] = p->got_n[1] = 0;
-    assert_int_equal(tls_session_write(p->s[0], "REGISTER", 8), 0);
-    assert_int_equal(tls_session_write(p->s[1], "200", 3), 0);
-    settle(p);
-    assert_int_equal(p->got_n[1], 8);
-    assert_memory_equal(p->got[1], "REGISTER", 8);
-    assert_int_equal(p->got_n[0], 3);
-    assert_memory_equal(p->got[0], "200", 3);
-}
-
-/* One side refuses the other in these words, nothing that it was told comes out, and the other one
- * learns that it is refused. */
-static void assert_refused(struct pair *p, unsigned by, const char *words)
-{
-    settle(p);
-    assert_int_equal(p->err[by], -EPROTO);
-    assert_string_equal(tls_session_why(p->s[by]).p, words);
-    assert_false(tls_session_is_up(p->s[by]));
-    assert_int_equal(p->got_n[by], 0);
-    assert_int_not_equal(tls_session_write(p->s[by], "x", 1), 0);
-    assert_int_equal(p->err[!by], -EPROTO);
-    assert_memory_equal(tls_session_why(p->s[!by]).p, "it refuses: ", 12);
-}
-
-static void pair_open(struct pair *p, const struct tls_config *client,
-                      const struct tls_config *server)
-{
-    memset(p, 0, sizeof(*p));
-    p->tls[0] = tls_make(client);
-    p->tls[1] = tls_make(server);
-}
-
-static void pair_done(struct pair *p)
-{
-    sessions_free(p);
-    tls_ctx_free(p->tls[0]);
-    tls_ctx_free(p->tls[1]);
-}
-
-/* A server with this certificate, asked for as `host` by a client of this configuration. */
-static void meet(struct pair *p, struct cert cert, const struct tls_config *client,
-                 const char *host)
-{
-    struct tls_config server = server_config();
-    struct tls_target target = {.host = str_z(host)};
-    cert_write(&cert, cert_file, key_file);
-    cert_free(&cert);
-    pair_open(p, client, &server);
-    sessions_open(p, &target);
-}
+#include "tls_pair.h"
 
 /* ---- a certificate that holds ------------------------------------------------------------------
  */
@@ -305,9 +134,6 @@ static void test_wrong(void **state)
     refused(cert_make(&plan, &ca), "its certificate is not valid yet");
     refused(cert_for("DNS:pbx.test", NULL), "its certificate is self-signed");
     refused(cert_for("DNS:pbx.test", &stranger), "its certificate is of an unknown authority");
-    plan.from_s = -CERT_DAY;
-    plan.usage = "emailProtection"; /* RFC 5922 7.1: what a certificate is for counts */
-    refused(cert_make(&plan, &ca), "its certificate does not hold: unsuitable certificate purpose");
     /* Who is no authority cannot vouch. */
     plan = (struct cert_plan){.common_name = "leaf.test", .from_s = -60, .until_s = CERT_DAY};
     struct cert leaf = cert_make(&plan, &ca);
@@ -408,24 +234,6 @@ static void test_pin_text(void **state)
 
 /* ---- clients ------------------------------------------------------------------------------------
  */
-
-static void meet_client(struct pair *p, struct cert cert, bool show)
-{
-    struct tls_config client = client_config(), server = server_config();
-    struct tls_target target = {.host = STR("pbx.test")};
-    struct cert own = cert_for("DNS:pbx.test", &ca);
-    cert_write(&own, cert_file, key_file);
-    cert_free(&own);
-    cert_write(&cert, phone_cert, phone_key);
-    cert_free(&cert);
-    server.verify_client = true;
-    if (show) {
-        client.certificate = phone_cert;
-        client.private_key = phone_key;
-    }
-    pair_open(p, &client, &server);
-    sessions_open(p, &target);
-}
 
 static void test_clients(void **state)
 {
@@ -564,6 +372,64 @@ static void test_resumption(void **state)
     pair_done(&p);
 }
 
+/* What pins of its own let in was not asked for its name: the rules for all do not take over its
+ * session, be the pins the same. */
+static void test_resumption_by_pins(void **state)
+{
+    static struct pair p;
+    struct tls_config client = client_config(), server = server_config();
+    struct cert named = cert_for("DNS:other.test", &ca);
+    cert_key_hash(&named, client.pin[0].sha256);
+    client.n_pins = 1;
+    struct tls_target own = {.host = STR("pbx.test"), .pin = client.pin, .n_pins = 1};
+    cert_write(&named, cert_file, key_file);
+    cert_free(&named);
+    pair_open(&p, &client, &server);
+    sessions_open(&p, &own);
+    assert_talks(&p);
+    sessions_free(&p);
+    sessions_open(&p, &(struct tls_target){.host = STR("pbx.test")});
+    assert_refused(&p, 0, "its certificate is not for pbx.test");
+    pair_done(&p);
+}
+
+/* A connection that stricter rules would not have let in is not used any more. */
+static void test_rules_made_stricter(void **state)
+{
+    static struct pair p;
+    char mem[200];
+    struct buf why;
+    struct tls_config trusting = {.ca = ca_file}, strict = client_config(), pinned = trusting;
+    struct cert cert = cert_for("DNS:pbx.test", &ca);
+    struct tls_pin key;
+    cert_key_hash(&cert, key.sha256);
+    buf_init(&why, mem, sizeof(mem));
+    meet(&p, cert, &trusting, "pbx.test");
+    assert_talks(&p);
+    assert_true(serves(p.s[0], STR("pbx.test")));
+    assert_int_equal(tls_ctx_reload(p.tls[0], &strict, &why), 0);
+    assert_false(serves(p.s[0], STR("pbx.test"))); /* nobody has looked at its certificate */
+    assert_int_equal(tls_ctx_reload(p.tls[0], &trusting, &why), 0);
+    assert_true(serves(p.s[0], STR("pbx.test")));
+    pinned.n_pins = 1; /* a key that it does not have */
+    assert_int_equal(tls_ctx_reload(p.tls[0], &pinned, &why), 0);
+    assert_false(serves(p.s[0], STR("pbx.test")));
+    pinned.pin[0] = key;
+    assert_int_equal(tls_ctx_reload(p.tls[0], &pinned, &why), 0);
+    assert_true(serves(p.s[0], STR("pbx.test")));
+    pair_done(&p);
+    /* Who has pins of its own is judged by those, whatever there is for others. */
+    cert = cert_for("DNS:other.test", NULL);
+    cert_key_hash(&cert, key.sha256);
+    meet_pinned(&p, cert, &key, true);
+    assert_talks(&p);
+    pinned.pin[0] = (struct tls_pin){{1}};
+    assert_int_equal(tls_ctx_reload(p.tls[0], &pinned, &why), 0);
+    assert_true(tls_session_serves(
+        p.s[0], &(struct tls_target){.host = STR("pbx.test"), .pin = &key, .n_pins = 1}));
+    pair_done(&p);
+}
+
 /* ---- files --------------------------------------------------------------------------------------
  */
 
@@ -660,13 +526,22 @@ static void test_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_talk),     cmocka_unit_test(test_long),
-        cmocka_unit_test(test_names),    cmocka_unit_test(test_common_name),
-        cmocka_unit_test(test_wrong),    cmocka_unit_test(test_unverified),
-        cmocka_unit_test(test_pins),     cmocka_unit_test(test_pin_text),
-        cmocka_unit_test(test_clients),  cmocka_unit_test(test_not_tls),
-        cmocka_unit_test(test_versions), cmocka_unit_test(test_resumption),
-        cmocka_unit_test(test_reload),   cmocka_unit_test(test_files),
+        cmocka_unit_test(test_talk),
+        cmocka_unit_test(test_long),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_common_name),
+        cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_unverified),
+        cmocka_unit_test(test_resumption_by_pins),
+        cmocka_unit_test(test_rules_made_stricter),
+        cmocka_unit_test(test_pins),
+        cmocka_unit_test(test_pin_text),
+        cmocka_unit_test(test_clients),
+        cmocka_unit_test(test_not_tls),
+        cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_resumption),
+        cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

@@ -17,6 +17,7 @@ struct cert_plan {
     const char *common_name; /* NULL: none */
     const char *names;       /* subjectAltName, as "DNS:a.test,URI:sip:b.test"; NULL: none */
     const char *usage;       /* extendedKeyUsage; NULL: none */
+    const char *key_usage;   /* keyUsage; NULL: none */
     long from_s, until_s;    /* from now */
     bool authority;
 };
@@ -59,6 +60,8 @@ static inline struct cert cert_make(const struct cert_plan *plan, const struct c
         cert_extend(c.x509, issuer, NID_subject_alt_name, plan->names);
     if (plan->usage)
         cert_extend(c.x509, issuer, NID_ext_key_usage, plan->usage);
+    if (plan->key_usage)
+        cert_extend(c.x509, issuer, NID_key_usage, plan->key_usage);
     assert_true(X509_sign(c.x509, by ? by->key : c.key, EVP_sha256()) > 0);
     return c;
 }
@@ -103,6 +106,15 @@ static inline void cert_write(const struct cert *c, const char *cert_file, const
         assert_int_equal(fclose(f), 0);
         assert_int_equal(rename(part, key_file), 0);
     }
+}
+
+/* Behind what the file has: a chain. */
+static inline void cert_append(const struct cert *c, const char *cert_file)
+{
+    FILE *f = fopen(cert_file, "a");
+    assert_non_null(f);
+    assert_int_equal(PEM_write_X509(f, c->x509), 1);
+    assert_int_equal(fclose(f), 0);
 }
 
 static inline void cert_key_hash(const struct cert *c, uint8_t ret[32])

@@ -22,6 +22,7 @@ static struct bed {
     struct mrcp_agent *agent;
     usec_t now;
     uint64_t live, id;
+    unsigned n_streams, n_streams_closed;
     unsigned n_sent, n_media, n_ready, n_ended, n_changed, n_closed;
     char sent[MAX_SENT][2400];
     usec_t sent_at[MAX_SENT];
@@ -42,8 +43,11 @@ static void drain(void)
     do {
         any = false;
         for (; mrcp_agent_out(t.agent, &o); any = true) {
-            if (o.kind == MRCP_AGENT_MEDIA)
+            if (o.kind == MRCP_AGENT_MEDIA) {
                 t.media[t.n_media++] = o.media;
+                t.n_streams += o.media.kind == MEDIA_OPEN;
+                t.n_streams_closed += o.media.kind == MEDIA_CLOSE;
+            }
             t.n_ready += o.kind == MRCP_AGENT_READY;
             if (o.kind == MRCP_AGENT_ENDED) {
                 t.n_ended++;
@@ -137,7 +141,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static void call_servers(unsigned n)
+static void begin_call(unsigned n)
 {
     static const enum mrcp_resource both[] = {MRCP_R_SPEECHSYNTH, MRCP_R_SPEECHRECOG};
     static const struct str codec[] = {STR_INIT("PCMU")};
@@ -160,6 +164,11 @@ static void call_servers(unsigned n)
     call.addr[0] = address("192.0.2.11:5060");
     call.addr[1] = address("192.0.2.13:5060");
     assert_int_equal(mrcp_agent_open(t.agent, t.now, &call, &t.id), 0);
+}
+
+static void call_servers(unsigned n)
+{
+    begin_call(n);
     drain();
 }
 
@@ -519,6 +528,150 @@ static void answers_that_help_nobody(void **state)
     assert_int_equal(t.ended.err, -EBADMSG);
 }
 
+static void our_bye_is_challenged(void **state)
+{
+    (void)state;
+    establish();
+    mrcp_agent_close(t.agent, t.now, t.id);
+    drain();
+    t.headers = STR("Proxy-Authenticate: Digest realm=\"asr\", nonce=\"n1\", qop=\"auth\"\r\n");
+    respond("BYE", "407 Proxy Authentication Required", NULL);
+    assert_int_equal(count("BYE"), 2);
+    assert_non_null(strstr(last("BYE"), "Proxy-Authorization: Digest username=\"alice\""));
+    assert_int_equal(telemetry().sipAuthChallenges, 1);
+    assert_int_equal(t.n_ended, 0);
+    t.headers = STR_NONE;
+    respond("BYE", "200 OK", NULL);
+    assert_int_equal(t.n_ended, 1);
+    assert_int_equal(t.ended.err, 0);
+    assert_int_equal(telemetry().sipByeSent, 1);
+    assert_int_equal(telemetry().sipByeAcksMissing, 0);
+}
+
+/* Who has given up does not begin anew: neither with credentials nor with the next address. */
+static void no_invite_after_giving_up(void **state)
+{
+    static const char *const answers[] = {"401 Unauthorized", "503 Service Unavailable"};
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(answers); i++) {
+        call_servers(2);
+        mrcp_agent_close(t.agent, t.now, t.id); /* nothing may be cancelled yet */
+        drain();
+        t.headers = STR("WWW-Authenticate: Digest realm=\"asr\", nonce=\"n1\", qop=\"auth\"\r\n");
+        respond("INVITE", answers[i], NULL);
+        assert_int_equal(count("INVITE"), i + 1);
+        assert_int_equal(t.n_ended, i + 1);
+        assert_int_equal(t.ended.err, 0);
+        assert_int_equal(telemetry().sipAuthChallenges, 0);
+        assert_int_equal(telemetry().sipError4xx + telemetry().sipError5xx, 0);
+    }
+}
+
+/* Who says nothing at all is passed over at once when the owner has waited enough. */
+static void silence_is_passed_over(void **state)
+{
+    (void)state;
+    struct addr silent = {0}, other = address("192.0.2.13:5060"),
+                first = address("192.0.2.11:5060");
+    call_servers(2);
+    assert_true(addr_eq(&t.sent_to[0], &first));
+    pass(700 * USEC_MS);
+    assert_true(mrcp_agent_next(t.agent, t.now, t.id, &silent));
+    drain();
+    assert_true(addr_eq(&silent, &first));
+    assert_true(addr_eq(&t.sent_to[t.n_sent - 1], &other));
+    assert_int_equal(telemetry().sipInviteTimeouts, 1);
+    assert_false(mrcp_agent_next(t.agent, t.now, t.id, &silent)); /* there is no third */
+    respond("INVITE", "200 OK", SDP);
+    mrcp_client_connected(t.client, t.now, t.conn);
+    drain();
+    assert_int_equal(t.n_ready, 1);
+    pass(40 * USEC_S); /* what is given up is over, and is nobody's business */
+    assert_int_equal(t.n_ended, 0);
+    mrcp_agent_close(t.agent, t.now, t.id);
+    drain();
+    respond("BYE", "200 OK", NULL);
+    assert_int_equal(t.n_ended, 1);
+}
+
+static void who_rings_is_waited_for(void **state)
+{
+    (void)state;
+    struct addr silent;
+    call_servers(2);
+    respond("INVITE", "180 Ringing", NULL);
+    assert_false(mrcp_agent_next(t.agent, t.now, t.id, &silent));
+    respond("INVITE", "200 OK", SDP);
+    assert_false(mrcp_agent_next(t.agent, t.now, t.id, &silent));
+    mrcp_agent_close(t.agent, t.now, t.id);
+    drain();
+    respond("BYE", "200 OK", NULL);
+}
+
+/* Channels without sound are of no use: it is hung up, and not used in silence. */
+static void sound_refused(void **state)
+{
+    (void)state;
+    static const char whole[] = SDP;
+    char sdp[1024];
+    const char *at = strstr(whole, "m=audio 48260");
+    assert_non_null(at);
+    snprintf(sdp, sizeof(sdp), "%.*sm=audio 0%s", (int)(at - whole), whole, at + 13);
+    call_servers(1);
+    respond("INVITE", "200 OK", sdp);
+    assert_int_equal(count("BYE"), 1);
+    assert_int_equal(t.n_ready, 0);
+    respond("BYE", "200 OK", NULL);
+    assert_int_equal(t.n_ended, 1);
+    assert_int_equal(t.ended.err, -EBADMSG);
+}
+
+/* Lines of the answer that nobody has offered, or that are not known at all, are passed over. */
+static void lines_that_nobody_knows(void **state)
+{
+    (void)state;
+    call_servers(1);
+    respond("INVITE", "200 OK",
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.11\r\ns=-\r\nc=IN IP4 192.0.2.11\r\nt=0 0\r\n"
+            "m=hologram 4000 X/Y 1 2\r\na=channel:" ID "@speechsynth\r\n"
+            "m=application 32416 TCP/MRCPv2 1\r\na=setup:passive\r\na=connection:new\r\n"
+            "a=channel:" ID "@speechsynth\r\na=cmid:1\r\n"
+            "m=video 5000 RTP/AVP 99\r\n"
+            "m=application 32416 TCP/MRCPv2 1\r\na=setup:passive\r\na=connection:existing\r\n"
+            "a=channel:" ID "@speechrecog\r\na=cmid:1\r\n"
+            "m=audio 0 RTP/AVP 0\r\n"
+            "m=audio 48260 RTP/AVP 0\r\na=sendrecv\r\na=mid:1\r\n");
+    mrcp_client_connected(t.client, t.now, t.conn);
+    drain();
+    assert_int_equal(t.n_ready, 1);
+    const struct media_cmd *set = &t.media[t.n_media - 1];
+    assert_int_equal(set->kind, MEDIA_SET);
+    assert_int_equal(set->rtp.port, 48260);
+    assert_int_equal(t.n_ended, 0);
+}
+
+/* A port pair that is not given back is lost until a restart, so memory must not matter. */
+static void the_end_needs_no_memory(void **state)
+{
+    uint64_t id[12];
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(id); i++) { /* nothing is taken from the queue meanwhile */
+        begin_call(1);
+        id[i] = t.id;
+    }
+    assert_int_equal(mrcp_agent_sessions(t.agent), ARRAY_LEN(id));
+    mem_fail_after(1);
+    for (unsigned i = 0; i < ARRAY_LEN(id); i++)
+        mrcp_agent_close(t.agent, t.now, id[i]);
+    mem_fail_after(0);
+    drain();
+    assert_int_equal(t.n_streams, ARRAY_LEN(id));
+    assert_int_equal(t.n_streams_closed, ARRAY_LEN(id));
+    pass(40 * USEC_S);
+    assert_int_equal(t.n_ended, ARRAY_LEN(id));
+    assert_int_equal(mrcp_agent_sessions(t.agent), 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -536,6 +689,13 @@ int main(void)
         T(a_server_that_hangs_up),
         T(channels_by_reinvite),
         T(answers_that_help_nobody),
+        T(our_bye_is_challenged),
+        T(no_invite_after_giving_up),
+        T(lines_that_nobody_knows),
+        T(silence_is_passed_over),
+        T(who_rings_is_waited_for),
+        T(sound_refused),
+        T(the_end_needs_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

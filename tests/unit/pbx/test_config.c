@@ -63,6 +63,13 @@ static void empty_file_gives_the_documented_defaults(void **state)
     config_unref(c);
 }
 
+/* As many as there may be, and one. */
+#define CERT4                                                                                      \
+    "{certificate: c, private_key: k}, {certificate: c, private_key: k},\n"                        \
+    "{certificate: c, private_key: k}, {certificate: c, private_key: k},\n"
+#define CERT32 CERT4 CERT4 CERT4 CERT4 CERT4 CERT4 CERT4 CERT4
+#define CERT33 CERT32 "{certificate: c, private_key: k}"
+
 static const char full[] =
     "sip:\n"
     "  domain: pbx.test\n"
@@ -275,6 +282,13 @@ static const struct {
      "f:1: trunks[0].uri: to send by TLS, sip.listen must have a tls: address"},
     {"trunks: [{name: kt, uri: \"sip:gw.test\", tls_pins: [\"00\"]}]\n",
      "f:1: trunks[0].tls_pins: each must be 64 hexadecimal digits"},
+    {"trunks: [{name: kt, uri: \"sip:gw.test\", tls_name: gw.test}]\n",
+     "f:1: trunks[0].tls_name: sip.listen must have a tls: address"},
+    {"sip: {listen: [\"tls:1.2.3.4\"], tls: {certificates: [" CERT32 "]}}\n", NULL},
+    {"sip: {listen: [\"tls:1.2.3.4\"], tls: {certificates: [" CERT33 "]}}\n",
+     "f:17: sip.tls.certificates: at most 32"},
+    {"sip: {tls: {certificates: [{certificate: a.pem}]}}\n",
+     "f:1: sip.tls.certificates[0].private_key: is needed"},
     {"dns: {servers: [ns.test]}\n",
      "f:1: dns.servers: each must be an IP address, and perhaps a port"},
     {"sip: {listen: [\"tls:1.2.3.4\"]}\n",
@@ -344,7 +358,36 @@ static const struct {
     {"routes: [{match: \"1\"}]\n", "f:1: routes[0].to: is needed"},
     {"bots: [{name: a, engine: stream}]\n",
      "f:1: bots[0].url: engine stream needs a ws:// or wss:// URL"},
-    {"bots: [{name: a, engine: mrcp}]\n", "f:1: bots[0].server: engine mrcp needs a sip: URI"},
+    {"bots: [{name: a, engine: stream, url: \"audiosocket://h:1\"}]\n",
+     "f:1: bots[0].url: engine stream needs a ws:// or wss:// URL"},
+    {"bots: [{name: a, engine: stream, protocol: audiosocket, url: \"ws://h:1\"}]\n",
+     "f:1: bots[0].url: protocol audiosocket needs audiosocket://HOST:PORT"},
+    {"bots: [{name: a, engine: stream, rate: 16000, url: \"ws://h\"}]\n",
+     "f:1: bots[0].rate: protocol twilio has 8000"},
+    {"bots: [{name: a, engine: stream, protocol: sip, url: \"ws://h\"}]\n",
+     "f:1: bots[0].protocol: must be one of twilio json audiosocket"},
+    {"bots: [{name: a, engine: mrcp}]\n",
+     "f:1: bots[0].server: engine mrcp needs a sip: or sips: URI"},
+    {"bots: [{name: a, engine: mrcp, server: \"sip:\"}]\n",
+     "f:1: bots[0].server: engine mrcp needs a sip: or sips: URI"},
+    {"bots: [{name: a, engine: mrcp, server: \"tel:+4989\"}]\n",
+     "f:1: bots[0].server: engine mrcp needs a sip: or sips: URI"},
+    {"bots: [{name: a, engine: mrcp, server: \"sip:asr@192.0.2.1:99999\"}]\n",
+     "f:1: bots[0].server: engine mrcp needs a sip: or sips: URI"},
+    {"bots: [{name: a, engine: mrcp, server: \"sip:asr@192.0.2.1\", server_password: x}]\n",
+     "f:1: bots[0].server_user: a password needs one"},
+    {"bots: [{name: a, min_confidence: \"1.01\"}]\n",
+     "f:1: bots[0].min_confidence: must be from 0 to 1"},
+    {"bots: [{name: a, menu: [{key: \"1\", words: [a, \"\"]}]}]\n",
+     "f:1: bots[0].menu[0].words: has an empty item"},
+    {"bots: [{name: a, menu: [{key: \"1\", words: [\"press 1\"]}]}]\n",
+     "f:1: bots[0].menu[0].words: engine builtin knows English words"},
+    {"bots: [{name: a, engine: mrcp, server: \"sip:h\", menu: [{key: \"1\", words: [a0, a1, a2, "
+     "a3, a4, a5, a6, a7, "
+     "a8, a9, a10, a11, a12, a13, a14, a15]},\n"
+     "{key: \"2\", words: [b0, b1, b2, b3, b4, b5, b6, b7, "
+     "b8, b9, b10, b11, b12, b13, b14, b15]},\n {key: \"3\", words: [c]}]}]\n",
+     "f:3: bots[0].menu[2].words: at most 32 in a menu"},
     {"store: {url: \"mysql://x\"}\n", "f:1: store.url: must be sqlite:FILE or postgresql://..."},
     {"web: {listen: \"8080\"}\n",
      "f:1: web.listen: must be an IP address and a port such as 127.0.0.1:8080"},

@@ -249,8 +249,8 @@ static void a_failed_refresh_leaves_what_was_granted(void **state)
 
 static void a_name_is_looked_up_and_its_servers_tried_in_turn(void **state)
 {
-    struct flow_dest dest[] = {{PROTO_UDP, rig_addr("192.0.2.81:5060")},
-                               {PROTO_UDP, rig_addr("192.0.2.82:5062")}};
+    struct flow_dest dest[] = {{PROTO_UDP, rig_addr("192.0.2.81:5060"), 0},
+                               {PROTO_UDP, rig_addr("192.0.2.82:5062"), 1}};
     struct flow to;
     begin_with(HEAD QUIET "trunks: [{name: kt, uri: \"sip:sip.example.net\", " LOGIN
                           ", from_domain: example.net}]\n");
@@ -286,6 +286,18 @@ static void a_name_is_looked_up_and_its_servers_tried_in_turn(void **state)
     pbx_resolved(r->pbx, r->now, r->asked[0].token, NULL, 0, 0);
     assert_int_equal(trunk_dest(r->pbx, conf("kt"), &to), 0);
     pbx_resolved(r->pbx, r->now, 999, dest, 2, 300); /* of a trunk that is gone */
+    /* The refresh looks whether the preferred server is back (RFC 2782), and returns if it is not.
+     */
+    pbx_resolved(r->pbx, r->now, r->asked[0].token, dest, 2, 3600);
+    wait_request(3600 * USEC_S);
+    assert_sent_to("192.0.2.81:5060");
+    answer("503 Service Unavailable", "");
+    wait_request(USEC_S + USEC_MS);
+    assert_sent_to("192.0.2.82:5062");
+    answer("200 OK", "Expires: 100\r\n");
+    /* Granted for so short a time there is none to look elsewhere. */
+    wait_request(91 * USEC_S);
+    assert_sent_to("192.0.2.82:5062");
 }
 
 static void a_name_that_is_not_found_is_asked_again(void **state)
@@ -423,7 +435,7 @@ static void a_reload_keeps_what_did_not_change(void **state)
  * more. */
 static void a_trunk_is_introduced_by_its_name_and_keys(void **state)
 {
-    struct flow_dest dest = {PROTO_TLS, rig_addr("192.0.2.81:5061")};
+    struct flow_dest dest = {PROTO_TLS, rig_addr("192.0.2.81:5061"), 0};
     struct flow to, later;
     begin_with(SECURE "trunks: [{name: kt, uri: \"sips:Sip.Example.Net\"}]\n");
     assert_string_equal(r->party_name, "Sip.Example.Net");
@@ -458,9 +470,9 @@ static void a_trunk_is_introduced_by_its_name_and_keys(void **state)
  * all have they are tried as if none had. */
 static void places_that_failed_rest_each_for_itself(void **state)
 {
-    struct flow_dest dest[] = {{PROTO_UDP, rig_addr("192.0.2.81:5060")},
-                               {PROTO_TCP, rig_addr("192.0.2.81:5060")},
-                               {PROTO_UDP, rig_addr("192.0.2.82:5060")}};
+    struct flow_dest dest[] = {{PROTO_UDP, rig_addr("192.0.2.81:5060"), 0},
+                               {PROTO_TCP, rig_addr("192.0.2.81:5060"), 0},
+                               {PROTO_UDP, rig_addr("192.0.2.82:5060"), 0}};
     struct flow first, to;
     unsigned n = 0;
     begin_with(HEAD "trunk: {options_interval: 0, down_time: 30}\n"
@@ -500,7 +512,7 @@ static void places_that_failed_rest_each_for_itself(void **state)
     rig_wait(r, 70 * USEC_S);
     n = 0;
     assert_int_equal(trunk_dest_next(r->pbx, conf("kt"), &n, &to), 0);
-    assert_int_equal(to.proto, PROTO_UDP); /* the one in use before, which is there again */
+    assert_int_equal(to.proto, PROTO_TCP); /* nobody asks which is there: as the names have it */
 }
 
 static void a_removed_trunk_withdraws_its_registration(void **state)
@@ -551,6 +563,22 @@ static void shutdown_waits_for_the_answer_under_way(void **state)
     assert_true(trunk_is_idle(r->pbx));
 }
 
+static void shutdown_waits_a_second_for_the_silent(void **state)
+{
+    begin_with(HEAD QUIET "trunks: [{name: kt, uri: \"sip:192.0.2.77\", " LOGIN "}]\n");
+    wait_request(USEC_MS);
+    answer("200 OK", "Expires: 1000\r\n");
+    pbx_shutdown(r->pbx, r->now);
+    rig_drain(r);
+    assert_text(sip_msg_get(last_request(), SIP_H_EXPIRES), "0");
+    rig_wait(r, USEC_S - USEC_MS);
+    assert_false(pbx_is_idle(r->pbx));
+    rig_wait(r, USEC_MS);
+    assert_true(pbx_is_idle(r->pbx));
+    answer("200 OK", ""); /* it may still come */
+    assert_true(trunk_is_idle(r->pbx));
+}
+
 static void what_was_never_registered_is_gone_at_once(void **state)
 {
     begin_with(HEAD QUIET "trunks: [{name: a, uri: \"sip:192.0.2.77\"}, "
@@ -582,6 +610,7 @@ int main(void)
         T(a_removed_trunk_withdraws_its_registration),
         T(a_changed_trunk_starts_anew),
         T(shutdown_waits_for_the_answer_under_way),
+        T(shutdown_waits_a_second_for_the_silent),
         T(what_was_never_registered_is_gone_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

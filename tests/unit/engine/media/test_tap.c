@@ -164,6 +164,17 @@ static void test_nothing_is_given_once_it_is_over(void **state)
 
 /* ---- what is fed ----------------------------------------------------------------------------- */
 
+static void test_nothing_may_be_fed(void **state)
+{
+    struct bed *b = *state;
+    alone(b, &formats[0], 8000, false);
+    struct plane_feed f = {.kind = PLANE_FEED_SOUND, .id = 1, .link = LINK, .came = b->now};
+    assert_int_equal(plane_feed(&b->r, b->now, &f), 0);
+    pass(b, 100);
+    assert_false(took.last.sounding);
+    assert_int_equal(took.last.figures.queue_ms, 0);
+}
+
 static void test_it_is_heard_and_then_silence(void **state)
 {
     struct bed *b = *state;
@@ -439,6 +450,186 @@ static void test_speech_stops_what_is_played(void **state)
     assert_true(ev.voice.stopped);
 }
 
+/* ---- what a linked peer says ----------------------------------------------------------------- */
+
+static void linked(struct bed *b, const struct media_format *a, const struct media_format *z)
+{
+    struct media_cmd c = {.kind = MEDIA_TAP, .id = 1, .on = true};
+    call(b, a, z);
+    c.tap.link = LINK;
+    c.tap.voice = c.tap.barge_in = c.tap.linked = true;
+    memset(&took, 0, sizeof(took));
+    b->s[A].mute = true;
+    cmd(b, c);
+}
+
+static void both_close(struct bed *b)
+{
+    struct media_ev ev;
+    for (unsigned i = A; i <= B; i++) {
+        cmd(b, (struct media_cmd){.kind = MEDIA_CLOSE, .id = i + 1});
+        mouth_done(&b->s[i].mouth);
+        codec_of(b->s[i].f.codec)->decoder_free(b->s[i].dec);
+        b->s[i] = (struct side){0};
+    }
+    while (plane_event(&b->r, &ev))
+        continue;
+}
+
+static double heard_of_b(struct bed *b, unsigned ms)
+{
+    struct side *s = &b->s[A];
+    unsigned n = s->mouth.rate_hz / 1000 * ms;
+    return level(s->heard + s->n - n, n, 1300, s->mouth.rate_hz);
+}
+
+/* Within 100 ms, without a hole in what is sent, and for as long as nobody says otherwise. */
+static void test_speech_silences_the_peer(void **state)
+{
+    static const unsigned codec[][2] = {{0, 0}, {0, 1}, {0, 2}, {1, 4}};
+    struct bed *b = *state;
+    for (unsigned k = 0; k < ARRAY_LEN(codec); k++) {
+        struct media_ev ev;
+        linked(b, &formats[codec[k][0]], &formats[codec[k][1]]);
+        pass(b, 1000);
+        assert_true(heard_of_b(b, 500) > 6000);
+        unsigned before = b->s[A].n, packets = b->s[A].packets;
+        voice(b, 400);
+        assert_true(event(b, MEDIA_EV_VOICE, &ev));
+        assert_true(ev.talks && ev.voice.stopped);
+        assert_in_range(ev.voice.stop_ms, 40, 100);
+        assert_true(level(b->s[A].heard + before + 120 * 8, 260 * 8, 1300, 8000) < 50);
+        pass(b, 4000);
+        assert_true(heard_of_b(b, 4000) < 50);
+        assert_in_range(b->s[A].packets - packets, 218, 222);
+        cmd(b, (struct media_cmd){.kind = MEDIA_TAP_HEAR, .id = 1});
+        pass(b, 600);
+        assert_true(heard_of_b(b, 500) > 6000);
+        assert_int_equal(b->s[A].breaks, 0);
+        assert_int_equal(b->s[A].overlaps, 0);
+        both_close(b);
+    }
+}
+
+/* Whoever has something new to say need not wait until the old one has ended. */
+static void test_the_peer_is_silenced_by_order(void **state)
+{
+    struct bed *b = *state;
+    struct media_ev ev;
+    linked(b, &formats[0], &formats[0]);
+    pass(b, 1000);
+    assert_true(event(b, MEDIA_EV_HEARS, &ev)); /* once */
+    assert_false(event(b, MEDIA_EV_HEARS, &ev));
+    cmd(b, (struct media_cmd){.kind = MEDIA_TAP_HEAR, .id = 1, .on = true});
+    unsigned packets = b->s[A].packets;
+    pass(b, 1000);
+    assert_true(heard_of_b(b, 950) < 50);
+    assert_in_range(b->s[A].packets - packets, 48, 52);
+    cmd(b, (struct media_cmd){.kind = MEDIA_TAP_HEAR, .id = 1});
+    pass(b, 600);
+    assert_true(heard_of_b(b, 500) > 6000);
+    assert_true(event(b, MEDIA_EV_HEARS, &ev));
+    assert_int_equal(b->s[A].breaks, 0);
+    /* One that says nothing is not waited for: it will be heard. */
+    cmd(b, (struct media_cmd){.kind = MEDIA_TAP_HEAR, .id = 1});
+    cmd(b, (struct media_cmd){.kind = MEDIA_TAP_HEAR, .id = 1, .on = true});
+    pass(b, 600);
+    assert_true(heard_of_b(b, 500) > 6000);
+}
+
+/* They are for the menu: the peer, which would take them for an answer, hears of none. */
+static void test_keys_are_not_for_the_peer(void **state)
+{
+    struct bed *b = *state;
+    struct media_ev ev;
+    for (unsigned taps = 0; taps < 2; taps++) {
+        if (taps)
+            linked(b, &formats[0], &formats[0]);
+        else
+            call(b, &formats[0], &formats[0]);
+        pass(b, 200);
+        unsigned before = b->s[B].packets;
+        b->s[A].quiet = true;
+        for (unsigned i = 0; i < 8; i++) {
+            uint8_t p[16];
+            rtp_header_build(p, &(struct rtp_header){.pt = EVENTS,
+                                                     .marker = i == 0,
+                                                     .seq = ++b->s[A].egress.seq,
+                                                     .ts = 4000,
+                                                     .ssrc = 100});
+            p[12] = 5;
+            p[13] = i > 4 ? 0x8A : 0x0A;
+            be16_put(p + 14, (uint16_t)(160 * (i + 1)));
+            send_packet(b, A, p, sizeof(p));
+        }
+        assert_true(event(b, MEDIA_EV_DIGIT, &ev));
+        assert_int_equal(b->s[B].packets - before, taps ? 0 : 8);
+        b->s[A].quiet = false;
+        pass(b, 400);
+        assert_int_equal(b->s[B].breaks, 0);
+        both_close(b);
+    }
+}
+
+/* Who speaks into its silence has stopped nothing, and hears what comes then. */
+static void test_a_peer_that_is_silent_is_not_silenced(void **state)
+{
+    struct bed *b = *state;
+    struct media_ev ev;
+    linked(b, &formats[0], &formats[1]);
+    b->s[B].mute = true;
+    pass(b, 1000);
+    voice(b, 400);
+    assert_true(event(b, MEDIA_EV_VOICE, &ev));
+    assert_true(ev.talks && !ev.voice.stopped);
+    b->s[B].mute = false;
+    pass(b, 400);
+    assert_true(heard_of_b(b, 300) > 6000);
+}
+
+/* A pause between two words is no end. */
+static void test_speech_in_a_pause_of_the_peer_silences_it(void **state)
+{
+    struct bed *b = *state;
+    struct media_ev ev;
+    linked(b, &formats[0], &formats[0]);
+    pass(b, 1000);
+    b->s[B].mute = true;
+    pass(b, 300);
+    voice(b, 400);
+    assert_true(event(b, MEDIA_EV_VOICE, &ev));
+    assert_true(ev.voice.stopped);
+    b->s[B].mute = false;
+    pass(b, 400);
+    assert_true(heard_of_b(b, 400) < 50);
+}
+
+static void test_another_peer_is_heard(void **state)
+{
+    struct bed *b = *state;
+    for (unsigned k = 0; k < 3; k++) {
+        linked(b, &formats[0], &formats[0]);
+        pass(b, 600);
+        voice(b, 400);
+        pass(b, 200);
+        assert_true(heard_of_b(b, 200) < 50);
+        if (k == 0) {
+            cmd(b, (struct media_cmd){.kind = MEDIA_UNLINK, .id = 2});
+            pass(b, 100);
+            cmd(b, (struct media_cmd){.kind = MEDIA_LINK, .id = 2, .peer = 1});
+        } else if (k == 1) {
+            cmd(b, (struct media_cmd){.kind = MEDIA_TAP, .id = 1});
+        } else {
+            struct media_cmd c = {.kind = MEDIA_TAP, .id = 1, .on = true};
+            c.tap.link = LINK + 1;
+            cmd(b, c);
+        }
+        pass(b, 400);
+        assert_true(heard_of_b(b, 300) > 6000);
+        both_close(b);
+    }
+}
+
 static void test_no_barge_in_where_it_is_not_wanted(void **state)
 {
     struct bed *b = *state;
@@ -492,6 +683,7 @@ int main(void)
         CASE(test_silence_comes_where_nothing_is_sent),
         CASE(test_lost_packets_are_hidden),
         CASE(test_nothing_is_given_once_it_is_over),
+        CASE(test_nothing_may_be_fed),
         CASE(test_it_is_heard_and_then_silence),
         CASE(test_a_pace_that_stumbles_is_not_heard),
         CASE(test_whose_fault_a_gap_is),
@@ -507,6 +699,12 @@ int main(void)
         CASE(test_speech_ends_without_a_packet),
         CASE(test_speech_stops_what_is_played),
         CASE(test_nobody_silences_it_for_ever),
+        CASE(test_speech_silences_the_peer),
+        CASE(test_a_peer_that_is_silent_is_not_silenced),
+        CASE(test_the_peer_is_silenced_by_order),
+        CASE(test_keys_are_not_for_the_peer),
+        CASE(test_speech_in_a_pause_of_the_peer_silences_it),
+        CASE(test_another_peer_is_heard),
         CASE(test_no_barge_in_where_it_is_not_wanted),
         CASE(test_nothing_is_allocated_a_frame),
         CASE(test_bad_orders_are_refused),

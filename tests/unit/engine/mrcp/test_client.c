@@ -374,6 +374,79 @@ static void barge_in(void **state)
     assert_int_equal(t.n, 1);
 }
 
+/* It cannot be said again on one line, but the prompt must stop all the same. */
+static void a_folded_sync_id_does_not_lose_the_barge_in(void **state)
+{
+    (void)state;
+    handle_t s, conn = ready(&s);
+    speak(s, conn, "IN-PROGRESS");
+    ask(s, MRCP_R_SPEECHRECOG, MRCP_M_RECOGNIZE);
+    rx(conn, "2 200 IN-PROGRESS", RECOG_ID);
+    rx(conn, "START-OF-INPUT 2 IN-PROGRESS", RECOG_ID "Proxy-Sync-Id:98765\r\n 4321\r\n");
+    assert_int_equal(t.n, 2);
+    assert_int_equal(t.out[1].kind, MRCP_OUT_SEND);
+    assert_true(has(t.out[1].text, "BARGE-IN-OCCURRED 3\r\n"));
+    assert_false(has(t.out[1].text, "Proxy-Sync-Id"));
+}
+
+static struct mrcp_session_conf secure_conf(void)
+{
+    static const enum mrcp_resource both[] = {MRCP_R_SPEECHRECOG, MRCP_R_SPEECHSYNTH};
+    static const struct str codec[] = {STR_INIT("PCMU")};
+    struct mrcp_session_conf conf = {.resource = both,
+                                     .n_resources = 2,
+                                     .server = STR("sip:asr.test"),
+                                     .tls = true,
+                                     .share = true,
+                                     .codec = codec,
+                                     .n_codecs = 1};
+    assert_int_equal(addr_parse(&conf.rtp, STR("192.0.2.12"), 49170), 0);
+    return conf;
+}
+
+#define SECURE(port, resource)                                                                     \
+    "m=application " port " TCP/TLS/MRCPv2 1\r\na=setup:passive\r\na=connection:new\r\n"           \
+    "a=channel:" ID "@" resource "\r\na=cmid:1\r\n"
+
+/* RFC 6787 section 4.2. */
+static void control_over_tls(void **state)
+{
+    (void)state;
+    struct mrcp_session_conf conf = secure_conf();
+    handle_t s;
+    assert_int_equal(mrcp_session_open(t.c, t.now, &conf, &s), 0);
+    const char *o = offer(s);
+    assert_true(has(o, "m=application 9 TCP/TLS/MRCPv2 1\r\na=setup:active\r\n"));
+    assert_false(has(o, " TCP/MRCPv2 "));
+    struct mrcp_out out;
+    bool tls = false;
+    assert_int_equal(mrcp_session_answer(t.c, t.now, s,
+                                         str_z(HEAD SECURE("32416", "speechrecog")
+                                                   SECURE("32416", "speechsynth") AUDIO)),
+                     0);
+    while (mrcp_client_out(t.c, &out)) {
+        assert_int_equal(out.kind, MRCP_OUT_CONNECT);
+        assert_int_equal(out.session, s);
+        tls = out.tls;
+    }
+    assert_true(tls);
+    /* A session without TLS does not use that connection. */
+    static const enum mrcp_resource one[] = {MRCP_R_SPEECHSYNTH};
+    assert_true(has(offer(open_with(one, 1, true)), "a=connection:new"));
+    /* Nothing less is taken, and nothing is connected. */
+    assert_int_equal(mrcp_session_open(t.c, t.now, &conf, &s), 0);
+    offer(s);
+    assert_int_equal(
+        answer(s, HEAD SECURE("32416", "speechrecog") CTRL("32416", "new", "speechsynth") AUDIO),
+        -EPROTOTYPE);
+    assert_int_equal(t.n, 0);
+    assert_true(has(offer(s), "m=application 0 TCP/TLS/MRCPv2 1\r\n"));
+    /* Nor TLS where nobody asked for it. */
+    s = open_with(one, 1, false);
+    offer(s);
+    assert_int_equal(answer(s, HEAD SECURE("32416", "speechsynth") AUDIO), -EBADMSG);
+}
+
 static void a_prompt_that_may_not_be_cut_goes_on(void **state)
 {
     (void)state;
@@ -657,6 +730,8 @@ int main(void)
         T(speaking_with_a_queue),
         T(stop_ends_what_it_lists),
         T(barge_in),
+        T(a_folded_sync_id_does_not_lose_the_barge_in),
+        T(control_over_tls),
         T(a_prompt_that_may_not_be_cut_goes_on),
         T(a_queue_of_recognitions),
         T(silence_of_the_server),

@@ -1,0 +1,106 @@
+/* Bots of engine builtin that understand words: between the PBX and app/hearing, in the loop's
+ * thread. Nothing of it is there before the first of them is asked. */
+#include <errno.h>
+
+#include "app/hearing.h"
+#include "app/wire.h"
+
+static void tell(struct wire *w, const struct botlink_event *ev)
+{
+    pbx_botlink(w->pbx, loop_now(w->loop), ev);
+}
+
+static void on_heard(void *ctx, uint64_t id, uint32_t token, const struct botlink_heard *heard)
+{
+    struct wire *w = ctx;
+    struct botlink_event ev = {.kind = BOTLINK_EV_HEARD, .id = id, .token = token, .heard = *heard};
+    tell(w, &ev);
+}
+
+static void on_sound(struct loop_watch *watch, unsigned events)
+{
+    struct wire *w = container_of(watch, struct wire, ear_watch);
+    struct media_tap tap;
+    (void)events;
+    while (media_thread_ear(w->media, &tap))
+        (void)hearing_tap(w->hearing, &tap); /* of one that has just ended: nobody's */
+    wire_drain(w);
+}
+
+static void on_answers(struct loop_watch *watch, unsigned events)
+{
+    struct wire *w = container_of(watch, struct wire, heard_watch);
+    (void)events;
+    hearing_ready(w->hearing);
+    wire_drain(w);
+}
+
+static int ears_open(struct wire *w)
+{
+    struct hearing_conf conf = {.heard = on_heard, .ctx = w};
+    if (w->hearing)
+        return 0;
+    int err = hearing_new(&w->hearing, &conf);
+    if (err)
+        return err;
+    w->ear_watch.ready = on_sound;
+    w->heard_watch.ready = on_answers;
+    err = loop_watch_open(w->loop, &w->ear_watch, media_thread_ear_fd(w->media), LOOP_READ);
+    BUG_ON(err);
+    err = loop_watch_open(w->loop, &w->heard_watch, hearing_fd(w->hearing), LOOP_READ);
+    BUG_ON(err);
+    return 0;
+}
+
+void wire_close_ears(struct wire *w)
+{
+    if (!w->hearing)
+        return;
+    loop_watch_close(&w->ear_watch);
+    loop_watch_close(&w->heard_watch);
+    hearing_free(w->hearing);
+    w->hearing = NULL;
+}
+
+/* What cannot be opened is there to be closed all the same. */
+static void open_one(struct wire *w, const struct botlink_cmd *cmd)
+{
+    struct botlink_event ev = {.kind = BOTLINK_EV_OPENED, .id = cmd->id};
+    int err = ears_open(w);
+    err = err ? err : hearing_open(w->hearing, cmd->id);
+    if (err)
+        ev = (struct botlink_event){.kind = BOTLINK_EV_FAILED,
+                                    .id = cmd->id,
+                                    .text = STR("words are not understood: out of resources")};
+    else if (hearing_can(w->hearing))
+        ev = (struct botlink_event){
+            .kind = BOTLINK_EV_FAILED,
+            .id = cmd->id,
+            .text = STR(
+                "words are not understood: pocketsphinx or pocketsphinx-en-us is not installed")};
+    tell(w, &ev);
+}
+
+int wire_ears(struct wire *w, const struct botlink_cmd *cmd)
+{
+    int err = w->hearing ? 0 : -ENOENT;
+    if (cmd->kind == BOTLINK_OPEN && cmd->protocol == BOTLINK_EARS) {
+        open_one(w, cmd);
+        return 0;
+    }
+    if (err)
+        return err;
+    if (cmd->kind == BOTLINK_HEAR)
+        err = hearing_ask(w->hearing, cmd->id, cmd->token, cmd->phrase, cmd->n_phrases);
+    else if (cmd->kind == BOTLINK_DEAF)
+        err = hearing_deaf(w->hearing, cmd->id);
+    else if (cmd->kind == BOTLINK_CLOSE)
+        err = hearing_close(w->hearing, cmd->id);
+    else
+        err = -ENOENT;
+    if (!err && cmd->kind == BOTLINK_CLOSE) {
+        struct botlink_event ev = {.kind = BOTLINK_EV_CLOSED, .id = cmd->id};
+        tell(w, &ev);
+    }
+    return err == -ENOENT ? err : 0; /* the caller's patience ends what could not be asked */
+}
