@@ -56,9 +56,9 @@ int wire_reload(struct wire *w, struct buf *why)
     wire_reload_sounds(w, before);
     own_reload(w);
     wire_reload_tls(w);
-    config_unref(before);
     trace_emit(wire_trace(w), TRACE_RELOAD_OK, 0, TS(str_z(w->file_name)));
     wire_drain(w);
+    config_unref(before);
     return 0;
 }
 

@@ -55,6 +55,7 @@ struct pbx_out *pbx_emit(struct pbx *p, enum pbx_out_kind kind)
         BUG_ON(!grow(p));
     }
     struct pbx_out *o = &p->out[(p->out_head + p->out_n++) & (p->out_cap - 1)];
+    memset(o, 0, offsetof(struct pbx_out, media));
     o->kind = kind;
     return o;
 }

@@ -94,19 +94,21 @@ struct pbx_question {
     uint32_t protos; /* a bit for each enum proto that we can speak */
 };
 
+/* What it points to stays until the next call of pbx_*; what of it does not belong to its kind is
+ * empty, but for the last three. */
 struct pbx_out {
     enum pbx_out_kind kind;
+    bool after_commit, keep;
+    uint32_t seconds;
     struct flow flow;
     struct blob *blob;
-    bool after_commit, keep;
-    struct media_cmd media;
     const struct row_op *row;
     struct str name;
     struct pbx_question question;
     uint64_t token;
     const struct config_texts *pins; /* as the configuration has them; NULL: none of its own */
     struct addr addr;
-    uint32_t seconds;
+    struct media_cmd media; /* one of these is set, and whole */
     struct pbx_file file;
     struct botlink_cmd botlink;
 };

@@ -207,7 +207,7 @@ def speech_limits_case(lab):
     bots = config.pop("bots")
     lab.start({**config, "limits": {"bots": 4}})
     lab.put_config({**config, "limits": {"bots": 1}, "bots": bots})
-    lab.ctl_run("reload")
+    lab.reload()
     calls = [TonePhone(bench, n, 1500).dial("*55") for n in numbers]
     for call in calls:
         call.wait("up")

@@ -273,7 +273,7 @@ def tls_reload_case(lab):
         # By word: at once.
         between = subject(lab)
         certificate(lab, "pbx", "DNS:pbx.test")
-        equal(lab.ctl_run("reload").returncode, 0, "reload")
+        lab.reload()
         check(subject(lab) != between, "the certificate after a reload")
         ask(peer)
 
@@ -393,11 +393,11 @@ def tls_trunk_client_ends_case(lab):
             offer(peer, p27, 486, "any key")
             carrier["tls_pins"] = ["00" * 32]
             lab.put_config(config)
-            equal(lab.ctl_run("reload").returncode, 0, "reload")
+            lab.reload()
             offer(peer, p27, 407, "a key that is none of those pinned")
             del carrier["tls_pins"]
             lab.put_config(config)
-            equal(lab.ctl_run("reload").returncode, 0, "reload")
+            lab.reload()
         end = brief(lab, "carrier", 8)
         context = client(lab, "carrier")
         with connect(lab, context=context) as first:
@@ -550,7 +550,7 @@ def tls_trunk_gone_case(lab):
         for trunk in (carrier, {**carrier, "tls_name": "gold.test"}):
             config["trunks"] = [trunk]
             lab.put_config(config)
-            equal(lab.ctl_run("reload").returncode, 0, "reload")
+            lab.reload()
             offer(gateway.peer, p27, 407, f"with only {trunk}")
     equal([row["trunk_in"] for row in lab.cdrs(1)], ["gone"], "trunks of the records")
 
@@ -592,7 +592,7 @@ def tls_trunk_case(lab):
     lab.until(lambda: "its key is none of those pinned" in lab.server.text(), 10, "another pin")
     config["trunks"][0]["tls_pins"] = [der]
     lab.put_config(config)
-    equal(lab.ctl_run("reload").returncode, 0, "reload")
+    lab.reload()
     lab.until(lambda: "trunk carrier answers" in lab.server.text(), 10, "the pinned trunk is there")
 
 

@@ -242,6 +242,10 @@ class Lab:
                               cwd=self.dir, capture_output=True, text=True, timeout=10,
                               check=False)
 
+    def reload(self):
+        done = self.ctl_run("reload")
+        check(done.returncode == 0, f"reload: {done.stderr.strip()[:200]}")
+
     def ctl(self, *words):
         done = self.ctl_run("--json", *words)
         check(done.returncode == 0, f"ctl {' '.join(words)}: {done.stderr.strip()[:200]}")

@@ -4,7 +4,7 @@
 # `skip CASE: why`, one a line, and exits nonzero if one failed. Unit tests are the programs
 # BUILD/tests/unit_*, which print TAP.
 
-suites="lint docs unit unit-asan unit-tsan unit-clang cli torture scenario scenario-asan sim sim-asan mix calls golden fuzz e2e"
+suites="lint docs unit unit-asan unit-tsan cli torture scenario scenario-asan sim sim-asan mix calls golden fuzz e2e"
 
 test_now() {
     date +%s
@@ -26,9 +26,9 @@ test_has() {
     return 1
 }
 
-# What has threads; all else the thread sanitizer would only make slow. The fuzz targets need no program.
+# What has threads; all else the thread sanitizer would only make slow.
 test_targets() {
-    case $1 in tsan) echo threads ;; fuzz) echo fuzzers ;; *) echo all ;; esac
+    case $1 in tsan) echo threads ;; *) echo all ;; esac
 }
 
 # A preset that cannot be built is one failed case, with the compiler's words.
@@ -45,8 +45,6 @@ test_build() {
 test_queue_units() {
     for program in "$(build_dir "$1")"/tests/unit_*; do
         [ -f "$program" ] && [ -x "$program" ] || continue
-        # Those with sockets and clocks say no more with the second compiler.
-        case "$1:$program" in clang:*/unit_io_* | clang:*/unit_app_*) continue ;; esac
         echo "$2.$(basename "$program") 300 $program" >>"$logs/queue"
     done
 }
@@ -60,15 +58,12 @@ test_queue_suite() {
 }
 
 test_builds() {
-    for preset in dev asan tsan clang fuzz; do
+    for preset in dev asan tsan; do
         case $preset in
         dev) for_suites="docs unit cli torture scenario sim mix calls golden e2e" ;;
-        asan) for_suites="unit-asan scenario-asan sim-asan" ;;
+        asan) for_suites="unit-asan scenario-asan sim-asan fuzz" ;;
         tsan) for_suites="unit-tsan" ;;
-        clang) for_suites="unit-clang" ;;
-        fuzz) for_suites="fuzz" ;;
         esac
-        [ "$preset" != fuzz ] || [ -f tests/fuzz/CMakeLists.txt ] || continue
         for suite in $for_suites; do
             if test_has "$suite"; then
                 stage "build $preset" test_build "$preset"
@@ -90,7 +85,6 @@ test_queue() {
     test_has unit && test_queue_units dev unit
     test_has unit-asan && test_queue_units asan unit-asan
     test_has unit-tsan && test_queue_units tsan unit-tsan
-    test_has unit-clang && test_queue_units clang unit-clang
     test_has docs && test_queue_suite docs 60 docs dev
     test_has cli && test_queue_suite cli 60 cli dev
     test_has golden && test_queue_suite golden 120 golden dev
@@ -101,7 +95,7 @@ test_queue() {
 
 # One more than there are cores: many of them wait for clocks.
 test_run_queue() {
-    xargs -P $((jobs + 1)) -L 1 tools/run_case "$logs" <"$logs/queue" || true
+    xargs -r -P $((jobs + 1)) -L 1 tools/run_case "$logs" <"$logs/queue" || true
     sort -rn "$logs/seconds" | head -n 8 | sed 's/^/    /'
 }
 
@@ -122,9 +116,9 @@ test_main() {
     test_queue
     stage "lint unit scenario sim ..." test_run_queue
     # Fuzzing loads both cores and e2e has real clocks, so each of them runs by itself.
-    if test_has fuzz && [ -x tests/fuzz/run ] && [ -f build-fuzz/build.ninja ]; then
+    if test_has fuzz && [ -x tests/fuzz/run ] && [ -f build-asan/build.ninja ]; then
         stage fuzz env RD_FUZZ_SECONDS="${RD_FUZZ_SECONDS:-2}" JOBS="$jobs" \
-            tools/run_case "$logs" fuzz 300 tests/fuzz/run build-fuzz
+            tools/run_case "$logs" fuzz 300 tests/fuzz/run build-asan
     fi
     if test_has e2e && [ -x tests/e2e/run ]; then
         stage e2e tools/run_case "$logs" e2e 480 tests/e2e/run build

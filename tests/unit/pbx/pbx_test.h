@@ -45,8 +45,8 @@ struct rig {
     struct rig_sent sent[RIG_OUTS];
     struct rig_row row[RIG_OUTS];
     struct pbx_out ban[RIG_OUTS], keep[RIG_OUTS], alias[RIG_OUTS], asked[RIG_OUTS];
-    char asked_name[256], party_name[256];
-    struct pbx_out party; /* the last one that was introduced */
+    char asked_name[256], party_name[256], client_name[256];
+    struct pbx_out party, client; /* the last ones that were introduced */
     struct sip_msg msg;   /* of rig_msg() */
 };
 
@@ -111,6 +111,10 @@ static inline void rig_keep_out(struct rig *r, struct pbx_out *o)
     case PBX_OUT_PARTY:
         r->party = *o;
         str_copy_z(r->party_name, sizeof(r->party_name), o->name);
+        break;
+    case PBX_OUT_CLIENT:
+        r->client = *o;
+        str_copy_z(r->client_name, sizeof(r->client_name), o->name);
         break;
     case PBX_OUT_RESOLVE:
         r->asked[r->n_asked++] = *o;

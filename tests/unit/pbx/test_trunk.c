@@ -466,6 +466,20 @@ static void a_trunk_is_introduced_by_its_name_and_keys(void **state)
     assert_int_equal(later.party, r->party.token);
 }
 
+/* Neither a name nor keys of what was said before cling to it. */
+static void a_trunk_that_goes_leaves_nobody(void **state)
+{
+    begin_with(SECURE "trunks: [{name: kt, uri: \"sips:sip.example.net\", tls_name: c.test, tls_pins: [" PIN
+                      "]}]\n");
+    assert_string_equal(r->client_name, "c.test");
+    assert_int_equal(r->client.pins->n, 1);
+    uint64_t token = r->client.token;
+    reload(SECURE);
+    assert_int_equal(r->client.token, token);
+    assert_int_equal(r->client.name.n, 0);
+    assert_null(r->client.pins);
+}
+
 /* RFC 3263 4.3: of several, what has failed is passed over, until Retry-After or down_time, and if
  * all have they are tried as if none had. */
 static void places_that_failed_rest_each_for_itself(void **state)
@@ -606,6 +620,7 @@ int main(void)
         T(a_source_is_told_by_address_port_and_account),
         T(a_reload_keeps_what_did_not_change),
         T(a_trunk_is_introduced_by_its_name_and_keys),
+        T(a_trunk_that_goes_leaves_nobody),
         T(places_that_failed_rest_each_for_itself),
         T(a_removed_trunk_withdraws_its_registration),
         T(a_changed_trunk_starts_anew),
