@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "app/mrcp_control.h"
+#include "app/mrcp_servers.h"
 #include "base/mem.h"
-#include "io/dns.h"
 #include "io/entropy.h"
 #include "io/iface.h"
 #include "io/net.h"
@@ -13,20 +13,6 @@
 /* Over UDP the transaction of an INVITE outlives its answer by 32 s (Timer M), whatever the pace.
  */
 #define MAX_TXNS (1u << 18)
-#define URI_MAX  256
-
-struct server {
-    char text[URI_MAX]; /* empty: free */
-    struct sip_uri uri;
-    struct addr addr[MRCP_AGENT_ADDRS];
-    unsigned n_addrs;
-    usec_t until; /* its addresses are good */
-    usec_t used_at;
-    unsigned sessions;
-    bool asking;
-    uint32_t asked;                 /* tells the answer to the last question from older ones */
-    char insecure[TLS_WHY_MAX + 1]; /* why TLS failed since a session with it was begun */
-};
 
 struct link {
     uint64_t id; /* 0: none */
@@ -38,7 +24,6 @@ struct mrcp_host {
     struct mrcp_host_hooks hooks;
     struct loop *loop;
     struct net *net;
-    struct dns *dns;
     struct tls_ctx *tls;
     struct rand rand;
     struct trace trace;
@@ -51,7 +36,7 @@ struct mrcp_host {
     struct local_addrs local;
     struct loop_timer timer;
     bool draining, dirty;
-    struct server server[MRCP_HOST_SERVERS];
+    struct mrcp_servers *servers;
     struct link *link; /* by the index in the id */
     uint32_t n_links;
 };
@@ -92,16 +77,17 @@ static struct link *link_of(const struct mrcp_host *h, uint64_t id)
     return at < h->n_links ? &h->link[at] : NULL;
 }
 
-static struct server *server_of(struct mrcp_host *h, uint64_t id)
+/* NULL: the session is over. */
+static struct mrcp_server *server_of(const struct mrcp_host *h, uint64_t id)
 {
     const struct link *l = link_of(h, id);
-    return l && l->id == id ? &h->server[l->server] : NULL;
+    return l && l->id == id ? mrcp_servers_at(h->servers, l->server) : NULL;
 }
 
 /* By which sockets know it; 0 is none. */
-static uint16_t party_of(const struct mrcp_host *h, const struct server *s)
+static uint16_t party_of(unsigned server)
 {
-    return (uint16_t)(s - h->server + 1);
+    return (uint16_t)(server + 1);
 }
 
 /* ---- what leaves ----------------------------------------------------------------------------- */
@@ -121,16 +107,15 @@ static void moved(struct mrcp_host *h, uint64_t id, size_t rx, size_t tx)
 
 static void agent_ended(struct mrcp_host *h, const struct mrcp_agent_out *o)
 {
-    struct link *l = link_of(h, o->id);
-    if (l && l->id == o->id) {
-        struct server *s = &h->server[l->server];
+    struct mrcp_server *s = server_of(h, o->id);
+    if (s) {
         s->sessions--;
-        if (o->err) /* it may have moved */
-            s->until = 0;
+        if (o->err)
+            mrcp_server_moved(s);
     }
     h->hooks.ended(h->hooks.ctx, o);
-    if (l && l->id == o->id)
-        l->id = 0;
+    if (s)
+        link_of(h, o->id)->id = 0;
 }
 
 static void agent_out(struct mrcp_host *h, const struct mrcp_agent_out *o)
@@ -179,9 +164,9 @@ static bool sip_drain(struct mrcp_host *h)
 
 static void client_out(struct mrcp_host *h, const struct mrcp_out *m)
 {
-    const struct server *s = server_of(h, m->user);
+    const struct mrcp_server *s = server_of(h, m->user);
     struct mrcp_controls_peer peer = {.host = s ? s->uri.host : STR_NONE,
-                                      .party = s ? party_of(h, s) : 0};
+                                      .party = s ? party_of(link_of(h, m->user)->server) : 0};
     if (m->kind == MRCP_OUT_SEND)
         moved(h, m->user, 0, blob_str(m->blob).n);
     if (m->kind == MRCP_OUT_CONNECT || m->kind == MRCP_OUT_SEND || m->kind == MRCP_OUT_CLOSE) {
@@ -245,108 +230,29 @@ void mrcp_host_turn(struct mrcp_host *h)
 
 /* ---- servers --------------------------------------------------------------------------------- */
 
-static struct server *server_find(struct mrcp_host *h, struct str uri)
+static int introduced(void *ctx, unsigned at, struct str host)
 {
-    for (unsigned i = 0; i < MRCP_HOST_SERVERS; i++)
-        if (h->server[i].text[0] && str_eq(str_z(h->server[i].text), uri))
-            return &h->server[i];
-    return NULL;
+    struct mrcp_host *h = ctx;
+    struct tls_target who = {.host = host, .pin = h->conf.tls.pin, .n_pins = h->conf.tls.n_pins};
+    /* RFC 5922: its certificate must be for the host of the URI. */
+    return h->tls ? net_party_set(h->net, party_of(at), &who) : 0;
 }
 
-/* A free place, or that of the one that was not called for the longest time. */
-static struct server *server_place(struct mrcp_host *h)
+static void resolved(void *ctx, unsigned at, int err)
 {
-    struct server *oldest = NULL;
-    for (unsigned i = 0; i < MRCP_HOST_SERVERS; i++) {
-        struct server *s = &h->server[i];
-        if (!s->text[0])
-            return s;
-        if (!s->sessions && !s->asking && (!oldest || s->used_at < oldest->used_at))
-            oldest = s;
-    }
-    return oldest;
-}
-
-static int server_new(struct mrcp_host *h, struct str uri, struct server **ret)
-{
-    struct sip_uri parsed;
-    struct server *s = server_place(h);
-    if (uri.n >= URI_MAX || sip_uri_parse(&parsed, uri) || !parsed.host.n)
-        return -EINVAL;
-    if (!s)
-        return -ENOSPC;
-    uint32_t asked = s->asked;
-    *s = (struct server){.asked = asked};
-    str_copy_z(s->text, sizeof(s->text), uri);
-    int err = sip_uri_parse(&s->uri, str_z(s->text));
-    struct tls_target who = {.host = s->uri.host,
-                             .pin = h->conf.tls.pin, //
-                             .n_pins = h->conf.tls.n_pins};
-    if (!err && h->tls) /* RFC 5922: its certificate must be for the host of the URI */
-        err = net_party_set(h->net, party_of(h, s), &who);
-    if (err)
-        s->text[0] = '\0';
-    *ret = s;
-    return err;
-}
-
-static int resolve(struct mrcp_host *h, struct server *s)
-{
-    /* With a port nobody asks for SRV (RFC 3263 section 4.2). */
-    uint16_t usual = h->conf.proto == PROTO_TLS ? 5061 : 5060;
-    struct dns_question q = {.name = s->uri.host,
-                             .port = s->uri.port   ? s->uri.port
-                                     : h->conf.srv ? 0
-                                                   : usual,
-                             .sips = s->uri.scheme == SIP_SCHEME_SIPS,
-                             .proto = (uint8_t)h->conf.proto};
-    int err = dns_resolve(h->dns, &q, (uint64_t)++s->asked << 32 | (uint64_t)(s - h->server));
-    s->asking = err == 0;
-    return err;
+    struct mrcp_host *h = ctx;
+    h->hooks.resolved(h->hooks.ctx, at, err);
+    drain(h);
 }
 
 int mrcp_host_reach(struct mrcp_host *h, struct str uri, unsigned *server)
 {
-    struct server *s = server_find(h, uri);
-    int err = s ? 0 : server_new(h, uri, &s);
-    if (err)
-        return err;
-    *server = (unsigned)(s - h->server);
-    s->used_at = loop_now(h->loop);
-    if (s->n_addrs && s->used_at < s->until)
-        return 0;
-    err = s->asking ? 0 : resolve(h, s);
-    return err ? err : -EINPROGRESS;
-}
-
-/* Our ports are of one family. */
-static void addrs_take(const struct mrcp_host *h, struct server *s, const struct dns_answer *a)
-{
-    s->n_addrs = 0;
-    for (unsigned i = 0; i < a->n && s->n_addrs < MRCP_AGENT_ADDRS; i++)
-        if (a->dest[i].addr.family == h->conf.family)
-            s->addr[s->n_addrs++] = a->dest[i].addr;
-}
-
-/* Where it was before is still better than nowhere. */
-static void on_resolved(void *ctx, usec_t now, const struct dns_answer *a)
-{
-    struct mrcp_host *h = ctx;
-    unsigned at = (uint32_t)a->token;
-    struct server *s = &h->server[at];
-    if (!s->asking || s->asked != a->token >> 32)
-        return;
-    s->asking = false;
-    if (!a->err && a->n)
-        addrs_take(h, s, a);
-    s->until = now + (a->ttl_s ? a->ttl_s : 1) * USEC_S;
-    h->hooks.resolved(h->hooks.ctx, at, s->n_addrs ? 0 : a->err ? a->err : -ENOENT);
-    drain(h);
+    return mrcp_servers_reach(h->servers, uri, server);
 }
 
 /* ---- commands -------------------------------------------------------------------------------- */
 
-static struct addr ours_for(const struct mrcp_host *h, const struct server *s)
+static struct addr ours_for(const struct mrcp_host *h, const struct mrcp_server *s)
 {
     struct addr any = {.family = h->conf.family};
     return h->conf.bind.family && !addr_is_any(&h->conf.bind)
@@ -359,7 +265,7 @@ int mrcp_host_open(struct mrcp_host *h, unsigned server, const struct mrcp_host_
 {
     char from[300];
     struct buf b;
-    struct server *s = &h->server[server];
+    struct mrcp_server *s = mrcp_servers_at(h->servers, server);
     struct addr ours = ours_for(h, s);
     ours.port = in->port;
     buf_init(&b, from, sizeof(from));
@@ -373,7 +279,7 @@ int mrcp_host_open(struct mrcp_host *h, unsigned server, const struct mrcp_host_
                                    .user = in->password.n ? in->user : STR_NONE,
                                    .password = in->password,
                                    .proto = h->conf.proto,
-                                   .party = party_of(h, s),
+                                   .party = party_of(server),
                                    .n_addrs = s->n_addrs,
                                    .media = in->media,
                                    .port = in->port,
@@ -397,16 +303,11 @@ int mrcp_host_open(struct mrcp_host *h, unsigned server, const struct mrcp_host_
 
 bool mrcp_host_next(struct mrcp_host *h, uint64_t id)
 {
-    struct server *s = server_of(h, id);
+    struct mrcp_server *s = server_of(h, id);
     struct addr silent;
     if (!s || !mrcp_agent_next(h->agent, loop_now(h->loop), id, &silent))
         return false;
-    for (unsigned i = 0; i + 1 < s->n_addrs; i++) {
-        if (!addr_eq(&s->addr[i], &silent))
-            continue;
-        s->addr[i] = s->addr[i + 1];
-        s->addr[i + 1] = silent;
-    }
+    mrcp_server_silent(s, &silent);
     h->dirty = true;
     return true;
 }
@@ -441,8 +342,8 @@ void mrcp_host_why(const struct mrcp_host *h, const struct mrcp_agent_out *o, ch
                  {-EBADMSG, "the server's SDP is no answer to ours"},
                  {-EPROTOTYPE, "the server wants a control connection without TLS"},
                  {-EPROTO, "the server does not speak MRCPv2"}};
-    const struct link *l = link_of(h, o->id);
-    const char *insecure = l && l->id == o->id ? h->server[l->server].insecure : "";
+    const struct mrcp_server *s = server_of(h, o->id);
+    const char *insecure = s ? s->insecure : "";
     char other[80]; /* uv_strerror() keeps memory for what it does not know */
     const char *z = uv_strerror_r(o->err, other, sizeof(other));
     bool answered = o->err == -EPROTO || o->err == -EACCES; /* else the status is our own */
@@ -469,22 +370,14 @@ static bool is_ours(const struct mrcp_host *h, const struct sip_msg *m)
            (local_is_ours(&h->local, &by) || addr_ip_eq(&by, &h->listener.bound));
 }
 
-static bool is_server(const struct mrcp_host *h, const struct addr *from)
-{
-    for (unsigned i = 0; i < MRCP_HOST_SERVERS; i++)
-        for (unsigned k = 0; h->server[i].text[0] && k < h->server[i].n_addrs; k++)
-            if (addr_ip_eq(&h->server[i].addr[k], from))
-                return true;
-    return false;
-}
-
 /* Nobody is to call us, and no guard of the exchange stands before this socket: who is no server of
  * ours, and does not speak of a session that there is, gets no answer and makes no transaction. */
 static bool is_strange(const struct mrcp_host *h, const struct sip_msg *m, const struct addr *from)
 {
     struct sip_dialog_id id = {.call_id = m->call_id, .to_tag = m->to.tag, .from_tag = m->from.tag};
     struct sip_dialog_found found;
-    return !is_server(h, from) && !(m->to.tag.n && sip_dialog_lookup(h->core, &id, &found));
+    return !mrcp_servers_have(h->servers, from) &&
+           !(m->to.tag.n && sip_dialog_lookup(h->core, &id, &found));
 }
 
 static bool is_unwanted(const struct mrcp_host *h, const struct net_rx *rx)
@@ -494,7 +387,7 @@ static bool is_unwanted(const struct mrcp_host *h, const struct net_rx *rx)
         return false;
     /* What cannot be read would be answered, where that is possible at all. */
     if (sip_msg_parse(&m, rx->bytes.p, rx->bytes.n, true) != SIP_OK || !m.is_request)
-        return !is_server(h, &rx->flow.peer);
+        return !mrcp_servers_have(h->servers, &rx->flow.peer);
     return is_ours(h, &m) || is_strange(h, &m, &rx->flow.peer);
 }
 
@@ -540,8 +433,10 @@ static void on_bounced(void *ctx, usec_t now, struct str bytes)
 static void insecure_set(void *ctx, uint16_t party, struct str why)
 {
     struct mrcp_host *h = ctx;
-    if (party && party <= MRCP_HOST_SERVERS)
-        str_copy_z(h->server[party - 1].insecure, sizeof(h->server[0].insecure), why);
+    if (!party || party > MRCP_SERVERS)
+        return;
+    struct mrcp_server *s = mrcp_servers_at(h->servers, party - 1u);
+    str_copy_z(s->insecure, sizeof(s->insecure), why);
 }
 
 static void on_insecure(void *ctx, usec_t now, const struct flow *flow, bool ours, struct str why)
@@ -573,7 +468,7 @@ static int open_tls(struct mrcp_host *h, char *why)
 
 static int open_net(struct mrcp_host *h, char *why)
 {
-    struct net_config cfg = {.max_conns = 64 + MRCP_HOST_SERVERS};
+    struct net_config cfg = {.max_conns = 64 + MRCP_SERVERS};
     struct net_hooks hooks = {.rx = on_rx,
                               .closed = on_closed,
                               .failed = on_failed,
@@ -659,12 +554,17 @@ static int open_core(struct mrcp_host *h)
     return h->agent && h->controls ? 0 : -ENOMEM;
 }
 
-static int open_dns(struct mrcp_host *h)
+static int open_servers(struct mrcp_host *h)
 {
-    struct dns_config cfg = {
-        .servers = h->conf.dns, .ipv6 = h->conf.family == ADDR_V6, .done = on_resolved, .ctx = h};
-    int err = entropy_get(&cfg.seed, sizeof(cfg.seed));
-    return err ? err : dns_new(&h->dns, h->loop, &cfg);
+    struct mrcp_servers_conf conf = {.loop = h->loop,
+                                     .proto = h->conf.proto,
+                                     .srv = h->conf.srv,
+                                     .family = h->conf.family,
+                                     .dns = h->conf.dns,
+                                     .introduce = introduced,
+                                     .resolved = resolved,
+                                     .ctx = h};
+    return mrcp_servers_new(&h->servers, &conf);
 }
 
 /* What has said it already is kept. */
@@ -690,7 +590,7 @@ int mrcp_host_new(struct mrcp_host **ret, const struct mrcp_host_conf *conf,
     loop_timer_open(h->loop, &h->timer);
     int err = say(why, "the socket of SIP", open_net(h, why));
     err = err ? err : say(why, "SIP", open_core(h));
-    err = err ? err : say(why, "the resolver", open_dns(h));
+    err = err ? err : say(why, "the resolver", open_servers(h));
     if (err) {
         mrcp_host_free(h);
         return err;
@@ -718,7 +618,7 @@ void mrcp_host_free(struct mrcp_host *h)
     if (!h)
         return;
     mrcp_controls_free(h->controls);
-    dns_free(h->dns);
+    mrcp_servers_free(h->servers);
     if (h->net)
         net_flush(h->net);
     net_free(h->net);

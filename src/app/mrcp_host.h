@@ -8,8 +8,7 @@
 #include "io/tls.h"
 #include "mrcp/agent.h"
 
-#define MRCP_HOST_SERVERS 64 /* known at a time; those without sessions make room */
-#define MRCP_HOST_WHY     200
+#define MRCP_HOST_WHY 200
 
 struct mrcp_host;
 
@@ -62,8 +61,7 @@ void mrcp_host_free(struct mrcp_host *h);
 /* What was said leaves, and the next deadline is armed: the owner's last word in each turn. */
 void mrcp_host_turn(struct mrcp_host *h);
 
-/* 0: mrcp_host_open() may be called for *server; -EINPROGRESS: `resolved` will come first. -EINVAL:
- * no SIP URI; -ENOSPC: too many servers. */
+/* 0: mrcp_host_open() may be called for *server; else as mrcp_servers_reach(). */
 MUST_CHECK int mrcp_host_reach(struct mrcp_host *h, struct str uri, unsigned *server);
 
 struct mrcp_host_call {

@@ -47,7 +47,7 @@ struct rig {
     struct pbx_out ban[RIG_OUTS], keep[RIG_OUTS], alias[RIG_OUTS], asked[RIG_OUTS];
     char asked_name[256], party_name[256], client_name[256];
     struct pbx_out party, client; /* the last ones that were introduced */
-    struct sip_msg msg;   /* of rig_msg() */
+    struct sip_msg msg;           /* of rig_msg() */
 };
 
 static inline void rig_fail(struct str got, const char *want)

@@ -469,8 +469,10 @@ static void a_trunk_is_introduced_by_its_name_and_keys(void **state)
 /* Neither a name nor keys of what was said before cling to it. */
 static void a_trunk_that_goes_leaves_nobody(void **state)
 {
-    begin_with(SECURE "trunks: [{name: kt, uri: \"sips:sip.example.net\", tls_name: c.test, tls_pins: [" PIN
-                      "]}]\n");
+    begin_with(
+        SECURE
+        "trunks: [{name: kt, uri: \"sips:sip.example.net\", tls_name: c.test, tls_pins: [" PIN
+        "]}]\n");
     assert_string_equal(r->client_name, "c.test");
     assert_int_equal(r->client.pins->n, 1);
     uint64_t token = r->client.token;
