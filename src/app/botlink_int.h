@@ -155,6 +155,15 @@ void conv_opened(struct conv *c);
 void conv_message(struct conv *c, bool is_text, struct str bytes);
 void conv_closed(struct conv *c, unsigned code, struct str why);
 void conv_free_all(struct botlinks *b);
+/* Sound of 16 bits, the lower byte first. */
+static inline void conv_put_samples(struct buf *b, const int16_t *pcm, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        buf_ch(b, (char)(pcm[i] & 0xFF));
+        buf_ch(b, (char)((uint16_t)pcm[i] >> 8));
+    }
+}
+
 /* For protocols. A message to the bot; what did not fit is not sent. */
 void conv_say(struct conv *c, const struct buf *b, unsigned flags);
 /* Room for n bytes of sound more, which conv_sound() then says are there; NULL: too much waits. */

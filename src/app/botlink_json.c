@@ -38,10 +38,7 @@ static void sound(struct conv *c, const int16_t *pcm, unsigned n)
     char mem[SOUND_BYTES];
     struct buf b;
     buf_init(&b, mem, sizeof(mem));
-    for (unsigned i = 0; i < n; i++) {
-        buf_ch(&b, (char)(pcm[i] & 0xFF));
-        buf_ch(&b, (char)((uint16_t)pcm[i] >> 8));
-    }
+    conv_put_samples(&b, pcm, n);
     conv_say(c, &b, WEB_BINARY | WEB_MAY_DROP);
 }
 

@@ -114,6 +114,8 @@ MUST_CHECK int wire_open_bots(struct wire *w);
 MUST_CHECK int wire_ears(struct wire *w, const struct botlink_cmd *cmd);
 /* Before the media thread is stopped. */
 void wire_close_ears(struct wire *w);
+/* Says in the log which words of the configuration can never be understood. */
+void wire_check_ears(struct wire *w);
 
 /* ---- wire_speech.c: bots that a speech server speaks for ------------------------------------- */
 /* The environment says how (docs/mrcp.md). 0 or a negative errno, which was said. */

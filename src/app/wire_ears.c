@@ -4,6 +4,7 @@
 
 #include "app/hearing.h"
 #include "app/wire.h"
+#include "io/ears.h"
 
 static void tell(struct wire *w, const struct botlink_event *ev)
 {
@@ -103,4 +104,55 @@ int wire_ears(struct wire *w, const struct botlink_cmd *cmd)
         tell(w, &ev);
     }
     return err == -ENOENT ? err : 0; /* the caller's patience ends what could not be asked */
+}
+
+/* ---- what is written in the configuration ---------------------------------------------------- */
+
+struct phrases {
+    struct wire *w;
+    const struct config_bot *bot;
+    struct botlink_phrase v[BOTLINK_PHRASES];
+    unsigned n;
+};
+
+static void on_lack(void *ctx, unsigned phrase, const char *word)
+{
+    const struct phrases *all = ctx;
+    char mem[EARS_WORD + 32];
+    struct buf why;
+    buf_init(&why, mem, sizeof(mem));
+    buf_z(&why, word[0] ? word : "it has too many words");
+    if (word[0])
+        buf_lit(&why, " is not in the dictionary");
+    trace_emit(wire_trace(all->w), TRACE_BOT_WORD, 0, TS(all->bot->name), TS(all->v[phrase].words),
+               TS(buf_str(&why)));
+}
+
+static int check_bot(struct wire *w, const struct config_bot *bot)
+{
+    struct phrases all = {.w = w, .bot = bot};
+    struct ears_request q = {.phrase = all.v, .cancel_fd = -1};
+    if (bot->engine != CONF_ENGINE_BUILTIN)
+        return 0;
+    for (uint32_t i = 0; i < bot->n_menu; i++)
+        for (uint32_t k = 0; k < bot->menu[i].words.n && all.n < BOTLINK_PHRASES; k++)
+            all.v[all.n++].words = bot->menu[i].words.v[k];
+    q.n_phrases = all.n;
+    if (!all.n)
+        return 0;
+    int err = ears_installed(&q);
+    return err ? err : ears_check(&q, on_lack, &all);
+}
+
+void wire_check_ears(struct wire *w)
+{
+    int err = 0;
+    for (uint32_t i = 0; i < w->config->n_bots && !err; i++) {
+        const struct config_bot *bot = &w->config->bots[i];
+        err = check_bot(w, bot);
+        struct str why = err == -ENOENT ? STR("pocketsphinx or pocketsphinx-en-us is not installed")
+                                        : str_z(strerrordesc_np(-err));
+        if (err) /* it is so for all */
+            trace_emit(wire_trace(w), TRACE_BOT_DEAF, 0, TS(bot->name), TS(why));
+    }
 }

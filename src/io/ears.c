@@ -211,6 +211,29 @@ int ears_installed(const struct ears_request *q)
     return words && is_in_path(q->program ? q->program : PROGRAM) ? 0 : -ENOENT;
 }
 
+static const char *unknown_in(const struct grammar *g, const struct spoken *s)
+{
+    for (unsigned i = 0; i < s->n; i++)
+        if (!g->word[s->word[i]].known)
+            return g->word[s->word[i]].z;
+    return s->whole ? NULL : "";
+}
+
+int ears_check(const struct ears_request *q, ears_lack_fn lacks, void *ctx)
+{
+    struct grammar *g;
+    int err = grammar_new(&g, q);
+    if (err)
+        return err;
+    for (unsigned i = 0; i < g->n; i++) {
+        const char *word = unknown_in(g, &g->spoken[i]);
+        if (word)
+            lacks(ctx, i, word);
+    }
+    mem_free(g);
+    return 0;
+}
+
 /* ---- the grammar (JSGF) ---------------------------------------------------------------------- */
 
 static void spoken_put(struct buf *b, const struct grammar *g, const struct spoken *s)

@@ -35,4 +35,10 @@ MUST_CHECK int ears_listen(const struct ears_request *q, int *ret);
  * understood. */
 MUST_CHECK int ears_installed(const struct ears_request *q);
 
+typedef void (*ears_lack_fn)(void *ctx, unsigned phrase, const char *word);
+/* Tells of each phrase of q that can never be understood, with the word of it that is not in the
+ * dictionary; "": there are too many words, or something else than words. 0, or why the dictionary
+ * cannot be read: -ENOENT, -ENOMEM... */
+MUST_CHECK int ears_check(const struct ears_request *q, ears_lack_fn lacks, void *ctx);
+
 #endif

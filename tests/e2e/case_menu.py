@@ -121,9 +121,12 @@ def menu_words_case(lab):
     config["bots"] = [{
         "name": "reception", "greeting": "Hello. Whom would you like to speak to?",
         "menu": [{"key": "1", "prompt": "The workshop?", "words": ["workshop"], "do": "hangup"},
-                 {"key": "2", "prompt": "Or the front desk?", "words": ["front desk", "the front desk"],
+                 {"key": "2", "prompt": "Or the front desk?", "words": ["front desk", "the front desk", "desk xyzzyx"],
                   "do": "transfer:1428"}]}]
     lab.start(config)
+    check('bot reception: "desk xyzzyx" is never understood: xyzzyx is not in the dictionary' in lab.server.text(),
+          "no warning of a word that is not in the dictionary")
+    check(lab.server.text().count("never understood") == 1, "warnings of words that are in it")
     caller, desk = Baresip(lab, "1427", 500), Baresip(lab, "1428", 900)
     caller.registered()
     desk.registered()

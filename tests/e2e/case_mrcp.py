@@ -145,7 +145,8 @@ FAULTS = [
     (["refuse=486"], {}, 1, {"sipError4xx": 1}, {"invites": 1, "byes": 0}),
     (["refuse=500"], {}, 1, {"sipError5xx": 1}, {}),
     (["refuse=603"], {}, 1, {"sipError6xx": 1}, {}),
-    (["silent"], FAST, 1, {"sipInviteTimeouts": 1}, {"invites": 7}),
+    # The seventh is due a moment before the end: a machine with other work may leave it out.
+    (["silent"], FAST, 1, {"sipInviteTimeouts": 1}, {"invites": (6, 7)}),
     (["silent"], {**FAST, "MRCP_SIP_INVITE_MAX_RETRANS": "3"}, 1, {"sipInviteTimeouts": 1},
      {"invites": 3}),
     (["auth"], {"MRCP_SIP_PASSWORD": "secret"}, 0, {"sipAuthChallenges": 1, "sipByeSent": 1},
@@ -177,7 +178,10 @@ def mrcp_faults(lab):
             equal(told["error"], f"the server refuses the session: {faults[0][7:]}", "error")
         found = speech.seen()
         for name, value in seen.items():
-            equal(found[name], value, f"{name} with {faults} {env}")
+            if isinstance(value, tuple):
+                check(found[name] in value, f"{name} with {faults} {env}: {found[name]}")
+            else:
+                equal(found[name], value, f"{name} with {faults} {env}")
 
 
 @case("mrcp-silence", captured=False)

@@ -81,13 +81,13 @@ def measure(lab, codecs, mux):
     check(lab.ctl("cdr")[0]["id"] == call["record"], "the record is another one")
 
 
-@case("quality_relayed", weight=1)
+@case("quality_relayed", weight=8, measures=True)
 def quality_relayed_case(lab):
     """5 % loss of one phone, in a relayed call: as much in the figures, a lower MOS, and RTCP apart."""
     measure(lab, ("PCMU/8000", "PCMU/8000"), mux=False)
 
 
-@case("quality_mux", weight=1)
+@case("quality_mux", weight=8, measures=True)
 def quality_mux_case(lab):
     """The same between two codecs, with RTCP on the RTP port where the phone has offered it."""
     measure(lab, ("PCMU/8000", "PCMA/8000"), mux=True)

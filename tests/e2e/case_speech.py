@@ -81,7 +81,7 @@ def hands_over(lab, **more):
     for path in recorded(lab):
         for channel in range(bench.file(path)["channels"]):
             tones = bench.file(path, channel)["tones"]
-            voices.add(tuple(hz for hz in ("440", "1300") if tones[hz]["run_ms"] > 300))
+            voices.add(tuple(hz for hz in ("440", "1300") if tones[hz]["run_ms"] > 100))
     equal(voices, {(), ("440",), ("1300",)}, "who is heard on the tracks")
 
 

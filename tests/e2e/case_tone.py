@@ -113,7 +113,7 @@ def show(lab, report):
     print("\n".join(lines), flush=True)
 
 
-@case("tone_codecs", weight=9, captured=False)
+@case("tone_codecs", weight=9, captured=False, measures=True)
 def tone_codecs_case(lab):
     """Each codec with each: relayed where both have it, else transcoded, all calls at once."""
     bench = exchange(lab, 40)
@@ -127,7 +127,7 @@ def tone_codecs_case(lab):
     all_closed(lab)
 
 
-@case("tone_ptime", weight=6, captured=False)
+@case("tone_ptime", weight=6, captured=False, measures=True)
 def tone_ptime_case(lab):
     """Packets of 10, 20, 30 and 60 ms: relayed as they are, and made as long as the other asks."""
     bench = exchange(lab, 40)
@@ -583,7 +583,7 @@ def tone_room3_case(lab):
     conference(lab, ["PCMU/8000", "PCMA/8000", "opus/48000/2"], 3)
 
 
-@case("tone_room_delay", weight=4)
+@case("tone_room_delay", weight=4, measures=True)
 def tone_room_delay_case(lab):
     """From mouth to ear through a room: the jitter buffer, the tick and nothing else."""
     bench = exchange(lab, 3, conferences=[{"number": "3000"}])

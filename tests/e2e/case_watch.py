@@ -553,7 +553,7 @@ def peak(argv, cwd):
     return use.ru_maxrss, text
 
 
-@case("watch_days", weight=6, captured=False)
+@case("watch_days", weight=6, captured=False, measures=True)
 def watch_days_case(lab):
     """The same traffic again and again: memory is that of what is live."""
     generator = os.path.join(os.path.dirname(lab.program), "gencap")

@@ -36,16 +36,17 @@ CASES = []
 
 
 class Case:
-    def __init__(self, name, function, weight, captured, survives):
+    def __init__(self, name, function, weight, captured, survives, measures):
         self.name, self.function, self.weight = name, function, weight
-        self.captured, self.survives = captured, survives
+        self.captured, self.survives, self.measures = captured, survives, measures
 
 
-def case(name, weight=1, captured=True, survives=True):
+def case(name, weight=1, captured=True, survives=True, measures=False):
     """Marks a function of a lab as a case. weight: heavier ones begin earlier; survives: the server
-    must still run at the end."""
+    must still run at the end; measures: of time or memory, for which a program with sanitizers is no
+    use."""
     def register(function):
-        CASES.append(Case(name, function, weight, captured, survives))
+        CASES.append(Case(name, function, weight, captured, survives, measures))
         return function
     return register
 
@@ -324,3 +325,11 @@ class Lab:
         for job in reversed(self.jobs):
             if job.running():
                 job.end()
+
+    def unsound(self):
+        """What a sanitizer says of a program of this case, at its end at the latest."""
+        for job in self.jobs:
+            for line in job.text().splitlines() if isinstance(job, Job) else ():
+                if "Sanitizer: " in line or ": runtime error: " in line:
+                    return f"{job.name}: {line.strip()[:300]}"
+        return None

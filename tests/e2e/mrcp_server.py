@@ -18,7 +18,10 @@ nomatch ("sales|support@0.2|": one after the other, a confidence behind an @; th
   no-listen     names a port where nobody listens    plain         control without TLS, whatever is offered
   hang-up=S     BYE so long after its 200 of the INVITE
 
-Run alone it prints its address, and what it has seen as JSON when it is told to end by SIGTERM: mrcp_server.py [--address IP] [--port N] [--says TEXT] [FAULT...]"""
+Run alone it prints its address, and what it has seen as JSON when it is told to end by SIGTERM: 
+mrcp_server.py [--address IP] [--port N] [--says TEXT] [--directory DIR] [--tls CERTIFICATE KEY] [--control-tls CERTIFICATE KEY]
+[FAULT...]: with --tls it speaks SIP over TLS at the port after its own, and control over TLS if that is what is offered, by
+--control-tls with another certificate."""
 import argparse
 import asyncio
 import hashlib

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "base/buf.h"
 #include "io/ears.h"
 #include "io/sndread.h"
 
@@ -174,6 +175,41 @@ static void test_grammar(void **state)
     assert_int_equal(ears_listen(&w->q, &at), -EINVAL); /* not in the dictionary */
 }
 
+struct lacking {
+    char text[512];
+    struct buf b;
+};
+
+static void note_lack(void *ctx, unsigned phrase, const char *word)
+{
+    struct lacking *l = ctx;
+    buf_printf(&l->b, "%u %s;", phrase, word);
+}
+
+static void test_words_that_are_missing(void **state)
+{
+    struct world *w = *state;
+    static const struct botlink_phrase odd[] = {
+        {STR_INIT("sales"), 0},
+        {STR_INIT("the workshop and sales"), 1},
+        {STR_INIT("Front-Desk!"), 2},
+        {STR_INIT("sales 2"), 3},
+        {STR_INIT(""), 4},
+        {STR_INIT("salesmen"), 5},
+    };
+    struct lacking l = {0};
+    char path[96];
+    buf_init(&l.b, l.text, sizeof(l.text));
+    dictionary(w, path, SMALL);
+    w->q.phrase = odd;
+    w->q.n_phrases = ARRAY_LEN(odd);
+    assert_int_equal(ears_check(&w->q, note_lack, &l), 0);
+    l.text[l.b.n] = '\0';
+    assert_string_equal(l.text, "1 workshop;3 ;4 ;5 salesmen;");
+    w->q.dictionary = "/nonexistent";
+    assert_int_equal(ears_check(&w->q, note_lack, &l), -ENOENT);
+}
+
 static void test_answers(void **state)
 {
     static const struct {
@@ -231,6 +267,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_silence_is_no_match, world_init, world_done),
         cmocka_unit_test_setup_teardown(test_what_is_installed, world_init, world_done),
         cmocka_unit_test_setup_teardown(test_grammar, world_init, world_done),
+        cmocka_unit_test_setup_teardown(test_words_that_are_missing, world_init, world_done),
         cmocka_unit_test_setup_teardown(test_answers, world_init, world_done),
         cmocka_unit_test_setup_teardown(test_programs_that_fail, world_init, world_done),
     };
