@@ -1,8 +1,10 @@
 """How the exchange hosts sessions with speech servers: credentials, figures, its own traffic, an environment
 that is wrong, and servers that go away."""
+import re
 import signal
 import socket
 
+import names as servers
 from case_mrcp import Names, Speech
 from case_tls import authority, certificate
 from case_speech import call_bot, speak
@@ -114,6 +116,42 @@ def speech_moves_case(lab):
         equal(asked, ["live.asr.test"] * 2, "asked for its address")
     finally:
         names.close()
+    lab.until(lambda: lab.ctl("mrcp")["sipByeSent"] == 2, 10, "both are over")
+    equal(speech.seen()["left"], 0, "sessions left")
+
+
+@case("speech_passed_over", weight=3)
+def speech_passed_over_case(lab):
+    """Of a name's two addresses the silent one is passed over, and is the last to be tried from then on."""
+    config = lab.config()
+    config["extensions"] = [{"number": "1001", "password": "secret-1001"}]
+    config["trunks"], config["routes"] = [], []
+    config["dns"] = {"servers": [f"{lab.ip(72)}:5353"]}
+    config["bots"] = [{"name": "desk", "engine": "mrcp", "server": "sip:m@asr.test:8060", "open_timeout": 6}]
+    speech = Speech(lab)
+    names = servers.Names(lab.ip(72), {("asr.test", "A"): [servers.a(lab.ip(71)), servers.a(lab.ip(70))]}, ttl=600)
+    silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    silent.bind((lab.ip(71), 8060))
+    silent.setblocking(False)
+    try:
+        bench = Bench(lab)
+        lab.start(config)
+        phone = TonePhone(bench, "1001", 1500)
+        for _ in range(2):
+            call = phone.dial("*55")
+            call.wait("up")
+            call.hang_up()
+            lab.quiet()
+        tried = set()
+        while True:
+            try:
+                tried.add(re.search(rb"Call-ID: (.*?)\r\n", silent.recv(65535))[1])
+            except BlockingIOError:
+                break
+        equal(len(tried), 1, "calls that the silent one was asked for")
+    finally:
+        silent.close()
+        names.sock.close()
     lab.until(lambda: lab.ctl("mrcp")["sipByeSent"] == 2, 10, "both are over")
     equal(speech.seen()["left"], 0, "sessions left")
 
