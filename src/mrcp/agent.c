@@ -25,6 +25,10 @@ struct call {
     unsigned n_addrs, at;
     uint16_t status; /* of ENDED */
     int err;
+    /* The answer of a reliable provisional (RFC 3262 section 5): the 2xx then has none. Owned. */
+    char *early;
+    size_t early_n;
+    handle_t early_dialog;
     char ruri[TEXT_MAX], from[TEXT_MAX], user[TEXT_MAX], password[TEXT_MAX];
 };
 
@@ -50,8 +54,19 @@ struct mrcp_agent *mrcp_agent_new(const struct mrcp_agent_conf *conf)
     return a;
 }
 
+static void early_forget(struct call *call)
+{
+    mem_free(call->early);
+    call->early = NULL;
+}
+
 void mrcp_agent_free(struct mrcp_agent *a)
 {
+    uint32_t at = 0;
+    handle_t h;
+    struct call *call;
+    while ((call = slot_next(&a->calls, &at, &h)))
+        early_forget(call);
     slot_done(&a->calls);
     mem_free(a->queue);
     mem_free(a);
@@ -150,6 +165,7 @@ static void ended(struct mrcp_agent *a, usec_t now, struct call *call)
     o->status = call->status;
     o->err = call->err;
     memset(call->password, 0, sizeof(call->password));
+    early_forget(call);
     slot_put(&a->calls, call->id & ~MRCP_AGENT_USER);
 }
 
@@ -355,6 +371,28 @@ static bool stream_agree(struct mrcp_agent *a, const struct call *call, struct s
     return found;
 }
 
+static void progress(struct mrcp_agent *a, usec_t now, struct call *call, const struct sip_out *o)
+{
+    static const struct sip_content nothing;
+    struct sip_reliable which = {.dialog = o->dialog, .rseq = o->rseq};
+    struct str body = o->msg ? o->msg->body : STR_NONE;
+    call->heard = true;
+    a->telemetry.sipProvisional++;
+    if (!o->reliable)
+        return;
+    /* Without memory it is not acknowledged, and comes again. */
+    char *copy = body.n ? mem_alloc(body.n) : NULL;
+    if (body.n && !copy)
+        return;
+    if (copy) {
+        early_forget(call);
+        call->early = memcpy(copy, body.p, body.n);
+        call->early_n = body.n;
+        call->early_dialog = o->dialog;
+    }
+    (void)sip_prack(a->conf.core, now, call->sip, &which, &nothing);
+}
+
 static void answered(struct mrcp_agent *a, usec_t now, struct call *call, const struct sip_out *o)
 {
     static const struct sip_content nothing;
@@ -363,9 +401,12 @@ static void answered(struct mrcp_agent *a, usec_t now, struct call *call, const 
     call->state = CALL_UP;
     call->changing = false;
     struct str body = o->msg ? o->msg->body : STR_NONE;
+    if (!again && !body.n && call->early && call->early_dialog == o->dialog)
+        body = str_of(call->early, call->early_n);
     int err = mrcp_session_answer(a->conf.client, now, call->mrcp, body);
     if (err == 0 && !stream_agree(a, call, body))
         err = -EBADMSG; /* who can neither be heard nor hear is of no use */
+    early_forget(call);
     if (err == 0)
         return;
     if (!again)
@@ -461,18 +502,13 @@ static void over(struct mrcp_agent *a, usec_t now, struct call *call, const stru
 
 void mrcp_agent_sip(struct mrcp_agent *a, usec_t now, const struct sip_out *o)
 {
-    static const struct sip_content nothing;
     struct call *call = call_find(a, o->user);
     struct sip_answer answer = {.status = o->kind == SIP_OUT_REINVITE ? 488 : 405};
-    struct sip_reliable which = {.dialog = o->dialog, .rseq = o->rseq};
     if (!call || (o->session && o->session != call->sip))
         return;
     switch (o->kind) {
     case SIP_OUT_PROGRESS:
-        call->heard = true;
-        a->telemetry.sipProvisional++;
-        if (o->reliable)
-            (void)sip_prack(a->conf.core, now, call->sip, &which, &nothing);
+        progress(a, now, call, o);
         break;
     case SIP_OUT_ANSWERED:
         answered(a, now, call, o);

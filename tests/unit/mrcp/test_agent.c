@@ -313,6 +313,36 @@ static void many_provisionals(void **state)
     assert_int_equal(t.n_ready, 1);
 }
 
+/* RFC 3262 section 5: the answer may come in a reliable provisional, and not again. */
+static void answered_before_it_is_up(void **state)
+{
+    (void)state;
+    call_servers(1);
+    t.headers = STR("Require: 100rel\r\nRSeq: 1\r\n");
+    respond("INVITE", "183 Session Progress", SDP);
+    assert_int_equal(count("PRACK"), 1);
+    t.headers = STR_NONE;
+    respond("PRACK", "200 OK", NULL);
+    respond("INVITE", "200 OK", NULL);
+    assert_int_equal(count("ACK"), 1);
+    mrcp_client_connected(t.client, t.now, t.conn);
+    drain();
+    assert_int_equal(t.n_ready, 1);
+    assert_int_equal(t.n_ended, 0);
+}
+
+/* What was answered is kept no longer than the call. */
+static void given_up_after_an_early_answer(void **state)
+{
+    (void)state;
+    call_servers(1);
+    t.headers = STR("Require: 100rel\r\nRSeq: 1\r\n");
+    respond("INVITE", "183 Session Progress", SDP);
+    t.headers = STR_NONE;
+    respond("INVITE", "486 Busy Here", NULL);
+    assert_int_equal(t.n_ended, 1);
+}
+
 static void refused_at_once(void **state)
 {
     (void)state;
@@ -678,6 +708,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(normal),
         T(many_provisionals),
+        T(answered_before_it_is_up),
+        T(given_up_after_an_early_answer),
         T(refused_at_once),
         T(nobody_answers),
         T(as_often_as_it_is_told),
