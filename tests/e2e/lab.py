@@ -104,6 +104,7 @@ class Lab:
     def __init__(self, name, build, directory, net):
         self.name = name
         self.program = os.path.join(os.path.abspath(build), "ringdown")
+        self.asker = self.program  # for ctl
         self.dir = directory
         self.net = net
         self.jobs = []
@@ -239,7 +240,7 @@ class Lab:
         check(self.server.running(), f"the server died: {self.server.text()[-300:]}")
 
     def ctl_run(self, *words):
-        return subprocess.run([self.program, "ctl", "-s", self.path("ctl.sock"), *words],
+        return subprocess.run([self.asker, "ctl", "-s", self.path("ctl.sock"), *words],
                               cwd=self.dir, capture_output=True, text=True, timeout=10,
                               check=False)
 
