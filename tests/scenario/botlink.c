@@ -161,6 +161,18 @@ static void talks(struct play *p)
     play_until(p, p->w.now);
 }
 
+/* silent: the media plane has not heard it for a while, which said something. */
+static void silent(struct play *p)
+{
+    const struct world_link *l = world_link_find(&p->w, p->botlink);
+    struct media_ev ev = {.kind = MEDIA_EV_HEARS};
+    ev.id = l ? world_link_caller(&p->w, l) : 0;
+    if (!ev.id)
+        play_fail(p, &p->st->line, "nobody hears a speech server");
+    world_media_ev(&p->w, &ev);
+    play_until(p, p->w.now);
+}
+
 /* botlink expect COMMAND|nothing NAME=VALUE ...; botlink EVENT [TEXT|KEY=N ...] */
 void botlink_statement(struct play *p)
 {
@@ -171,6 +183,10 @@ void botlink_statement(struct play *p)
     }
     if (str_eq(p->word[1], STR("talks")) && p->n_words == 3) {
         talks(p);
+        return;
+    }
+    if (str_eq(p->word[1], STR("silent"))) {
+        silent(p);
         return;
     }
     while (i < ARRAY_LEN(events) && !str_eq(p->word[1], events[i]))

@@ -569,7 +569,7 @@ static void voice(struct pbx *p, struct call *call, const struct media_ev *ev)
     if (!s)
         return;
     if (ev->kind == MEDIA_EV_HEARS)
-        in = (struct bot_input){.event = BOT_EV_SOUND};
+        in = (struct bot_input){.event = ev->talks ? BOT_EV_SOUND : BOT_EV_SILENT};
     else
         voicebot_speech_voice(p, s, ev->talks);
     voicebot_input(p, s, &in);
