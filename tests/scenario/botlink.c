@@ -39,6 +39,12 @@ static void fields(struct play *p, const struct botlink_cmd *cmd)
         struct str key, value;
     } rows[] = {{STR("url"), cmd->url},
                 {STR("bot"), cmd->bot},
+                {STR("account"), cmd->own.account},
+                {STR("token"), cmd->own.token},
+                {STR("user"), cmd->own.user},
+                {STR("password"), cmd->own.password},
+                {STR("voice"), cmd->own.voice},
+                {STR("grammar"), cmd->own.grammar},
                 {STR("reason"), cmd->reason},
                 {STR("from"), cmd->from},
                 {STR("to"), cmd->to},

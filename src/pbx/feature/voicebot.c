@@ -242,6 +242,8 @@ static void link_cmd(struct pbx *p, struct voicebot_session *s, const struct bot
         memcpy(cmd.record, s->record, sizeof(cmd.record));
         cmd.url = s->bot->url;
         cmd.bot = s->bot->name;
+        cmd.own.account = s->bot->account;
+        cmd.own.token = s->bot->token.secret;
         cmd.reason = voicebot_reason_name(s->reason);
         cmd.from = pbx_turn_dup(p, leg->party);
         cmd.to = pbx_turn_dup(p, call->cdr.dialled);
