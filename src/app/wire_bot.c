@@ -73,9 +73,7 @@ void wire_botlink(struct wire *w, const struct botlink_cmd *cmd)
 {
     if (wire_speech(w, cmd) == 0 || wire_ears(w, cmd) == 0)
         return;
-    const struct config_bot *bot = config_find_bot(w->config, cmd->bot);
-    struct botlinks_auth auth = {.account = bot ? bot->account : STR(""),
-                                 .token = bot ? bot->token.secret : STR("")};
+    struct botlinks_auth auth = {.account = cmd->own.account, .token = cmd->own.token};
     /* A reload may have brought the first bot that needs it. */
     if (!w->bots && bots_open(w, need_of(w->config).api) && bots_open(w, false)) {
         fail(w, cmd);

@@ -92,14 +92,11 @@ int wire_speech(struct wire *w, const struct botlink_cmd *cmd)
         fail(w, cmd);
         return 0;
     }
-    struct speech_bot of = {.server = cmd->url};
-    const struct config_bot *bot = opens ? config_find_bot(w->config, cmd->bot) : NULL;
-    if (bot)
-        of = (struct speech_bot){.server = cmd->url.n ? cmd->url : bot->server,
-                                 .user = bot->server_user,
-                                 .password = bot->server_password.secret,
-                                 .voice = bot->voice,
-                                 .grammar = bot->grammar};
+    struct speech_bot of = {.server = cmd->url,
+                            .user = cmd->own.user,
+                            .password = cmd->own.password,
+                            .voice = cmd->own.voice,
+                            .grammar = cmd->own.grammar};
     speech_cmd(w->speech, cmd, opens ? &of : NULL);
     return 0;
 }

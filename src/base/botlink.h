@@ -47,11 +47,15 @@ struct botlink_cmd {
     struct str bot;               /* its name in the configuration */
     struct str reason;            /* no_answer, busy, unregistered, out_of_hours, always, number */
     struct str from, to, call_id; /* of OPEN: the caller, the called number, the caller's Call-ID */
-    uint64_t media;               /* of START: the stream of the caller, a media_id. Of OPEN, for a
-                                     speech server: that of the stream with it */
-    uint16_t port;                /* of OPEN, for a speech server: the port pair of that stream, */
-    uint8_t family;               /* enum addr_family */
-    char digit;                   /* of DIGIT */
+    struct {
+        struct str account, token;                 /* of a bot behind a socket */
+        struct str user, password, voice, grammar; /* of a speech server */
+    } own;          /* of OPEN: what the configuration has with that URL; each may be empty */
+    uint64_t media; /* of START: the stream of the caller, a media_id. Of OPEN, for a
+                       speech server: that of the stream with it */
+    uint16_t port;  /* of OPEN, for a speech server: the port pair of that stream, */
+    uint8_t family; /* enum addr_family */
+    char digit;     /* of DIGIT */
     uint32_t digit_ms;
     struct str text;                     /* of SAY: words, not markup */
     struct str language;                 /* of SAY, HEAR: as in BCP 47 */

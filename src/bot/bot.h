@@ -96,6 +96,7 @@ enum bot_event {
     BOT_EV_FAILED,   /* it is not */
     BOT_EV_UP,       /* the caller hears us */
     BOT_EV_SOUND,    /* the engine begins to say something */
+    BOT_EV_SILENT,   /* and is not heard any more, without having said that it was said */
     BOT_EV_SAID,     /* what BOT_OUT_SAY wanted said was said, or stopped */
     BOT_EV_VOICE,    /* the caller begins to speak; `stopped`, `stop_ms` */
     BOT_EV_PAUSE,    /* and has ended at `at` */
@@ -189,9 +190,10 @@ struct bot_talk {
     uint8_t misses;    /* in a row: nothing, or nothing understood */
     bool open, closed; /* the engine was opened; was closed */
     bool fell_back;
-    bool ears;  /* of engine builtin: it has one */
-    bool hears; /* the engine owes BOT_EV_HEARD */
-    bool heard; /* something was said since the caller came */
+    bool ears;   /* of engine builtin: it has one */
+    bool hears;  /* the engine owes BOT_EV_HEARD */
+    bool heard;  /* something was said since the caller came */
+    bool sounds; /* what the engine is to say has begun to be heard */
     struct bot_goal goal;
     usec_t deadline, up_at;
     usec_t owed_at; /* since when it owes an answer to what it hears; 0: it does not */

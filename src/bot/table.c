@@ -25,7 +25,7 @@ struct str bot_event_name(enum bot_event e)
         [BOT_EV_TIMEOUT] = STR_INIT("timeout"), [BOT_EV_TRANSFER] = STR_INIT("transfer"),
         [BOT_EV_HANGUP] = STR_INIT("hangup"),   [BOT_EV_LOST] = STR_INIT("lost"),
         [BOT_EV_BACK] = STR_INIT("back"),       [BOT_EV_GONE] = STR_INIT("gone"),
-        [BOT_EV_HEARD] = STR_INIT("heard"),
+        [BOT_EV_HEARD] = STR_INIT("heard"),     [BOT_EV_SILENT] = STR_INIT("silent"),
     };
     return names[e];
 }
@@ -84,7 +84,7 @@ static const struct bot_cell table[BOT_STATES][BOT_EVENTS] = {
     [BOT_BROKEN] = {[BOT_EV_UP] = {BOT_LEAVING, BOT_OP_SORRY}, [BOT_EV_GONE] = {BOT_OVER, 0}},
     [BOT_SAYING] = {TALKING, [BOT_EV_SAID] = {BOT_LISTENING, BOT_OP_HEAR},
                     [BOT_EV_VOICE] = {BOT_HEARING, BOT_OP_BARGE}, [BOT_EV_KEY] = ASKS,
-                    [BOT_EV_TIMEOUT] = BREAKS},
+                    [BOT_EV_TIMEOUT] = BREAKS, [BOT_EV_SILENT] = BREAKS},
     [BOT_LISTENING] =
         {TALKING, [BOT_EV_SOUND] = {BOT_SAYING, 0}, [BOT_EV_VOICE] = {BOT_HEARING, BOT_OP_BARGE},
          [BOT_EV_KEY] = ASKS, [BOT_EV_TIMEOUT] = ASKS},
@@ -95,6 +95,7 @@ static const struct bot_cell table[BOT_STATES][BOT_EVENTS] = {
          [BOT_EV_KEY] = ASKS, [BOT_EV_TIMEOUT] = BREAKS},
     [BOT_LEAVING] = {[BOT_EV_SAID] = GOES,
                      [BOT_EV_TIMEOUT] = GOES,
+                     [BOT_EV_SILENT] = GOES,
                      [BOT_EV_FAILED] = GOES,
                      [BOT_EV_LOST] = GOES,
                      [BOT_EV_GONE] = ENDS},

@@ -218,6 +218,7 @@ static void say(struct bot_talk *t, usec_t now, const struct bot_move *m)
     o->n_texts = m->n_texts;
     memcpy(o->text, m->text, sizeof(o->text));
     o->by_engine = speaks(t);
+    t->sounds = false;
     if (!o->by_engine)
         sounded(t, now);
 }
@@ -316,11 +317,13 @@ static bool is_ignored(const struct bot_talk *t, const struct bot_input *in)
     static const bool of_engine[BOT_EVENTS] = {
         [BOT_EV_OPENED] = true, [BOT_EV_FAILED] = true,   [BOT_EV_SOUND] = true,
         [BOT_EV_HEARD] = true,  [BOT_EV_TRANSFER] = true, [BOT_EV_HANGUP] = true,
-        [BOT_EV_LOST] = true};
+        [BOT_EV_LOST] = true,   [BOT_EV_SILENT] = true};
     bool voice = in->event == BOT_EV_VOICE || in->event == BOT_EV_PAUSE;
     bool says = t->state == BOT_SAYING || t->state == BOT_LEAVING;
     if (in->event == BOT_EV_SOUND && engine_of(t)->menu && !says)
         return true; /* of what was stopped before it began */
+    if (in->event == BOT_EV_SILENT && !t->sounds)
+        return true; /* of what was said before */
     return (voice && t->state == BOT_SAYING && !t->conf->barge_in && engine_of(t)->menu) ||
            (t->closed && of_engine[in->event]) || (in->event == BOT_EV_HEARD && !t->hears);
 }
@@ -329,14 +332,17 @@ static bool is_ignored(const struct bot_talk *t, const struct bot_input *in)
 static void sounds_on(struct bot_talk *t, usec_t now)
 {
     sounded(t, now);
-    if (speaks(t))
-        t->deadline = now + (t->state == BOT_SAYING ? LONGEST : LAST_WORDS);
+    if (!speaks(t) || t->sounds) /* what goes on after a pause has no more time for that */
+        return;
+    t->sounds = true;
+    t->deadline = now + (t->state == BOT_SAYING ? LONGEST : LAST_WORDS);
 }
 
 static void count(struct bot_talk *t, const struct bot_input *in, bool late)
 {
     t->figures.keys += in->event == BOT_EV_KEY;
-    t->figures.errors += in->event == BOT_EV_FAILED || in->event == BOT_EV_LOST || late;
+    t->figures.errors += in->event == BOT_EV_FAILED || in->event == BOT_EV_LOST ||
+                         in->event == BOT_EV_SILENT || late;
 }
 
 /* A bot without its ear goes on by keys: what was to be understood is not. */
@@ -371,6 +377,8 @@ void bot_step(struct bot_talk *t, usec_t now, const struct bot_input *in)
     count(t, in, in->event == BOT_EV_TIMEOUT && waited);
     if (in->event == BOT_EV_SOUND)
         sounded(t, now);
+    if (in->event == BOT_EV_SILENT)
+        bot_note(t, "bot", "falls silent", 0);
     if (in->event == BOT_EV_HEARD) {
         t->hears = false;
         if (in->heard.outcome == BOTLINK_NO_INPUT)

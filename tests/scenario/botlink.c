@@ -39,6 +39,12 @@ static void fields(struct play *p, const struct botlink_cmd *cmd)
         struct str key, value;
     } rows[] = {{STR("url"), cmd->url},
                 {STR("bot"), cmd->bot},
+                {STR("account"), cmd->own.account},
+                {STR("token"), cmd->own.token},
+                {STR("user"), cmd->own.user},
+                {STR("password"), cmd->own.password},
+                {STR("voice"), cmd->own.voice},
+                {STR("grammar"), cmd->own.grammar},
                 {STR("reason"), cmd->reason},
                 {STR("from"), cmd->from},
                 {STR("to"), cmd->to},
@@ -161,6 +167,18 @@ static void talks(struct play *p)
     play_until(p, p->w.now);
 }
 
+/* silent: the media plane has not heard it for a while, which said something. */
+static void silent(struct play *p)
+{
+    const struct world_link *l = world_link_find(&p->w, p->botlink);
+    struct media_ev ev = {.kind = MEDIA_EV_HEARS};
+    ev.id = l ? world_link_caller(&p->w, l) : 0;
+    if (!ev.id)
+        play_fail(p, &p->st->line, "nobody hears a speech server");
+    world_media_ev(&p->w, &ev);
+    play_until(p, p->w.now);
+}
+
 /* botlink expect COMMAND|nothing NAME=VALUE ...; botlink EVENT [TEXT|KEY=N ...] */
 void botlink_statement(struct play *p)
 {
@@ -171,6 +189,10 @@ void botlink_statement(struct play *p)
     }
     if (str_eq(p->word[1], STR("talks")) && p->n_words == 3) {
         talks(p);
+        return;
+    }
+    if (str_eq(p->word[1], STR("silent"))) {
+        silent(p);
         return;
     }
     while (i < ARRAY_LEN(events) && !str_eq(p->word[1], events[i]))

@@ -150,13 +150,18 @@ void world_botlink_ev(struct world *w, usec_t in, const struct botlink_event *ev
     e->botlink.heard.words = ev->heard.words.p ? arena_dup(&w->arena, ev->heard.words) : STR_NONE;
 }
 
+media_id world_link_caller(const struct world *w, const struct world_link *l)
+{
+    for (unsigned i = 0; i < w->streams_peak; i++)
+        if (w->stream[i].id && w->stream[i].tap == l->id && w->stream[i].tap_linked)
+            return w->stream[i].id;
+    return 0;
+}
+
 /* What the server says is heard, which the media plane tells. */
 static void heard(struct world *w, const struct world_link *l)
 {
-    struct media_ev ev = {.kind = MEDIA_EV_HEARS};
-    for (unsigned i = 0; i < w->streams_peak; i++)
-        if (w->stream[i].id && w->stream[i].tap == l->id && w->stream[i].tap_linked)
-            ev.id = w->stream[i].id;
+    struct media_ev ev = {.kind = MEDIA_EV_HEARS, .id = world_link_caller(w, l), .talks = true};
     if (ev.id)
         pbx_media(w->pbx, w->now, &ev);
 }

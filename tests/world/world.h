@@ -249,6 +249,8 @@ void world_botlink_rx(struct world *w, const struct botlink_cmd *cmd);
 struct world_link *world_link_find(struct world *w, uint64_t id);
 /* The program says something after `in`; if it is gone by then, it does not. */
 void world_botlink_ev(struct world *w, usec_t in, const struct botlink_event *ev);
+/* The stream that hears the speech server; 0: none. */
+media_id world_link_caller(const struct world *w, const struct world_link *l);
 void world_botlink_due(struct world *w, const struct botlink_event *ev);
 void world_botlink_reset(struct world *w);
 /* store.c */

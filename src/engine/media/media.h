@@ -156,7 +156,8 @@ enum media_ev_kind {
     MEDIA_EV_RECORDED, /* recording `id` has stopped: its last samples are out */
     MEDIA_EV_TALK,     /* the party of `id`, in a room or recorded, begins (`talks`) or ends */
     MEDIA_EV_HEARS, /* the party of `id`, which is tapped and linked, hears the first of its peer,
-                       or the first since MEDIA_TAP_HEAR */
+                       or the first since MEDIA_TAP_HEAR (`talks`), also while it holds; or has
+                       heard nothing of it since then for 5 s */
     MEDIA_EV_VOICE  /* the party of `id`, which is tapped, begins to speak (`talks`) at voice.at or
                       has ended there; told when onset_ms or hang_ms have shown it */
 };

@@ -205,6 +205,21 @@ static void event_scale(uint8_t *payload, size_t n, uint32_t in_hz, uint32_t out
 /* What becomes of a packet. */
 enum { DROPPED, FORWARDED, USED };
 
+/* Who holds, or hears something else, is spoken to all the same. */
+static void tap_miss(usec_t now, const struct stream *s, struct stream *peer,
+                     const struct plane_packet *in, const struct shape *h)
+{
+    int i = format_of(s, h->payload_type);
+    if (!peer || !peer->tap || i < 0 || s->rx[i].codec == CODEC_EVENT)
+        return;
+    struct tap_packet p = {.codec = s->rx[i].codec,
+                           .ssrc = h->ssrc,
+                           .seq = h->seq,
+                           .payload = in->bytes + h->header,
+                           .n = payload_end(in, h) - h->header};
+    (void)tap_lets(now, peer, &p);
+}
+
 /* Forwarded ones are changed in place. */
 static int pass_on(struct plane *r, usec_t now, struct stream *s, struct stream *peer,
                    const struct plane_packet *in, const struct shape *h)
@@ -229,8 +244,10 @@ static int pass_on(struct plane *r, usec_t now, struct stream *s, struct stream 
     const struct media_format *f = &s->rx[i], *out = &peer->tx[s->pass[i].out];
     uint8_t *payload = in->bytes + h->header;
     size_t n = payload_end(in, h) - h->header;
-    if (peer->play && s->pass[i].how != PASS_TONE)
-        return USED; /* it hears something else */
+    if (peer->play && s->pass[i].how != PASS_TONE) {
+        tap_miss(now, s, peer, in, h);
+        return USED;
+    }
     if (f->codec == CODEC_EVENT && tap_keeps_keys(s)) {
         struct way w = {.h = h, .in = f, .clock_hz = f->clock_hz};
         struct egress_in ei = number_in(s, &w);
@@ -348,6 +365,7 @@ static int route(struct plane *r, struct stream *s, const struct plane_packet *i
     /* RFC 3264 section 5.1: RTCP goes on whatever the direction of the media is. */
     if (!h->rtcp && (!s->receiving || (peer && !peer->sending))) {
         r->count.one_way++;
+        tap_miss(now, s, peer, in, h);
         follow_end(peer); /* what comes then is no gap in the numbers */
         return DROPPED;
     }

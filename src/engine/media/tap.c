@@ -20,6 +20,8 @@
 #define ABSENT_US    (60 * USEC_MS) /* no packet for so long is silence */
 /* A peer that pauses between words for so long is still speaking. */
 #define PAUSE_US (500 * USEC_MS)
+/* One that pauses for so long has stopped in the middle, or has ended. */
+#define LAPSE_US (5 * USEC_S)
 /* Of 32768: the noise of a line is below it. */
 #define LOUD 160
 
@@ -41,6 +43,7 @@ struct tap {
     usec_t hushed_at;
     bool shut;      /* the party has stopped its peer */
     usec_t peer_at; /* when that was last heard to say something; 0: never */
+    bool lapsed;    /* that it says nothing any more was told */
     /* G.711 is listened to as it comes, without the way through the buffer. */
     bool direct;
     usec_t direct_at; /* its last packet, */
@@ -87,7 +90,7 @@ static void tap_set(struct tap *t, const struct media_cmd *cmd)
     if (!t->feed.rate_hz || t->link != cmd->tap.link || t->feed.rate_hz != hz) {
         feed_done(&t->feed);
         feed_init(&t->feed, hz, ms < QUEUE_MS_MAX ? ms : QUEUE_MS_MAX);
-        t->fresh = t->hushed = t->stopped = t->sounding = t->shut = false;
+        t->fresh = t->hushed = t->stopped = t->sounding = t->shut = t->lapsed = false;
         t->peer_at = 0;
     }
     uint16_t onset = within(cmd->tap.onset_ms, ONSET_MS, 1000);
@@ -111,7 +114,7 @@ void tap_let(struct plane *r, usec_t now, struct stream *s)
     if (!t)
         return;
     t->peer_at = 0;
-    t->hears = false;
+    t->hears = t->lapsed = false;
     if (!t->shut)
         return;
     t->shut = false;
@@ -253,7 +256,7 @@ static bool hears_peer(const struct tap *t, usec_t now, usec_t pause)
 static bool is_loud(const struct tap_packet *p)
 {
     if (p->codec != CODEC_PCMU && p->codec != CODEC_PCMA)
-        return p->n > 0; /* it would have to be decoded */
+        return p->n > 0 && p->codec != CODEC_CN; /* it would have to be decoded */
     for (size_t i = 0; i < p->n; i++) {
         int v = p->codec == CODEC_PCMU ? codec_ulaw_sample(p->payload[i])
                                        : codec_alaw_sample(p->payload[i]);
@@ -271,7 +274,8 @@ bool tap_lets(usec_t now, struct stream *s, const struct tap_packet *p)
     if (t->shut)
         return false;
     if (is_loud(p)) {
-        t->hears |= t->peer_at == 0;
+        t->hears |= t->peer_at == 0 || t->lapsed;
+        t->lapsed = false;
         t->peer_at = now;
     }
     return true;
@@ -432,14 +436,24 @@ static void frame_make(struct stream *s)
     memset(t->pcm + made, 0, (want - made) * sizeof(t->pcm[0]));
 }
 
+/* That it begins to hear its peer, or does not hear it any more. */
+static void hears_tell(struct plane *r, usec_t now, struct stream *s)
+{
+    struct tap *t = s->tap;
+    bool lapses = t->peer_at && !t->lapsed && now >= t->peer_at + LAPSE_US;
+    if (!(t->hears || lapses) || !plane_event_room(r))
+        return;
+    plane_event_new(r, MEDIA_EV_HEARS, s)->talks = t->hears;
+    t->lapsed = !t->hears;
+    t->hears = false;
+}
+
 void tap_hear(struct plane *r, usec_t now, struct stream *s)
 {
     struct tap *t = s->tap;
     t->at = now;
-    if (t->hears && plane_event_room(r)) {
-        plane_event_new(r, MEDIA_EV_HEARS, s);
-        t->hears = false;
-    }
+    if (t->linked)
+        hears_tell(r, now, s);
     if (t->voice || t->barge_in)
         voice(r, now, s);
     if (!t->sound)

@@ -242,6 +242,8 @@ static void link_cmd(struct pbx *p, struct voicebot_session *s, const struct bot
         memcpy(cmd.record, s->record, sizeof(cmd.record));
         cmd.url = s->bot->url;
         cmd.bot = s->bot->name;
+        cmd.own.account = s->bot->account;
+        cmd.own.token = s->bot->token.secret;
         cmd.reason = voicebot_reason_name(s->reason);
         cmd.from = pbx_turn_dup(p, leg->party);
         cmd.to = pbx_turn_dup(p, call->cdr.dialled);
@@ -569,7 +571,7 @@ static void voice(struct pbx *p, struct call *call, const struct media_ev *ev)
     if (!s)
         return;
     if (ev->kind == MEDIA_EV_HEARS)
-        in = (struct bot_input){.event = BOT_EV_SOUND};
+        in = (struct bot_input){.event = ev->talks ? BOT_EV_SOUND : BOT_EV_SILENT};
     else
         voicebot_speech_voice(p, s, ev->talks);
     voicebot_input(p, s, &in);

@@ -138,6 +138,10 @@ void voicebot_speech_fill(struct pbx *p, struct voicebot_session *s, struct botl
     } else if (cmd->kind == BOTLINK_OPEN) {
         cmd->protocol = BOTLINK_SPEECH;
         cmd->url = s->bot->server;
+        cmd->own.user = s->bot->server_user;
+        cmd->own.password = s->bot->server_password.secret;
+        cmd->own.voice = s->bot->voice;
+        cmd->own.grammar = s->bot->grammar;
         cmd->media = s->speech.stream;
         cmd->port = s->speech.port;
         cmd->family = s->speech.family;

@@ -134,7 +134,8 @@ static void test_every_cell(void **state)
             bring(&t, (enum bot_state)s);
             const struct bot_cell *c = bot_cell((enum bot_state)s, (enum bot_event)e);
             bool closed = t.closed;
-            t.hears = e == BOT_EV_HEARD; /* else nobody has asked */
+            t.hears = e == BOT_EV_HEARD;   /* else nobody has asked */
+            t.sounds = e == BOT_EV_SILENT; /* else nothing was heard of it */
             struct heard h = step(&t, AT(1), (enum bot_event)e);
             unsigned closes = 0;
             for (unsigned i = 0; i < h.n; i++)
@@ -396,6 +397,35 @@ static void test_speech_understands(void **state)
     h = step(&t, AT(7), BOT_EV_SAID);
     assert_string_equal(h.ops, "CG");
     assert_true(str_eq(h.go.goal.to, STR("1428")));
+}
+
+/* A server that stops in the middle has failed; one that has not begun has its patience. */
+static void test_speech_stalls(void **state)
+{
+    (void)state;
+    struct bot_talk t;
+    begin_speech(&t, &speech);
+    assert_string_equal(step(&t, AT(1), BOT_EV_SILENT).ops, ""); /* of what was before */
+    step(&t, AT(1), BOT_EV_SOUND);
+    step(&t, AT(500), BOT_EV_SOUND);
+    assert_int_equal(bot_deadline(&t), AT(601));
+    struct heard h = step(&t, AT(506), BOT_EV_SILENT);
+    assert_int_equal(t.state, BOT_LEAVING);
+    assert_string_equal(h.ops, "CS");
+    assert_int_equal(h.say.text[0], BOT_TEXT_SORRY);
+    assert_int_equal(t.figures.errors, 1);
+    /* After what it has said nothing is missed. */
+    begin_speech(&t, &speech);
+    step(&t, AT(1), BOT_EV_SOUND);
+    step(&t, AT(2), BOT_EV_SAID);
+    assert_string_equal(step(&t, AT(6), BOT_EV_SILENT).ops, "");
+    assert_int_equal(t.state, BOT_LISTENING);
+    /* Nor do its last words keep the caller. */
+    begin_speech(&t, &speech);
+    key(&t, AT(1), '1');
+    assert_int_equal(t.state, BOT_LEAVING);
+    step(&t, AT(2), BOT_EV_SOUND);
+    assert_string_equal(step(&t, AT(8), BOT_EV_SILENT).ops, "CG");
 }
 
 /* What is uncertain or means nothing counts as a miss, silence likewise; the last miss leads to the
@@ -660,6 +690,7 @@ int main(void)
         cmocka_unit_test(test_stream_talks_on),
         cmocka_unit_test(test_speech_understands),
         cmocka_unit_test(test_speech_misses),
+        cmocka_unit_test(test_speech_stalls),
         cmocka_unit_test(test_speech_is_not_waited_for_ever),
         cmocka_unit_test(test_speech_keys),
         cmocka_unit_test(test_speech_is_lost),

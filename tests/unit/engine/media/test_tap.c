@@ -537,6 +537,42 @@ static void test_the_peer_is_silenced_by_order(void **state)
     assert_true(heard_of_b(b, 500) > 6000);
 }
 
+static void turned(struct bed *b, bool sending)
+{
+    cmd(b, (struct media_cmd){
+               .kind = MEDIA_SET, .id = 1, .rtp = phone(A), .sending = sending, .receiving = true});
+}
+
+/* A peer that falls silent is told of once, 5 s later, and once more when it goes on; not what was
+ * over before the next order. Who holds is spoken to all the same. */
+static void test_a_peer_falls_silent(void **state)
+{
+    struct bed *b = *state;
+    struct media_ev ev;
+    linked(b, &formats[0], &formats[0]);
+    pass(b, 1000);
+    assert_true(event(b, MEDIA_EV_HEARS, &ev) && ev.talks);
+    turned(b, false);
+    pass(b, 8000);
+    assert_false(event(b, MEDIA_EV_HEARS, &ev));
+    turned(b, true);
+    b->s[B].mute = true; /* packets without sound */
+    pass(b, 4900);
+    assert_false(event(b, MEDIA_EV_HEARS, &ev));
+    pass(b, 200);
+    assert_true(event(b, MEDIA_EV_HEARS, &ev) && !ev.talks);
+    pass(b, 8000);
+    assert_false(event(b, MEDIA_EV_HEARS, &ev));
+    b->s[B].mute = false;
+    pass(b, 200);
+    assert_true(event(b, MEDIA_EV_HEARS, &ev) && ev.talks);
+    b->s[B].quiet = true; /* no packets */
+    pass(b, 4000);
+    cmd(b, (struct media_cmd){.kind = MEDIA_TAP_HEAR, .id = 1});
+    pass(b, 8000);
+    assert_false(event(b, MEDIA_EV_HEARS, &ev));
+}
+
 /* They are for the menu: the peer, which would take them for an answer, hears of none. */
 static void test_keys_are_not_for_the_peer(void **state)
 {
@@ -702,6 +738,7 @@ int main(void)
         CASE(test_speech_silences_the_peer),
         CASE(test_a_peer_that_is_silent_is_not_silenced),
         CASE(test_the_peer_is_silenced_by_order),
+        CASE(test_a_peer_falls_silent),
         CASE(test_keys_are_not_for_the_peer),
         CASE(test_speech_in_a_pause_of_the_peer_silences_it),
         CASE(test_another_peer_is_heard),
