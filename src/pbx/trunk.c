@@ -183,13 +183,17 @@ static bool has_party(const struct pbx *p, uint16_t party)
     return false;
 }
 
-/* 0: there are too many. */
-static uint16_t free_party(const struct pbx *p)
+/* 0: there are too many. Not one that was given back lately: the calls of a trunk that is gone still
+ * need its name when they need a new connection. */
+static uint16_t free_party(struct pbx *p)
 {
-    uint16_t party = 1;
-    while (party < FIRST_OTHER && has_party(p, party))
-        party++;
-    return party < FIRST_OTHER ? party : 0;
+    uint16_t *at = &p->trunks->last_party;
+    for (unsigned i = 1; i < FIRST_OTHER; i++) {
+        *at = *at + 1u < FIRST_OTHER ? *at + 1 : 1;
+        if (!has_party(p, *at))
+            return *at;
+    }
+    return 0;
 }
 
 uint16_t trunk_party_of(struct pbx *p, struct str name)

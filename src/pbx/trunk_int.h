@@ -51,6 +51,7 @@ struct trunks {
     struct list all;
     char party[TRUNK_PARTIES][256]; /* names of others: the last numbers are theirs */
     unsigned next_party;
+    uint16_t last_party; /* the number that a trunk was given last */
     struct pbx_timer patience; /* for the answers to the last REGISTERs, when we are stopped */
     bool impatient;
     struct digest *digest;

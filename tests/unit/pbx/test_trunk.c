@@ -464,6 +464,7 @@ static void a_trunk_is_introduced_by_its_name_and_keys(void **state)
     pbx_resolved(r->pbx, r->now, r->asked[0].token, &dest, 1, 300);
     assert_int_equal(trunk_dest(r->pbx, conf("kt"), &later), 0);
     assert_int_equal(later.party, r->party.token);
+    assert_int_not_equal(later.party, to.party); /* calls that are up are with the old one */
 }
 
 /* Neither a name nor keys of what was said before cling to it. */
