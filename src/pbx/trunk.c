@@ -183,8 +183,8 @@ static bool has_party(const struct pbx *p, uint16_t party)
     return false;
 }
 
-/* 0: there are too many. Not one that was given back lately: the calls of a trunk that is gone still
- * need its name when they need a new connection. */
+/* 0: there are too many. Not one that was given back lately: the calls of a trunk that is gone
+ * still need its name when they need a new connection. */
 static uint16_t free_party(struct pbx *p)
 {
     uint16_t *at = &p->trunks->last_party;
@@ -288,6 +288,8 @@ void trunk_free(struct pbx *p, struct trunk *t)
     pbx_timer_stop(p, &t->refresh);
     pbx_timer_stop(p, &t->ping);
     list_remove(&t->node);
+    if (t->leaving)
+        trunk_reg_resume(p);
     config_unref(t->config);
     mem_free(t);
 }
