@@ -53,6 +53,11 @@ struct tls_config {
     unsigned n_pins;       /* authority need vouch for it, but its name counts still */
 };
 
+/* What tls_ctx_new() would say of one of our own, and of the authorities. Of a pair, *of_key: it is
+ * the key that is at fault. 0 or a negative errno with *why. */
+MUST_CHECK int tls_pair_check(const struct tls_certificate *files, bool *of_key, struct buf *why);
+MUST_CHECK int tls_authorities_check(const char *ca, struct buf *why);
+
 struct tls_ctx;
 
 /* Reads the files. Negative errno: *why says in one line what is wrong with them. */
