@@ -135,6 +135,9 @@ bool tls_session_proves(struct tls_session *s, const struct tls_target *who);
  * none if nothing is. */
 void tls_session_doubt(const struct tls_session *s, struct buf *b);
 
+/* The names in the peer's certificate, with ", " between. */
+void tls_session_names(const struct tls_session *s, struct buf *b);
+
 /* What kind of thing it failed for. */
 enum tls_failure {
     TLS_FAILED_CERTIFICATE, /* the peer's does not hold, or it showed none */
