@@ -113,8 +113,7 @@ static void ask(struct pbx *p, struct pbx_timer *timer)
                                         .any = t->any,
                                         .sips = t->uri.scheme == SIP_SCHEME_SIPS,
                                         .proto = t->proto};
-    for (unsigned i = 0; i < p->n_listeners; i++)
-        o->question.protos |= 1u << p->listener[i].proto;
+    pbx_question_protos(p, &o->question);
     o->token = t->id;
     pbx_timer_start(p, &t->resolve, RESOLVE_AGAIN_S * USEC_S); /* should no answer come */
 }

@@ -445,6 +445,8 @@ static void a_trunk_is_introduced_by_its_name_and_keys(void **state)
     assert_true(r->asked[0].question.any);
     assert_int_equal(r->asked[0].question.proto, PROTO_TLS);
     assert_true(r->asked[0].question.protos & 1u << PROTO_UDP);
+    assert_false(r->asked[0].question.without_ipv4 & 1u << PROTO_UDP);
+    assert_true(r->asked[0].question.without_ipv6 & 1u << PROTO_UDP); /* nobody listens there */
     pbx_resolved(r->pbx, r->now, r->asked[0].token, &dest, 1, 300);
     assert_int_equal(trunk_dest(r->pbx, conf("kt"), &to), 0);
     assert_int_equal(to.proto, PROTO_TLS);
