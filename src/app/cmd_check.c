@@ -7,6 +7,7 @@
 #include "app/cmd.h"
 #include "base/mem.h"
 #include "io/fs.h"
+#include "io/tls.h"
 #include "pbx/config.h"
 
 #define MAX_FILE_BYTES ((size_t)64 << 20)
@@ -18,7 +19,8 @@ static const char help[] =
     "Reads a configuration file and reports every error in it, one a line, as FILE:LINE: KEY:\n"
     "what is wrong. Says nothing else when the file is sound. The folders of recordings and\n"
     "messages must be such that this user can write there, from the present folder; none is\n"
-    "made.\n\n"
+    "made. The files of sip.tls must be such that this user can read them, and their keys those\n"
+    "of their certificates.\n\n"
     "  -j, --json        {\"ok\": ..., \"errors\": [{\"line\": ..., \"text\": ...}]}\n"
     "  -r, --reference   print the page that describes every key\n"
     "  -h, --help        this text\n\n"
@@ -60,28 +62,86 @@ static void put_text(const struct config_errors *errs)
     fwrite(text.p, 1, text.n, stderr);
 }
 
-static void try_dir(struct config_errors *errs, const char *path, uint32_t line, const char *key,
-                    struct str dir)
+/* What is tried, and where its errors go. */
+struct trial {
+    const char *path;
+    struct config_errors *errs;
+};
+
+static void fault(struct trial *t, uint32_t line, const char *key, const char *why)
 {
-    char name[PATH_MAX], at[PATH_MAX];
-    if (errs->n == CONFIG_MAX_ERRORS)
+    t->errs->total++;
+    if (t->errs->n == CONFIG_MAX_ERRORS)
         return;
+    struct config_error *e = &t->errs->v[t->errs->n++];
+    e->line = line;
+    snprintf(e->text, sizeof(e->text), "%.60s:%u: %s: %s", t->path, line, key, why);
+}
+
+static void try_dir(struct trial *t, uint32_t line, const char *key, struct str dir)
+{
+    char name[PATH_MAX], at[PATH_MAX], why[160];
     str_copy_z(name, sizeof(name), dir);
     int err = fs_try_dir(name, at);
-    if (!err)
-        return;
-    struct config_error *e = &errs->v[errs->n++];
-    errs->total++;
-    e->line = line;
-    snprintf(e->text, sizeof(e->text), "%.60s:%u: %s: cannot be written to: %.60s: %s", path, line,
-             key, at, strerrordesc_np(-err));
+    snprintf(why, sizeof(why), "cannot be written to: %.60s: %s", at, strerrordesc_np(-err));
+    if (err)
+        fault(t, line, key, why);
+}
+
+/* `map` is "sip.tls" or one of its certificates. */
+static void try_pair(struct trial *t, const char *map, const uint32_t line[2],
+                     const struct str file[2])
+{
+    char name[2][PATH_MAX], key[64], mem[160];
+    struct tls_certificate files = {.certificate = name[0], .private_key = name[1]};
+    struct buf why;
+    bool of_key;
+    str_copy_z(name[0], sizeof(name[0]), file[0]);
+    str_copy_z(name[1], sizeof(name[1]), file[1]);
+    buf_init(&why, mem, sizeof(mem) - 1);
+    int err = tls_pair_check(&files, &of_key, &why);
+    mem[why.n] = '\0';
+    snprintf(key, sizeof(key), "%s.%s", map, of_key ? "private_key" : "certificate");
+    if (err)
+        fault(t, line[of_key], key, mem);
+}
+
+static void try_authorities(struct trial *t, uint32_t line, struct str file)
+{
+    char name[PATH_MAX], mem[160];
+    struct buf why;
+    str_copy_z(name, sizeof(name), file);
+    buf_init(&why, mem, sizeof(mem) - 1);
+    int err = tls_authorities_check(name, &why);
+    mem[why.n] = '\0';
+    if (err)
+        fault(t, line, "sip.tls.ca", mem);
+}
+
+static void try_tls(struct trial *t, const struct config *c)
+{
+    const struct config_tls *tls = &c->sip.tls;
+    if (tls->certificate.n)
+        try_pair(t, "sip.tls", (uint32_t[]){c->line.certificate, c->line.private_key},
+                 (struct str[]){tls->certificate, tls->private_key});
+    for (uint32_t i = 0; i < tls->n_certificates; i++) {
+        char map[48];
+        snprintf(map, sizeof(map), "sip.tls.certificates[%u]", i);
+        try_pair(
+            t, map,
+            (uint32_t[]){c->line.certificates[i].certificate, c->line.certificates[i].private_key},
+            (struct str[]){tls->certificates[i].certificate, tls->certificates[i].private_key});
+    }
+    try_authorities(t, c->line.ca, tls->ca);
 }
 
 /* A path that is not absolute counts from where the program runs, here as there. */
-static int try_dirs(struct config_errors *errs, const char *path, const struct config *c)
+static int try_files(struct config_errors *errs, const char *path, const struct config *c)
 {
-    try_dir(errs, path, c->line.recording_dir, "recording.dir", c->recording.dir);
-    try_dir(errs, path, c->line.voicemail_dir, "voicemail.dir", c->voicemail.dir);
+    struct trial t = {path, errs};
+    try_dir(&t, c->line.recording_dir, "recording.dir", c->recording.dir);
+    try_dir(&t, c->line.voicemail_dir, "voicemail.dir", c->voicemail.dir);
+    try_tls(&t, c);
     return errs->total ? -EINVAL : 0;
 }
 
@@ -99,7 +159,7 @@ static int check(const char *path, bool json)
     }
     err = config_load(&config, path, str_of(text, n), &errs);
     mem_free(text);
-    err = err ? err : try_dirs(&errs, path, config);
+    err = err ? err : try_files(&errs, path, config);
     config_unref(config);
     if (err && err != -EINVAL) {
         errno = -err;

@@ -102,7 +102,9 @@ static void resolve(struct wire *w, const struct pbx_out *o)
                                 .any = q->any,
                                 .sips = q->sips,
                                 .proto = q->proto,
-                                .protos = q->protos};
+                                .protos = q->protos,
+                                .without_ipv4 = q->without_ipv4,
+                                .without_ipv6 = q->without_ipv6};
     if (dns_resolve(w->dns, &what, o->token))
         pbx_resolved(w->pbx, loop_now(w->loop), o->token, NULL, 0, 30);
 }

@@ -42,7 +42,7 @@ struct query {
     uint16_t port; /* of its own addresses, when no SRV has one */
     bool sips;
     uint8_t proto;
-    uint32_t protos;
+    uint32_t protos, without_ipv4, without_ipv6;
     struct service service[SERVICES_MAX];
     unsigned services, service_at;
     bool announced; /* by NAPTR: all of them count; else the first that there is */
@@ -128,11 +128,19 @@ static void ttl_lower(struct query *q, int ttl)
 
 /* ---- hosts ----------------------------------------------------------------------------------- */
 
+/* Is there a way there over this family? An address without one would stand in for one with. */
+static bool is_spoken(const struct query *q, uint8_t proto, int family)
+{
+    if (family == AF_INET6 && !q->dns->cfg.ipv6)
+        return false;
+    return !((family == AF_INET6 ? q->without_ipv6 : q->without_ipv4) >> proto & 1);
+}
+
 static void addrs_put_family(struct query *q, const struct ares_addrinfo *info, int family,
                              const struct flow_dest *like)
 {
     for (const struct ares_addrinfo_node *n = info->nodes; n; n = n->ai_next) {
-        if (q->answer.n == DNS_MAX_ADDRS)
+        if (q->answer.n == DNS_MAX_ADDRS || !is_spoken(q, like->proto, family))
             return;
         if (n->ai_family != family)
             continue;
@@ -174,10 +182,15 @@ static void on_host(void *arg, int status, int timeouts, struct ares_addrinfo *i
 
 static void ask_host(struct query *q)
 {
-    struct ares_addrinfo_hints hints = {.ai_family = q->dns->cfg.ipv6 ? AF_UNSPEC : AF_INET,
+    const struct server *server = q->servers ? &q->server[q->server_at] : NULL;
+    uint8_t proto = server ? server->proto : q->proto;
+    bool v4 = is_spoken(q, proto, AF_INET), v6 = is_spoken(q, proto, AF_INET6);
+    struct ares_addrinfo_hints hints = {.ai_family = v4 && v6 ? AF_UNSPEC
+                                                     : v6     ? AF_INET6
+                                                              : AF_INET,
                                         .ai_socktype = SOCK_DGRAM,
                                         .ai_flags = ARES_AI_NOSORT};
-    const char *host = q->servers ? q->server[q->server_at].srv.host : q->name;
+    const char *host = server ? server->srv.host : q->name;
     ares_getaddrinfo(q->dns->channel, host, NULL, &hints, on_host, q);
 }
 
@@ -495,7 +508,9 @@ int dns_resolve(struct dns *dns, const struct dns_question *what, uint64_t token
                         .port = what->port,
                         .proto = what->proto,
                         .sips = what->sips,
-                        .protos = what->protos};
+                        .protos = what->protos,
+                        .without_ipv4 = what->without_ipv4,
+                        .without_ipv6 = what->without_ipv6};
     q->answer.token = token;
     q->answer.ttl_s = TTL_MAX_S;
     str_copy_z(q->name, sizeof(q->name), name);

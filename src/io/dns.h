@@ -42,6 +42,8 @@ struct dns_question {
     bool sips;       /* a sips URI: over TLS or not at all */
     uint8_t proto;   /* enum proto; the one given, or the one to be taken where nothing decides */
     uint32_t protos; /* a bit for each enum proto that we can speak; for `any` */
+    uint32_t without_ipv4, without_ipv6; /* of those that we cannot speak over it: such addresses
+                                          * are no answer */
 };
 
 /* Begins to find out. `done` brings the answer with the token, in a later turn, also for a numeric

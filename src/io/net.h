@@ -36,8 +36,9 @@ struct net_hooks {
     /* A handshake of TLS has failed, for the reason in `why`, one line. What waited for it is told
      * by `failed` as well. */
     void (*insecure)(void *ctx, usec_t now, const struct flow *flow, bool ours, struct str why);
-    /* A client that need not show a certificate has shown one that does not hold, for the reason
-     * in `why`: it is served, as one who has shown none. */
+    /* A client that need not show a certificate has shown one that does not hold, or one that is
+     * that of no client's we know, for the reason in `why`: it is served, as one who has shown
+     * none. */
     void (*unproven)(void *ctx, usec_t now, const struct flow *flow, struct str why);
     void *ctx;
 };

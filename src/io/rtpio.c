@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -35,6 +36,7 @@ struct rtpio {
     struct pair *pairs; /* [port / 2] */
     uint32_t next_port;
     int epfd, stop_fd;
+    int fd_end; /* sockets have descriptors below */
     usec_t due; /* the owner's next deadline */
     usec_t window_start;
     uint64_t window_packets;
@@ -60,8 +62,20 @@ static int watch(const struct rtpio *io, int fd, uint64_t key)
     return epoll_ctl(io->epfd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
 }
 
+/* A stock of ports is kept for calls to come, and calls take what there is: a quarter of the
+ * descriptors is left to who connects and to files, so that the exchange can still be told to stop.
+ */
+static int fd_end_get(void)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) || l.rlim_cur > INT32_MAX)
+        return INT32_MAX;
+    return (int)(l.rlim_cur - l.rlim_cur / 4);
+}
+
 static int rtpio_init(struct rtpio *io)
 {
+    io->fd_end = fd_end_get();
     io->pairs = mem_map(PAIRS * sizeof(struct pair));
     if (!io->pairs)
         return -ENOMEM;
@@ -148,12 +162,24 @@ static void addr_of(struct addr *ret, const struct sockaddr_storage *sa)
 
 /* ---- port pairs ------------------------------------------------------------------------------ */
 
-static int socket_bind(const struct rtpio *io, const struct addr *bind_addr)
+/* The number tells how many are taken: the system gives the lowest. */
+static int socket_make(const struct rtpio *io, int domain)
 {
-    int domain = bind_addr->family == ADDR_V4 ? AF_INET : AF_INET6;
     int fd = socket(domain, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
+    if (fd < io->fd_end)
+        return fd;
+    close(fd);
+    return -EMFILE;
+}
+
+static int socket_bind(const struct rtpio *io, const struct addr *bind_addr)
+{
+    int domain = bind_addr->family == ADDR_V4 ? AF_INET : AF_INET6;
+    int fd = socket_make(io, domain);
+    if (fd < 0)
+        return fd;
     int one = 1, bytes = (int)io->conf.rcvbuf_bytes, rc = 0;
     if (domain == AF_INET6)
         rc = setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));

@@ -33,22 +33,30 @@ bool tcp_tls_serves(const struct conn *c, const struct flow *to, bool by_alias)
     return tls_session_serves(c->tls, &target);
 }
 
+/* The party that the client has proved to be, with or without the keys that it must have; 0: none
+ * of them. */
+static uint16_t proved(struct conn *c, bool by_key)
+{
+    const struct net *net = c->net;
+    for (uint16_t i = 1; i < NET_MAX_PARTIES; i++) {
+        const struct net_party *party = net->party[i];
+        if (!party || !party->client)
+            continue;
+        struct tls_target who = {str_z(party->host), party->pin, by_key ? party->n_pins : 0};
+        if (tls_session_proves(c->tls, &who))
+            return i;
+    }
+    return 0;
+}
+
 uint16_t tcp_tls_client(struct conn *c)
 {
     struct net *net = c->net;
     if (!net->n_clients || !tls_session_holds(c->tls)) /* it may have, when it was last asked */
         return 0;
-    if (c->client_at == net->clients_at)
-        return c->client;
-    c->client_at = net->clients_at;
-    c->client = 0;
-    for (uint16_t i = 1; i < NET_MAX_PARTIES && !c->client; i++) {
-        const struct net_party *party = net->party[i];
-        if (!party || !party->client)
-            continue;
-        struct tls_target who = {str_z(party->host), party->pin, party->n_pins};
-        if (tls_session_proves(c->tls, &who))
-            c->client = i;
+    if (c->client_at != net->clients_at) {
+        c->client_at = net->clients_at;
+        c->client = proved(c, true);
     }
     return c->client;
 }
@@ -123,13 +131,33 @@ void tcp_tls_end(struct conn *c)
     send_what_fits(c);
 }
 
+/* A client that shows a certificate which holds wants to be somebody. */
+static void put_stranger(struct conn *c, struct buf *why)
+{
+    if (!c->net->n_clients || !tls_session_holds(c->tls) || tcp_tls_client(c))
+        return;
+    if (proved(c, false)) {
+        buf_lit(why, "its key is none of those pinned");
+        return;
+    }
+    char mem[TLS_WHY_MAX];
+    struct buf names;
+    buf_init(&names, mem, sizeof(mem));
+    tls_session_names(c->tls, &names);
+    buf_z(why, names.n ? "it is for " : "it has no name");
+    buf_str_put(why, str_sub(buf_str(&names), 0, why->cap - why->n));
+}
+
 static void tell_doubt(struct conn *c)
 {
     struct net *net = c->net;
     char mem[TLS_WHY_MAX];
     struct buf why;
+    if (c->ours)
+        return;
     buf_init(&why, mem, sizeof(mem));
     tls_session_doubt(c->tls, &why);
+    put_stranger(c, &why);
     if (why.n && net->hooks.unproven)
         net->hooks.unproven(net->hooks.ctx, c->last_at, &c->flow, buf_str(&why));
 }

@@ -84,6 +84,16 @@ int tls_trust_load(SSL_CTX *ctx, const struct tls_config *cfg, struct buf *why)
     return 0;
 }
 
+int tls_authorities_check(const char *ca, struct buf *why)
+{
+    struct tls_config cfg = {.ca = ca};
+    SSL_CTX *ctx = tls_context_new(TLS_client_method());
+    ERR_clear_error();
+    int err = ctx ? tls_trust_load(ctx, &cfg, why) : -ENOMEM;
+    SSL_CTX_free(ctx);
+    return err;
+}
+
 /* ---- sessions of servers, to be resumed --------------------------------------------------------
  */
 

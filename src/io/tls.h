@@ -53,6 +53,11 @@ struct tls_config {
     unsigned n_pins;       /* authority need vouch for it, but its name counts still */
 };
 
+/* What tls_ctx_new() would say of one of our own, and of the authorities. Of a pair, *of_key: it is
+ * the key that is at fault. 0 or a negative errno with *why. */
+MUST_CHECK int tls_pair_check(const struct tls_certificate *files, bool *of_key, struct buf *why);
+MUST_CHECK int tls_authorities_check(const char *ca, struct buf *why);
+
 struct tls_ctx;
 
 /* Reads the files. Negative errno: *why says in one line what is wrong with them. */
@@ -129,6 +134,9 @@ bool tls_session_proves(struct tls_session *s, const struct tls_target *who);
 /* What is wrong with the certificate that a client has shown without need (ask_client), in words;
  * none if nothing is. */
 void tls_session_doubt(const struct tls_session *s, struct buf *b);
+
+/* The names in the peer's certificate, with ", " between. */
+void tls_session_names(const struct tls_session *s, struct buf *b);
 
 /* What kind of thing it failed for. */
 enum tls_failure {

@@ -23,16 +23,38 @@ struct tls_certificate tls_own_files(const struct tls_config *cfg, unsigned i)
                                     .private_key = cfg->private_key};
 }
 
-int tls_own_load(SSL_CTX *ctx, const struct tls_certificate *files, struct buf *why)
+static int chain_load(SSL_CTX *ctx, const struct tls_certificate *files, struct buf *why)
 {
     if (SSL_CTX_use_certificate_chain_file(ctx, files->certificate) != 1)
         return tls_complain(why, files->certificate, "no certificate can be read");
+    return 0;
+}
+
+static int key_load(SSL_CTX *ctx, const struct tls_certificate *files, struct buf *why)
+{
     if (SSL_CTX_use_PrivateKey_file(ctx, files->private_key, SSL_FILETYPE_PEM) != 1)
         return tls_complain(why, files->private_key,
                             "no private key can be read that fits the certificate");
     if (SSL_CTX_check_private_key(ctx) != 1)
         return tls_complain(why, files->private_key, "the key is not that of the certificate");
     return 0;
+}
+
+int tls_own_load(SSL_CTX *ctx, const struct tls_certificate *files, struct buf *why)
+{
+    int err = chain_load(ctx, files, why);
+    return err ? err : key_load(ctx, files, why);
+}
+
+int tls_pair_check(const struct tls_certificate *files, bool *of_key, struct buf *why)
+{
+    SSL_CTX *ctx = tls_context_new(TLS_server_method());
+    ERR_clear_error();
+    int err = ctx ? chain_load(ctx, files, why) : -ENOMEM;
+    *of_key = !err;
+    err = err ? err : key_load(ctx, files, why);
+    SSL_CTX_free(ctx);
+    return err;
 }
 
 /* ---- which of them ---------------------------------------------------------------------------

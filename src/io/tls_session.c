@@ -243,6 +243,13 @@ void tls_session_doubt(const struct tls_session *s, struct buf *b)
         tls_peer_words(s, SSL_get_verify_result(s->ssl), b);
 }
 
+void tls_session_names(const struct tls_session *s, struct buf *b)
+{
+    X509 *cert = SSL_get0_peer_certificate(s->ssl);
+    if (cert)
+        tls_peer_names(cert, b);
+}
+
 enum tls_failure tls_session_failure(const struct tls_session *s)
 {
     return (enum tls_failure)s->failure;

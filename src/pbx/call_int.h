@@ -124,7 +124,7 @@ struct leg {
 
 /* What the record will say. Owned texts. */
 struct cdr {
-    struct str caller, caller_name, dialled, callee, did, answered_by, codec, reason;
+    struct str caller, caller_name, dialled, callee, did, answered_by, trunk_out, codec, reason;
     struct str events;                     /* JSON objects, comma separated: cdr_note() */
     uint64_t start_ms, ring_ms, answer_ms; /* wall clock; 0: did not happen */
     usec_t started, rang, answered;
@@ -186,7 +186,6 @@ struct call {
     handle_t kin;      /* of the leg that it began with */
     struct config *config;
     struct cdr cdr;
-    const struct config_trunk *trunk_out;
 };
 
 /* What an extension is doing. */
@@ -287,6 +286,8 @@ void call_drop_leg(struct pbx *p, struct leg *leg, struct str reason);
 
 /* ---- leg.c ----------------------------------------------------------------------------------- */
 struct leg *leg_new(struct pbx *p, struct call *call, handle_t *ret);
+/* Its extension and its trunk are those of this configuration; before, that of its call. */
+void leg_use_config(struct leg *leg, struct config *config);
 /* An early session in the dialog of this leg: feature/early_session.h. NULL: no room. */
 struct leg *leg_new_early(struct pbx *p, const struct leg *of);
 void leg_free(struct pbx *p, struct leg *leg);

@@ -23,7 +23,7 @@ void cdr_free(struct pbx *p, struct call *call)
 {
     struct cdr *r = &call->cdr;
     struct str *texts[] = {&r->caller,      &r->caller_name, &r->dialled, &r->callee, &r->did,
-                           &r->answered_by, &r->codec,       &r->reason,  &r->events};
+                           &r->answered_by, &r->trunk_out,   &r->codec,   &r->reason, &r->events};
     for (unsigned i = 0; i < ARRAY_LEN(texts); i++)
         if (pbx_keep(p, texts[i], STR_NONE))
             BUG_ON(true); /* freeing cannot fail */
@@ -266,7 +266,7 @@ void cdr_write(struct pbx *p, struct call *call, const struct call_ending *e)
         text(p, r->did),
         text(p, r->answered_by),
         text(p, caller && caller->trunk ? caller->trunk->name : STR_NONE),
-        text(p, call->trunk_out ? call->trunk_out->name : STR_NONE),
+        text(p, r->trunk_out),
         ROW_I(r->start_ms),
         when(r->ring_ms),
         when(r->answer_ms),

@@ -170,14 +170,20 @@ enum config_index {
     CONF_INDEX_COUNT
 };
 
+#define CONFIG_MAX_CERTIFICATES 32
+
 struct config {
     CONFIG_KEYS_root(CONFIG_MEMBER, CONFIG_MEMBER_MAP, CONFIG_MEMBER_LIST, root)
 
         uint32_t refs;
     struct arena arena;
     struct hash_table index[CONF_INDEX_COUNT];
-    struct { /* of the file, for who tries these folders */
+    struct { /* of the file, for who tries these folders and files */
         uint32_t recording_dir, voicemail_dir;
+        uint32_t certificate, private_key, ca; /* sip.tls */
+        struct {
+            uint32_t certificate, private_key;
+        } certificates[CONFIG_MAX_CERTIFICATES];
     } line;
 };
 #undef CONFIG_MEMBER

@@ -112,17 +112,31 @@ static bool are_pins(const struct config_texts *pins)
     return true;
 }
 
-#define MAX_CERTIFICATES 32u
+static void tls_lines(struct config_binder *b, const struct config_tls *t)
+{
+    struct config *c = b->config;
+    c->line.certificate = config_line(b, &t->certificate, t);
+    c->line.private_key = config_line(b, &t->private_key, t);
+    c->line.ca = config_line(b, &t->ca, t);
+    for (uint32_t i = 0; i < t->n_certificates && i < CONFIG_MAX_CERTIFICATES; i++) {
+        const struct config_tls_certificate *more = &t->certificates[i];
+        c->line.certificates[i].certificate = config_line(b, &more->certificate, more);
+        c->line.certificates[i].private_key = config_line(b, &more->private_key, more);
+    }
+}
 
 static void tls_check(struct config_binder *b, const struct config_tls *t)
 {
+    tls_lines(b, t);
     if (!are_pins(&t->pins))
         bad(b, &t->pins, t, "sip.tls.pins: each must be 64 hexadecimal digits");
     if ((t->certificate.n == 0) != (t->private_key.n == 0))
         bad(b, &t->certificate, t, "sip.tls: certificate and private_key go together");
-    if (t->n_certificates > MAX_CERTIFICATES)
-        bad(b, &t->certificates[MAX_CERTIFICATES].certificate, &t->certificates[MAX_CERTIFICATES],
-            "sip.tls.certificates: at most %u", MAX_CERTIFICATES);
+    if (t->n_certificates > CONFIG_MAX_CERTIFICATES) {
+        const struct config_tls_certificate *over = &t->certificates[CONFIG_MAX_CERTIFICATES];
+        bad(b, &over->certificate, over, "sip.tls.certificates: at most %u",
+            (unsigned)CONFIG_MAX_CERTIFICATES);
+    }
 }
 
 static void dns_check(struct config_binder *b)

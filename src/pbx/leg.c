@@ -58,6 +58,13 @@ struct leg *leg_new(struct pbx *p, struct call *call, handle_t *ret)
     return leg;
 }
 
+void leg_use_config(struct leg *leg, struct config *config)
+{
+    struct config *before = leg->config;
+    leg->config = config_ref(config);
+    config_unref(before);
+}
+
 struct leg *leg_new_early(struct pbx *p, const struct leg *of)
 {
     struct call *call = call_find(p, of->call);
@@ -71,8 +78,7 @@ struct leg *leg_new_early(struct pbx *p, const struct leg *of)
     leg->number = of->number;
     leg->outgoing = of->outgoing;
     leg->flow = of->flow;
-    config_unref(leg->config);
-    leg->config = config_ref(of->config);
+    leg_use_config(leg, of->config);
     leg->extension = of->extension;
     leg->trunk = of->trunk;
     return leg;

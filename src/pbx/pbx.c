@@ -132,6 +132,20 @@ void pbx_timer_stop(struct pbx *p, struct pbx_timer *t)
     timer_stop(&p->wheel, &t->timer);
 }
 
+void pbx_question_protos(const struct pbx *p, struct pbx_question *q)
+{
+    q->protos = 0;
+    q->without_ipv4 = q->without_ipv6 = UINT32_MAX;
+    for (unsigned i = 0; i < p->n_listeners; i++) {
+        uint32_t bit = 1u << p->listener[i].proto;
+        q->protos |= bit;
+        if (p->listener[i].bound.family == ADDR_V6)
+            q->without_ipv6 &= ~bit;
+        else
+            q->without_ipv4 &= ~bit;
+    }
+}
+
 bool pbx_listens(const struct pbx *p, const struct flow *flow)
 {
     for (unsigned i = 0; i < p->n_listeners; i++)

@@ -92,6 +92,7 @@ struct pbx_question {
     bool sips;       /* a sips URI: over TLS or not at all */
     uint8_t proto;   /* enum proto; the one given, or the default of the scheme */
     uint32_t protos; /* a bit for each enum proto that we can speak */
+    uint32_t without_ipv4, without_ipv6; /* of those that we cannot speak over it */
 };
 
 /* What it points to stays until the next call of pbx_*; what of it does not belong to its kind is

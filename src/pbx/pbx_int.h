@@ -74,6 +74,8 @@ void pbx_respond(struct pbx *p, handle_t txn, unsigned status);
 uint32_t pbx_retry_after(const struct sip_msg *m);
 /* Tells the engine what may have changed of its configuration. */
 void pbx_reconfigure(struct pbx *p);
+/* What we can speak, and over what, into the question. */
+void pbx_question_protos(const struct pbx *p, struct pbx_question *q);
 /* Have we a listener for the protocol and family of a flow? */
 bool pbx_listens(const struct pbx *p, const struct flow *flow);
 /* Is this host one of ours: the domain, an alias, a listen or local address? */

@@ -113,8 +113,7 @@ static void ask(struct pbx *p, struct pbx_timer *timer)
                                         .any = t->any,
                                         .sips = t->uri.scheme == SIP_SCHEME_SIPS,
                                         .proto = t->proto};
-    for (unsigned i = 0; i < p->n_listeners; i++)
-        o->question.protos |= 1u << p->listener[i].proto;
+    pbx_question_protos(p, &o->question);
     o->token = t->id;
     pbx_timer_start(p, &t->resolve, RESOLVE_AGAIN_S * USEC_S); /* should no answer come */
 }
@@ -183,13 +182,17 @@ static bool has_party(const struct pbx *p, uint16_t party)
     return false;
 }
 
-/* 0: there are too many. */
-static uint16_t free_party(const struct pbx *p)
+/* 0: there are too many. Not one that was given back lately: the calls of a trunk that is gone
+ * still need its name when they need a new connection. */
+static uint16_t free_party(struct pbx *p)
 {
-    uint16_t party = 1;
-    while (party < FIRST_OTHER && has_party(p, party))
-        party++;
-    return party < FIRST_OTHER ? party : 0;
+    uint16_t *at = &p->trunks->last_party;
+    for (unsigned i = 1; i < FIRST_OTHER; i++) {
+        *at = *at + 1u < FIRST_OTHER ? *at + 1 : 1;
+        if (!has_party(p, *at))
+            return *at;
+    }
+    return 0;
 }
 
 uint16_t trunk_party_of(struct pbx *p, struct str name)
@@ -284,6 +287,8 @@ void trunk_free(struct pbx *p, struct trunk *t)
     pbx_timer_stop(p, &t->refresh);
     pbx_timer_stop(p, &t->ping);
     list_remove(&t->node);
+    if (t->leaving)
+        trunk_reg_resume(p);
     config_unref(t->config);
     mem_free(t);
 }

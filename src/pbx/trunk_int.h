@@ -30,6 +30,7 @@ struct trunk {
     struct pbx_timer refresh;
     bool busy, refused; /* a REGISTER is under way; the last one failed */
     bool withdrawn;     /* the one under way ends the registration */
+    bool waits;         /* for the end of another trunk's */
     char call_id[160], tag[16];
     uint32_t cseq, expires_s, granted_s;
     usec_t granted_until;            /* 0: not registered */
@@ -51,6 +52,7 @@ struct trunks {
     struct list all;
     char party[TRUNK_PARTIES][256]; /* names of others: the last numbers are theirs */
     unsigned next_party;
+    uint16_t last_party;       /* the number that a trunk was given last */
     struct pbx_timer patience; /* for the answers to the last REGISTERs, when we are stopped */
     bool impatient;
     struct digest *digest;
@@ -88,6 +90,8 @@ void trunk_reg_start(struct pbx *p, struct trunk *t, usec_t in);
  * freed. */
 bool trunk_reg_withdraw(struct pbx *p, struct trunk *t);
 void trunk_reg_rx(struct pbx *p, struct trunk *t, const struct sip_out *o);
+/* One that withdrew its registration is gone: those that waited for that register. */
+void trunk_reg_resume(struct pbx *p);
 /* trunk_ping.c */
 void trunk_ping_start(struct pbx *p, struct trunk *t, usec_t in);
 void trunk_ping_rx(struct pbx *p, struct trunk *t, const struct sip_out *o);

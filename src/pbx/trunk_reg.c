@@ -114,10 +114,37 @@ static void failed(struct pbx *p, struct trunk *t, struct str reason, uint32_t r
     later(p, t, in);
 }
 
+/* Is the registration of a trunk that is gone withdrawn now, at the same place and with the same
+ * contact? RFC 3261 10.3 step 7: whichever Call-ID withdraws a contact, it is gone. */
+static bool is_withdrawn_now(const struct pbx *p, const struct trunk *t)
+{
+    list_each(node, &p->trunks->all)
+    {
+        const struct trunk *other = container_of(node, struct trunk, node);
+        if (other->leaving && str_eq(other->conf->username, t->conf->username) &&
+            str_ieq(other->uri.host, t->uri.host) && other->uri.port == t->uri.port)
+            return true;
+    }
+    return false;
+}
+
+void trunk_reg_resume(struct pbx *p)
+{
+    list_each(node, &p->trunks->all)
+    {
+        struct trunk *t = container_of(node, struct trunk, node);
+        if (t->waits)
+            later(p, t, 0);
+    }
+}
+
 static void due(struct pbx *p, struct pbx_timer *timer)
 {
     struct trunk *t = container_of(timer, struct trunk, refresh);
     if (t->busy)
+        return;
+    t->waits = is_withdrawn_now(p, t);
+    if (t->waits)
         return;
     /* Nobody asks whether the preferred server is back: the refresh does, if there is time to come
      * back here before what is granted runs out. */

@@ -35,8 +35,7 @@ static bool ask(struct pbx *p, struct dial *d, const struct target *t, const str
                                         .any = !uri->transport.n,
                                         .sips = uri->scheme == SIP_SCHEME_SIPS,
                                         .proto = (uint8_t)proto};
-    for (unsigned i = 0; i < p->n_listeners; i++)
-        o->question.protos |= 1u << p->listener[i].proto;
+    pbx_question_protos(p, &o->question);
     d->ring = d->config->trunk.failover_ms * USEC_MS; /* silence of names is silence */
     return true;
 }

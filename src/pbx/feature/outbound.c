@@ -260,8 +260,7 @@ bool dial_leg(struct pbx *p, struct dial *d, const struct leg *like, struct str 
     d->failure = 503;
     if (!leg)
         return false;
-    config_unref(leg->config);
-    leg->config = config_ref(d->config);
+    leg_use_config(leg, d->config);
     leg->outgoing = true;
     leg->secure = leg_find(p, d->owner)->secure; /* RFC 5630 5.1.1.3: also whom it is given to */
     leg->dial = d->self;

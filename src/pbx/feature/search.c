@@ -180,6 +180,7 @@ void dial_skip(struct pbx *p, struct dial *d, const struct target *t, unsigned s
     d->failure = status;
     if (!leg)
         return;
+    leg_use_config(leg, d->config);
     leg->outgoing = true;
     leg->dial = d->self;
     leg->extension = t->extension;

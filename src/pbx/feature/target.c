@@ -194,7 +194,7 @@ static void start_trunk(struct pbx *p, struct dial *d, const struct target *t)
     like.to_sips = str_istarts(uri, STR("sips:"));
     like.elsewhere = t->kind == TARGET_CONTACT;
     d->ring = t->ring;
-    call->trunk_out = t->trunk;
+    cdr_keep(p, call, &call->cdr.trunk_out, t->trunk->name);
     struct target next = *t;
     struct flow flow;
     next.address = (uint8_t)++at;

@@ -160,6 +160,15 @@ static int answer(const char *name, unsigned type, uint8_t **p)
         put_aaaa(p, 9);
         return 1;
     }
+    if (type == 1 && !strcmp(name, "much.test")) {
+        put_a(p, 6);
+        return 1;
+    }
+    if (type == 28 && !strcmp(name, "much.test")) {
+        for (unsigned i = 0; i < 11; i++)
+            put_aaaa(p, 20 + i);
+        return 11;
+    }
     if (type == 1 && !strcmp(name, "one.test")) {
         put_a(p, 1);
         put_a(p, 11);
@@ -458,6 +467,24 @@ static void test_families(void **state)
     assert_int_equal(w.last[0].dest[0].addr.family, ADDR_V6);
     assert_dest(&w.last[0], 0, PROTO_UDP, 5060, 9);
     assert_dest(&w.last[0], 1, PROTO_UDP, 5060, 6);
+    /* Addresses that nothing can be sent to are none: of eleven by IPv6 not one takes the place of
+     * that by which there is a way. */
+    struct dns_question q = {
+        .name = STR("much.test"), .port = 5060, .without_ipv6 = 1u << PROTO_UDP};
+    assert_int_equal(dns_resolve(w.dns, &q, 2), 0);
+    LOOP_UNTIL(w.loop, w.answers == 2);
+    assert_int_equal(w.last[1].n, 1);
+    assert_dest(&w.last[1], 0, PROTO_UDP, 5060, 6);
+    q.without_ipv4 = 1u << PROTO_UDP;
+    assert_int_equal(dns_resolve(w.dns, &q, 3), 0);
+    LOOP_UNTIL(w.loop, w.answers == 3);
+    assert_int_equal(w.last[2].err, -ENOENT);
+    q = (struct dns_question){
+        .name = STR("both.test"), .port = 5060, .without_ipv4 = 1u << PROTO_UDP};
+    assert_int_equal(dns_resolve(w.dns, &q, 4), 0);
+    LOOP_UNTIL(w.loop, w.answers == 4);
+    assert_int_equal(w.last[3].n, 1);
+    assert_dest(&w.last[3], 0, PROTO_UDP, 5060, 9);
     world_done(&w);
 }
 

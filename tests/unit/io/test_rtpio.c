@@ -2,6 +2,7 @@
  * a deadline passes. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -10,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -277,6 +279,33 @@ static void test_thread_wakes_and_stops(void **state)
     close(b->conf.wake_fd);
 }
 
+/* Ports take no descriptor of the last quarter, which who connects needs. */
+static void test_descriptors(void **state)
+{
+    struct rlimit before, few;
+    struct bed b;
+    uint16_t port;
+    int rc = 0;
+    unsigned opened = 0, left = 0, fds[64];
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = 64;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    bed_start(&b, FIRST + 100, FIRST + 299);
+    while ((rc = rtpio_open(b.io, &port, ADDR_V4)) == 0)
+        opened++;
+    assert_int_equal(rc, -EMFILE);
+    assert_true(opened > 8);
+    for (int fd; left < 64 && (fd = open("/dev/null", O_RDONLY)) >= 0;)
+        fds[left++] = (unsigned)fd;
+    assert_in_range(left, 16, 17);
+    while (left)
+        close((int)fds[--left]);
+    rtpio_close(b.io, port);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    rtpio_free(b.io);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -288,6 +317,7 @@ int main(void)
         T(test_range),
         T(test_bad_range_and_family),
         T(test_drain),
+        T(test_descriptors),
         T(test_thread_wakes_and_stops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -281,6 +281,34 @@ static void test_client_pinned(void **state)
     side_close(&b);
 }
 
+/* Who shows a certificate that holds, and is nobody by it, is told of once, with what it is for. */
+static void test_client_stranger(void **state)
+{
+    struct tls_pin pin = {{1}};
+    struct tls_target pinned = {.host = STR("a.test"), .pin = &pin, .n_pins = 1};
+    for (unsigned i = 0; i < 4; i++) {
+        struct side a, b;
+        side_open(&a, "a.test", &(struct net_config){0}, TAKEN);
+        side_open(&b, "b.test", &(struct net_config){0}, i == 3 ? DEMANDED : ASKED);
+        party(&a, 1, "b.test");
+        if (i < 2)
+            client_is(&b, 7, i ? "a.test" : "other.test");
+        else if (i == 2)
+            assert_int_equal(net_client_set(b.w.net, 7, &pinned), 0);
+        for (unsigned k = 0; k < 2; k++)
+            assert_int_equal(heard_from(&a, &b), i == 1 ? 7 : 0);
+        assert_int_equal(b.w.opened, 1);
+        assert_int_equal(b.w.unproven, i == 0 || i == 2); /* a phone's is nobody's business */
+        if (i == 0)
+            assert_string_equal(b.w.unproven_why, "it is for a.test");
+        if (i == 2)
+            assert_string_equal(b.w.unproven_why, "its key is none of those pinned");
+        assert_int_equal(a.w.unproven, 0);
+        side_close(&a);
+        side_close(&b);
+    }
+}
+
 /* Whom we have connected to is no client: not even where the number, under which that was done, is
  * by now the number of one. */
 static void test_number_of_a_client(void **state)
@@ -463,6 +491,7 @@ int main(void)
         cmocka_unit_test(test_client),
         cmocka_unit_test(test_no_client),
         cmocka_unit_test(test_client_pinned),
+        cmocka_unit_test(test_client_stranger),
         cmocka_unit_test(test_number_of_a_client),
         cmocka_unit_test(test_replies_of_tls_are_bounded),
     };

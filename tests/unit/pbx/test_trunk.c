@@ -445,6 +445,8 @@ static void a_trunk_is_introduced_by_its_name_and_keys(void **state)
     assert_true(r->asked[0].question.any);
     assert_int_equal(r->asked[0].question.proto, PROTO_TLS);
     assert_true(r->asked[0].question.protos & 1u << PROTO_UDP);
+    assert_false(r->asked[0].question.without_ipv4 & 1u << PROTO_UDP);
+    assert_true(r->asked[0].question.without_ipv6 & 1u << PROTO_UDP); /* nobody listens there */
     pbx_resolved(r->pbx, r->now, r->asked[0].token, &dest, 1, 300);
     assert_int_equal(trunk_dest(r->pbx, conf("kt"), &to), 0);
     assert_int_equal(to.proto, PROTO_TLS);
@@ -464,6 +466,7 @@ static void a_trunk_is_introduced_by_its_name_and_keys(void **state)
     pbx_resolved(r->pbx, r->now, r->asked[0].token, &dest, 1, 300);
     assert_int_equal(trunk_dest(r->pbx, conf("kt"), &later), 0);
     assert_int_equal(later.party, r->party.token);
+    assert_int_not_equal(later.party, to.party); /* calls that are up are with the old one */
 }
 
 /* Neither a name nor keys of what was said before cling to it. */
@@ -565,6 +568,49 @@ static void a_changed_trunk_starts_anew(void **state)
     assert_sent_to("192.0.2.79:5060");
 }
 
+/* RFC 3261 10.3 step 7: what withdraws the contact of before would withdraw that of now, if it came
+ * later. So it comes first, however often it must be sent. */
+static void a_changed_trunk_registers_after_it_has_withdrawn(void **state)
+{
+    begin_with(HEAD QUIET "trunks: [{name: kt, uri: \"sip:192.0.2.77\", " LOGIN "}]\n");
+    wait_request(USEC_MS);
+    answer("200 OK", "Expires: 1000\r\n");
+    reload(HEAD QUIET "trunks: [{name: kt, uri: \"sip:192.0.2.77\", " LOGIN
+                      ", from_domain: a.test}, {name: b, uri: \"sip:192.0.2.77\", username: u2, "
+                      "password: pw, register: true}]\n");
+    assert_text(sip_msg_get(last_request(), SIP_H_EXPIRES), "0");
+    for (unsigned i = 0; i < 3; i++) { /* it is lost, and repeated; another account does not wait */
+        wait_request(4 * USEC_S);
+        if (str_eq(req.to.uri.user, STR("u2"))) {
+            answer("200 OK", "Expires: 1000\r\n");
+            continue;
+        }
+        assert_text(sip_msg_get(&req, SIP_H_EXPIRES), "0");
+    }
+    assert_int_equal(view_of("b").state, TRUNK_UP);
+    answer("401 Unauthorized",
+           "WWW-Authenticate: Digest realm=\"carrier\", nonce=\"n\", qop=\"auth\"\r\n");
+    assert_text(sip_msg_get(last_request(), SIP_H_EXPIRES), "0");
+    rig_clear(r);
+    answer("200 OK", "");
+    assert_int_equal(r->n_sent, 0);
+    assert_text(sip_msg_get(wait_request(USEC_MS), SIP_H_EXPIRES), "3600");
+    answer("200 OK", "Expires: 1000\r\n");
+    assert_int_equal(view_of("kt").state, TRUNK_UP);
+}
+
+/* Nobody waits for ever for one that does not answer. */
+static void a_changed_trunk_registers_when_the_silence_is_over(void **state)
+{
+    begin_with(HEAD QUIET "trunks: [{name: kt, uri: \"sip:192.0.2.77\", " LOGIN "}]\n");
+    wait_request(USEC_MS);
+    answer("200 OK", "Expires: 1000\r\n");
+    reload(HEAD QUIET "trunks: [{name: kt, uri: \"sip:192.0.2.77\", " LOGIN
+                      ", from_domain: a.test}]\n");
+    rig_wait(r, 33 * USEC_S);
+    assert_text(sip_msg_get(last_request(), SIP_H_EXPIRES), "3600");
+}
+
 static void shutdown_waits_for_the_answer_under_way(void **state)
 {
     begin_with(HEAD QUIET "trunks: [{name: kt, uri: \"sip:192.0.2.77\", " LOGIN "}]\n");
@@ -626,6 +672,8 @@ int main(void)
         T(places_that_failed_rest_each_for_itself),
         T(a_removed_trunk_withdraws_its_registration),
         T(a_changed_trunk_starts_anew),
+        T(a_changed_trunk_registers_after_it_has_withdrawn),
+        T(a_changed_trunk_registers_when_the_silence_is_over),
         T(shutdown_waits_for_the_answer_under_way),
         T(shutdown_waits_a_second_for_the_silent),
         T(what_was_never_registered_is_gone_at_once),
