@@ -33,7 +33,8 @@ struct voicebot_session *voicebot_of(struct pbx *p, const struct call *call)
 struct str voicebot_heard(struct pbx *p, const struct call *call)
 {
     const struct voicebot_session *s = voicebot_of(p, call);
-    bool ours = s && !voicebot_is_spoken_for(s); /* a speech server has a stream of its own */
+    /* A speech server has a stream of its own; when it is gone, we speak. */
+    bool ours = s && (!voicebot_is_spoken_for(s) || s->talk.closed);
     return ours && !s->left && !s->over ? s->bot->name : STR_NONE;
 }
 
