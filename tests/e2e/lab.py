@@ -219,6 +219,10 @@ class Lab:
         }
 
     def put_config(self, config):
+        # What is spoken is the same in all cases, but for what bots say.
+        if not config.get("bots"):
+            sounds = {"cache": os.path.join(os.path.dirname(self.dir), "sounds"), **config.get("sounds", {})}
+            config = {**config, "sounds": sounds}
         return self.write("ringdown.yaml", json.dumps(config, indent=1, ensure_ascii=False))
 
     def start(self, config=None, env=None):
