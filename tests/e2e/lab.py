@@ -112,6 +112,7 @@ class Lab:
         self.capture = None
         self.echoed = False  # the peers write nonsense, which answers repeat
         self.heard = None
+        self.own_sounds = None
         self.sources = set()  # addresses whose messages are judged
         self.starts = 0
 
@@ -219,8 +220,10 @@ class Lab:
         }
 
     def put_config(self, config):
-        # What is spoken is the same in all cases, but for what bots say.
-        if not config.get("bots"):
+        # What is spoken is the same in all cases, but for what bots say. A reload cannot change it.
+        if self.own_sounds is None:
+            self.own_sounds = bool(config.get("bots"))
+        if not self.own_sounds:
             sounds = {"cache": os.path.join(os.path.dirname(self.dir), "sounds"), **config.get("sounds", {})}
             config = {**config, "sounds": sounds}
         return self.write("ringdown.yaml", json.dumps(config, indent=1, ensure_ascii=False))

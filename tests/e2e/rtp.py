@@ -47,7 +47,8 @@ class End:
         while not self.ended:
             due += 0.02
             time.sleep(max(0.0, due - time.monotonic()))
-            if not self.remote:
+            to = self.remote  # which may be taken away meanwhile
+            if not to:
                 continue
             n += 1
             self.seq, self.ts = (self.seq + 1) & 0xFFFF, (self.ts + STEP) & 0xFFFFFFFF
@@ -55,12 +56,12 @@ class End:
                 self.lost_tx += 1
             else:
                 head = struct.pack("!BBHII", 0x80, self.pt, self.seq, self.ts, self.ssrc)
-                self.rtp.sendto(head + bytes([0x55 + n % 2]) * STEP, self.remote)
+                self.rtp.sendto(head + bytes([0x55 + n % 2]) * STEP, to)
                 self.sent += 1
             if n % 50 == 0:
-                self.report()
+                self.report(to)
 
-    def report(self):
+    def report(self, to):
         """SR, with a block about the far end once it has reported itself, and SDES."""
         blocks = b""
         if self.far_ssrc is not None and self.highest is not None:
@@ -78,9 +79,9 @@ class End:
         packet = (struct.pack("!BBH", 0x80 | bool(blocks), SR, (len(sr) + len(blocks)) // 4) + sr +
                   blocks + struct.pack("!BBH", 0x81, SDES, len(item) // 4) + item)
         if self.mux:
-            self.rtp.sendto(packet, self.remote)
+            self.rtp.sendto(packet, to)
         else:
-            self.rtcp.sendto(packet, (self.remote[0], self.remote[1] + 1))
+            self.rtcp.sendto(packet, (to[0], to[1] + 1))
 
     # -- in --
 
