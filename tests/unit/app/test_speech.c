@@ -530,6 +530,8 @@ static void what_was_heard(void **state)
          "sales & orders"},
         {"013 partial-match", NLSML(NS, " confidence=\"0\"", "sales", ""), BOTLINK_UNDERSTOOD, 2, 1,
          "sales"},
+        {"000 success", NLSML(NS, "", "sales", "the workshop"), BOTLINK_UNDERSTOOD, 2, 0,
+         "the workshop"},
         {"000 success", NLSML(NS, "", "something else", "else"), BOTLINK_UNDERSTOOD, 0xFF, 0,
          "else"},
         {"000 success", NLSML(NS, "", "", "<nomatch/>"), BOTLINK_NO_MATCH, 0xFF, 0, ""},
