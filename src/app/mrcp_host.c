@@ -13,6 +13,12 @@
 /* Over UDP the transaction of an INVITE outlives its answer by 32 s (Timer M), whatever the pace.
  */
 #define MAX_TXNS (1u << 18)
+/* Sessions that are over wait for the answer to their BYE, or with a server that is silent for the
+ * end of their INVITE, 32 s at most: so many besides those that there may be, lest a few calls to
+ * one that is silent keep the others from being reached. */
+#define LINGERING 256
+/* Of one: an INVITE for each address that it was tried at within open_timeout. */
+#define SIP_SESSIONS 3
 
 struct link {
     uint64_t id; /* 0: none */
@@ -513,15 +519,15 @@ static int core_new(struct mrcp_host *h)
     conf->supported_call = "100rel";
     conf->allow = "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK";
     conf->max_txns = MAX_TXNS;
-    conf->max_sessions = conf->max_dialogs = 4 * h->conf.sessions;
+    conf->max_sessions = conf->max_dialogs = SIP_SESSIONS * h->n_links;
     h->core = sip_core_new(conf, &h->rand, &h->trace, loop_now(h->loop));
     mem_free(conf);
     return h->core ? 0 : -ENOMEM;
 }
 
-/* Sessions that are over may still wait for the answer to their BYE. */
 static int open_core(struct mrcp_host *h)
 {
+    h->n_links = 2 * h->conf.sessions + LINGERING;
     int err = core_new(h);
     if (err)
         return err;
@@ -529,7 +535,6 @@ static int open_core(struct mrcp_host *h)
                                       .max_conns = 2 * h->conf.sessions,
                                       .response_timeout = h->conf.response_timeout,
                                       .seed = rand_u64(&h->rand)};
-    h->n_links = 2 * h->conf.sessions;
     h->link = mem_zero(h->n_links * sizeof(*h->link));
     h->digest = digest_new();
     h->client = mrcp_client_new(&client, loop_now(h->loop));

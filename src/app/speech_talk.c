@@ -305,14 +305,19 @@ static bool same_words(struct str a, struct str b)
     return n && n == m && memcmp(x, y, n) == 0;
 }
 
+static uint8_t means(const struct conv *c, struct str said)
+{
+    for (unsigned i = 0; i < c->heard_by.n_phrases; i++)
+        if (same_words(str_z(c->heard_by.phrase[i].words), said))
+            return c->heard_by.phrase[i].means;
+    return 0xFF;
+}
+
+/* What the server makes of the words goes before the words (RFC 6787 section 9.6.3.3). */
 static uint8_t meaning(const struct conv *c, const struct nlsml_item *item)
 {
-    for (unsigned i = 0; i < c->heard_by.n_phrases; i++) {
-        struct str words = str_z(c->heard_by.phrase[i].words);
-        if (same_words(words, item->instance) || same_words(words, item->input))
-            return c->heard_by.phrase[i].means;
-    }
-    return 0xFF;
+    uint8_t by_instance = means(c, item->instance);
+    return by_instance != 0xFF ? by_instance : means(c, item->input);
 }
 
 static uint16_t sureness(const struct nlsml_item *item)

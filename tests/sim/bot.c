@@ -43,6 +43,17 @@ static void break_down(void *arg, uint64_t id)
         say(w, id, BOTLINK_EV_LOST, 0);
 }
 
+/* Nothing was heard of it for a while, of what it says now or has said before. */
+static void fall_silent(void *arg, uint64_t id)
+{
+    struct world *w = arg;
+    const struct world_link *l = world_link_find(w, id);
+    struct media_ev ev = {.kind = MEDIA_EV_HEARS};
+    ev.id = l ? world_link_caller(w, l) : 0;
+    if (ev.id)
+        world_media_ev(w, &ev);
+}
+
 /* It says what it is told, hears what it likes, and sometimes forgets to say so. */
 static void speech_rx(struct world *w, const struct botlink_cmd *cmd)
 {
@@ -52,6 +63,7 @@ static void speech_rx(struct world *w, const struct botlink_cmd *cmd)
         say(w, cmd->id, BOTLINK_EV_SOUND, soon / 8);
         if (chance(w, 95))
             world_botlink_ev(w, soon, &ev);
+        world_wake(w, soon / 8 + 5 * USEC_S, fall_silent, w, cmd->id);
     } else if (cmd->kind == BOTLINK_HEAR && chance(w, 95)) {
         ev.kind = BOTLINK_EV_HEARD;
         ev.heard.outcome = (enum botlink_outcome)rand_below(&w->rand, 3);

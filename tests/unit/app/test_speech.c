@@ -316,7 +316,8 @@ static void no_more_than_there_may_be(void **state)
 {
     struct bed *b = *state;
     b->peer.silent = true;
-    for (unsigned i = 0; i < 9; i++) {
+    const unsigned most = 2 * 4; /* of the client of MRCPv2 */
+    for (unsigned i = 0; i <= most; i++) {
         struct speech_bot bot = {.server = str_z(b->server)};
         struct botlink_cmd cmd = {.kind = BOTLINK_OPEN,
                                   .protocol = BOTLINK_SPEECH,
@@ -324,11 +325,28 @@ static void no_more_than_there_may_be(void **state)
                                   .open_ms = 60000,
                                   .media = MEDIA,
                                   .port = PORT};
-        cmd.id = i == 8 ? ID : ID + 1 + i;
+        cmd.id = i == most ? ID : ID + 1 + i;
         speech_cmd(b->speech, &cmd, &bot);
     }
     UNTIL(b->told[BOTLINK_EV_FAILED]);
     assert_non_null(strstr(b->text, "no session could be begun"));
+}
+
+/* Those whose server is silent, and whose caller has gone, are in nobody's way. */
+static void a_silent_server_keeps_nobody_away(void **state)
+{
+    struct bed *b = *state;
+    b->peer.silent = true;
+    for (unsigned i = 0; i < 20; i++) {
+        b->told[BOTLINK_EV_CLOSED] = b->order[0] = 0;
+        open_to(b, 60000);
+        UNTIL(b->peer.invites > i);
+        command(b, (struct botlink_cmd){.kind = BOTLINK_CLOSE});
+        UNTIL(b->told[BOTLINK_EV_CLOSED]);
+    }
+    b->peer.silent = false;
+    opened(b);
+    assert_int_equal(b->told[BOTLINK_EV_FAILED], 0);
 }
 
 static int caller_at(const char *ip)
@@ -512,6 +530,8 @@ static void what_was_heard(void **state)
          "sales & orders"},
         {"013 partial-match", NLSML(NS, " confidence=\"0\"", "sales", ""), BOTLINK_UNDERSTOOD, 2, 1,
          "sales"},
+        {"000 success", NLSML(NS, "", "sales", "the workshop"), BOTLINK_UNDERSTOOD, 2, 0,
+         "the workshop"},
         {"000 success", NLSML(NS, "", "something else", "else"), BOTLINK_UNDERSTOOD, 0xFF, 0,
          "else"},
         {"000 success", NLSML(NS, "", "", "<nomatch/>"), BOTLINK_NO_MATCH, 0xFF, 0, ""},
@@ -733,6 +753,7 @@ int main(void)
         CASE(who_refuses),
         CASE(closed_while_it_is_opened),
         CASE(no_more_than_there_may_be),
+        CASE(a_silent_server_keeps_nobody_away),
         CASE(strangers_get_no_answer),
         CASE(a_text_is_said),
         CASE(another_text_takes_its_place),
