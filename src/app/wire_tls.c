@@ -212,6 +212,16 @@ void wire_unproven(void *ctx, usec_t now, const struct flow *flow, struct str wh
 /* ---- for those who ask -------------------------------------------------------------------------
  */
 
+/* What is in a certificate need not be UTF-8. */
+static json_t *names_json(struct buf *names)
+{
+    json_t *j = json_stringn(names->p, names->n);
+    for (size_t i = 0; !j && i < names->n; i++)
+        if ((unsigned char)names->p[i] >= 0x80)
+            names->p[i] = '?';
+    return j ? j : json_stringn(names->p, names->n);
+}
+
 json_t *wire_certificates(struct wire *w)
 {
     json_t *list = json_array();
@@ -223,8 +233,8 @@ json_t *wire_certificates(struct wire *w)
         int64_t left_s = v.expires_s - wall_s(w);
         day_put(day, v.expires_s);
         json_array_append_new(list,
-                              json_pack("{s:s,s:s%,s:s,s:I,s:b}", "file", v.file, "names", names.p,
-                                        names.n, "until", day, "days_left",
+                              json_pack("{s:s,s:o,s:s,s:I,s:b}", "file", v.file, "names",
+                                        names_json(&names), "until", day, "days_left",
                                         (json_int_t)(left_s / DAY_S), "default", v.is_default));
         buf_init(&names, mem, sizeof(mem));
     }

@@ -112,6 +112,7 @@ static void on_signal(uv_signal_t *handle, int signum)
 
 int loop_signals_catch(struct loop *loop)
 {
+    loop->catches = true;
     for (unsigned i = 0; i < ARRAY_LEN(caught); i++) {
         int err = uv_signal_start(&loop->signal[i], on_signal, caught[i]);
         if (err)
@@ -166,6 +167,21 @@ static void own_close(struct loop *loop, void *handle)
     uv_close(handle, on_own_closed);
 }
 
+/* To an exchange that has stopped SIGHUP must not be what it is to other programs, their end: its
+ * exit status says that all was stored. */
+static void signals_close(struct loop *loop)
+{
+    sigset_t hup, before;
+    sigemptyset(&hup);
+    sigaddset(&hup, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &hup, &before);
+    for (unsigned i = 0; i < ARRAY_LEN(caught); i++)
+        own_close(loop, &loop->signal[i]);
+    if (loop->catches)
+        signal(SIGHUP, SIG_IGN);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 void loop_free(struct loop *loop)
 {
     if (!loop)
@@ -173,8 +189,7 @@ void loop_free(struct loop *loop)
     own_close(loop, &loop->prepare);
     own_close(loop, &loop->timer);
     own_close(loop, &loop->limit);
-    for (unsigned i = 0; i < ARRAY_LEN(caught); i++)
-        own_close(loop, &loop->signal[i]);
+    signals_close(loop);
     loop_settle(loop);
     BUG_ON(uv_loop_close(&loop->uv));
     mem_free(loop);

@@ -25,6 +25,7 @@ struct loop {
     uv_prepare_t prepare;
     uv_timer_t timer, limit;
     uv_signal_t signal[3];
+    bool catches;
     struct loop_hooks hooks;
     usec_t now, deadline, armed_for;
     usec_t wall_read_at;  /* when wall_offset was taken */

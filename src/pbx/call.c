@@ -355,8 +355,21 @@ static void keep_idle(struct pbx *p, struct extension_use *use, const struct con
     }
 }
 
+/* A trunk may have been gone for a while, and the calls that it had before go on. */
+static void recount_trunks(struct pbx *p)
+{
+    uint32_t at = 0;
+    handle_t h;
+    struct leg *leg;
+    trunk_calls_clear(p);
+    while ((leg = slot_next(&p->calls->legs, &at, &h)))
+        if (leg->trunk && leg->state != LEG_ENDED)
+            leg->counted = trunk_calls_keep(p, leg->trunk);
+}
+
 void call_reload(struct pbx *p, const struct config *before)
 {
+    recount_trunks(p);
     struct calls *c = p->calls;
     uint32_t n = p->config->n_extensions, at = 0;
     struct extension_use *use = mem_zero((n + 1) * sizeof(*use));

@@ -589,7 +589,8 @@ static struct str unchangeable(const struct config *old, const struct config *co
 int pbx_reload(struct pbx *p, usec_t now, struct config *config, struct str *why)
 {
     enter(p, now);
-    *why = unchangeable(p->config, config);
+    /* What is withdrawn and ended now must not begin again. */
+    *why = p->stopping ? STR("the exchange is stopping") : unchangeable(p->config, config);
     if (why->p)
         return -EINVAL;
     struct config *before = p->config;

@@ -158,7 +158,8 @@ bool pbx_spoken_next(const struct config *c, uint32_t *at, struct pbx_spoken *re
 void pbx_restore(struct pbx *p, usec_t now, unsigned i, const struct row_value *v, unsigned n);
 
 /* Takes over a new configuration; calls in progress keep their own. -EINVAL when what cannot change
- * (listeners, store) differs: then nothing is applied and *why says what. */
+ * (listeners, store) differs, or after pbx_shutdown(): then nothing is applied and *why says what.
+ */
 MUST_CHECK int pbx_reload(struct pbx *p, usec_t now, struct config *config, struct str *why);
 
 /* T14, "cleanup all": refuses new calls, ends those in progress. */

@@ -353,7 +353,6 @@ int trunk_reload(struct pbx *p)
                 trunk_free(p, container_of(added.next, struct trunk, node));
             return -ENOMEM;
         }
-        t->calls = old ? old->calls : 0; /* they go on, and count for the new one */
         list_append(&added, &t->node);
     }
     list_each(node, &p->trunks->all)
@@ -621,6 +620,22 @@ bool trunk_calls_take(struct pbx *p, const struct config_trunk *conf)
         return false;
     t->calls++;
     return true;
+}
+
+void trunk_calls_clear(struct pbx *p)
+{
+    list_each(node, &p->trunks->all)
+    {
+        container_of(node, struct trunk, node)->calls = 0;
+    }
+}
+
+bool trunk_calls_keep(struct pbx *p, const struct config_trunk *conf)
+{
+    struct trunk *t = by_name(p, conf->name);
+    if (t)
+        t->calls++;
+    return t;
 }
 
 void trunk_calls_put(struct pbx *p, const struct config_trunk *conf)

@@ -49,6 +49,10 @@ MUST_CHECK int trunk_dest_next(struct pbx *p, const struct config_trunk *t, unsi
  */
 bool trunk_calls_take(struct pbx *p, const struct config_trunk *t);
 void trunk_calls_put(struct pbx *p, const struct config_trunk *t);
+/* For a reload: no trunk has any; and one that is up takes its place whatever the limit. false:
+ * there is no such trunk now. */
+void trunk_calls_clear(struct pbx *p);
+bool trunk_calls_keep(struct pbx *p, const struct config_trunk *t);
 /* A number with `strip` characters off the front and `prepend` put there, in p->turn. */
 struct str trunk_number(struct pbx *p, struct str number, uint32_t strip, struct str prepend);
 /* A call found the trunk silent or refusing (503) there: until Retry-After, or without one for

@@ -463,6 +463,19 @@ def tls_names_asked_case(lab):
     equal(shown_to(lab, "shop.test"), "pbx", "what who asks for the old name is shown")
 
 
+@case("tls_name_odd", captured=False)
+def tls_name_odd_case(lab):
+    """A certificate with a name that is no UTF-8 is listed like any other."""
+    config = tls_config(lab)
+    with open(lab.path("odd.ext"), "wb") as f:
+        f.write(b"subjectAltName=DNS:caf\xe9.test,DNS:pbx.test\n")
+    openssl(lab, "x509", "-req", "-in", "pbx.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "60",
+            "-extfile", "odd.ext", "-out", "pbx.pem")
+    lab.start(config)
+    equal([c["names"] for c in lab.ctl("certificates")], ["caf?.test, pbx.test"], "names")
+    equal(len(lab.ctl("stats")["tls"]["certificates"]), 1, "certificates in stats")
+
+
 class Gateway(threading.Thread):
     """A trunk that listens by TLS with Python's ssl: answers OPTIONS with 200, INVITE with 603."""
 

@@ -78,6 +78,8 @@ unsigned focus_invite(struct pbx *p, struct room *room, const struct focus_call 
     struct plan_from from = {.config = p->config};
     if (f->by)
         from.extension = config_find_extension(p->config, f->by->number);
+    if (f->by && !from.extension)
+        return 403; /* gone from the configuration: the rights of the exchange are not its own */
     struct plan plan =
         f->target ? plan_find(p, &from, f->target) : plan_number(p, &from, f->number);
     unsigned status = refusal(room, &plan);

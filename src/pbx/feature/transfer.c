@@ -302,9 +302,22 @@ static bool into_room(struct pbx *p, struct transfer *t, struct leg *leg, const 
     return true;
 }
 
+/* Whom the configuration does not know any more has no rights by it, and none of somebody else. */
+static bool is_known(const struct pbx *p, const struct leg *leg)
+{
+    if (leg->extension)
+        return config_find_extension(p->config, leg->extension->number);
+    return !leg->trunk || config_find_trunk(p->config, leg->trunk->name);
+}
+
 static void blind(struct pbx *p, struct transfer *t, struct leg *leg, const struct refer *r)
 {
     struct call *call = call_find(p, leg->call);
+    if (!is_known(p, leg)) {
+        finish(p, t, call, 403);
+        transfer_free(p, t);
+        return;
+    }
     if (!r->replaces.n && into_room(p, t, leg, r))
         return;
     struct dial *d = search(p, call, leg);

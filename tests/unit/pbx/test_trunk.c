@@ -641,6 +641,29 @@ static void shutdown_waits_a_second_for_the_silent(void **state)
     assert_true(trunk_is_idle(r->pbx));
 }
 
+static void nothing_is_reloaded_after_the_shutdown(void **state)
+{
+    static const char yaml[] =
+        HEAD QUIET "trunks: [{name: kt, uri: \"sip:192.0.2.77\", " LOGIN "}]\n";
+    begin_with(yaml);
+    wait_request(USEC_MS);
+    answer("200 OK", "Expires: 1000\r\n");
+    pbx_shutdown(r->pbx, r->now);
+    rig_drain(r);
+    last_request();
+    struct str why;
+    struct config *c = rig_config(yaml);
+    assert_int_equal(pbx_reload(r->pbx, r->now, c, &why), -EINVAL);
+    assert_text(why, "the exchange is stopping");
+    config_unref(c);
+    rig_drain(r);
+    rig_clear(r);
+    answer("200 OK", "");
+    rig_wait(r, USEC_S / 2);
+    assert_int_equal(r->n_sent, 0);
+    assert_true(pbx_is_idle(r->pbx));
+}
+
 static void what_was_never_registered_is_gone_at_once(void **state)
 {
     begin_with(HEAD QUIET "trunks: [{name: a, uri: \"sip:192.0.2.77\"}, "
@@ -676,6 +699,7 @@ int main(void)
         T(a_changed_trunk_registers_when_the_silence_is_over),
         T(shutdown_waits_for_the_answer_under_way),
         T(shutdown_waits_a_second_for_the_silent),
+        T(nothing_is_reloaded_after_the_shutdown),
         T(what_was_never_registered_is_gone_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
