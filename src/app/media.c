@@ -176,19 +176,18 @@ static void event_put(struct media_thread *t, const struct media_ev *ev)
 
 static void stock(struct media_thread *t, const struct media_cmd *cmd)
 {
-    uint32_t left = cmd->count < STOCK_MAX ? cmd->count : STOCK_MAX;
+    uint32_t want = cmd->count < STOCK_MAX ? cmd->count : STOCK_MAX, made = 0;
     struct media_ev ev = {.kind = MEDIA_EV_PORTS, .family = cmd->family};
-    bool any = false;
-    while (left-- > 0 && rtpio_open(t->io, &ev.port[ev.count], cmd->family) == 0) {
-        any = true;
+    for (; made < want && rtpio_open(t->io, &ev.port[ev.count], cmd->family) == 0; made++) {
         if (++ev.count < MEDIA_EV_MAX_PORTS)
             continue;
         event_put(t, &ev);
         ev.count = 0;
     }
-    if (!any)
-        ev.kind = MEDIA_EV_NO_PORTS;
-    if (!any || ev.count)
+    if (ev.count)
+        event_put(t, &ev);
+    ev = (struct media_ev){.kind = MEDIA_EV_NO_PORTS, .family = cmd->family};
+    if (made < cmd->count)
         event_put(t, &ev);
 }
 

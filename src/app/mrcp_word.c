@@ -25,7 +25,7 @@ struct run {
     uint64_t id, request, prompt;
     unsigned open, opened; /* sessions */
     unsigned streams;      /* not yet closed: their last word is RTCP BYE */
-    bool begun, over, closing, interrupted;
+    bool begun, over, closing, interrupted, has_ports;
     usec_t started, session_at;
     struct wav *wav; /* the media thread's while it records */
     int wav_err;
@@ -360,6 +360,9 @@ static void on_resolved(void *ctx, int err)
 static void on_any_media(void *ctx, const struct media_ev *ev)
 {
     struct run *w = ctx;
+    w->has_ports |= ev->kind == MEDIA_EV_PORTS;
+    if (ev->kind == MEDIA_EV_NO_PORTS && w->has_ports)
+        return; /* there are fewer than asked for */
     if (ev->kind == MEDIA_EV_NO_PORTS) {
         fail(w, -EADDRINUSE, "no port is free for RTP");
         mrcp_ua_stop(w->ua);

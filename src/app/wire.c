@@ -374,7 +374,7 @@ void wire_run(struct wire *w)
         addr_put(&listen, &l->v[i].addr);
     }
     await_ports(w);
-    wire_check_ears(w);
+    wire_check_ears(w, NULL);
     trace_emit(wire_trace(w), TRACE_START, 0, TS(STR(RD_VERSION)), TS(buf_str(&listen)));
     notify_ready("serving");
     loop_run(w->loop);

@@ -114,8 +114,9 @@ MUST_CHECK int wire_open_bots(struct wire *w);
 MUST_CHECK int wire_ears(struct wire *w, const struct botlink_cmd *cmd);
 /* Before the media thread is stopped. */
 void wire_close_ears(struct wire *w);
-/* Says in the log which words of the configuration can never be understood. */
-void wire_check_ears(struct wire *w);
+/* Says in the log which words of the configuration can never be understood, but for bots whose
+ * words are those of `before`, which may be NULL. */
+void wire_check_ears(struct wire *w, const struct config *before);
 
 /* ---- wire_speech.c: bots that a speech server speaks for ------------------------------------- */
 /* The environment says how (docs/mrcp.md). 0 or a negative errno, which was said. */

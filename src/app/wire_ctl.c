@@ -54,7 +54,7 @@ int wire_reload(struct wire *w, struct buf *why)
     struct config *before = w->config;
     w->config = config;
     wire_reload_sounds(w, before);
-    wire_check_ears(w);
+    wire_check_ears(w, before);
     own_reload(w);
     wire_reload_tls(w);
     trace_emit(wire_trace(w), TRACE_RELOAD_OK, 0, TS(str_z(w->file_name)));

@@ -118,10 +118,10 @@ struct phrases {
 static void on_lack(void *ctx, unsigned phrase, const char *word)
 {
     const struct phrases *all = ctx;
-    char mem[EARS_WORD + 32];
+    char mem[EARS_WORD + 64];
     struct buf why;
     buf_init(&why, mem, sizeof(mem));
-    buf_z(&why, word[0] ? word : "it has too many words");
+    buf_z(&why, word[0] ? word : "it has too many words, or something that is no word");
     if (word[0])
         buf_lit(&why, " is not in the dictionary");
     trace_emit(wire_trace(all->w), TRACE_BOT_WORD, 0, TS(all->bot->name), TS(all->v[phrase].words),
@@ -144,12 +144,36 @@ static int check_bot(struct wire *w, const struct config_bot *bot)
     return err ? err : ears_check(&q, on_lack, &all);
 }
 
-void wire_check_ears(struct wire *w)
+static bool same_words(const struct config_bot *a, const struct config_bot *b)
+{
+    if (a->engine != b->engine || a->n_menu != b->n_menu)
+        return false;
+    for (uint32_t i = 0; i < a->n_menu; i++) {
+        const struct config_texts *x = &a->menu[i].words, *y = &b->menu[i].words;
+        if (x->n != y->n)
+            return false;
+        for (uint32_t k = 0; k < x->n; k++)
+            if (!str_eq(x->v[k], y->v[k]))
+                return false;
+    }
+    return true;
+}
+
+/* The dictionary is large, and calls go on meanwhile. */
+static bool is_known(const struct config *before, const struct config_bot *bot)
+{
+    for (uint32_t i = 0; before && i < before->n_bots; i++)
+        if (same_words(&before->bots[i], bot))
+            return true;
+    return false;
+}
+
+void wire_check_ears(struct wire *w, const struct config *before)
 {
     int err = 0;
     for (uint32_t i = 0; i < w->config->n_bots && !err; i++) {
         const struct config_bot *bot = &w->config->bots[i];
-        err = check_bot(w, bot);
+        err = is_known(before, bot) ? 0 : check_bot(w, bot);
         struct str why = err == -ENOENT ? STR("pocketsphinx or pocketsphinx-en-us is not installed")
                                         : str_z(strerrordesc_np(-err));
         if (err) /* it is so for all */

@@ -36,8 +36,9 @@ struct rtpio {
     struct pair *pairs; /* [port / 2] */
     uint32_t next_port;
     int epfd, stop_fd;
-    int fd_end; /* sockets have descriptors below */
-    usec_t due; /* the owner's next deadline */
+    int fd_end;         /* descriptors that there can be */
+    uint32_t n_sockets; /* of ports */
+    usec_t due;         /* the owner's next deadline */
     usec_t window_start;
     uint64_t window_packets;
     bool dense; /* gathering */
@@ -62,15 +63,10 @@ static int watch(const struct rtpio *io, int fd, uint64_t key)
     return epoll_ctl(io->epfd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
 }
 
-/* A stock of ports is kept for calls to come, and calls take what there is: a quarter of the
- * descriptors is left to who connects and to files, so that the exchange can still be told to stop.
- */
 static int fd_end_get(void)
 {
     struct rlimit l;
-    if (getrlimit(RLIMIT_NOFILE, &l) || l.rlim_cur > INT32_MAX)
-        return INT32_MAX;
-    return (int)(l.rlim_cur - l.rlim_cur / 4);
+    return getrlimit(RLIMIT_NOFILE, &l) || l.rlim_cur > INT32_MAX ? INT32_MAX : (int)l.rlim_cur;
 }
 
 static int rtpio_init(struct rtpio *io)
@@ -162,13 +158,17 @@ static void addr_of(struct addr *ret, const struct sockaddr_storage *sa)
 
 /* ---- port pairs ------------------------------------------------------------------------------ */
 
-/* The number tells how many are taken: the system gives the lowest. */
+/* A stock of ports is kept for calls to come, and calls take what there is: a quarter of the
+ * descriptors is left to who connects and to files; a quarter is for ports, whoever has the rest;
+ * and with the last few the exchange can still be told to stop. The number tells how many are
+ * taken: the system gives the lowest. */
 static int socket_make(const struct rtpio *io, int domain)
 {
     int fd = socket(domain, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
-    if (fd < io->fd_end)
+    bool usual = fd < io->fd_end - io->fd_end / 4;
+    if (usual || (io->n_sockets < (uint32_t)io->fd_end / 4 && fd < io->fd_end - io->fd_end / 16))
         return fd;
     close(fd);
     return -EMFILE;
@@ -208,6 +208,7 @@ static int pair_bind(struct rtpio *io, uint16_t port, const struct addr *bind_ad
             return fd;
         }
         p->fd1[i] = fd + 1;
+        io->n_sockets++;
         int rc = watch(io, fd, (uint64_t)a.port);
         if (rc) {
             rtpio_close(io, port);
@@ -244,9 +245,11 @@ void rtpio_close(struct rtpio *io, uint16_t port)
 {
     struct pair *p = &io->pairs[port / 2];
     for (int i = 0; i < 2; i++) {
-        if (p->fd1[i])
-            close(p->fd1[i] - 1); /* which also ends the watch */
+        if (!p->fd1[i])
+            continue;
+        close(p->fd1[i] - 1); /* which also ends the watch */
         p->fd1[i] = 0;
+        io->n_sockets--;
     }
 }
 

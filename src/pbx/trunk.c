@@ -288,7 +288,7 @@ void trunk_free(struct pbx *p, struct trunk *t)
     pbx_timer_stop(p, &t->ping);
     list_remove(&t->node);
     if (t->leaving)
-        trunk_reg_resume(p);
+        trunk_reg_resume(p, t);
     config_unref(t->config);
     mem_free(t);
 }

@@ -30,7 +30,6 @@ struct trunk {
     struct pbx_timer refresh;
     bool busy, refused; /* a REGISTER is under way; the last one failed */
     bool withdrawn;     /* the one under way ends the registration */
-    bool waits;         /* for the end of another trunk's */
     char call_id[160], tag[16];
     uint32_t cseq, expires_s, granted_s;
     usec_t granted_until;            /* 0: not registered */
@@ -90,8 +89,8 @@ void trunk_reg_start(struct pbx *p, struct trunk *t, usec_t in);
  * freed. */
 bool trunk_reg_withdraw(struct pbx *p, struct trunk *t);
 void trunk_reg_rx(struct pbx *p, struct trunk *t, const struct sip_out *o);
-/* One that withdrew its registration is gone: those that waited for that register. */
-void trunk_reg_resume(struct pbx *p);
+/* One that withdrew its registration is gone: who has the same contact registers again. */
+void trunk_reg_resume(struct pbx *p, const struct trunk *gone);
 /* trunk_ping.c */
 void trunk_ping_start(struct pbx *p, struct trunk *t, usec_t in);
 void trunk_ping_rx(struct pbx *p, struct trunk *t, const struct sip_out *o);

@@ -114,26 +114,33 @@ static void failed(struct pbx *p, struct trunk *t, struct str reason, uint32_t r
     later(p, t, in);
 }
 
-/* Is the registration of a trunk that is gone withdrawn now, at the same place and with the same
- * contact? RFC 3261 10.3 step 7: whichever Call-ID withdraws a contact, it is gone. */
+/* Do they register the same contact at the same place? RFC 3261 10.3 step 7: whichever Call-ID
+ * withdraws it, it is gone. */
+static bool share_contact(const struct trunk *a, const struct trunk *b)
+{
+    return a->proto == b->proto && str_eq(a->conf->username, b->conf->username) &&
+           str_ieq(a->uri.host, b->uri.host) && a->uri.port == b->uri.port;
+}
+
+/* Is it withdrawn now, for a trunk that is gone? */
 static bool is_withdrawn_now(const struct pbx *p, const struct trunk *t)
 {
     list_each(node, &p->trunks->all)
     {
         const struct trunk *other = container_of(node, struct trunk, node);
-        if (other->leaving && str_eq(other->conf->username, t->conf->username) &&
-            str_ieq(other->uri.host, t->uri.host) && other->uri.port == t->uri.port)
+        if (other->leaving && share_contact(other, t))
             return true;
     }
     return false;
 }
 
-void trunk_reg_resume(struct pbx *p)
+void trunk_reg_resume(struct pbx *p, const struct trunk *gone)
 {
     list_each(node, &p->trunks->all)
     {
         struct trunk *t = container_of(node, struct trunk, node);
-        if (t->waits)
+        if (!t->leaving && t->conf->register_it && gone->conf->register_it &&
+            share_contact(t, gone))
             later(p, t, 0);
     }
 }
@@ -143,9 +150,10 @@ static void due(struct pbx *p, struct pbx_timer *timer)
     struct trunk *t = container_of(timer, struct trunk, refresh);
     if (t->busy)
         return;
-    t->waits = is_withdrawn_now(p, t);
-    if (t->waits)
+    if (is_withdrawn_now(p, t)) {
+        trunk_reason(t, STR("waits until the registration before it is withdrawn"));
         return;
+    }
     /* Nobody asks whether the preferred server is back: the refresh does, if there is time to come
      * back here before what is granted runs out. */
     if (!p->config->trunk.options_ms && t->granted_until > p->now + BACK_US)

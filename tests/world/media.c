@@ -50,10 +50,9 @@ static void stock(struct world *w, const struct media_cmd *cmd)
     }
     if (ev.count)
         world_media_ev(w, &ev);
-    if (left == cmd->count) {
-        ev.kind = MEDIA_EV_NO_PORTS;
+    ev = (struct media_ev){.kind = MEDIA_EV_NO_PORTS, .family = cmd->family};
+    if (left)
         world_media_ev(w, &ev);
-    }
 }
 
 static void open_stream(struct world *w, const struct media_cmd *cmd)

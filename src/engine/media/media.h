@@ -137,13 +137,16 @@ struct media_cmd {
             uint32_t queue_ms; /* of sound that may wait to be heard; 0: 60 s, at most 10 minutes */
             uint16_t onset_ms; /* voice that is taken for speech, 20 to 1000; 0: 60 */
             uint16_t hang_ms;  /* pause that ends it, 20 to 5000; 0: 400 */
+            uint32_t lapse_ms; /* MEDIA_EV_HEARS tells that the peer says nothing for so long; 0:
+                                  never */
         } tap;
     };
 };
 
 enum media_ev_kind {
     MEDIA_EV_PORTS,    /* `count` pairs in port[] are open and free */
-    MEDIA_EV_NO_PORTS, /* none could be opened: the range is used up */
+    MEDIA_EV_NO_PORTS, /* no more than these could be opened: the range is used up, or the system's
+                          descriptors are */
     MEDIA_EV_FIRST,    /* first RTP packet of stream `id` */
     MEDIA_EV_LATCHED,  /* `id` now receives from and sends to `from` */
     MEDIA_EV_STRANGER, /* packets from `from` were ignored on `id` (once per stream) */
@@ -157,7 +160,7 @@ enum media_ev_kind {
     MEDIA_EV_TALK,     /* the party of `id`, in a room or recorded, begins (`talks`) or ends */
     MEDIA_EV_HEARS, /* the party of `id`, which is tapped and linked, hears the first of its peer,
                        or the first since MEDIA_TAP_HEAR (`talks`), also while it holds; or has
-                       heard nothing of it since then for 5 s */
+                       heard nothing of it since then for tap.lapse_ms */
     MEDIA_EV_VOICE  /* the party of `id`, which is tapped, begins to speak (`talks`) at voice.at or
                       has ended there; told when onset_ms or hang_ms have shown it */
 };

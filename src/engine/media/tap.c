@@ -20,8 +20,6 @@
 #define ABSENT_US    (60 * USEC_MS) /* no packet for so long is silence */
 /* A peer that pauses between words for so long is still speaking. */
 #define PAUSE_US (500 * USEC_MS)
-/* One that pauses for so long has stopped in the middle, or has ended. */
-#define LAPSE_US (5 * USEC_S)
 /* Of 32768: the noise of a line is below it. */
 #define LOUD 160
 
@@ -43,6 +41,7 @@ struct tap {
     usec_t hushed_at;
     bool shut;      /* the party has stopped its peer */
     usec_t peer_at; /* when that was last heard to say something; 0: never */
+    usec_t lapse;   /* one that pauses for so long has stopped in the middle; 0: it may */
     bool lapsed;    /* that it says nothing any more was told */
     /* G.711 is listened to as it comes, without the way through the buffer. */
     bool direct;
@@ -105,6 +104,7 @@ static void tap_set(struct tap *t, const struct media_cmd *cmd)
     t->voice = cmd->tap.voice;
     t->barge_in = cmd->tap.barge_in;
     t->linked = cmd->tap.linked;
+    t->lapse = cmd->tap.lapse_ms * USEC_MS;
 }
 
 /* Silence of ours ends, and packets that are passed on follow. */
@@ -440,7 +440,7 @@ static void frame_make(struct stream *s)
 static void hears_tell(struct plane *r, usec_t now, struct stream *s)
 {
     struct tap *t = s->tap;
-    bool lapses = t->peer_at && !t->lapsed && now >= t->peer_at + LAPSE_US;
+    bool lapses = t->lapse && t->peer_at && !t->lapsed && now >= t->peer_at + t->lapse;
     if (!(t->hears || lapses) || !plane_event_room(r))
         return;
     plane_event_new(r, MEDIA_EV_HEARS, s)->talks = t->hears;

@@ -223,6 +223,7 @@ static void tap(struct pbx *p, struct voicebot_session *s, bool on)
     cmd->tap.voice = true;
     cmd->tap.barge_in = s->conf.barge_in;
     cmd->tap.linked = voicebot_is_spoken_for(s);
+    cmd->tap.lapse_ms = s->conf.patience_ms;
     cmd->tap.rate_hz = s->conf.ears && leg->wide ? 16000 : rate_hz(s->bot);
 }
 
@@ -285,6 +286,14 @@ static void listen(struct pbx *p, struct voicebot_session *s)
     tap(p, s, true);
 }
 
+static void say_ourselves(struct pbx *p, struct voicebot_session *s, const struct bot_out *o)
+{
+    struct call *call = call_find(p, s->call);
+    voicebot_say(p, s, o->text, o->n_texts);
+    if (voicebot_is_spoken_for(s) && call) /* its server has gone: this voice is recorded, too */
+        recording_follow(p, call);
+}
+
 static void act(struct pbx *p, struct voicebot_session *s, const struct bot_out *o)
 {
     switch (o->kind) {
@@ -301,7 +310,7 @@ static void act(struct pbx *p, struct voicebot_session *s, const struct bot_out 
         if (o->by_engine)
             voicebot_speech_say(p, s, o->text, o->n_texts);
         else
-            voicebot_say(p, s, o->text, o->n_texts);
+            say_ourselves(p, s, o);
         break;
     case BOT_OUT_LINK:
         link_cmd(p, s, &o->link);

@@ -95,9 +95,6 @@ void voicebot_speech_unlink(struct pbx *p, struct voicebot_session *s)
             (struct media_cmd){.kind = MEDIA_UNLINK, .id = caller->id};
     s->speech.caller = 0;
     s->speech.saying = false;
-    struct call *call = call_find(p, s->call);
-    if (call && voicebot_heard(p, call).n) /* from here on it speaks by our voice */
-        recording_follow(p, call);
 }
 
 /* ---- what it says and hears ------------------------------------------------------------------ */

@@ -301,7 +301,20 @@ static void test_descriptors(void **state)
     assert_in_range(left, 16, 17);
     while (left)
         close((int)fds[--left]);
-    rtpio_close(b.io, port);
+    for (unsigned i = 0; i < opened; i++)
+        rtpio_close(b.io, (uint16_t)(FIRST + 100 + 2 * i));
+    /* Nor do those who connect have all: a quarter is for ports, whatever the rest is. */
+    for (int fd = 0; fd < 50 && (fd = open("/dev/null", O_RDONLY)) >= 0;)
+        fds[left++] = (unsigned)fd;
+    for (opened = 0; (rc = rtpio_open(b.io, &port, ADDR_V4)) == 0;)
+        opened++;
+    assert_int_equal(rc, -EMFILE);
+    assert_in_range(opened, 3, 8);
+    int last = open("/dev/null", O_RDONLY);
+    assert_in_range(last, 56, 63);
+    close(last);
+    while (left)
+        close((int)fds[--left]);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     rtpio_free(b.io);
 }

@@ -599,6 +599,34 @@ static void a_changed_trunk_registers_after_it_has_withdrawn(void **state)
     assert_int_equal(view_of("kt").state, TRUNK_UP);
 }
 
+/* It was withdrawn for the other as well, which was registered for long. */
+static void who_shares_the_contact_registers_again(void **state)
+{
+    begin_with(HEAD QUIET "trunks: [{name: a, uri: \"sip:192.0.2.77\", " LOGIN "}]\n");
+    wait_request(USEC_MS);
+    answer("200 OK", "Expires: 1000\r\n");
+    reload(HEAD QUIET "trunks: [{name: a, uri: \"sip:192.0.2.77\", " LOGIN
+                      "}, {name: b, uri: \"sip:192.0.2.77\", " LOGIN "}]\n");
+    wait_request(USEC_MS);
+    answer("200 OK", "Expires: 1000\r\n");
+    reload(HEAD QUIET "trunks: [{name: b, uri: \"sip:192.0.2.77\", " LOGIN "}]\n");
+    assert_text(sip_msg_get(last_request(), SIP_H_EXPIRES), "0");
+    rig_clear(r);
+    answer("200 OK", "");
+    assert_text(sip_msg_get(wait_request(USEC_MS), SIP_H_EXPIRES), "3600");
+}
+
+/* Another transport is another contact: what could not be reached by the one is not waited for. */
+static void another_transport_does_not_wait(void **state)
+{
+    begin_with(HEAD QUIET "trunks: [{name: kt, uri: \"sip:192.0.2.77\", " LOGIN "}]\n");
+    wait_request(USEC_MS);
+    answer("200 OK", "Expires: 1000\r\n");
+    reload(HEAD QUIET "trunks: [{name: kt, uri: \"sip:192.0.2.77;transport=tcp\", " LOGIN "}]\n");
+    assert_text(sip_msg_get(last_request(), SIP_H_EXPIRES), "0");
+    assert_text(sip_msg_get(wait_request(USEC_MS), SIP_H_EXPIRES), "3600");
+}
+
 /* Nobody waits for ever for one that does not answer. */
 static void a_changed_trunk_registers_when_the_silence_is_over(void **state)
 {
@@ -696,6 +724,8 @@ int main(void)
         T(a_removed_trunk_withdraws_its_registration),
         T(a_changed_trunk_starts_anew),
         T(a_changed_trunk_registers_after_it_has_withdrawn),
+        T(who_shares_the_contact_registers_again),
+        T(another_transport_does_not_wait),
         T(a_changed_trunk_registers_when_the_silence_is_over),
         T(shutdown_waits_for_the_answer_under_way),
         T(shutdown_waits_a_second_for_the_silent),

@@ -458,6 +458,7 @@ static void linked(struct bed *b, const struct media_format *a, const struct med
     call(b, a, z);
     c.tap.link = LINK;
     c.tap.voice = c.tap.barge_in = c.tap.linked = true;
+    c.tap.lapse_ms = 5000;
     memset(&took, 0, sizeof(took));
     b->s[A].mute = true;
     cmd(b, c);
@@ -570,6 +571,23 @@ static void test_a_peer_falls_silent(void **state)
     pass(b, 4000);
     cmd(b, (struct media_cmd){.kind = MEDIA_TAP_HEAR, .id = 1});
     pass(b, 8000);
+    assert_false(event(b, MEDIA_EV_HEARS, &ev));
+}
+
+/* Who may be silent for as long as it likes is not told of. */
+static void test_a_peer_may_be_silent(void **state)
+{
+    struct bed *b = *state;
+    struct media_ev ev;
+    struct media_cmd c = {.kind = MEDIA_TAP, .id = 1, .on = true};
+    linked(b, &formats[0], &formats[0]);
+    c.tap.link = LINK;
+    c.tap.voice = c.tap.linked = true;
+    cmd(b, c);
+    pass(b, 1000);
+    assert_true(event(b, MEDIA_EV_HEARS, &ev) && ev.talks);
+    b->s[B].mute = true;
+    pass(b, 20000);
     assert_false(event(b, MEDIA_EV_HEARS, &ev));
 }
 
@@ -739,6 +757,7 @@ int main(void)
         CASE(test_a_peer_that_is_silent_is_not_silenced),
         CASE(test_the_peer_is_silenced_by_order),
         CASE(test_a_peer_falls_silent),
+        CASE(test_a_peer_may_be_silent),
         CASE(test_keys_are_not_for_the_peer),
         CASE(test_speech_in_a_pause_of_the_peer_silences_it),
         CASE(test_another_peer_is_heard),
