@@ -8,9 +8,7 @@
 #define SHUN_MAX_S      3600u
 #define START_SPREAD_US (20 * USEC_MS) /* between the first requests of two trunks */
 #define START_LIMIT_US  (10 * USEC_S)
-#define MAX_PARTIES     4096u
-#define SHUTDOWN_US     USEC_S                        /* a provider that is there answers sooner */
-#define FIRST_OTHER     (MAX_PARTIES - TRUNK_PARTIES) /* names of no trunk */
+#define SHUTDOWN_US     USEC_S /* a provider that is there answers sooner */
 
 struct str trunk_name(const struct trunk *t)
 {
@@ -171,79 +169,9 @@ void trunk_resolved(struct pbx *p, uint64_t token, const struct flow_dest *dest,
 /* ---- life --------------------------------------------------------------------------------------
  */
 
-static bool has_party(const struct pbx *p, uint16_t party)
-{
-    list_each(node, &p->trunks->all)
-    {
-        const struct trunk *t = container_of(node, struct trunk, node);
-        if (t->party == party || t->client == party)
-            return true;
-    }
-    return false;
-}
-
-/* 0: there are too many. Not one that was given back lately: the calls of a trunk that is gone
- * still need its name when they need a new connection. */
-static uint16_t free_party(struct pbx *p)
-{
-    uint16_t *at = &p->trunks->last_party;
-    for (unsigned i = 1; i < FIRST_OTHER; i++) {
-        *at = *at + 1u < FIRST_OTHER ? *at + 1 : 1;
-        if (!has_party(p, *at))
-            return *at;
-    }
-    return 0;
-}
-
-uint16_t trunk_party_of(struct pbx *p, struct str name)
-{
-    struct trunks *all = p->trunks;
-    unsigned at = 0;
-    while (at < TRUNK_PARTIES && !str_ieq(str_z(all->party[at]), name))
-        at++;
-    if (at == TRUNK_PARTIES) {
-        at = all->next_party++ % TRUNK_PARTIES;
-        str_copy_z(all->party[at], sizeof(all->party[at]), name);
-        struct pbx_out *o = pbx_emit(p, PBX_OUT_PARTY);
-        o->token = FIRST_OTHER + at;
-        o->name = pbx_turn_dup(p, name);
-    }
-    return (uint16_t)(FIRST_OTHER + at);
-}
-
-/* RFC 5922 7.3: what its certificate must be for is the name in its URI, whatever DNS says. Where
- * it connects to us it may have another one (7.4). */
-static void introduce(struct pbx *p, struct trunk *t)
-{
-    t->party = free_party(p);
-    if (t->party) {
-        struct pbx_out *o = pbx_emit(p, PBX_OUT_PARTY);
-        o->token = t->party;
-        o->name = pbx_turn_dup(p, t->uri.host);
-        o->pins = &t->conf->tls_pins;
-    }
-    t->client = t->conf->tls_name.n ? free_party(p) : 0;
-    if (t->client) {
-        struct pbx_out *o = pbx_emit(p, PBX_OUT_CLIENT);
-        o->token = t->client;
-        o->name = pbx_turn_dup(p, t->conf->tls_name);
-        o->pins = &t->conf->tls_pins;
-    }
-}
-
-/* Nobody is known as it any more. */
-static void forget(struct pbx *p, struct trunk *t)
-{
-    if (!t->client)
-        return;
-    struct pbx_out *o = pbx_emit(p, PBX_OUT_CLIENT);
-    o->token = t->client;
-    t->client = 0;
-}
-
 static void start(struct pbx *p, struct trunk *t, usec_t in)
 {
-    introduce(p, t);
+    trunk_introduce(p, t);
     struct addr a;
     uint16_t port = t->uri.port ? t->uri.port : sip_uri_port(&t->uri);
     t->resolve.fire = ask;
@@ -298,7 +226,7 @@ static void leave(struct pbx *p, struct trunk *t)
     pbx_timer_stop(p, &t->resolve);
     pbx_timer_stop(p, &t->ping);
     t->leaving = true;
-    forget(p, t);
+    trunk_forget(p, t);
     if (!t->conf->register_it || !trunk_reg_withdraw(p, t))
         trunk_free(p, t);
 }

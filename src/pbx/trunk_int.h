@@ -83,6 +83,12 @@ void trunk_free(struct pbx *p, struct trunk *t);
 /* "example.net:5080": the host part of our From, and what we register with. */
 void trunk_put_domain(struct buf *b, const struct trunk *t);
 
+/* trunk_party.c */
+/* RFC 5922 7.3: what its certificate must be for is the name in its URI, whatever DNS says. Where
+ * it connects to us it may have another one (7.4). */
+void trunk_introduce(struct pbx *p, struct trunk *t);
+/* Nobody is known as it any more by the certificate of a client. */
+void trunk_forget(struct pbx *p, struct trunk *t);
 /* trunk_reg.c */
 void trunk_reg_start(struct pbx *p, struct trunk *t, usec_t in);
 /* Withdraws the registration, if there is one. true: an answer is awaited, after which the trunk is
