@@ -80,7 +80,7 @@ static void fault(struct trial *t, uint32_t line, const char *key, const char *w
 
 static void try_dir(struct trial *t, uint32_t line, const char *key, struct str dir)
 {
-    char name[PATH_MAX], at[PATH_MAX], why[160];
+    char name[PATH_MAX], at[PATH_MAX] = "", why[160];
     str_copy_z(name, sizeof(name), dir);
     int err = fs_try_dir(name, at);
     snprintf(why, sizeof(why), "cannot be written to: %.60s: %s", at, strerrordesc_np(-err));

@@ -148,14 +148,9 @@ static bool same_words(const struct config_bot *a, const struct config_bot *b)
 {
     if (a->engine != b->engine || a->n_menu != b->n_menu)
         return false;
-    for (uint32_t i = 0; i < a->n_menu; i++) {
-        const struct config_texts *x = &a->menu[i].words, *y = &b->menu[i].words;
-        if (x->n != y->n)
+    for (uint32_t i = 0; i < a->n_menu; i++)
+        if (!config_texts_eq(&a->menu[i].words, &b->menu[i].words))
             return false;
-        for (uint32_t k = 0; k < x->n; k++)
-            if (!str_eq(x->v[k], y->v[k]))
-                return false;
-    }
     return true;
 }
 

@@ -68,8 +68,8 @@ void rtpio_turn(struct rtpio *io, usec_t max_wait_us);
 
 /* Binds the next free even port of the range and the odd one after it, going round the range so
  * that a number comes back late. Pairs that somebody else uses are skipped. -EADDRINUSE: none is
- * left; -EAFNOSUPPORT; or the error of socket(), -EMFILE above all, which comes while a quarter of
- * the descriptors is free yet. A number is open in one family at a time. */
+ * left; -EAFNOSUPPORT; or the error of socket(), -EMFILE above all, which comes while some
+ * descriptors are left to others. A number is open in one family at a time. */
 MUST_CHECK int rtpio_open(struct rtpio *io, uint16_t *ret, enum addr_family family);
 /* Sends a packet that was not received here, from this pair. */
 void rtpio_send(struct rtpio *io, const struct rtpio_forward *to, const uint8_t *bytes, size_t n);

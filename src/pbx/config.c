@@ -133,6 +133,16 @@ const struct config_conference *config_find_did_conference(const struct config *
     return t.kind == CONF_TARGET_CONFERENCE ? &c->conferences[t.index] : NULL;
 }
 
+bool config_texts_eq(const struct config_texts *a, const struct config_texts *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (uint32_t i = 0; i < a->n; i++)
+        if (!str_eq(a->v[i], b->v[i]))
+            return false;
+    return true;
+}
+
 const struct config_trunk *config_find_trunk(const struct config *c, struct str name)
 {
     struct config_target t = config_index_find(c, CONF_INDEX_TRUNK, name);

@@ -225,6 +225,8 @@ const struct config_extension *config_find_did(const struct config *c, struct st
 const struct config_group *config_find_did_group(const struct config *c, struct str did);
 const struct config_conference *config_find_did_conference(const struct config *c, struct str did);
 const struct config_group *config_find_group(const struct config *c, struct str number);
+/* The same texts in the same order. */
+bool config_texts_eq(const struct config_texts *a, const struct config_texts *b);
 const struct config_trunk *config_find_trunk(const struct config *c, struct str name);
 const struct config_conference *config_find_conference(const struct config *c, struct str number);
 const struct config_bot *config_find_bot(const struct config *c, struct str name);

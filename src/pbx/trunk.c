@@ -231,16 +231,6 @@ static void leave(struct pbx *p, struct trunk *t)
         trunk_free(p, t);
 }
 
-static bool same_texts(const struct config_texts *a, const struct config_texts *b)
-{
-    if (a->n != b->n)
-        return false;
-    for (uint32_t i = 0; i < a->n; i++)
-        if (!str_eq(a->v[i], b->v[i]))
-            return false;
-    return true;
-}
-
 /* Would it do the same on the wire? */
 static bool is_unchanged(const struct config_trunk *a, const struct config_trunk *b)
 {
@@ -248,7 +238,7 @@ static bool is_unchanged(const struct config_trunk *a, const struct config_trunk
            str_eq(a->password.secret, b->password.secret) && a->register_it == b->register_it &&
            a->register_expires_ms == b->register_expires_ms &&
            str_eq(a->from_domain, b->from_domain) && str_eq(a->tls_name, b->tls_name) &&
-           same_texts(&a->tls_pins, &b->tls_pins);
+           config_texts_eq(&a->tls_pins, &b->tls_pins);
 }
 
 /* The same trunk under a new configuration. */
