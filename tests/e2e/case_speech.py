@@ -158,23 +158,6 @@ def speech_misses_case(lab):
     equal(speech.seen()["left"], 0, "sessions left")
 
 
-@case("speech_lost", weight=3)
-def speech_lost_case(lab):
-    """The server hangs up in the middle: the caller goes to the place of last resort."""
-    bench, speech, call, server = call_bot(lab, "hang-up=2", greeting="Hello. " * 20,
-                                           fallback="transfer:1002")
-    other = TonePhone(bench, "1002", 1300)
-    call.hears(server)
-    arrived = other.arrival(20)
-    arrived.answer()
-    call.hears(other)
-    call.hang_up()
-    lab.quiet()
-    figures, _ = conversation(lab)
-    check(figures["errors"] >= 1, "no error was counted")
-    equal(speech.seen()["byes"], 0, "BYEs to who has hung up")
-
-
 @case("speech_interrupted", weight=3)
 def speech_interrupted_case(lab):
     """Who speaks into the greeting stops it; what the server says next is heard again."""

@@ -53,7 +53,9 @@ def speech_hangs_up_case(lab):
     lab.quiet()
     row, = lab.query("SELECT * FROM call_bot")
     check('"errors":1' in row["figures"], f"figures: {row['figures']}")
-    equal(speech.seen()["left"], 1, "sessions that the server itself has ended")
+    seen = speech.seen()
+    equal(seen["left"], 1, "sessions that the server itself has ended")
+    equal(seen["byes"], 0, "BYEs to who has hung up")
 
 
 @case("speech_gone", weight=2)
