@@ -517,7 +517,7 @@ static int core_new(struct mrcp_host *h)
     str_copy_z(conf->server_name, sizeof(conf->server_name), STR("ringdown"));
     conf->supported = "100rel";
     conf->supported_call = "100rel";
-    conf->allow = "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK";
+    conf->allow = "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE";
     conf->max_txns = MAX_TXNS;
     conf->max_sessions = conf->max_dialogs = SIP_SESSIONS * h->n_links;
     h->core = sip_core_new(conf, &h->rand, &h->trace, loop_now(h->loop));

@@ -14,7 +14,7 @@ enum call_state { CALL_INVITING, CALL_UP, CALL_ENDING };
 struct call {
     uint64_t id;
     enum call_state state;
-    bool changing;  /* a re-INVITE is under way */
+    bool changing;  /* a re-INVITE of ours is under way */
     bool cancelled; /* given up before it was up */
     bool heard;     /* something came from this address */
     bool closed;    /* MEDIA_CLOSE was said */
@@ -371,6 +371,12 @@ static bool stream_agree(struct mrcp_agent *a, const struct call *call, struct s
     return found;
 }
 
+/* Whether the server leaves the channels as they are; its audio may move. */
+static bool agrees(struct mrcp_agent *a, const struct call *call, struct str body)
+{
+    return mrcp_session_same(a->conf.client, call->mrcp, body) && stream_agree(a, call, body);
+}
+
 static void progress(struct mrcp_agent *a, usec_t now, struct call *call, const struct sip_out *o)
 {
     static const struct sip_content nothing;
@@ -500,10 +506,42 @@ static void over(struct mrcp_agent *a, usec_t now, struct call *call, const stru
     ended(a, now, call);
 }
 
+/* An INVITE or UPDATE of the server. It has nothing to change (RFC 6787 section 4.2), but it may
+ * refresh the session, move its audio, or want to know what we offer. */
+static void offered(struct mrcp_agent *a, usec_t now, struct call *call, const struct sip_out *o)
+{
+    char mem[OFFER_BYTES];
+    struct str body = o->msg ? o->msg->body : STR_NONE;
+    struct sip_answer answer = {.status = 488};
+    bool is_invite = o->kind == SIP_OUT_REINVITE;
+    if (call->state == CALL_UP && !call->changing && (body.n ? agrees(a, call, body) : is_invite) &&
+        offer(a, call, mem, &answer.content) == 0)
+        answer.status = 200;
+    if (!is_invite)
+        (void)sip_respond(a->conf.core, now, o->txn, &answer);
+    else if (answer.status == 200)
+        (void)sip_accept(a->conf.core, now, call->sip, &answer);
+    else
+        (void)sip_reject(a->conf.core, now, call->sip, &answer);
+}
+
+/* What else there is in a dialog. */
+static void asked(struct mrcp_agent *a, usec_t now, struct call *call, const struct sip_out *o)
+{
+    struct sip_answer answer = {.status = 405};
+    bool update = o->msg && o->msg->method == SIP_UPDATE;
+    if (update && o->msg->body.n) {
+        offered(a, now, call, o);
+        return;
+    }
+    if (update || (o->msg && o->msg->method == SIP_OPTIONS))
+        answer.status = 200;
+    (void)sip_respond(a->conf.core, now, o->txn, &answer);
+}
+
 void mrcp_agent_sip(struct mrcp_agent *a, usec_t now, const struct sip_out *o)
 {
     struct call *call = call_find(a, o->user);
-    struct sip_answer answer = {.status = o->kind == SIP_OUT_REINVITE ? 488 : 405};
     if (!call || (o->session && o->session != call->sip))
         return;
     switch (o->kind) {
@@ -516,12 +554,15 @@ void mrcp_agent_sip(struct mrcp_agent *a, usec_t now, const struct sip_out *o)
     case SIP_OUT_FAILED:
         failed(a, now, call, o);
         break;
-    case SIP_OUT_REINVITE: /* a server has nothing to change: RFC 6787 section 4.2 */
-        (void)sip_reject(a->conf.core, now, call->sip, &answer);
+    case SIP_OUT_REINVITE:
+        offered(a, now, call, o);
+        break;
+    case SIP_OUT_ACKED: /* with the answer to the offer that we were asked for */
+        if (o->msg && o->msg->body.n)
+            (void)agrees(a, call, o->msg->body);
         break;
     case SIP_OUT_IN_DIALOG:
-        answer.status = o->msg && o->msg->method == SIP_OPTIONS ? 200 : 405;
-        (void)sip_respond(a->conf.core, now, o->txn, &answer);
+        asked(a, now, call, o);
         break;
     case SIP_OUT_RESPONSE: /* our BYE is challenged */
         if (authenticate(a, now, call, o) == 0)

@@ -58,6 +58,19 @@ def speech_hangs_up_case(lab):
     equal(seen["byes"], 0, "BYEs to who has hung up")
 
 
+@case("speech_refreshed")
+def speech_refreshed_case(lab):
+    """A server that refreshes the session by INVITE, with what it has said before."""
+    bench, speech, call, server = call_bot(lab, "refresh=0.5", greeting="Hello. " * 20)
+    call.hears(server)
+    lab.until(lambda: "our INVITE: 200" in speech.job.text(), 10, "its answer")
+    call.hears(server)
+    call.hang_up()
+    lab.quiet()
+    seen = speech.seen()
+    equal((seen["invites"], seen["byes"], seen["left"]), (1, 1, 0), "INVITEs, BYEs, sessions left")
+
+
 @case("speech_gone", weight=2)
 def speech_gone_case(lab):
     """It is killed, and its control connection with it."""

@@ -17,6 +17,7 @@ nomatch ("sales|support@0.2|": one after the other, a confidence behind an @; th
   new           never shares connections              refuse-resource  gives port 0 for its channels
   no-listen     names a port where nobody listens    plain         control without TLS, whatever is offered
   hang-up=S     BYE so long after its 200 of the INVITE
+  refresh=S     INVITE with what it has said before, so long after its 200
 
 Run alone it prints its address, and what it has seen as JSON when it is told to end by SIGTERM: 
 mrcp_server.py [--address IP] [--port N] [--says TEXT] [--directory DIR] [--tls CERTIFICATE KEY] [--control-tls CERTIFICATE KEY]
@@ -403,6 +404,7 @@ class Server(asyncio.DatagramProtocol):
         self.invites, self.byes, self.cancels, self.rtp_in, self.connections = 0, 0, 0, 0, 0
         self.rtcp_byes, self.secure, self.streams, self.heard_n = 0, 0, 0, 0
         self.calls = []      # Call-IDs of sessions
+        self.began = {}      # the first INVITE of each, if we are to refresh it
         self.requests = []   # methods on control channels
         self.ids = []        # their request-ids
         self.seen = 0
@@ -474,6 +476,7 @@ class Server(asyncio.DatagramProtocol):
 
     async def handle(self, text, send):
         if text.startswith("SIP/2.0"):
+            self.refreshed(text, send)
             return
         if "delay" in self.faults:
             await asyncio.sleep(float(self.faults["delay"]))
@@ -551,17 +554,30 @@ class Server(asyncio.DatagramProtocol):
         session.ok = (cseq, self.response(text, 200, "OK", body=answer))
         send(session.ok[1])
         if "hang-up" in self.faults:
-            asyncio.get_running_loop().call_later(float(self.faults["hang-up"]), self.hang_up, text,
-                                                  send)
+            asyncio.get_running_loop().call_later(float(self.faults["hang-up"]), self.ask, "BYE", 1,
+                                                  text, send)
+        if "refresh" in self.faults and call_id not in self.began:
+            self.began[call_id] = text
+            asyncio.get_running_loop().call_later(float(self.faults["refresh"]), self.ask, "INVITE", 1,
+                                                  text, send, answer)
 
-    def hang_up(self, text, send):
-        """Our BYE, in the dialog that this INVITE began."""
+    def ask(self, method, cseq, text, send, body=""):
+        """A request of ours, in the dialog that this INVITE began."""
         ok = self.response(text, 200, "OK").decode()
         uri = re.search(r"<(.*?)>", header(text, "Contact")).group(1)
-        send((f"BYE {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {self.address}:{self.port};branch=z9hG4bK"
+        kind = "Content-Type: application/sdp\r\n" if body else ""
+        send((f"{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {self.address}:{self.port};branch=z9hG4bK"
               f"{secrets.token_hex(6)}\r\nMax-Forwards: 70\r\nFrom: {header(ok, 'To')}\r\n"
-              f"To: {header(ok, 'From')}\r\nCall-ID: {header(ok, 'Call-ID')}\r\nCSeq: 1 BYE\r\n"
-              "Content-Length: 0\r\n\r\n").encode())
+              f"To: {header(ok, 'From')}\r\nCall-ID: {header(ok, 'Call-ID')}\r\n"
+              f"CSeq: {cseq} {method}\r\nContact: <sip:mresources@{self.address}:{self.port}>\r\n"
+              f"{kind}Content-Length: {len(body)}\r\n\r\n{body}").encode())
+
+    def refreshed(self, text, send):
+        """The answer to our INVITE."""
+        status = int(text.split(" ", 2)[1])
+        if status >= 200 and header(text, "CSeq").endswith(" INVITE"):
+            print(f"our INVITE: {status}", flush=True)
+            self.ask("ACK", 1, self.began[header(text, "Call-ID")], send)
 
     # ---- control ------------------------------------------------------------------------------------
 

@@ -109,6 +109,9 @@ MUST_CHECK int mrcp_session_answer(struct mrcp_client *c, usec_t now, handle_t s
                                    struct str sdp);
 /* The INVITE or re-INVITE failed: what was to be added is not, what was to be removed stays. */
 void mrcp_session_refused(struct mrcp_client *c, handle_t session);
+/* A description of the server that leaves every channel what it is, as when a session is refreshed
+ * (RFC 4028 section 7.4). What it says of the audio is not looked at. */
+bool mrcp_session_same(const struct mrcp_client *c, handle_t session, struct str sdp);
 void mrcp_session_close(struct mrcp_client *c, usec_t now, handle_t session);
 
 /* ---- requests -------------------------------------------------------------------------------- */

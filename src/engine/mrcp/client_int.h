@@ -58,7 +58,7 @@ enum line_kind { LINE_GONE, LINE_AUDIO, LINE_CHANNEL };
 
 struct mrcp_session {
     uint64_t user, last_id;
-    uint64_t sdp_id, sdp_version;
+    uint64_t sdp_id, sdp_version, sdp_hash; /* of the last offer */
     char server[MRCP_MAX_SERVER];
     bool share, tls, ready, failed;
     struct addr rtp;

@@ -1,6 +1,7 @@
 /* What a session offers and what it was given. RFC 6787 sections 4.2 to 4.4. */
 #include <errno.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "engine/mrcp/client_int.h"
 
@@ -187,15 +188,11 @@ static void lines(struct buf *b, const struct mrcp_client *c, const struct mrcp_
     }
 }
 
-int mrcp_session_offer(struct mrcp_client *c, handle_t session, struct buf *b)
+static int write_offer(struct buf *b, const struct mrcp_client *c, const struct mrcp_session *s)
 {
-    struct mrcp_session *s = slot_find(&c->sessions, session);
     char mem[2048];
     struct buf audio;
     struct str codec[MRCP_MAX_CODECS];
-    size_t before = b->n;
-    if (!s)
-        return -ENOENT;
     for (unsigned i = 0; i < s->n_codecs; i++)
         codec[i] = str_z(s->codec[i]);
     struct sdp_caps caps = {
@@ -212,12 +209,28 @@ int mrcp_session_offer(struct mrcp_client *c, handle_t session, struct buf *b)
     ptrdiff_t at = str_ifind(buf_str(&audio), STR("m=audio"));
     buf_str_put(b, str_sub(buf_str(&audio), 0, (size_t)at));
     lines(b, c, s, str_from(buf_str(&audio), (size_t)at));
-    if (b->full) {
+    return b->full ? -ENOBUFS : 0;
+}
+
+/* RFC 3264 section 8: the version grows with each change, and with nothing else. */
+int mrcp_session_offer(struct mrcp_client *c, handle_t session, struct buf *b)
+{
+    static const struct hash_table unseeded;
+    struct mrcp_session *s = slot_find(&c->sessions, session);
+    size_t before = b->n;
+    int err = s ? write_offer(b, c, s) : -ENOENT;
+    uint64_t hash = err ? 0 : hash_str(&unseeded, str_from(buf_str(b), before));
+    if (!err && s->sdp_hash && hash != s->sdp_hash) {
         b->n = before;
-        return -ENOBUFS;
+        s->sdp_version++;
+        err = write_offer(b, c, s);
+        hash = hash_str(&unseeded, str_from(buf_str(b), before));
     }
-    s->sdp_version++;
-    return 0;
+    if (err)
+        b->n = before;
+    else
+        s->sdp_hash = hash;
+    return err;
 }
 
 /* ---- the answer ------------------------------------------------------------------------------ */
@@ -341,6 +354,30 @@ void mrcp_session_refused(struct mrcp_client *c, handle_t session)
         else if (ch->step == CHANNEL_LEAVING)
             ch->step = CHANNEL_AGREED;
     }
+}
+
+static bool channel_same(const struct mrcp_session *s, const struct mrcp_channel *ch,
+                         const struct sdp *d)
+{
+    struct given g;
+    if (ch->step == CHANNEL_NONE)
+        return true;
+    find_given(d, ch, &g);
+    return ch->step == CHANNEL_AGREED && g.media && g.media->port && check_given(s, d, &g) == 0 &&
+           str_eq(g.id, str_z(ch->id));
+}
+
+bool mrcp_session_same(const struct mrcp_client *c, handle_t session, struct str sdp)
+{
+    const struct mrcp_session *s = slot_find(&c->sessions, session);
+    struct arena arena;
+    struct sdp d;
+    arena_init(&arena, SDP_ARENA_BYTES);
+    bool same = s && sdp_parse(&d, sdp, &arena, NULL) == 0;
+    for (unsigned i = 0; same && i < MRCP_MAX_CHANNELS; i++)
+        same = channel_same(s, &s->channel[i], &d);
+    arena_done(&arena);
+    return same;
 }
 
 void session_look(struct mrcp_client *c, struct mrcp_session *s)

@@ -102,7 +102,7 @@ static void up(unsigned invite_sends)
                              .n_listeners = 1,
                              .supported = "100rel",
                              .supported_call = "100rel",
-                             .allow = "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK",
+                             .allow = "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE",
                              .max_txns = 64,
                              .max_sessions = 16,
                              .max_dialogs = 16};
@@ -495,27 +495,106 @@ static void a_lost_control_channel_ends_the_dialog(void **state)
     assert_int_equal(t.ended.err, -ECONNRESET);
 }
 
-static void a_server_that_hangs_up(void **state)
+/* A request of the server within the session. */
+static void server_asks(const char *method, unsigned cseq, const char *body)
 {
-    (void)state;
-    char mem[1024], id[200], to[200];
+    char mem[4096], id[200], to[200];
     struct flow flow = {.proto = PROTO_UDP, .peer = address("192.0.2.11:5060")};
-    establish();
     const char *ack = last("ACK");
     assert_int_equal(sscanf(strstr(ack, "\r\nCall-ID:") + 10, " %199s", id), 1);
     assert_int_equal(sscanf(strstr(ack, "\r\nFrom:") + 7, " %199[^\r]", to), 1);
-    int n = snprintf(mem, sizeof(mem),
-                     "BYE sip:client@192.0.2.12 SIP/2.0\r\nVia: SIP/2.0/UDP "
-                     "192.0.2.11;branch=z9hG4bKx\r\nFrom: <sip:mresources@asr.test>;tag=server\r\n"
-                     "To: %s\r\nCall-ID: %s\r\nCSeq: 1 BYE\r\nMax-Forwards: 70\r\n"
-                     "Content-Length: 0\r\n\r\n",
-                     to, id);
+    int n = snprintf(
+        mem, sizeof(mem),
+        "%s sip:client@192.0.2.12 SIP/2.0\r\nVia: SIP/2.0/UDP "
+        "192.0.2.11;branch=z9hG4bKx%u%s\r\n"
+        "From: <sip:mresources@asr.test>;tag=server\r\n"
+        "To: %s\r\nCall-ID: %s\r\nCSeq: %u %s\r\nMax-Forwards: 70\r\n"
+        "Contact: <sip:server@192.0.2.11>\r\n" STR_FMT "%sContent-Length: %zu\r\n\r\n%s",
+        method, cseq, method, to, id, cseq, method, STR_ARG(t.headers),
+        body ? "Content-Type: application/sdp\r\n" : "", body ? strlen(body) : 0, body ? body : "");
     sip_core_rx(t.core, t.now, &flow, mem, (size_t)n);
     drain();
+}
+
+static void a_server_that_hangs_up(void **state)
+{
+    (void)state;
+    establish();
+    server_asks("BYE", 1, NULL);
     assert_int_equal(t.n_ended, 1);
     assert_int_equal(t.ended.err, -ECONNABORTED);
     assert_int_equal(t.n_closed, 1);
     assert_int_equal(telemetry().sipByeSent, 0);
+}
+
+#define SDP_AGAIN(version, channel, audio)                                                         \
+    "v=0\r\no=- 1 " version " IN IP4 192.0.2.11\r\ns=-\r\nc=IN IP4 192.0.2.11\r\nt=0 0\r\n"        \
+    "m=application 32416 TCP/MRCPv2 1\r\na=setup:passive\r\na=connection:existing\r\n"             \
+    "a=channel:" channel "@speechsynth\r\na=cmid:1\r\n"                                            \
+    "m=application 32416 TCP/MRCPv2 1\r\na=setup:passive\r\na=connection:existing\r\n"             \
+    "a=channel:" channel "@speechrecog\r\na=cmid:1\r\n"                                            \
+    "m=audio " audio " RTP/AVP 0\r\na=sendrecv\r\na=mid:1\r\n"
+
+static void o_line(char ret[100], const char *message)
+{
+    assert_int_equal(sscanf(strstr(message, "\r\no="), " %99[^\r]", ret), 1);
+}
+
+/* RFC 4028: with the description of before, or with none. What we say of it keeps its version (RFC
+ * 3264 section 8). */
+static void refreshed_by_the_server(void **state)
+{
+    char first[100], second[100];
+    (void)state;
+    establish();
+    t.headers = STR("Supported: timer\r\nSession-Expires: 1800;refresher=uac\r\n");
+    server_asks("INVITE", 1, SDP_AGAIN("2", ID, "48260"));
+    assert_non_null(strstr(last("SIP/2.0 "), "200 OK"));
+    assert_non_null(strstr(last("SIP/2.0 "), "a=connection:existing\r\na=resource:speechrecog"));
+    o_line(first, last("SIP/2.0 "));
+    server_asks("ACK", 1, NULL);
+    server_asks("UPDATE", 2, NULL);
+    assert_non_null(strstr(last("SIP/2.0 "), "200 OK"));
+    assert_null(strstr(last("SIP/2.0 "), "m=audio"));
+    server_asks("INVITE", 3, SDP_AGAIN("2", ID, "48260"));
+    o_line(second, last("SIP/2.0 "));
+    assert_string_equal(first, second);
+    server_asks("ACK", 3, NULL);
+    assert_int_equal(t.n_ready, 1); /* nothing has changed */
+    assert_int_equal(t.n_ended, 0);
+    assert_int_equal(mrcp_agent_change(t.agent, t.now, t.id, MRCP_R_RECORDER, true), 0);
+    drain();
+    o_line(second, last("INVITE"));
+    assert_string_not_equal(first, second);
+}
+
+static void what_a_server_may_change(void **state)
+{
+    (void)state;
+    establish();
+    server_asks("INVITE", 1, SDP_AGAIN("2", "0123456789AB", "48260"));
+    assert_non_null(strstr(last("SIP/2.0 "), "488 "));
+    server_asks("ACK", 1, NULL);
+    server_asks("INVITE", 2,
+                "v=0\r\no=- 1 3 IN IP4 192.0.2.11\r\ns=-\r\nc=IN IP4 192.0.2.11\r\nt=0 0\r\n"
+                "m=audio 48260 RTP/AVP 0\r\n");
+    assert_non_null(strstr(last("SIP/2.0 "), "488 "));
+    server_asks("ACK", 2, NULL);
+    server_asks("UPDATE", 3, "v=0\r\n");
+    assert_non_null(strstr(last("SIP/2.0 "), "488 "));
+    t.n_media = 0;
+    server_asks("UPDATE", 4, SDP_AGAIN("4", ID, "48300"));
+    assert_non_null(strstr(last("SIP/2.0 "), "200 OK"));
+    assert_non_null(strstr(last("SIP/2.0 "), "m=audio 40000 "));
+    assert_int_equal(t.n_media, 2); /* the audio is elsewhere now */
+    assert_int_equal(t.media[1].kind, MEDIA_SET);
+    assert_int_equal(t.media[1].rtp.port, 48300);
+    server_asks("INVITE", 5, NULL); /* we offer, and the ACK answers */
+    assert_non_null(strstr(last("SIP/2.0 "), "m=audio 40000 "));
+    server_asks("ACK", 5, SDP_AGAIN("5", ID, "48302"));
+    assert_int_equal(t.media[t.n_media - 1].rtp.port, 48302);
+    assert_int_equal(t.n_ready, 1);
+    assert_int_equal(t.n_ended, 0);
 }
 
 static void channels_by_reinvite(void **state)
@@ -720,6 +799,8 @@ int main(void)
         T(a_lost_control_channel_ends_the_dialog),
         T(a_server_that_hangs_up),
         T(channels_by_reinvite),
+        T(refreshed_by_the_server),
+        T(what_a_server_may_change),
         T(answers_that_help_nobody),
         T(our_bye_is_challenged),
         T(no_invite_after_giving_up),
