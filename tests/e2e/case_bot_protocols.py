@@ -15,14 +15,14 @@ class Program:
     def __init__(self, lab, name, argv, **env):
         self.lab, self.name = lab, name
         self.job = lab.job(name, argv, env=dict(os.environ, **env))
-        lab.until(lambda: self.job.text(), 10, "the bot listens")
+        lab.until(lambda: self.job.text(), 30, "the bot listens")
 
     def told(self, kind):
-        lines = [json.loads(line) for line in self.job.text().splitlines() if line.startswith("{")]
+        lines = [json.loads(line) for line in self.job.lines() if line.startswith("{")]
         return [m for m in lines if m["type"] == kind]
 
     def hears(self, kind, n=1):
-        self.lab.until(lambda: len(self.told(kind)) >= n, 15, f"the bot is told {kind} {n} times")
+        self.lab.until(lambda: len(self.told(kind)) >= n, 30, f"the bot is told {kind} {n} times")
         return self.told(kind)[n - 1]
 
 
@@ -45,7 +45,7 @@ def conversation(lab, rate):
     equal((start["encoding"], start["rate"], start["channels"], start["frame_ms"], start["from"],
            start["bot"], start["resumed"]), ("pcm_s16le", int(rate), 1, 20, "1001", "agent", False),
           "the start")
-    call.hears(high)
+    call.hears(high, since=0)
     equal(bot.hears("mark")["name"], "greeting", "the mark")
     equal(bot.hears("second")["bytes"], int(rate) // 25, "the bytes of a frame")
     call.keys("1")
@@ -59,7 +59,7 @@ def conversation(lab, rate):
     call.hang_up()
     bot.hears("stop")
     equal(bot.hears("closed")["code"], 1000, "the code of the close frame")
-    lab.until(lambda: not lab.ctl("calls"), 10, "no call is left")
+    lab.until(lambda: not lab.ctl("calls"), 30, "no call is left")
     record = lab.ctl("cdr")[0]
     equal(record["id"], start["call"], "the call's name")
 
@@ -111,7 +111,7 @@ def call_audiosocket(lab, **more):
 def bot_audiosocket_case(lab):
     """AudioSocket at 8 kHz: who calls, sound both ways, a key, and the end that the caller makes."""
     _, bot, call, high = call_audiosocket(lab)
-    call.hears(high)
+    call.hears(high, since=0)
     equal((bot.hears("sound")["kind"], bot.hears("sound")["bytes"]), (0x10, 320), "the frames")
     bot.hears("second")
     call.keys("3")
@@ -120,7 +120,7 @@ def bot_audiosocket_case(lab):
     call.hang_up()
     bot.hears("hangup")
     bot.hears("closed")
-    lab.until(lambda: not lab.ctl("calls"), 10, "no call is left")
+    lab.until(lambda: not lab.ctl("calls"), 30, "no call is left")
     record = lab.ctl("cdr")[0]
     equal(bot.hears("uuid")["uuid"].replace("-", ""), record["id"], "the call's name")
 
@@ -129,7 +129,7 @@ def bot_audiosocket_case(lab):
 def bot_audiosocket_ends_case(lab):
     """AudioSocket at 16 kHz: the bot hangs up; one that breaks off leaves the caller to its fallback."""
     bench, bot, call, high = call_audiosocket(lab, rate="16000", fallback="transfer:1002")
-    call.hears(high)
+    call.hears(high, since=0)
     equal((bot.hears("sound")["kind"], bot.hears("sound")["bytes"]), (0x12, 640), "the frames")
     call.keys("5")
     call.wait("ended")

@@ -38,6 +38,10 @@ def printed(text):
     return [dict(zip(("server", "user", "password", "domain"), p)) for p in phones]
 
 
+def whole(job):
+    return "\n".join(job.lines()) + "\n"
+
+
 @case("dev_run", weight=20, captured=False)
 def dev_run_case(lab):
     where = clone(lab)
@@ -46,15 +50,16 @@ def dev_run_case(lab):
     # What the suite has compiled is not compiled again, if ccache knows it.
     env = {**os.environ, "CCACHE_BASEDIR": where}
     built = subprocess.run([dev, "run", "--help"], cwd=where, capture_output=True, text=True,
-                           timeout=240, check=False, stdin=subprocess.DEVNULL, env=env)
+                           timeout=900, check=False, stdin=subprocess.DEVNULL, env=env)
     check(built.returncode == 0, f"./dev run --help: {(built.stderr + built.stdout)[-300:]}")
     port = lab.ports(2)
     edit(os.path.join(where, "ringdown.yaml"),
          ((":5060", f":{port}"), ("20000-29999", "31000-31099")))
     lab.server = lab.job("server-dev", [dev, "run", "--phones"])
-    lab.until(lambda: " serves " in lab.server.text() or not lab.server.running(), 60, "it serves")
+    lab.until(lambda: " serves " in lab.server.text() or not lab.server.running(), 300, "it serves")
     lab.alive()
-    told = lab.until(lambda: printed(lab.server.text()), 5, "it prints what to type")
+    lab.until(lambda: len(printed(whole(lab.server))) >= 2, 30, "it prints what to type")
+    told = printed(whole(lab.server))
     check(len(told) == 2, f"phones that are told what to type: {told}")
     users = []
     for i, (t, hertz) in enumerate(zip(told, (440, 1000))):

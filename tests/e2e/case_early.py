@@ -52,8 +52,8 @@ class Side:
     def described_early(self):
         return sip.sdp(self.ip, 30002, "0")
 
-    def get(self, what, seconds=4):
-        m = self.peer.receive(seconds)
+    def get(self, what, seconds=15):
+        m = self.peer.fresh(seconds)
         got = m and (m.status or m.method)
         equal(got, what, f"at {self.number}")
         return m
@@ -101,7 +101,7 @@ def both(session, early):
 def heard(lab, *ends):
     """Each of them hears ten packets more."""
     since = [end.got for end in ends]
-    lab.until(lambda: all(end.got >= n + 10 for end, n in zip(ends, since)), 5, "RTP arrives")
+    lab.until(lambda: all(end.got >= n + 10 for end, n in zip(ends, since)), 30, "RTP arrives")
 
 
 def ring(phone, speaks=True):

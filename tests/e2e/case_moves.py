@@ -72,7 +72,7 @@ def s2_blind_case(lab):
         transferor.get("NOTIFY").reply(200, "OK", tag=False)
     transferor.say_bye()
     first = at_phone(lab, "1427", transferor)
-    trunk = lab.sipp("trunk", outside(lab).invite("0 8 101").answered().ack().pause(1500).bye(),
+    trunk = lab.sipp("trunk", outside(lab).invite("0 8 101").answered().ack().pause(5000).bye(),
                      77, 5080)
     for job in (trunk, first, target):
         job.wait(30)
@@ -114,15 +114,15 @@ def s3_pickup_case(lab):
     trunk = lab.sipp("trunk", outside(lab).invite("0 8 101").answered().ack()
                      .get("BYE", seconds=15).reply(200, "OK", tag=False), 77, 5080)
     lab.until(lambda: any(leg["state"] == "ringing" for call in lab.ctl("calls")
-                          for leg in call["legs"]), 5, "1427 rings")
+                          for leg in call["legs"]), 30, "1427 rings")
     user = PHONES["1428"]
     picker = Script(user, to="*8", display="07086661428,1428")
     picker.invite("0 101", ["X-xfer-pressed: True"]).challenge()
     picker.invite("0 101", ["X-xfer-pressed: True"], auth=(user, "secret-1428"))
-    picker.expect(100, optional=True).expect(200).ack().pause(1000).bye()
+    picker.expect(100, optional=True).expect(200).ack().pause(4000).bye()
     second = lab.sipp("phone1428", picker, lab.phone("1428"))
     lab.until(lambda: any(call["scenario"] == "pickup" and call["caller"] == CALLER
-                          for call in lab.ctl("calls")), 5, "the live view names the real caller")
+                          for call in lab.ctl("calls")), 30, "the live view names the real caller")
     for job in (second, first, trunk):
         job.wait(30)
     row, = lab.cdrs(1)
@@ -147,11 +147,10 @@ def s5_hunt_case(lab):
     """S5: 1427 talks already and is busy, 1428 answers the second call; both go on."""
     config_trunk = {"name": "carrier", "uri": f"sip:{lab.trunk}:5080", "addresses": [lab.trunk]}
     office(lab, trunks=[config_trunk], groups=[{"number": "1400", "members": ["1427", "1428"], "did": ["07086661400"]}])
-    busy = Script(PHONES["1427"]).ring_in().answer().get_bye(20)
+    busy = Script(PHONES["1427"]).ring_in().answer().get_bye(30)
     first = at_phone(lab, "1427", busy)
-    one = lab.sipp("trunk1", outside(lab).invite("0 8 101").answered().ack().pause(3000).bye(),
-                   77, 5080)
-    lab.until(lambda: [c["state"] for c in lab.ctl("calls")] == ["up"], 5, "the first call")
+    one = lab.sipp("trunk1", outside(lab).invite("0 8 101").answered().ack().get_bye(30), 77, 5080)
+    lab.until(lambda: [c["state"] for c in lab.ctl("calls")] == ["up"], 30, "the first call")
     second = at_phone(lab, "1428", Script(PHONES["1428"]).ring_in().answer().get_bye(20))
     # The phone that talks plays one call; the second one is refused beside it.
     refuse = Script(PHONES["1427"]).ring_in(rings=False).reply(486, "Busy Here", retrans=True)
@@ -165,7 +164,13 @@ def s5_hunt_case(lab):
     lab.bound(lab.phone("1427"), port=5066)
     two = lab.sipp("trunk2", outside(lab, "07086661400").invite("0 8 101").expect(100, optional=True)
                    .expect(180).expect(200).ack().pause(500).bye(), 77, 5082)
-    for job in (two, beside, second, one, first):
+    for job in (two, beside, second):
+        job.wait(30)
+    lab.cdrs(1)
+    talks, = lab.ctl("calls")
+    equal((talks["state"], talks["callee"]), ("up", "1427"), "the first call goes on")
+    lab.ctl("hangup", str(talks["id"]))
+    for job in (one, first):
         job.wait(30)
     rows = {row["scenario"]: row for row in lab.cdrs(2)}
     equal(sorted(rows), ["basic", "sequential"], "scenarios")
@@ -211,7 +216,7 @@ def phones_blind_case(lab):
 def dialogs(lab):
     """Call-ID -> (tag of the exchange, tag of the phone) of what the exchange answered with 200."""
     mark = secrets.token_hex(8).encode()  # its own, so that an older one does not count
-    lab.until(lambda: lab.marked(mark), 10, "the capture is written")
+    lab.until(lambda: lab.marked(mark), 30, "the capture is written")
     copy = lab.path("so-far.pcapng")
     shutil.copy(lab.path("capture.pcapng"), copy)
     found = {}
@@ -232,7 +237,7 @@ def phones_attended_case(lab):
     second.hears(first)
     before = set(dialogs(lab))
     first.tell("hold")
-    lab.until(lambda: any(leg.get("held") for call in lab.ctl("calls") for leg in call["legs"]), 5,
+    lab.until(lambda: any(leg.get("held") for call in lab.ctl("calls") for leg in call["legs"]), 30,
               "the first call is held")
     first.dial("1429")
     third.wait("CALL_ESTABLISHED")
@@ -244,7 +249,7 @@ def phones_attended_case(lab):
     first.tell("line", "1")
     first.tell("transfer", f"sip:1429@pbx.test?Replaces={escaped}%3Bto-tag%3D{ours}"
                            f"%3Bfrom-tag%3D{theirs}")
-    lab.until(lambda: len(lab.ctl("calls")) == 1, 10, "one call is left")
+    lab.until(lambda: len(lab.ctl("calls")) == 1, 30, "one call is left")
     second.hears_now(third)
     third.hears_now(second)
     second.tell("hangup")
@@ -256,10 +261,13 @@ def phones_attended_case(lab):
 
 @case("gateway_gone", weight=2)
 def gateway_gone_case(lab):
-    """Nobody listens at the first gateway, and ICMP says so: the call is at the second at once."""
+    """Nobody listens at the first gateways, and ICMP says so: the call is at the next at once."""
     config = lab.config()
     config["trunks"] = [
-        {"name": "carrier", "uri": f"sip:{lab.trunk}:5080", "failover": ["second"]},
+        {"name": "carrier", "uri": f"sip:{lab.trunk}:5080",
+         "failover": ["other", "third", "second"]},
+        {"name": "other", "uri": f"sip:{lab.ip(79)}:5080"},
+        {"name": "third", "uri": f"sip:{lab.ip(80)}:5080"},
         {"name": "second", "uri": f"sip:{lab.ip(78)}:5080"}]
     lab.start(config)
     register(lab, "1427")
@@ -276,5 +284,8 @@ def gateway_gone_case(lab):
     ladder = Ladder(lab)
     invites = [p for p in ladder.packets if p.message.request and p.message.method == "INVITE"
                and p.source[0] == lab.pbx]
-    equal([p.target[0] for p in invites], [lab.trunk, lab.ip(78)], "where the INVITEs went")
-    check(invites[1].seconds - invites[0].seconds < 0.4, "the second gateway had to wait")
+    equal([p.target[0] for p in invites], [lab.trunk, *(lab.ip(n) for n in (79, 80, 78))],
+          "where the INVITEs went")
+    # Less than until an INVITE is sent again; a machine that stands still makes one of them late.
+    apart = [b.seconds - a.seconds for a, b in zip(invites, invites[1:])]
+    check(min(apart) < 0.4, f"the next gateway had to wait: {apart}")

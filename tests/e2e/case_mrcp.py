@@ -36,14 +36,14 @@ class Speech:
         if says is not None:
             argv[2:2] = ["--says", says]
         self.job = lab.job(f"mrcp-server-{len(lab.jobs)}", argv)
-        lab.until(lambda: f"{self.address}:{port}" in self.job.text(), 10, "the speech server")
+        lab.until(lambda: f"{self.address}:{port}" in self.job.text(), 30, "the speech server")
 
     def run(self, word, *more, env=None, server=None, status=0):
         uri = server or f"sip:mresources@{self.address}:{self.port}"
         argv = [self.lab.program, "mrcp", word, "--server", uri, "--bind", self.lab.ip(71), "--json",
                 *more]
         done = subprocess.run(argv, cwd=self.lab.path(""), capture_output=True, text=True,
-                              timeout=60, check=False, env={**os.environ, **(env or {})})
+                              timeout=180, check=False, env={**os.environ, **(env or {})})
         if done.returncode != status:
             raise Fail(f"{' '.join(argv[1:3])}: exit status {done.returncode}, not {status}: "
                        f"{done.stderr}{done.stdout}")
@@ -52,33 +52,41 @@ class Speech:
     def seen(self):
         """Ends it; what it has seen."""
         self.job.signal(signal.SIGTERM)
-        self.job.wait(10)
+        self.job.wait(30)
         # Behind it Python may complain of connections that were open.
         return json.loads([x for x in self.job.text().splitlines() if x.startswith("{")][-1])
 
 
 def tone_of(path):
-    """Length in ms and frequency of a WAV file, by its crossings of zero."""
+    """Length in ms and frequency of a WAV file, by its crossings of zero; and for how long of it
+    there is sound."""
     with wave.open(path) as w:
         rate, n = w.getframerate(), w.getnframes()
         data = memoryview(w.readframes(n)).cast("h")
     part = [v for v in data if abs(v) > 200]
     crossings = sum(1 for a, b in zip(part, part[1:]) if (a < 0) != (b < 0))
-    return 1000 * n / rate, crossings * rate / (2 * len(part)) if part else 0
+    loud = sum(max(map(abs, data[i:i + rate // 50])) > 200 for i in range(0, n, rate // 50))
+    return 1000 * n / rate, crossings * rate / (2 * len(part)) if part else 0, 20 * loud
 
 
 def whole(lab, env):
     speech = Speech(lab)
     out = lab.path("said.wav")
     text = "the quick brown fox & <friends>"
-    told = speech.run("speak", "-o", out, text, env=env)
     wanted = len(text) * 60 + 18 * 60  # with the entities that it sees
-    length, hertz = tone_of(out)
-    check(abs(told["sound_ms"] - length) < 1, "the file is as long as it is said to be")
-    check(len(text) * 60 - 200 < length < wanted + 700, f"said for {length} ms")
-    check(430 < hertz < 460, f"{hertz} Hz, not 440")
-    equal(told["cause"], "000 normal", "cause")
-    equal(told["media"]["lost"], 0, "lost")
+    spoken = []
+
+    def said():
+        """How far it is from what it should be, as a share of what it may be."""
+        told = speech.run("speak", "-o", out, text, env=env)
+        length, hertz, loud = tone_of(out)
+        spoken.append(loud)
+        check(abs(told["sound_ms"] - length) < 1, "the file is as long as it is said to be")
+        check(430 < hertz < 460, f"{hertz} Hz, not 440")
+        equal(told["cause"], "000 normal", "cause")
+        equal(told["media"]["lost"], 0, "lost")
+        return max((len(text) * 60 - loud) / 200, (loud - wanted) / 700)
+    lab.least(said, 1, f"said for so long, ms: {spoken}; too short or too long")
     heard = speech.run("recognize", "--phrases", "sales,support", out, env=env)
     equal([r["input"] for r in heard["results"]], ["sales"], "heard")
     equal(heard["results"][0]["confidence"], 0.87, "confidence")
@@ -88,11 +96,12 @@ def whole(lab, env):
     check(430 < tone_of(os.path.join(lab.path(""), path))[1] < 460, "recorded the same tone")
     seen = speech.seen()
     equal(seen["left"], 0, "sessions left")
-    equal(seen["byes"], 3, "BYEs")
-    equal(seen["streams"], 3 if "MRCP_SIP_TRANSPORT" in env else 0, "connections of SIP")
+    words = [*["SPEAK"] * len(spoken), "RECOGNIZE", "RECORD"]
+    equal(seen["byes"], len(words), "BYEs")
+    equal(seen["streams"], len(words) if "MRCP_SIP_TRANSPORT" in env else 0, "connections of SIP")
     # Of those that have sent something (RFC 3550 section 6.3.7): the recognizer's, the recorder's.
     check(seen["rtcp_byes"] >= 2, f"{seen['rtcp_byes']} RTCP BYEs")
-    equal(seen["requests"][:3], ["SPEAK", "RECOGNIZE", "RECORD"], "requests")
+    equal(seen["requests"][:len(words)], words, "requests")
 
 
 @case("mrcp-udp", weight=2)
@@ -146,9 +155,9 @@ FAULTS = [
     (["refuse=500"], {}, 1, {"sipError5xx": 1}, {}),
     (["refuse=603"], {}, 1, {"sipError6xx": 1}, {}),
     # The seventh is due a moment before the end: a machine with other work may leave it out.
-    (["silent"], FAST, 1, {"sipInviteTimeouts": 1}, {"invites": (6, 7)}),
+    (["silent"], FAST, 1, {"sipInviteTimeouts": 1}, {"datagrams": (6, 7)}),
     (["silent"], {**FAST, "MRCP_SIP_INVITE_MAX_RETRANS": "3"}, 1, {"sipInviteTimeouts": 1},
-     {"invites": 3}),
+     {"datagrams": 3}),
     (["auth"], {"MRCP_SIP_PASSWORD": "secret"}, 0, {"sipAuthChallenges": 1, "sipByeSent": 1},
      {"invites": 2}),
     (["auth"], {"MRCP_SIP_PASSWORD": "wrong"}, 1, {"sipAuthChallenges": 1, "sipError4xx": 1},
@@ -188,11 +197,18 @@ def mrcp_faults(lab):
 def mrcp_silence(lab):
     """A server that is silent on its control channel for 5 s, or whose request never begins."""
     speech = Speech(lab, "mute")
-    began = time.monotonic()
-    told = speech.run("speak", "-o", lab.path("out.wav"), "hi", status=1)
-    check(4.5 < time.monotonic() - began < 8, "given up after five seconds")
-    equal(told["error"], "the server does not answer", "error")
-    equal(speech.seen()["byes"], 1, "BYEs")
+    took = []
+
+    def given_up():
+        """After so many seconds."""
+        began = time.monotonic()
+        told = speech.run("speak", "-o", lab.path("out.wav"), "hi", status=1)
+        took.append(time.monotonic() - began)
+        check(took[-1] > 4.5, f"given up after {took[-1]:.1f} s, not five")
+        equal(told["error"], "the server does not answer", "error")
+        return took[-1]
+    lab.least(given_up, 8, "until it gives up, s")
+    equal(speech.seen()["byes"], len(took), "BYEs")
     speech = Speech(lab, "pending", port=PORT + 1)
     told = speech.run("recognize", "--timeout", "1", make_sound(lab), status=1)
     equal(told["error"], "the request took too long", "error")
@@ -201,11 +217,11 @@ def mrcp_silence(lab):
 
 @case("mrcp-barge-in", captured=False)
 def mrcp_barge_in(lab):
-    """Who speaks into a prompt of twelve seconds stops it; a prompt that ends starts the timers."""
+    """Who speaks into a prompt of 36 seconds stops it; a prompt that ends starts the timers."""
     speech = Speech(lab)
     began = time.monotonic()
-    told = speech.run("recognize", "--prompt", "a" * 200, make_sound(lab))
-    check(time.monotonic() - began < 8, "the prompt was not waited for")
+    told = speech.run("recognize", "--prompt", "a" * 600, make_sound(lab))
+    check(time.monotonic() - began < 24, "the prompt was not waited for")
     equal((told["barge_in"], told["cause"]), (True, "000 success"), "barge-in")
     # Over two connections the first two may come in any order.
     requests = speech.seen()["requests"]
@@ -261,6 +277,7 @@ class Names:
     def __init__(self, lab, dead, live):
         self.host = {b"dead": dead, b"live": live}
         self.asked = []
+        self.questions = []  # with what tells one from the same sent again
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind((lab.ip(72), 5353))
         threading.Thread(target=self.serve, daemon=True).start()
@@ -292,6 +309,7 @@ class Names:
                 at += 1 + q[at]
             kind = struct.unpack("!H", q[at + 1:at + 3])[0]
             self.asked.append((b".".join(labels).decode(), kind))
+            self.questions.append((q[:2], self.asked[-1]))
             data = self.answers(labels, kind)
             head = q[:2] + struct.pack("!HHHHH", 0x8580 if data else 0x8583, 1, len(data), 0, 0)
             body = b"".join(b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 60, len(d)) + d for d in data)

@@ -23,8 +23,11 @@ def plain_call(lab, n):
     p27 = callee(lab, phone("1427").ring_in().answer().get_bye())
     trk = caller(lab, outside(lab).invite().answered().ack().bye())
     finish(trk, p27)
-    rows = lab.cdrs(n)
-    equal(rows[-1]["disposition"], "ANSWERED", "a plain call afterwards")
+    # A record of the nonsense before it may come later.
+    def good():
+        return [r for r in lab.cdr_rows(n) or () if r["disposition"] == "ANSWERED"]
+    rows = lab.until(good, 20, "a plain call afterwards")
+    equal(len(rows), 1, "calls that were answered")
 
 
 @case("sipsak")
@@ -104,17 +107,29 @@ def allowed(row):
     return wanted
 
 
-def ask_torture(lab, row, proto):
+def ask_torture(lab, row, proto, fine):
     """What is answered to a torture message: a status, DROP, or CLOSED."""
     with sip.Peer(lab.ip(66), (lab.pbx, 5060), proto, 0) as peer:
         peer.send(torture_bytes(row, proto, peer.ip, peer.port))
-        wait = 0.25 if allowed(row) & {"DROP"} and len(allowed(row)) == 1 else 1.0
+        # What must come is waited for.
+        wait = 10 if "DROP" not in fine else 0.25 if fine <= {"DROP", "CLOSED"} else 1.0
         answer = peer.receive(wait)
         while answer and answer.status and answer.status < 200:
             answer = peer.receive(wait)
         if answer:
             return str(answer.status), answer
         return "CLOSED" if proto == "tcp" and peer.closed(0.05) else "DROP", None
+
+
+def fine_answers(row, proto):
+    fine = allowed(row)
+    if row["file"] in RAW_VIA:
+        fine |= {"DROP"}  # the answer goes where their Via says
+    if row["parser_must"] == "reject" and proto == "tcp":
+        fine |= {"CLOSED"}
+    if proto == "tcp" and endless(row):
+        fine |= {"400", "CLOSED", "DROP"}
+    return fine
 
 
 def torture(lab, proto):
@@ -124,17 +139,11 @@ def torture(lab, proto):
     lab.start(config)
     wrong, answers = [], []
     for row in manifest():
-        got, answer = ask_torture(lab, row, proto)
+        fine = fine_answers(row, proto)
+        got, answer = ask_torture(lab, row, proto, fine)
         if answer:
             answers.append(judge.Packet(len(answers), 0, (lab.pbx, 5060), (lab.ip(66), 0), proto,
                                         answer.raw))
-        fine = set(allowed(row))
-        if row["file"] in RAW_VIA:
-            fine |= {"DROP"}  # the answer goes where their Via says
-        if row["parser_must"] == "reject" and proto == "tcp":
-            fine |= {"CLOSED"}
-        if proto == "tcp" and endless(row):
-            fine |= {"400", "CLOSED", "DROP"}
         if got not in fine:
             wrong.append(f"{row['file']}: {got}, not {'|'.join(sorted(allowed(row)))}")
         lab.alive()
@@ -162,7 +171,7 @@ def options(peer):
     return peer.build("OPTIONS", "sip:pbx.test")
 
 
-def answered(peer, n=1, seconds=3):
+def answered(peer, n=1, seconds=10):
     """The next n messages are 200s."""
     for i in range(n):
         m = peer.receive(seconds)
@@ -189,7 +198,7 @@ def tcp_pieces_case(lab):
         answered(peer, 10)
     with sip.Peer(lab.ip(66), server, "tcp", 0) as peer:
         peer.send(b"\r\n\r\n")  # RFC 5626 section 4.4.1: the answer to a ping is one CRLF
-        peer.sock.settimeout(3)
+        peer.sock.settimeout(10)
         equal(peer.sock.recv(10), b"\r\n", "pong")
         peer.send(options(peer))
         answered(peer)
@@ -208,22 +217,25 @@ def tcp_faults_case(lab):
             peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     with sip.Peer(lab.ip(66), server, "tcp", 0) as peer:
         peer.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        check(peer.closed(3) or peer.buffer, "HTTP is left waiting")
+        check(peer.closed() or peer.buffer, "HTTP is left waiting")
     with sip.Peer(lab.ip(66), server, "tcp", 0) as peer:
-        peer.send(b"A" * 100000)
-        check(peer.closed(3), "an endless start line is read on and on")
+        try:
+            peer.send(b"A" * 100000)
+        except ConnectionError:
+            pass  # it was closed before all was sent
+        check(peer.closed(), "an endless start line is read on and on")
     with sip.Peer(lab.ip(66), server, "tcp", 0) as peer:
         big = options(peer).replace("Content-Length: 0", "X-Big: " + "b" * 5000 +
                                     "\r\nContent-Length: 0")
         peer.send(big)
-        m = peer.receive(3)
-        check((m and m.status in (513, 400)) or peer.closed(3), f"a message above the limit: {m}")
+        m = peer.receive()
+        check((m and m.status in (513, 400)) or peer.closed(), f"a message above the limit: {m}")
     crowd = [sip.Peer(lab.ip(67), server, "tcp", 0) for _ in range(30)]
     try:
         with sip.Peer(lab.ip(68), server, "tcp", 0) as peer:
             peer.send(options(peer))
             answered(peer)
-        refused = sum(peer.closed(0.3) for peer in crowd[20:])
+        refused = sum(peer.closed() for peer in crowd[20:])
         equal(refused, 10, "connections above the limit that are closed")
         crowd[0].send(options(crowd[0]))
         answered(crowd[0])
@@ -231,6 +243,7 @@ def tcp_faults_case(lab):
         for peer in crowd:
             peer.sock.close()
     plain_call(lab, 1)
+    lab.cdrs(1)
 
 
 @case("tcp_reset")
@@ -243,18 +256,18 @@ def tcp_reset_case(lab):
         _, last = peer.register("109Q1427", "secret-1427")
         equal(last and last.status, 200, "REGISTER")
         trk = caller(lab, outside(lab).invite().expect(100, optional=True).expect(180)
-                     .expect(480, seconds=4).ack_failure())
-        invite = peer.receive(5)
+                     .expect(480, seconds=10).ack_failure())
+        invite = peer.receive(15)
         equal(invite and invite.method, "INVITE", "what comes over the connection")
         kept = "".join(f"{line}\r\n" for line in invite.lines
                        if line.split(":")[0] in ("Via", "From", "Call-ID", "CSeq"))
         peer.send(f"SIP/2.0 180 Ringing\r\n{kept}To: {invite.get('to')};tag=1\r\n"
                   f"Contact: <sip:109Q1427@{peer.host}:{peer.port};transport=tcp>\r\n"
                   "Content-Length: 0\r\n\r\n")
-        lab.until(lambda: lab.ctl("calls")[0]["state"] == "ringing", 3, "it rings")
+        lab.until(lambda: lab.ctl("calls")[0]["state"] == "ringing", 30, "it rings")
         peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     finish(trk)
-    lab.until(lambda: lab.ctl("registrations") == [], 3, "its registration ends with it")
+    lab.until(lambda: lab.ctl("registrations") == [], 30, "its registration ends with it")
 
 
 @case("udp_noise")

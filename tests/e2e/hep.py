@@ -36,19 +36,23 @@ def parse(data):
 
 
 class Collector:
-    """Listens at 127.0.0.1, a port of its own unless one is given; `packets` grows."""
+    """Listens at 127.0.0.1, a port of its own; `packets` grows. away: nobody is there before
+    begin()."""
 
-    def __init__(self, tcp=False, port=0):
+    def __init__(self, tcp=False, away=False):
         self.tcp, self.raw, self.packets, self.wrong = tcp, [], [], []
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-        self.sock.bind(("127.0.0.1", port))
-        if tcp:
-            self.sock.listen(5)
+        self.sock.bind(("127.0.0.1", 0))
         self.address = "127.0.0.1:%d" % self.sock.getsockname()[1]
-        self.thread = threading.Thread(target=self.accept if tcp else self.receive, daemon=True)
-        self.thread.start()
+        if not away:
+            self.begin()
+
+    def begin(self):
+        if self.tcp:
+            self.sock.listen(5)
+        threading.Thread(target=self.accept if self.tcp else self.receive, daemon=True).start()
 
     def __enter__(self):
         return self

@@ -148,7 +148,7 @@ class Session:
         if self.rtp:
             self.rtp.transport.close()
             # What ends the stream comes about when the BYE does.
-            asyncio.get_running_loop().call_later(0.2, self.rtcp.transport.close)
+            asyncio.get_running_loop().call_later(2, self.rtcp.transport.close)
         for name in self.channels.values():
             self.server.by_channel.pop(name, None)
 
@@ -403,6 +403,8 @@ class Server(asyncio.DatagramProtocol):
         self.control_port, self.control_tls_port, self.udp = 0, 9, None
         self.invites, self.byes, self.cancels, self.rtp_in, self.connections = 0, 0, 0, 0, 0
         self.rtcp_byes, self.secure, self.streams, self.heard_n = 0, 0, 0, 0
+        self.branches = set()  # of requests: what is sent again is counted once
+        self.datagrams = 0   # INVITEs with those that were sent again
         self.calls = []      # Call-IDs of sessions
         self.began = {}      # the first INVITE of each, if we are to refresh it
         self.requests = []   # methods on control channels
@@ -481,10 +483,13 @@ class Server(asyncio.DatagramProtocol):
         if "delay" in self.faults:
             await asyncio.sleep(float(self.faults["delay"]))
         method = text.split(" ", 1)[0]
+        branch = (method, re.search(r"branch=([^;,\s]+)", header(text, "Via"))[1])
+        again = branch in self.branches
+        self.branches.add(branch)
         if method == "INVITE":
-            await self.invite(text, send)
+            await self.invite(text, send, again)
         elif method == "BYE":
-            self.byes += 1
+            self.byes += not again
             session = self.sessions.pop(header(text, "Call-ID"), None)
             if session:
                 session.close()
@@ -527,8 +532,9 @@ class Server(asyncio.DatagramProtocol):
                              f.get("qop", ""), ha2)))
         return f.get("username") == "alice" and f.get("response") == want
 
-    async def invite(self, text, send):
-        self.invites += 1
+    async def invite(self, text, send, again):
+        self.invites += not again
+        self.datagrams += 1
         call_id = header(text, "Call-ID")
         cseq = header(text, "CSeq")
         if "silent" in self.faults:
@@ -543,6 +549,8 @@ class Server(asyncio.DatagramProtocol):
         session = self.sessions.get(call_id)
         if session and session.ok and session.ok[0] == cseq:  # a repeated INVITE: the answer was lost
             send(session.ok[1])
+            return
+        if again:  # the first one is being answered
             return
         if session is None:
             session = self.sessions[call_id] = Session(self, call_id)
@@ -626,7 +634,7 @@ def main():
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end.set)
         await end.wait()
         print(json.dumps({name: getattr(server, name) for name in (
-            "invites", "byes", "cancels", "connections", "secure", "streams", "calls", "requests", "ids", "rtp_in", "rtcp_byes")}
+            "invites", "datagrams", "byes", "cancels", "connections", "secure", "streams", "calls", "requests", "ids", "rtp_in", "rtcp_byes")}
             | {"left": len(server.sessions)}), flush=True)
         server.stop()
 

@@ -42,6 +42,8 @@ class Names(threading.Thread):
                 question, source = self.sock.recvfrom(1500)
             except OSError:
                 return
+            if not question:
+                return
             self.sock.sendto(self.answer(question), source)
 
     def answer(self, question):

@@ -98,7 +98,7 @@ class Baresip:
         self.events = []
         self.replies = queue.Queue()
         self.job = lab.job("phone" + number, ["baresip", "-f", self.dir])
-        self.sock = lab.until(self.connect, 10, f"phone {number} starts")
+        self.sock = lab.until(self.connect, 30, f"phone {number} starts")
         threading.Thread(target=self.read, daemon=True).start()
 
     def put(self, name, text):
@@ -168,18 +168,18 @@ class Baresip:
         text = json.dumps(message).encode()
         self.sock.sendall(str(len(text)).encode() + b":" + text + b",")
         try:
-            return self.replies.get(timeout=5)
+            return self.replies.get(timeout=20)
         except queue.Empty:
             raise Fail(f"phone {self.number} says nothing to {command}") from None
 
     def saw(self, kind, n=1):
         return sum(e.get("type") == kind for e in self.events) >= n
 
-    def wait(self, kind, n=1, seconds=10):
+    def wait(self, kind, n=1, seconds=30):
         self.lab.until(lambda: self.saw(kind, n), seconds, f"phone {self.number}: {kind}")
 
     def registered(self):
-        self.wait_log("200 OK", 10)
+        self.wait_log("200 OK", 30)
 
     def wait_log(self, words, seconds):
         self.lab.until(lambda: words in self.job.text(), seconds,
@@ -193,7 +193,7 @@ class Baresip:
     def recordings(self):
         return sorted(glob.glob(os.path.join(self.ears, "dump-*-dec.wav")))
 
-    def hears(self, other, seconds=15):
+    def hears(self, other, seconds=30):
         """Waits until the tone of the other is in the ear, and says that one's own is not."""
         def there():
             return any(heard(p, [other.hertz])[other.hertz] > 0.02 for p in self.recordings())
@@ -204,7 +204,7 @@ class Baresip:
                 raise Fail(f"phone {self.number} hears itself: level {own:.3f}")
 
 
-    def hears_now(self, other, seconds=15):
+    def hears_now(self, other, seconds=30):
         """The same of the last second: who was heard before does not count."""
         def there():
             latest = self.recordings()[-1:]
@@ -276,12 +276,12 @@ class Linphone:
 
     def call(self, number):
         self.tell(f"call sip:{number}@pbx.test")
-        self.lab.until(lambda: "Media streams established" in self.job.text(), 15,
+        self.lab.until(lambda: "Media streams established" in self.job.text(), 30,
                        f"phone {self.number} talks")
 
     def has_recorded(self, size):
         """The record is whole, with its header, when the call is over."""
-        self.lab.until(lambda: os.path.exists(self.ear) and os.path.getsize(self.ear) >= size, 15,
+        self.lab.until(lambda: os.path.exists(self.ear) and os.path.getsize(self.ear) >= size, 30,
                        f"phone {self.number} records")
 
     def hears(self, other, seconds=15):

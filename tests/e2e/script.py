@@ -36,6 +36,9 @@ class Script:
         self.auth = ""
         self.said = 0  # CSeq of the callee's own requests
         self.remote_uri = f"sip:{to}@{host}"
+        self.maybe = []  # responses that may come before the next one
+        self.before = []  # final responses that came
+        self.labels = 0
 
     # ---- building blocks -------------------------------------------------------------------------
 
@@ -49,14 +52,33 @@ class Script:
         return self
 
     def expect(self, status, optional=False, auth=False, seconds=8):
-        more = (' optional="true"' if optional else f' timeout="{seconds * 1000}"')
+        if optional:
+            self.maybe.append(status)
+            return self
+        self.skip(response=[s for s in self.maybe + self.before if s != status])
+        self.maybe = []
+        more = f' timeout="{seconds * 1000}"'
         more += ' auth="true"' if auth else ""
         more += ' rrs="true"' if status == 200 and self.cseq and not self.confirmed else ""
         self.parts.append(f'<recv response="{status}"{more}></recv>')
+        self.before += [status] if status >= 200 else []
         return self
 
-    def get(self, method, seconds=8, action="", optional=False):
-        more = ' optional="true"' if optional else f' timeout="{seconds * 1000}"'
+    def skip(self, **kinds):
+        """What may come any number of times before that which must. SIPp takes a message for one
+        that is sent again only until it has sent two itself."""
+        self.labels += 1
+        label = f'<label id="{self.labels}"/>'  # no part: it has no number in SIPp
+        for kind, names in kinds.items():
+            for name in dict.fromkeys(names):
+                self.parts.append(f'{label}<recv {kind}="{name}" optional="true" '
+                                  f'next="{self.labels}"></recv>')
+                label = ""
+
+    def get(self, method, seconds=8, action="", again=()):
+        """again: requests of before that may be sent again."""
+        self.skip(request=again, response=self.before)
+        more = f' timeout="{seconds * 1000}"'
         more += ' rrs="true"' if method == "INVITE" else ""
         self.parts.append(f'<recv request="{method}"{more}>{action}</recv>')
         return self
@@ -167,13 +189,13 @@ class Script:
 
     def answer(self, payloads="0 8 101"):
         return self.reply(200, "OK", [self.contact, "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS"],
-                          body(payloads), retrans=True).get("ACK")
+                          body(payloads), retrans=True).get("ACK", again=["INVITE"])
 
     def answer_487(self):
         """After the 200 to a CANCEL: the answer to the INVITE, whose CSeq and Via are kept."""
         lines = ["SIP/2.0 487 Request Terminated", "[last_Via:]", "[last_From:]",
                  "[last_To:];tag=[pid]u[call_number]", "[last_Call-ID:]", "CSeq: [last_cseq_number] INVITE"]
-        return self.send(lines, retrans=True).get("ACK")
+        return self.send(lines, retrans=True).get("ACK", again=["INVITE", "CANCEL"])
 
     def get_bye(self, seconds=10):
         return self.get("BYE", seconds=seconds).reply(200, "OK", tag=False)

@@ -100,8 +100,9 @@ class Peer:
         self.port = self.sock.getsockname()[1]
         self.buffer = b""
         self.number = 0
+        self.past = set()
         if proto != "udp":
-            self.sock.settimeout(5)
+            self.sock.settimeout(20)
             self.sock.connect(server)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if proto == "tls":
@@ -121,7 +122,19 @@ class Peer:
         else:
             self.sock.sendall(data)
 
-    def receive(self, seconds=3):
+    def fresh(self, seconds):
+        """The next message that is no copy of one before, or None. A machine that stood still has
+        datagrams sent again."""
+        deadline = time.monotonic() + seconds
+        while m := self.receive(max(0.01, deadline - time.monotonic())):
+            if self.proto != "udp":
+                return m
+            if m.raw not in self.past:
+                self.past.add(m.raw)
+                return m
+        return None
+
+    def receive(self, seconds=10):
         """The next message, or None."""
         deadline = time.monotonic() + seconds
         while True:
@@ -155,7 +168,7 @@ class Peer:
         self.buffer = rest[n:]
         return Message(head + gap + rest[:n])
 
-    def closed(self, seconds=3):
+    def closed(self, seconds=10):
         """Whether the other side closes the connection in time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -192,7 +205,7 @@ class Peer:
         lines += [f"Content-Length: {len(body.encode())}", "", body]
         return "\r\n".join(lines)
 
-    def ask(self, *args, seconds=3, **more):
+    def ask(self, *args, seconds=10, **more):
         """Sends a request; its final response, or None."""
         text = self.build(*args, **more)
         wanted = Message(text.encode()).branch
