@@ -112,7 +112,7 @@ test_run_queue() {
 test_e2e() {
     test_cache
     export RD_E2E_SANITIZED=build-asan
-    tools/run_case "$logs" e2e 480 tests/e2e/run build
+    tools/run_case "$logs" e2e 900 tests/e2e/run build
 }
 
 test_main() {
