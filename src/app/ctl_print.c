@@ -296,6 +296,27 @@ static void print_each(const json_t *list)
     }
 }
 
+/* What went wrong with each bot, by the exchange's own lines of its transcript. */
+static void print_bot_faults(const json_t *bots)
+{
+    const json_t *bot, *note;
+    size_t i, k;
+    json_array_foreach(bots, i, bot)
+    {
+        json_array_foreach(json_object_get(bot, "transcript"), k, note)
+        {
+            char name[256], what[1024];
+            const char *who = json_string_value(json_object_get(note, "who"));
+            if (!who || strcmp(who, "exchange") != 0)
+                continue;
+            text_of("bot", json_object_get(bot, "bot"), name, sizeof(name));
+            text_of("text", json_object_get(note, "text"), what, sizeof(what));
+            printf("%s, %lld ms: %s\n", name,
+                   (long long)json_integer_value(json_object_get(note, "ms")), what);
+        }
+    }
+}
+
 /* The report as it came; where people ask why, how the media were belongs to it. */
 static void print_report(const char *word, const json_t *result)
 {
@@ -313,6 +334,7 @@ static void print_report(const char *word, const json_t *result)
     if (json_array_size(bots)) {
         putchar('\n');
         put_table("asked", bots);
+        print_bot_faults(bots);
     }
     if (json_array_size(quality)) {
         putchar('\n');

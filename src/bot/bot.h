@@ -156,7 +156,8 @@ enum bot_out_kind {
     BOT_OUT_LINK,    /* to the engine: link; the phrases of BOTLINK_HEAR are those of the items */
     BOT_OUT_GO,      /* goal; a transfer may come back with BOT_EV_BACK */
     BOT_OUT_HANGUP,
-    BOT_OUT_NOTE /* for the transcript: `who` ("bot", "caller") and `what` */
+    BOT_OUT_NOTE, /* for the transcript: `who` ("bot", "caller") and `what` */
+    BOT_OUT_FAILS /* `what` the engine has done wrong, which it has not said itself */
 };
 struct bot_out {
     enum bot_out_kind kind;

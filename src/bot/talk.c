@@ -345,6 +345,26 @@ static void count(struct bot_talk *t, const struct bot_input *in, bool late)
                          in->event == BOT_EV_SILENT || late;
 }
 
+/* What the time has shown, or NULL. */
+static const char *fault(const struct bot_talk *t, enum bot_event e)
+{
+    if (e == BOT_EV_SILENT)
+        return "it fell silent in the middle";
+    if (e != BOT_EV_TIMEOUT)
+        return NULL;
+    switch ((enum bot_state)t->state) {
+    case BOT_OPENING:
+        return "it was not there in time";
+    case BOT_THINKING:
+        return t->hears ? "it did not say in time what it had understood"
+                        : "nothing was heard of it in time";
+    case BOT_SAYING:
+        return t->sounds ? "it spoke without end" : "nothing was heard of it in time";
+    default:
+        return NULL;
+    }
+}
+
 /* A bot without its ear goes on by keys: what was to be understood is not. */
 static void ear_step(struct bot_talk *t, usec_t now, const struct bot_input *in)
 {
@@ -366,7 +386,7 @@ void bot_step(struct bot_talk *t, usec_t now, const struct bot_input *in)
         return;
     }
     const struct bot_cell *cell = bot_cell((enum bot_state)t->state, in->event);
-    bool waited = t->state == BOT_OPENING || t->state == BOT_THINKING || t->state == BOT_SAYING;
+    const char *wrong = fault(t, in->event);
     bool says = t->state == BOT_SAYING || t->state == BOT_LEAVING;
     if (is_ignored(t, in))
         return;
@@ -374,11 +394,11 @@ void bot_step(struct bot_talk *t, usec_t now, const struct bot_input *in)
         sounds_on(t, now);
     if (!cell->next && !cell->ops)
         return;
-    count(t, in, in->event == BOT_EV_TIMEOUT && waited);
+    count(t, in, in->event == BOT_EV_TIMEOUT && wrong);
+    if (wrong)
+        bot_emit(t, BOT_OUT_FAILS)->what = wrong;
     if (in->event == BOT_EV_SOUND)
         sounded(t, now);
-    if (in->event == BOT_EV_SILENT)
-        bot_note(t, "bot", "falls silent", 0);
     if (in->event == BOT_EV_HEARD) {
         t->hears = false;
         if (in->heard.outcome == BOTLINK_NO_INPUT)

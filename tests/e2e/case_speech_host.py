@@ -53,6 +53,8 @@ def speech_hangs_up_case(lab):
     lab.quiet()
     row, = lab.query("SELECT * FROM call_bot")
     check('"errors":1' in row["figures"], f"figures: {row['figures']}")
+    told = lab.ctl_run("explain", "1").stdout
+    check(" ms: the server hung up\n" in told, f"explained: {told}")
     seen = speech.seen()
     equal(seen["left"], 1, "sessions that the server itself has ended")
     equal(seen["byes"], 0, "BYEs to who has hung up")

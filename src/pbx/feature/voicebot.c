@@ -294,6 +294,12 @@ static void say_ourselves(struct pbx *p, struct voicebot_session *s, const struc
         recording_follow(p, call);
 }
 
+static void fails(struct pbx *p, struct voicebot_session *s, struct str why)
+{
+    call_trace(p, call_find(p, s->call), TRACE_CALL_BOT_FAILED, why);
+    voicebot_note(p, s, STR("exchange"), why);
+}
+
 static void act(struct pbx *p, struct voicebot_session *s, const struct bot_out *o)
 {
     switch (o->kind) {
@@ -324,6 +330,9 @@ static void act(struct pbx *p, struct voicebot_session *s, const struct bot_out 
         break;
     case BOT_OUT_NOTE:
         note(p, s, o);
+        break;
+    case BOT_OUT_FAILS:
+        fails(p, s, str_z(o->what));
         break;
     }
 }
@@ -542,8 +551,7 @@ void voicebot_rx(struct pbx *p, const struct botlink_event *ev)
         voicebot_note(p, s, STR("bot"), ev->text);
     } else if (!s->over) {
         if (ev->kind == BOTLINK_EV_FAILED || ev->kind == BOTLINK_EV_LOST) {
-            call_trace(p, call_find(p, s->call), TRACE_CALL_BOT_FAILED, ev->text);
-            voicebot_note(p, s, STR("exchange"), ev->text);
+            fails(p, s, ev->text);
             s->speech.stream = 0; /* whose host has closed it */
         }
         in.event = events[ev->kind];

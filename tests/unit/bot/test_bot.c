@@ -18,6 +18,7 @@ struct heard {
     char ops[32];
     unsigned n;
     struct bot_out say, go, note;
+    const char *fault;
 };
 
 static struct heard drain(struct bot_talk *t)
@@ -31,7 +32,7 @@ static struct heard drain(struct bot_talk *t)
     static const char kinds[] = {
         [BOT_OUT_ANSWER] = 'A', [BOT_OUT_DECLINE] = 'D', [BOT_OUT_LISTEN] = 'V',
         [BOT_OUT_SAY] = 'S',    [BOT_OUT_LINK] = ' ',    [BOT_OUT_GO] = 'G',
-        [BOT_OUT_HANGUP] = 'H', [BOT_OUT_NOTE] = 0};
+        [BOT_OUT_HANGUP] = 'H', [BOT_OUT_NOTE] = 0,      [BOT_OUT_FAILS] = '!'};
     while (bot_out(t, &o)) {
         char c = o.kind == BOT_OUT_LINK ? links[o.link.kind] : kinds[o.kind];
         if (o.kind == BOT_OUT_SAY)
@@ -40,6 +41,8 @@ static struct heard drain(struct bot_talk *t)
             c = 's';
         if (o.kind == BOT_OUT_NOTE)
             h.note = o;
+        if (o.kind == BOT_OUT_FAILS)
+            h.fault = o.what;
         if (o.kind == BOT_OUT_GO)
             h.go = o;
         assert_true(h.n < sizeof(h.ops) - 1);
@@ -231,7 +234,7 @@ static void test_stream_does_not_open(void **state)
     drain(&t);
     assert_true(bot_deadline(&t) == AT(2.5));
     assert_string_equal(tick(&t, AT(2.4)).ops, "");
-    assert_string_equal(tick(&t, AT(2.5)).ops, "CD");
+    assert_string_equal(tick(&t, AT(2.5)).ops, "!CD");
     assert_string_equal(step(&t, AT(2.6), BOT_EV_OPENED).ops, "");
     assert_int_equal(t.figures.errors, 1);
 }
@@ -411,7 +414,8 @@ static void test_speech_stalls(void **state)
     assert_int_equal(bot_deadline(&t), AT(601));
     struct heard h = step(&t, AT(506), BOT_EV_SILENT);
     assert_int_equal(t.state, BOT_LEAVING);
-    assert_string_equal(h.ops, "CS");
+    assert_string_equal(h.ops, "!CS");
+    assert_string_equal(h.fault, "it fell silent in the middle");
     assert_int_equal(h.say.text[0], BOT_TEXT_SORRY);
     assert_int_equal(t.figures.errors, 1);
     /* After what it has said nothing is missed. */
@@ -425,7 +429,7 @@ static void test_speech_stalls(void **state)
     key(&t, AT(1), '1');
     assert_int_equal(t.state, BOT_LEAVING);
     step(&t, AT(2), BOT_EV_SOUND);
-    assert_string_equal(step(&t, AT(8), BOT_EV_SILENT).ops, "CG");
+    assert_string_equal(step(&t, AT(8), BOT_EV_SILENT).ops, "!CG");
 }
 
 /* What is uncertain or means nothing counts as a miss, silence likewise; the last miss leads to the
@@ -551,7 +555,7 @@ static void test_speech_is_silent(void **state)
     step(&t, AT(12), BOT_EV_VOICE);
     step(&t, AT(13), BOT_EV_PAUSE);
     assert_true(bot_deadline(&t) == AT(33));
-    assert_string_equal(tick(&t, AT(33)).ops, "CS");
+    assert_string_equal(tick(&t, AT(33)).fault, "it did not say in time what it had understood");
     begin_speech(&t, &speech);
     key(&t, AT(1), '1');
     assert_true(bot_deadline(&t) == AT(21)); /* of its last sentence likewise */
@@ -559,7 +563,7 @@ static void test_speech_is_silent(void **state)
     assert_true(bot_deadline(&t) == AT(62));
     assert_string_equal(tick(&t, AT(62)).ops, "CG");
     begin_speech(&t, &speech);
-    assert_string_equal(tick(&t, AT(20)).ops, "CS");
+    assert_string_equal(tick(&t, AT(20)).fault, "nothing was heard of it in time");
     assert_int_equal(t.figures.errors, 1);
 }
 
@@ -624,7 +628,7 @@ static void test_ears_understand(void **state)
     step(&t, AT(6), BOT_EV_VOICE);
     step(&t, AT(7), BOT_EV_PAUSE);
     assert_true(bot_deadline(&t) == AT(27));
-    assert_string_equal(tick(&t, AT(27)).ops, "CS");
+    assert_string_equal(tick(&t, AT(27)).ops, "!CS");
     assert_int_equal(t.state, BOT_LEAVING);
 }
 
