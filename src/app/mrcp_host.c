@@ -170,9 +170,11 @@ static bool sip_drain(struct mrcp_host *h)
 
 static void client_out(struct mrcp_host *h, const struct mrcp_out *m)
 {
-    const struct mrcp_server *s = server_of(h, m->user);
+    struct mrcp_server *s = server_of(h, m->user);
     struct mrcp_controls_peer peer = {.host = s ? s->uri.host : STR_NONE,
                                       .party = s ? party_of(link_of(h, m->user)->server) : 0};
+    if (s && m->kind == MRCP_OUT_CONNECT)
+        s->control = m->peer;
     if (m->kind == MRCP_OUT_SEND)
         moved(h, m->user, 0, blob_str(m->blob).n);
     if (m->kind == MRCP_OUT_CONNECT || m->kind == MRCP_OUT_SEND || m->kind == MRCP_OUT_CLOSE) {
@@ -332,36 +334,55 @@ void mrcp_host_close(struct mrcp_host *h, uint64_t id)
     drain(h);
 }
 
-void mrcp_host_why(const struct mrcp_host *h, const struct mrcp_agent_out *o, char *out, size_t n)
+static const char *text_of(int err)
 {
     static const struct {
         int err;
         const char *text;
-    } texts[] = {{-ETIMEDOUT, "the server does not answer"},
-                 {-ETIME, "the request took too long"},
-                 {-EHOSTUNREACH, "nobody is there"},
-                 {-EACCES, "the server refuses our credentials"},
-                 {-ECONNREFUSED, "no control connection could be made"},
-                 {-ECONNRESET, "the server closed the control connection"},
-                 {-ECONNABORTED, "the server hung up"},
-                 {-ENOTSUP, "the server has not got the resource"},
-                 {-EBADMSG, "the server's SDP is no answer to ours"},
-                 {-EPROTOTYPE, "the server wants a control connection without TLS"},
-                 {-EPROTO, "the server does not speak MRCPv2"}};
-    const struct mrcp_server *s = server_of(h, o->id);
-    const char *insecure = s ? s->insecure : "";
-    char other[80]; /* uv_strerror() keeps memory for what it does not know */
-    const char *z = uv_strerror_r(o->err, other, sizeof(other));
-    bool answered = o->err == -EPROTO || o->err == -EACCES; /* else the status is our own */
+    } texts[] = {
+        {-ETIMEDOUT, "the server does not answer"},
+        {-ETIME, "the request took too long"},
+        {-EHOSTUNREACH, "nobody is there"},
+        {-EACCES, "the server refuses our credentials"},
+        {-ECONNRESET, "the server closed the control connection"},
+        {-ECONNABORTED, "the server hung up"},
+        {-ENOTSUP, "the server has not got the resource"},
+        {-EBADMSG, "the server's SDP is no answer to ours"},
+        {-ENOMSG, "the server's answer has no SDP"},
+        {-EDESTADDRREQ, "the server's SDP has no address of numbers for the control channel"},
+        {-ENOSTR, "the server's SDP has no audio in a codec that was offered"},
+        {-EPROTOTYPE, "the server wants a control connection without TLS"},
+        {-EPROTO, "the server does not speak MRCPv2"}};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        if (texts[i].err == o->err)
-            z = texts[i].text;
-    if (insecure[0] && (o->err == -EHOSTUNREACH || o->err == -ECONNREFUSED))
-        snprintf(out, n, "TLS: %s", insecure);
-    else if (answered && o->status >= 300)
-        snprintf(out, n, "the server refuses the session: %u", o->status);
-    else
-        snprintf(out, n, "%s", z);
+        if (texts[i].err == err)
+            return texts[i].text;
+    return NULL;
+}
+
+void mrcp_host_why(const struct mrcp_host *h, const struct mrcp_agent_out *o, char *out, size_t n)
+{
+    const struct mrcp_server *s = server_of(h, o->id);
+    const char *z = text_of(o->err);
+    char other[80]; /* uv_strerror() keeps memory for what it does not know */
+    struct buf b;
+    bool answered = o->err == -EPROTO || o->err == -EACCES; /* else the status is our own */
+    bool broken = o->err == -EHOSTUNREACH || o->err == -ECONNREFUSED;
+    buf_init(&b, out, n - 1);
+    if (broken && s && s->insecure[0]) {
+        buf_lit(&b, "TLS: ");
+        buf_z(&b, s->insecure);
+    } else if (o->err == -ECONNREFUSED) {
+        buf_lit(&b, "no control connection could be made");
+        buf_z(&b, s && s->control.family ? " to " : "");
+        if (s && s->control.family)
+            addr_put(&b, &s->control);
+    } else if (answered && o->status >= 300) {
+        buf_printf(&b, "the server refuses the session: %u ", o->status);
+        buf_str_put(&b, sip_status_reason(o->status));
+    } else {
+        buf_z(&b, z ? z : uv_strerror_r(o->err, other, sizeof(other)));
+    }
+    out[b.n] = '\0';
 }
 
 /* ---- what the network brings ----------------------------------------------------------------- */

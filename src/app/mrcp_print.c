@@ -157,6 +157,10 @@ int mrcp_print(const struct mrcp_wish *wish, const struct mrcp_result *result)
             snprintf(r.why, sizeof(r.why), "%s", n.noinput ? "noinput" : "nomatch");
         }
     }
+    if (wish->word == WORD_RECOGNIZE && !r.err && !n.n) {
+        r.err = -ENODATA;
+        snprintf(r.why, sizeof(r.why), "the server says that it has understood, and not what");
+    }
     if (wish->as_json)
         print_json(wish, &r, &n);
     else if (!r.err || wish->word == WORD_PROBE)

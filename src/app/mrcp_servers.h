@@ -20,6 +20,7 @@ struct mrcp_server {
     unsigned n_addrs;               /* kept when the name leads nowhere any more */
     unsigned sessions;              /* the owner's count: above 0 it stays */
     char insecure[TLS_WHY_MAX + 1]; /* the owner's: why TLS failed since a session was begun */
+    struct addr control;            /* the owner's: where a control connection was made last */
     usec_t until;                   /* its addresses are good */
     usec_t used_at;
     bool asking;

@@ -385,8 +385,10 @@ static void on_refused(void *ctx, uint64_t id, enum mrcp_resource r)
 
 static void why_ended(struct run *w, const struct mrcp_agent_out *o)
 {
-    char text[200];
-    mrcp_host_why(mrcp_ua_host(w->ua), o, text, sizeof(text));
+    char why[200], text[240];
+    mrcp_host_why(mrcp_ua_host(w->ua), o, why, sizeof(why));
+    bool unknown = o->err == -EACCES && !w->wish->ua.user;
+    snprintf(text, sizeof(text), "%s%s", why, unknown ? "; --user says who we are" : "");
     w->r->status = w->r->status ? w->r->status : o->status;
     fail(w, o->err, text);
 }
@@ -439,13 +441,16 @@ static void wav_end(struct run *w)
     if (!w->wav)
         return;
     int err = wav_close(w->wav);
+    bool silent = w->r->has_stats && !w->r->stats.rx_packets;
     err = w->wav_err ? w->wav_err : err;
     w->r->samples = w->samples;
     if (err)
         fail(w, err, uv_strerror(err));
-    else if (!w->samples)
-        fail(w, -ENODATA, "no sound came");
-    if (!w->samples)
+    else if (!w->samples || silent)
+        fail(w, -ENODATA,
+             w->r->cause[0] ? "no sound came, though the server says that it has spoken"
+                            : "no sound came");
+    if (!w->samples || silent)
         (void)remove(w->wish->out);
 }
 

@@ -329,17 +329,22 @@ static void format_of(struct media_format *f, const struct sdp_codec *c)
                                .clock_hz = c->clock ? c->clock : 8000};
 }
 
-static void stream_set(struct mrcp_agent *a, const struct call *call, const struct sdp *d,
+/* false: in nothing that was offered. */
+static bool stream_set(struct mrcp_agent *a, const struct call *call, const struct sdp *d,
                        const struct sdp_media *m)
 {
     struct sdp_codec list[SDP_MAX_FORMATS];
     struct media_cmd cmd = {.kind = MEDIA_FORMAT, .id = call->media};
     unsigned n = sdp_codec_list(list, ARRAY_LEN(list), m);
     for (unsigned i = 0; i < n && cmd.n_rx < MEDIA_MAX_FORMATS; i++) {
+        if (!mrcp_session_offers(a->conf.client, call->mrcp, list[i].name))
+            continue;
         format_of(&cmd.rx[cmd.n_rx], &list[i]);
         cmd.tx[cmd.n_rx] = cmd.rx[cmd.n_rx];
         cmd.n_tx = ++cmd.n_rx;
     }
+    if (!cmd.n_rx)
+        return false;
     cmd.ptime_ms = (uint8_t)(m->ptime_ms > 60 ? 60 : m->ptime_ms);
     media(a, call, &cmd);
     cmd = (struct media_cmd){.kind = MEDIA_SET, .id = call->media, .latch = true};
@@ -351,9 +356,10 @@ static void stream_set(struct mrcp_agent *a, const struct call *call, const stru
     cmd.receiving = dir == SDP_SENDRECV || dir == SDP_SENDONLY;
     cmd.sending = dir == SDP_SENDRECV || dir == SDP_RECVONLY;
     media(a, call, &cmd);
+    return true;
 }
 
-/* The first audio of the answer that is not refused; false: there is none. */
+/* The first audio of the answer that can be used; false: there is none. */
 static bool stream_agree(struct mrcp_agent *a, const struct call *call, struct str text)
 {
     struct arena arena;
@@ -362,9 +368,8 @@ static bool stream_agree(struct mrcp_agent *a, const struct call *call, struct s
     arena_init(&arena, 256u << 10);
     if (sdp_parse(&d, text, &arena, NULL) == 0) {
         for (unsigned i = 0; i < d.n_media && !found; i++) {
-            found = d.media[i].kind == SDP_AUDIO && d.media[i].port;
-            if (found)
-                stream_set(a, call, &d, &d.media[i]);
+            found = d.media[i].kind == SDP_AUDIO && d.media[i].port &&
+                    stream_set(a, call, &d, &d.media[i]);
         }
     }
     arena_done(&arena);
@@ -411,7 +416,7 @@ static void answered(struct mrcp_agent *a, usec_t now, struct call *call, const 
         body = str_of(call->early, call->early_n);
     int err = mrcp_session_answer(a->conf.client, now, call->mrcp, body);
     if (err == 0 && !stream_agree(a, call, body))
-        err = -EBADMSG; /* who can neither be heard nor hear is of no use */
+        err = -ENOSTR; /* who can neither be heard nor hear is of no use */
     early_forget(call);
     if (err == 0)
         return;

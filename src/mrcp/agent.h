@@ -58,7 +58,9 @@ struct mrcp_agent_out {
     int err;         /* 0: as it was asked to; else why not, as in MRCP_OUT_FAILED, or:
                         -ECONNABORTED the server hung up, -EACCES refused credentials,
                         -ETIMEDOUT no answer to the INVITE, -EHOSTUNREACH nobody there,
-                        -ENOTSUP the server has none of the resources, -EBADMSG its SDP,
+                        -ENOTSUP the server has none of the resources, -EBADMSG its SDP, -ENOMSG
+                        that there is none, -EDESTADDRREQ that it has no address, -ENOSTR that its
+                        audio is none, or in no codec that was offered,
                         -EPROTOTYPE it wants a control connection without TLS */
 };
 bool mrcp_agent_out(struct mrcp_agent *a, struct mrcp_agent_out *ret);

@@ -130,6 +130,11 @@ def mrcp_no_input(lab):
     equal(told["cause"], "001 no-match", "cause")
     told = speech.run("recognize", out)
     equal(told["results"][0]["instance"], "something else", "without a grammar")
+    told = Speech(lab, "auth", port=PORT + 2).run("recognize", out, status=1)
+    equal(told["error"], "the server refuses the session: 401 Unauthorized; --user says who we are",
+          "error")
+    told = Speech(lab, "no-result", port=PORT + 1).run("recognize", out, status=3)
+    check("not what" in told["error"], f"error: {told['error']}")
 
 
 @case("mrcp-terminal", captured=False)
@@ -169,6 +174,7 @@ FAULTS = [
     (["reorder"], {}, 0, {"sipByeSent": 1}, {}),
     (["new"], {}, 0, {"sipByeSent": 1}, {}),
     (["refuse-resource"], {}, 1, {"sipByeSent": 1}, {"connections": 0, "byes": 1}),
+    (["no-rtp"], {}, 1, {"sipByeSent": 1}, {"byes": 1}),
     (["no-listen"], {}, 1, {"sipByeSent": 1}, {"connections": 0, "byes": 1}),
 ]
 
@@ -184,7 +190,12 @@ def mrcp_faults(lab):
         if faults == ["silent"]:
             equal(told["error"], "the server does not answer", f"error with {env}")
         elif faults[0].startswith("refuse="):
-            equal(told["error"], f"the server refuses the session: {faults[0][7:]}", "error")
+            check(told["error"].startswith(f"the server refuses the session: {faults[0][7:]} "),
+                  f"error: {told['error']}")
+        elif faults == ["no-rtp"]:
+            check("no sound came" in told["error"], f"error: {told['error']}")
+        elif faults == ["no-listen"]:
+            equal(told["error"], f"no control connection could be made to {speech.address}:9", "error")
         found = speech.seen()
         for name, value in seen.items():
             if isinstance(value, tuple):

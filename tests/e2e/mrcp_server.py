@@ -17,6 +17,7 @@ nomatch ("sales|support@0.2|": one after the other, a confidence behind an @; th
   new           never shares connections              refuse-resource  gives port 0 for its channels
   no-listen     names a port where nobody listens    plain         control without TLS, whatever is offered
   hang-up=S     BYE so long after its 200 of the INVITE
+  no-rtp        says nothing that is heard            no-result     understands, and does not say what
   refresh=S     INVITE with what it has said before, so long after its 200
 
 Run alone it prints its address, and what it has seen as JSON when it is told to end by SIGTERM: 
@@ -219,7 +220,8 @@ class Session:
             due = loop.time()
             for i in range(frames):
                 at = i * FRAME % (RATE - FRAME)
-                self.rtp.send(ULAW[at:at + FRAME])
+                if "no-rtp" not in self.server.faults:
+                    self.rtp.send(ULAW[at:at + FRAME])
                 due += 0.02
                 await asyncio.sleep(max(0, due - loop.time()))
             m.event(writer, "SPEAK-COMPLETE", "COMPLETE", "Completion-Cause:000 normal\r\n")
@@ -308,7 +310,8 @@ class Session:
                 f'<interpretation confidence="{sure}">{instance or "<instance/>"}'
                 f'<input mode="{mode}" confidence="0.9">{said}</input></interpretation></result>')
         m.event(writer, "RECOGNITION-COMPLETE", "COMPLETE",
-                f"Completion-Cause:{cause}\r\nContent-Type:application/nlsml+xml\r\n", body)
+                f"Completion-Cause:{cause}\r\nContent-Type:application/nlsml+xml\r\n",
+                "" if "no-result" in self.server.faults else body)
 
     def keep(self):
         """The URI of what was recorded."""

@@ -102,13 +102,16 @@ MUST_CHECK int mrcp_session_add(struct mrcp_client *c, handle_t session, enum mr
 MUST_CHECK int mrcp_session_remove(struct mrcp_client *c, handle_t session, enum mrcp_resource r);
 /* -ENOENT, -ENOBUFS. */
 MUST_CHECK int mrcp_session_offer(struct mrcp_client *c, handle_t session, struct buf *b);
-/* -EBADMSG: no answer to the offer; -EPROTOTYPE: TLS was offered, and the server wants to do
- * without; -ENOTSUP: it gives no resource at all. None changes what there was, as
- * mrcp_session_refused(). */
+/* -EBADMSG: no answer to the offer; -ENOMSG: there is none; -EDESTADDRREQ: no address is in it
+ * where one is needed, or a name (RFC 4566 section 5.7), which is not looked up; -EPROTOTYPE: TLS
+ * was offered, and the server wants to do without; -ENOTSUP: it gives no resource at all. None
+ * changes what there was, as mrcp_session_refused(). */
 MUST_CHECK int mrcp_session_answer(struct mrcp_client *c, usec_t now, handle_t session,
                                    struct str sdp);
 /* The INVITE or re-INVITE failed: what was to be added is not, what was to be removed stays. */
 void mrcp_session_refused(struct mrcp_client *c, handle_t session);
+/* Whether this codec was offered. */
+bool mrcp_session_offers(const struct mrcp_client *c, handle_t session, struct str codec);
 /* A description of the server that leaves every channel what it is, as when a session is refreshed
  * (RFC 4028 section 7.4). What it says of the audio is not looked at. */
 bool mrcp_session_same(const struct mrcp_client *c, handle_t session, struct str sdp);

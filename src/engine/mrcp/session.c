@@ -267,13 +267,15 @@ static void find_given(const struct sdp *d, const struct mrcp_channel *ch, struc
     }
 }
 
-/* -EBADMSG if it is an answer that cannot be. */
+/* An error if it is an answer that cannot be. */
 static int check_given(const struct mrcp_session *s, const struct sdp *d, struct given *g)
 {
     if (!g->media || !g->media->port)
         return 0;
-    if (g->id.n >= MRCP_MAX_CHANNEL || sdp_media_addr(&g->peer, d, g->media))
+    if (g->id.n >= MRCP_MAX_CHANNEL)
         return -EBADMSG;
+    if (sdp_media_addr(&g->peer, d, g->media))
+        return -EDESTADDRREQ;
     if (str_ieq(g->media->proto, protocol(s)))
         return 0;
     /* Fail closed: what is said on it was to be secret. */
@@ -337,7 +339,7 @@ int mrcp_session_answer(struct mrcp_client *c, usec_t now, handle_t session, str
         return -ENOENT;
     arena_init(&arena, SDP_ARENA_BYTES);
     int err = sdp_parse(&d, sdp, &arena, NULL);
-    err = err ? -EBADMSG : answer(c, s, &d);
+    err = !sdp.n ? -ENOMSG : err ? -EBADMSG : answer(c, s, &d);
     arena_done(&arena);
     if (err)
         mrcp_session_refused(c, session);
@@ -354,6 +356,15 @@ void mrcp_session_refused(struct mrcp_client *c, handle_t session)
         else if (ch->step == CHANNEL_LEAVING)
             ch->step = CHANNEL_AGREED;
     }
+}
+
+bool mrcp_session_offers(const struct mrcp_client *c, handle_t session, struct str codec)
+{
+    const struct mrcp_session *s = slot_find(&c->sessions, session);
+    bool any = false;
+    for (unsigned i = 0; s && i < s->n_codecs; i++)
+        any |= str_ieq(str_z(s->codec[i]), codec);
+    return any;
 }
 
 static bool channel_same(const struct mrcp_session *s, const struct mrcp_channel *ch,

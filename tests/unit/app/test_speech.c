@@ -263,15 +263,16 @@ static void who_refuses(void **state)
         const char *status, *server, *why;
         bool no_recog, off;
         uint8_t family;
-    } cases[] = {{.status = "486 Busy Here", .why = "the server refuses the session: 486"},
-                 {.status = "401 Unauthorized", .why = "401"},
-                 {.no_recog = true, .why = "the server gives no speechrecog"},
-                 {.server = "sip:", .why = "URI"},
-                 {.server = "tel:+4989", .why = "URI"},
-                 {.server = "sip:asr@127.0.0.1;transport=sctp", .why = "transport"},
-                 /* The pair of ports is IPv6, and the server is not. */
-                 {.server = "sip:asr@127.0.0.1:9", .family = ADDR_V6, .why = ""},
-                 {.off = true, .why = "MRCP_ENABLE_SIP_V2"}};
+    } cases[] = {
+        {.status = "486 Busy Here", .why = "the server refuses the session: 486 Busy Here"},
+        {.status = "401 Unauthorized", .why = "401"},
+        {.no_recog = true, .why = "the server gives no speechrecog"},
+        {.server = "sip:", .why = "URI"},
+        {.server = "tel:+4989", .why = "URI"},
+        {.server = "sip:asr@127.0.0.1;transport=sctp", .why = "transport"},
+        /* The pair of ports is IPv6, and the server is not. */
+        {.server = "sip:asr@127.0.0.1:9", .family = ADDR_V6, .why = ""},
+        {.off = true, .why = "MRCP_ENABLE_SIP_V2"}};
     struct bed *b = *state;
     for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
         b->peer.status = cases[i].status;

@@ -634,7 +634,21 @@ static void answers_that_help_nobody(void **state)
     respond("INVITE", "200 OK", NULL);
     respond("BYE", "200 OK", NULL);
     assert_int_equal(t.n_ended, 2);
-    assert_int_equal(t.ended.err, -EBADMSG);
+    assert_int_equal(t.ended.err, -ENOMSG);
+    call_servers(1);
+    respond("INVITE", "200 OK",
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.11\r\ns=-\r\nc=IN IP4 speech.test\r\nt=0 0\r\n"
+            "m=application 32416 TCP/MRCPv2 1\r\na=channel:" ID "@speechsynth\r\n"
+            "m=audio 48260 RTP/AVP 0\r\n");
+    respond("BYE", "200 OK", NULL);
+    assert_int_equal(t.ended.err, -EDESTADDRREQ);
+    call_servers(1);
+    respond("INVITE", "200 OK",
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.11\r\ns=-\r\nc=IN IP4 192.0.2.11\r\nt=0 0\r\n"
+            "m=application 32416 TCP/MRCPv2 1\r\na=channel:" ID "@speechsynth\r\n"
+            "m=audio 48260 RTP/AVP 18\r\n");
+    respond("BYE", "200 OK", NULL);
+    assert_int_equal(t.ended.err, -ENOSTR);
 }
 
 static void our_bye_is_challenged(void **state)
@@ -732,7 +746,7 @@ static void sound_refused(void **state)
     assert_int_equal(t.n_ready, 0);
     respond("BYE", "200 OK", NULL);
     assert_int_equal(t.n_ended, 1);
-    assert_int_equal(t.ended.err, -EBADMSG);
+    assert_int_equal(t.ended.err, -ENOSTR);
 }
 
 /* Lines of the answer that nobody has offered, or that are not known at all, are passed over. */
