@@ -268,6 +268,12 @@ static struct addr ours_for(const struct mrcp_host *h, const struct mrcp_server 
                : local_for(&h->local, &any, &s->addr[0]);
 }
 
+void mrcp_host_interfaces(struct mrcp_host *h, const struct local_addrs *local)
+{
+    if (local_renew(&h->local, local))
+        sip_core_set_local(h->core, &h->local);
+}
+
 int mrcp_host_open(struct mrcp_host *h, unsigned server, const struct mrcp_host_call *in,
                    uint64_t *id)
 {

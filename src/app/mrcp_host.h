@@ -80,6 +80,8 @@ MUST_CHECK int mrcp_host_ask(struct mrcp_host *h, uint64_t id, const struct mrcp
                              uint64_t *request_id);
 void mrcp_host_close(struct mrcp_host *h, uint64_t id);
 
+/* The addresses of our interfaces, which may have changed: for sessions to come. */
+void mrcp_host_interfaces(struct mrcp_host *h, const struct local_addrs *local);
 /* No session is open, and none waits for the answer to its BYE. */
 bool mrcp_host_is_idle(const struct mrcp_host *h);
 /* Why it ended, for people: up to n bytes of out. In `ended`; later the reason may be less exact.

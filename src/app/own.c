@@ -194,6 +194,12 @@ static int parts_open(struct wire *w)
     return err;
 }
 
+void own_interfaces(struct wire *w, const struct local_addrs *local)
+{
+    if (w->own)
+        (void)local_renew(&w->own->local, local);
+}
+
 int own_open(struct wire *w)
 {
     w->own = mem_zero(sizeof(*w->own));

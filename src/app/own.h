@@ -17,6 +17,9 @@ void own_close(struct wire *w);
 /* The configuration has changed. */
 void own_reload(struct wire *w);
 
+/* The addresses of our interfaces, which may have changed. */
+void own_interfaces(struct wire *w, const struct local_addrs *local);
+
 /* A message has come over a flow, or was sent over it. */
 void own_seen(struct wire *w, const struct flow *flow, struct str bytes, bool sent);
 /* The same of a socket that is not the exchange's own, bound to this address of ours. */

@@ -547,6 +547,13 @@ static void on_timer_closed(struct loop_timer *t)
     mem_free(container_of(t, struct speech, timer));
 }
 
+void speech_interfaces(struct speech *s, const struct local_addrs *local)
+{
+    for (unsigned i = 0; i < SPEECH_HOSTS; i++)
+        if (s->host[i].host)
+            mrcp_host_interfaces(s->host[i].host, local);
+}
+
 void speech_free(struct speech *s)
 {
     if (!s)

@@ -45,6 +45,8 @@ void speech_cmd(struct speech *s, const struct botlink_cmd *cmd, const struct sp
 void speech_turn(struct speech *s);
 /* No session with a server is open, and none waits for the answer to its BYE. */
 bool speech_is_idle(const struct speech *s);
+/* The addresses of our interfaces, which may have changed. */
+void speech_interfaces(struct speech *s, const struct local_addrs *local);
 /* Without a word to anybody; its memory goes with loop_settle(). Not from inside a callback.
  * Accepts NULL. */
 void speech_free(struct speech *s);

@@ -30,12 +30,26 @@ static int32_t zone_s(struct wire *w)
     return localtime_r(&now, &tm) ? (int32_t)tm.tm_gmtoff : 0;
 }
 
+/* A machine may get its addresses when we run already, and change them. */
+static void look_at_interfaces(struct wire *w, usec_t now)
+{
+    struct local_addrs *local = mem_zero(sizeof(*local));
+    if (local && iface_list(local) == 0) {
+        pbx_interfaces(w->pbx, now, local);
+        own_interfaces(w, local);
+        if (w->speech)
+            speech_interfaces(w->speech, local);
+    }
+    mem_free(local);
+}
+
 static void on_clock(struct loop_timer *t)
 {
     struct wire *w = container_of(t, struct wire, clock);
     usec_t now = loop_now(w->loop);
     pbx_wall(w->pbx, now, loop_wall_us(w->loop, now));
     pbx_zone(w->pbx, now, zone_s(w));
+    look_at_interfaces(w, now);
 }
 
 static void prune(struct wire *w, enum store_statement statement, uint32_t days)

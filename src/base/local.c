@@ -1,5 +1,7 @@
 #include "base/local.h"
 
+#include <string.h>
+
 static struct addr by_interface(const struct local_addrs *l, const struct addr *bound,
                                 const struct addr *peer)
 {
@@ -41,4 +43,14 @@ bool local_is_ours(const struct local_addrs *l, const struct addr *ip)
         if (addr_ip_eq(&l->a[i].ip, ip))
             return true;
     return false;
+}
+
+bool local_renew(struct local_addrs *l, const struct local_addrs *now)
+{
+    bool same = l->n == now->n;
+    for (unsigned i = 0; same && i < l->n; i++)
+        same = addr_ip_eq(&l->a[i].ip, &now->a[i].ip) && l->a[i].prefix == now->a[i].prefix;
+    l->n = now->n;
+    memcpy(l->a, now->a, sizeof(l->a));
+    return !same;
 }

@@ -527,6 +527,15 @@ void pbx_wall(struct pbx *p, usec_t now, uint64_t wall_us)
     p->wall_offset_us = wall_us - p->now;
 }
 
+void pbx_interfaces(struct pbx *p, usec_t now, const struct local_addrs *local)
+{
+    enter(p, now);
+    if (!local_renew(&p->local, local))
+        return;
+    sip_core_set_local(p->core, &p->local);
+    trace_emit(&p->trace, TRACE_INTERFACES, 0, TU(p->local.n));
+}
+
 void pbx_zone(struct pbx *p, usec_t now, int32_t zone_s)
 {
     enter(p, now);

@@ -139,6 +139,8 @@ void pbx_tick(struct pbx *p, usec_t now);
 usec_t pbx_deadline(const struct pbx *p);
 /* The wall clock was read again. */
 void pbx_wall(struct pbx *p, usec_t now, uint64_t wall_us);
+/* The addresses of this machine's interfaces were read again; `external` is not looked at. */
+void pbx_interfaces(struct pbx *p, usec_t now, const struct local_addrs *local);
 /* The machine's own clock is so many seconds ahead of UTC now; 0 until it is said. */
 void pbx_zone(struct pbx *p, usec_t now, int32_t zone_s);
 

@@ -292,6 +292,16 @@ static void restart_statement(struct play *p)
     complain(p);
 }
 
+/* interface IP: the machine gets this address. */
+static void interface_statement(struct play *p)
+{
+    struct addr ip;
+    if (addr_parse(&ip, p->word[1], 0))
+        play_fail(p, &p->st->line, "an address is needed");
+    else
+        world_interface(&p->w, &ip);
+}
+
 /* disk full, disk busy, disk works; disk long: what is being written has become too long; disk
  * loses: all files are gone. */
 static void disk_statement(struct play *p)
@@ -349,18 +359,31 @@ static const struct {
     void (*run)(struct play *p);
     int min_words;
 } statements[] = {
-    {STR_INIT("phone"), phone_statement, 2},       {STR_INIT("drop"), fate_statement, 4},
-    {STR_INIT("dup"), fate_statement, 4},          {STR_INIT("delay"), fate_statement, 4},
-    {STR_INIT("jitter"), fate_statement, 4},       {STR_INIT("loss"), fate_statement, 4},
-    {STR_INIT("dead"), host_statement, 2},         {STR_INIT("alive"), host_statement, 2},
-    {STR_INIT("unreachable"), host_statement, 2},  {STR_INIT("break"), host_statement, 2},
-    {STR_INIT("ignore"), host_statement, 2},       {STR_INIT("forget"), host_statement, 2},
-    {STR_INIT("advance"), advance_statement, 2},   {STR_INIT("mark"), mark_statement, 1},
-    {STR_INIT("media"), media_statement, 2},       {STR_INIT("dns"), dns_statement, 4},
-    {STR_INIT("reload"), reload_statement, 1},     {STR_INIT("restart"), restart_statement, 1},
-    {STR_INIT("shutdown"), shutdown_statement, 1}, {STR_INIT("let"), let_statement, 4},
-    {STR_INIT("expect"), expect_statement, 2},     {STR_INIT("api"), api_statement, 2},
-    {STR_INIT("disk"), disk_statement, 2},         {STR_INIT("botlink"), botlink_statement, 2},
+    {STR_INIT("phone"), phone_statement, 2},
+    {STR_INIT("drop"), fate_statement, 4},
+    {STR_INIT("dup"), fate_statement, 4},
+    {STR_INIT("delay"), fate_statement, 4},
+    {STR_INIT("jitter"), fate_statement, 4},
+    {STR_INIT("loss"), fate_statement, 4},
+    {STR_INIT("dead"), host_statement, 2},
+    {STR_INIT("alive"), host_statement, 2},
+    {STR_INIT("unreachable"), host_statement, 2},
+    {STR_INIT("break"), host_statement, 2},
+    {STR_INIT("ignore"), host_statement, 2},
+    {STR_INIT("forget"), host_statement, 2},
+    {STR_INIT("advance"), advance_statement, 2},
+    {STR_INIT("mark"), mark_statement, 1},
+    {STR_INIT("media"), media_statement, 2},
+    {STR_INIT("dns"), dns_statement, 4},
+    {STR_INIT("reload"), reload_statement, 1},
+    {STR_INIT("restart"), restart_statement, 1},
+    {STR_INIT("shutdown"), shutdown_statement, 1},
+    {STR_INIT("let"), let_statement, 4},
+    {STR_INIT("expect"), expect_statement, 2},
+    {STR_INIT("api"), api_statement, 2},
+    {STR_INIT("interface"), interface_statement, 2},
+    {STR_INIT("disk"), disk_statement, 2},
+    {STR_INIT("botlink"), botlink_statement, 2},
 };
 
 static void start(struct play *p)

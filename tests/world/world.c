@@ -382,6 +382,13 @@ void world_shutdown(struct world *w)
     world_drain(w);
 }
 
+void world_interface(struct world *w, const struct addr *ip)
+{
+    struct local_addrs local = {.n = 2, .a = {{w->udp, 8}, {*ip, 8}}};
+    pbx_interfaces(w->pbx, w->now, &local);
+    world_drain(w);
+}
+
 void world_api(struct world *w, struct str request, struct buf *reply)
 {
     pbx_api(w->pbx, w->now, request, reply);

@@ -220,6 +220,8 @@ void world_run(struct world *w, usec_t until);
 MUST_CHECK int world_restart(struct world *w);
 /* New configuration. 0 or -EINVAL. */
 MUST_CHECK int world_reload(struct world *w, struct str config);
+/* The machine has this address as well from now on. */
+void world_interface(struct world *w, const struct addr *ip);
 void world_shutdown(struct world *w);
 void world_api(struct world *w, struct str request, struct buf *reply);
 /* After the caller has used a door of pbx.h itself. */

@@ -85,6 +85,11 @@ void sip_core_free(struct sip_core *c)
     mem_unmap(c, sizeof(*c));
 }
 
+void sip_core_set_local(struct sip_core *c, const struct local_addrs *local)
+{
+    c->conf.local = *local;
+}
+
 void sip_core_reconfigure(struct sip_core *c, const struct sip_conf *conf)
 {
     c->conf.timers = conf->timers;

@@ -60,6 +60,8 @@ struct sip_conf {
 struct sip_core *sip_core_new(const struct sip_conf *conf, struct rand *rand, struct trace *trace,
                               usec_t now);
 void sip_core_free(struct sip_core *c);
+/* The addresses of our interfaces have changed. */
+void sip_core_set_local(struct sip_core *c, const struct local_addrs *local);
 /* Timers, names and the exempt networks of a new configuration; listeners and limits stay. */
 void sip_core_reconfigure(struct sip_core *c, const struct sip_conf *conf);
 
