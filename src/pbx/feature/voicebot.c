@@ -294,7 +294,7 @@ static void say_ourselves(struct pbx *p, struct voicebot_session *s, const struc
         recording_follow(p, call);
 }
 
-static void fails(struct pbx *p, struct voicebot_session *s, struct str why)
+void voicebot_fails(struct pbx *p, struct voicebot_session *s, struct str why)
 {
     call_trace(p, call_find(p, s->call), TRACE_CALL_BOT_FAILED, why);
     voicebot_note(p, s, STR("exchange"), why);
@@ -332,7 +332,7 @@ static void act(struct pbx *p, struct voicebot_session *s, const struct bot_out 
         note(p, s, o);
         break;
     case BOT_OUT_FAILS:
-        fails(p, s, str_z(o->what));
+        voicebot_fails(p, s, str_z(o->what));
         break;
     }
 }
@@ -551,7 +551,7 @@ void voicebot_rx(struct pbx *p, const struct botlink_event *ev)
         voicebot_note(p, s, STR("bot"), ev->text);
     } else if (!s->over) {
         if (ev->kind == BOTLINK_EV_FAILED || ev->kind == BOTLINK_EV_LOST) {
-            fails(p, s, ev->text);
+            voicebot_fails(p, s, ev->text);
             s->speech.stream = 0; /* whose host has closed it */
         }
         in.event = events[ev->kind];

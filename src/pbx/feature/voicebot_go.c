@@ -56,6 +56,11 @@ static void note_transfer(struct pbx *p, const struct voicebot_session *s, struc
 /* In the log and in the transcript: "goes to 1003", "goes to the mailbox of 1003". */
 static void note_way(struct pbx *p, struct voicebot_session *s, bool mailbox, struct str to)
 {
+    if (mailbox && !to.n) { /* it has a number of its own, and answers for nobody */
+        voicebot_fails(p, s,
+                       STR("a message was to be taken, and there is nobody whose it would be"));
+        return;
+    }
     const struct str verbs[] = {STR("handed over by a bot to "), STR("goes to ")};
     for (unsigned i = 0; i < ARRAY_LEN(verbs); i++) {
         char mem[128];

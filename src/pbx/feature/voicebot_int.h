@@ -101,6 +101,8 @@ bool voicebot_speech_is_stale(struct voicebot_session *s, const struct botlink_e
 /* voicebot_record.c */
 void voicebot_note_heard(struct pbx *p, struct voicebot_session *s, const struct bot_out *o);
 void voicebot_note(struct pbx *p, struct voicebot_session *s, struct str who, struct str what);
+/* Into the log and the transcript: what is wrong with it. */
+void voicebot_fails(struct pbx *p, struct voicebot_session *s, struct str why);
 /* In the record of the call: it was asked, and what became of it. */
 void voicebot_note_event(struct pbx *p, const struct voicebot_session *s, const char *result);
 /* Its row in the database. */
