@@ -36,6 +36,10 @@ unsigned bot_request(void *ctx, const struct web_request *r, struct buf *reply)
     struct botlinks *b = ctx;
     struct twilio_path p;
     struct twilio_update u;
+    if (r->fault)
+        return refuse(reply, r->fault, CODE_INVALID,
+                      r->fault == 411 ? "the form needs a Content-Length: chunked is not read"
+                                      : "the request is too long");
     if (!r->post || twilio_path(&p, r->path))
         return refuse(reply, 404, CODE_UNKNOWN, "only POST of a call's resource is served here");
     struct conv *c = call_find(b, &p);

@@ -24,6 +24,8 @@ struct web_ws;
 struct web_request {
     bool post;
     struct str path, query, authorization, body;
+    unsigned fault; /* it could not be read: 411, the body has no length; 413, all of it is too
+                       long; 0: it was */
 };
 
 /* Called in the thread. Texts live during the call. */
@@ -35,7 +37,7 @@ struct web_ops {
     /* The last of a connection, whether it was ever open or not; ws is gone. `code` is the peer's
      * (RFC 6455 section 7.4), 1005: it gave none, 0: it did not say good-bye. */
     void (*closed)(void *ctx, void *user, unsigned code, struct str why);
-    /* The reply is JSON; returns its status. */
+    /* The reply is JSON; returns its status: that of r->fault, if there is one. */
     unsigned (*request)(void *ctx, const struct web_request *r, struct buf *reply);
     void *ctx;
 };

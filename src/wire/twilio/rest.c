@@ -90,7 +90,15 @@ static struct str field(struct str form, struct str name)
 
 /* ---- TwiML, as much of it as ends or moves a call -------------------------------------------- */
 
-/* The next tag of the document, without its brackets; what is before it goes to `text`. */
+/* What is behind the first `end`; STR_NONE: there is none. */
+static struct str behind(struct str s, struct str end)
+{
+    ptrdiff_t at = str_ifind(s, end);
+    return at < 0 ? STR_NONE : str_from(s, (size_t)at + end.n);
+}
+
+/* The next tag of the document, without its brackets; what is before it goes to `text`. A comment
+ * is one, whatever is in it. */
 static bool tag_next(struct str *xml, struct str *text, struct str *tag)
 {
     ptrdiff_t open = str_chr(*xml, '<');
@@ -98,11 +106,12 @@ static bool tag_next(struct str *xml, struct str *text, struct str *tag)
         return false;
     *text = str_sub(*xml, 0, (size_t)open);
     struct str rest = str_from(*xml, (size_t)open + 1);
-    ptrdiff_t close = str_chr(rest, '>');
-    if (close < 0)
+    bool comment = str_starts(rest, STR("!--"));
+    struct str next = comment ? behind(str_from(rest, 3), STR("-->")) : behind(rest, STR(">"));
+    if (!next.p)
         return false;
-    *tag = str_sub(rest, 0, (size_t)close);
-    *xml = str_from(rest, (size_t)close + 1);
+    *tag = str_sub(rest, 0, rest.n - next.n - 1);
+    *xml = next;
     return true;
 }
 
@@ -135,14 +144,22 @@ static int target_put(struct twilio_update *u, struct str text)
     return 0;
 }
 
+/* Whom the bot means to call would be a guess, if more than one number were passed over. */
 static int dial(struct twilio_update *u, struct str xml)
 {
-    struct str text, tag;
+    struct str text, tag, behind_it, noun = STR_NONE;
     if (!tag_next(&xml, &text, &tag))
         return fail(u, "<Dial> does not end");
-    if (!str_trim(text).n && (tag_is(tag, STR("Number")) || tag_is(tag, STR("Sip"))) &&
-        !tag_next(&xml, &text, &tag))
-        return fail(u, "<Number> or <Sip> does not end");
+    if (!str_trim(text).n && (tag_is(tag, STR("Number")) || tag_is(tag, STR("Sip")))) {
+        noun = tag;
+        if (!tag_next(&xml, &text, &tag) || !str_starts(tag, STR("/")) ||
+            !tag_is(noun, str_trim(str_from(tag, 1))))
+            return fail(u, "<Number> or <Sip> holds a number and nothing else");
+        if (!tag_next(&xml, &behind_it, &tag) || str_trim(behind_it).n)
+            return fail(u, "<Dial> does not end behind its number");
+    }
+    if (!tag_is(tag, STR("/Dial")))
+        return fail(u, "<Dial> takes one number, or one <Number> or <Sip>, and nothing else");
     return target_put(u, text);
 }
 
@@ -152,8 +169,10 @@ static int twiml(struct twilio_update *u, struct str xml)
     struct str text, tag;
     bool response = false;
     while (tag_next(&xml, &text, &tag)) {
-        if (tag.n && (tag.p[0] == '?' || tag.p[0] == '!'))
+        if (str_starts(tag, STR("?")) || str_starts(tag, STR("!--")))
             continue;
+        if (str_starts(tag, STR("!"))) /* who reads its entities can be made to read for ever */
+            return fail(u, "a document type is not read, nor CDATA");
         if (!response && tag_is(tag, STR("Response")) && tag.p[tag.n - 1] == '/')
             return 0;
         if (!response && tag_is(tag, STR("Response")))
@@ -179,7 +198,9 @@ int twilio_update(struct twilio_update *ret, struct str form)
     buf_init(&b, mem, sizeof(mem));
     struct str status = field(form, STR("Status")), doc = field(form, STR("Twiml"));
     int err = 0;
-    if (status.p && !str_ieq(status, STR("completed")) && !str_ieq(status, STR("canceled")))
+    if (status.p && str_ieq(status, STR("canceled"))) /* it has a sid since it was answered */
+        err = fail(&u, "a call that was answered is not canceled: Status=completed ends it");
+    else if (status.p && !str_ieq(status, STR("completed")))
         err = fail(&u, "of Status there is \"completed\"");
     else if (!status.p && doc.p)
         err = unescape(&b, doc) ? fail(&u, "Twiml is not well escaped, or too long")

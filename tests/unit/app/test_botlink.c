@@ -328,39 +328,59 @@ static void test_the_connection_breaks(void **state)
 
 /* ---- Twilio's request ------------------------------------------------------------------------ */
 
+/* Sends it, and waits until `want` is in the reply. */
+static void ask(struct bed *b, const char *request, const char *want, char *reply, size_t cap)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET,
+                             .sin_port = htons(botlinks_rest_port(b->links))};
+    size_t n = 0, len = strlen(request);
+    uint64_t until = test_ms() + 10000;
+    sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    assert_int_equal(write(fd, request, len), len);
+    memset(reply, 0, cap);
+    while (!strstr(reply, want)) {
+        ssize_t got = recv(fd, reply + n, cap - 1 - n, MSG_DONTWAIT);
+        n += got > 0 ? (size_t)got : 0;
+        if (test_ms() >= until)
+            fail_msg("waited for %s, got %s", want, reply);
+        turn(b);
+    }
+    close(fd);
+}
+
 /* Sends it, and returns the status of the reply. */
 static unsigned post(struct bed *b, const char *sid, const char *token, const char *form)
 {
-    char request[1024], auth[128], reply[2048] = "";
-    struct sockaddr_in sa = {.sin_family = AF_INET,
-                             .sin_port = htons(botlinks_rest_port(b->links))};
+    char request[1024], auth[128], reply[2048];
     struct buf a;
-    size_t n = 0;
-    uint64_t until = test_ms() + 10000;
-    sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     snprintf(request, sizeof(request), "%s:%s", b->account, token);
     buf_init(&a, auth, sizeof(auth) - 1);
     base64_put(&a, (const uint8_t *)request, strlen(request));
     auth[a.n] = '\0';
-    int len = snprintf(request, sizeof(request),
-                       "POST /2010-04-01/Accounts/%s/Calls/%s.json HTTP/1.1\r\nHost: x\r\n"
-                       "Authorization: Basic %s\r\nConnection: close\r\n"
-                       "Content-Type: application/x-www-form-urlencoded\r\n"
-                       "Content-Length: %zu\r\n\r\n%s",
-                       b->account, sid, auth, strlen(form), form);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
-    assert_int_equal(write(fd, request, (size_t)len), len);
-    while (!strstr(reply, "\r\n\r\n")) {
-        ssize_t got = recv(fd, reply + n, sizeof(reply) - 1 - n, MSG_DONTWAIT);
-        n += got > 0 ? (size_t)got : 0;
-        assert_true(test_ms() < until);
-        turn(b);
-    }
-    close(fd);
+    snprintf(request, sizeof(request),
+             "POST /2010-04-01/Accounts/%s/Calls/%s.json HTTP/1.1\r\nHost: x\r\n"
+             "Authorization: Basic %s\r\nConnection: close\r\n"
+             "Content-Type: application/x-www-form-urlencoded\r\n"
+             "Content-Length: %zu\r\n\r\n%s",
+             b->account, sid, auth, strlen(form), form);
+    ask(b, request, "\r\n\r\n", reply, sizeof(reply));
     unsigned status = 0;
     assert_int_equal(sscanf(reply, "HTTP/1.%*u %u", &status), 1);
     return status;
+}
+
+/* What the server itself could not read is refused in the form of all errors. */
+static void test_requests_that_cannot_be_read(void **state)
+{
+    char request[1024], reply[2048];
+    ask(*state, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "\"status\":411}", reply, sizeof(reply));
+    assert_non_null(strstr(reply, "{\"code\":20001,\"message\":\""));
+    snprintf(request, sizeof(request), "GET /%0600d HTTP/1.1\r\nHost: x\r\n\r\n", 0);
+    ask(*state, request, "\"status\":413}", reply, sizeof(reply));
+    assert_non_null(strstr(reply, "{\"code\":20001,\"message\":\""));
 }
 
 static void test_a_call_is_ended_and_moved(void **state)
@@ -370,6 +390,7 @@ static void test_a_call_is_ended_and_moved(void **state)
     assert_int_equal(post(b, b->call, "wrong", "Status=completed"), 401);
     assert_int_equal(post(b, "CA00000000000000000000000000000000", TOKEN, "Status=completed"), 404);
     assert_int_equal(post(b, b->call, TOKEN, "Url=http://x"), 400);
+    assert_int_equal(post(b, b->call, TOKEN, ""), 400);
     assert_int_equal(b->told[BOTLINK_EV_HANGUP] + b->told[BOTLINK_EV_TRANSFER], 0);
     assert_int_equal(
         post(b, b->call, TOKEN, "Twiml=%3CResponse%3E%3CDial%3E1428%3C/Dial%3E%3C/Response%3E"),
@@ -487,6 +508,7 @@ int main(void)
         CASE(test_what_is_said_before_the_start),
         CASE(test_the_connection_breaks),
         CASE(test_a_call_is_ended_and_moved),
+        CASE(test_requests_that_cannot_be_read),
         CASE(test_connections_are_bounded),
         CASE(test_no_websocket_where_bots_ask),
         CASE(test_notes_are_bounded),

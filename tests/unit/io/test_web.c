@@ -1,5 +1,5 @@
 /* Connections without a WebSocket on them: bytes both ways, the end, and a peer that takes nothing.
- */
+ * And the HTTP server: which bodies it reads, and what it says of the others. */
 #include "io_test.h"
 
 #include <arpa/inet.h>
@@ -164,7 +164,127 @@ static void test_the_peer_takes_nothing(void **state)
     assert_in_range(test_ms() - at, 1000, 8000);
 }
 
+/* ---- the HTTP server ------------------------------------------------------------------------ */
+
+/* Tells what it was given. */
+static unsigned on_request(void *ctx, const struct web_request *r, struct buf *reply)
+{
+    (void)ctx;
+    buf_printf(reply, "%s %zu of %.*s", r->post ? "post" : "other", r->body.n,
+               (int)(r->body.n < 64 ? r->body.n : 64), r->body.n ? r->body.p : "");
+    return r->fault ? r->fault : 200;
+}
+
+static int http_setup(void **state)
+{
+    static const struct web_conf c = {.http_ip = "127.0.0.1", .ops = {.request = on_request}};
+    struct web *w;
+    assert_int_equal(web_start(&w, &c), 0);
+    *state = w;
+    return 0;
+}
+
+static int http_teardown(void **state)
+{
+    web_stop(*state);
+    return mem_live() != 0;
+}
+
+static int http_open(struct web *w)
+{
+    struct timeval most = {.tv_sec = 3}; /* the library itself gives up after 5 s */
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(web_http_port(w))};
+    sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most));
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    return fd;
+}
+
+static void http_put(int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+/* Reads until `want` has come. */
+static void http_wants(int fd, const char *want)
+{
+    char got[4096] = "";
+    size_t n = 0;
+    while (!strstr(got, want)) {
+        ssize_t more = recv(fd, got + n, sizeof(got) - 1 - n, 0);
+        if (more <= 0)
+            fail_msg("waited for \"%s\", got \"%s\"", want, got);
+        n += (size_t)more;
+    }
+}
+
+static void http_ended(int fd)
+{
+    char c;
+    assert_int_equal(recv(fd, &c, 1, 0), 0);
+    close(fd);
+}
+
+#define POST "POST /x HTTP/1.1\r\nHost: a\r\n"
+
+static void test_bodies_with_a_length(void **state)
+{
+    int fd = http_open(*state);
+    http_put(fd, POST "Content-Length: 0\r\n\r\n");
+    http_wants(fd, "post 0 of ");
+    http_put(fd, POST "Content-Length: 3\r\n\r\nabc");
+    http_wants(fd, "post 3 of abc");
+    http_put(fd, "GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    http_wants(fd, "other 0 of ");
+    http_put(fd, POST "Content-Length: 2\r\n\r\nde");
+    http_wants(fd, "post 2 of de");
+    close(fd);
+}
+
+/* RFC 9110 section 10.1.1. */
+static void test_a_body_that_waits_to_be_asked_for(void **state)
+{
+    int fd = http_open(*state);
+    http_put(fd, POST "Content-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+    http_wants(fd, "HTTP/1.1 100 Continue\r\n\r\n");
+    http_put(fd, "abc");
+    http_wants(fd, "post 3 of abc");
+    close(fd);
+}
+
+/* RFC 9112 section 6.3: that is none. */
+static void test_a_body_without_a_length(void **state)
+{
+    int fd = http_open(*state);
+    http_put(fd, POST "\r\n");
+    http_wants(fd, "post 0 of ");
+    http_ended(fd);
+}
+
+static void test_a_body_in_chunks(void **state)
+{
+    int fd = http_open(*state);
+    http_put(fd, POST "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    http_wants(fd, "HTTP/1.1 411");
+    close(fd);
+}
+
+static void test_a_body_that_is_too_long(void **state)
+{
+    static char body[WEB_BODY_BYTES + 2];
+    char head[128];
+    int fd = http_open(*state);
+    memset(body, 'a', sizeof(body) - 1);
+    snprintf(head, sizeof(head), POST "Content-Length: %zu\r\n\r\n", sizeof(body) - 1);
+    http_put(fd, head);
+    http_put(fd, body);
+    http_wants(fd, "HTTP/1.1 413");
+    close(fd);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define H(f) cmocka_unit_test_setup_teardown(f, http_setup, http_teardown)
 
 int main(void)
 {
@@ -172,6 +292,11 @@ int main(void)
         T(test_bytes_both_ways),
         T(test_the_peer_ends),
         T(test_the_peer_takes_nothing),
+        H(test_bodies_with_a_length),
+        H(test_a_body_that_waits_to_be_asked_for),
+        H(test_a_body_without_a_length),
+        H(test_a_body_in_chunks),
+        H(test_a_body_that_is_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -196,11 +196,19 @@ static void assert_moves(const char *form, const char *to)
         assert_string_equal(u.target, to);
 }
 
-static void assert_refused(const char *form)
+static void assert_refused_for(const char *form, const char *why)
 {
     struct twilio_update u;
-    assert_int_equal(twilio_update(&u, str_z(form)), -EINVAL);
+    if (twilio_update(&u, str_z(form)) != -EINVAL)
+        fail_msg("taken: %s", form);
     assert_non_null(u.why);
+    if (!strstr(u.why, why))
+        fail_msg("%s: %s", form, u.why);
+}
+
+static void assert_refused(const char *form)
+{
+    assert_refused_for(form, "");
 }
 
 static void test_forms(void **state)
@@ -226,6 +234,32 @@ static void test_forms(void **state)
     assert_refused("Twiml=<Response><Dial></Dial></Response>");
     assert_refused("Twiml=<Response><Dial>14%0d%0a28</Dial></Response>");
     assert_refused("Twiml=<Response><Dial>me</Dial></Response>");
+}
+
+#define DIAL(in)   "Twiml=<Response><Dial>" in "</Dial></Response>"
+#define ONE        "takes one number"
+#define NO_DOCTYPE "a document type is not read"
+
+/* What would be passed over in silence, though the bot meant something by it. */
+static void test_documents_that_mean_more(void **state)
+{
+    (void)state;
+    assert_moves(DIAL("\n 1428 "), "1428");
+    assert_moves(DIAL(" <Number>1428</Number>\n"), "1428");
+    assert_moves("Twiml=<!-- <a> --><Response><!-- > --><Dial>1428</Dial></Response>", "1428");
+    assert_refused_for("Status=canceled", "not canceled");
+    assert_refused_for(DIAL("<Number>1428</Number><Number>1429</Number>"), ONE);
+    assert_refused_for(DIAL("1428<Number>1429</Number>"), ONE);
+    assert_refused_for(DIAL("14<!-- -->28"), ONE);
+    assert_refused_for(DIAL("10<![CDATA[03]]>"), ONE);
+    assert_refused_for(DIAL("<Number>1428</Number>9"), "does not end");
+    assert_refused_for(DIAL("<Number>10<![CDATA[03]]></Number>"), "nothing else");
+    assert_refused_for(DIAL("<Number>10</Sip>"), "nothing else");
+    assert_refused_for(DIAL("<Number>10</>"), "nothing else");
+    assert_refused_for("Twiml=<Response><Dial>1428<", "does not end");
+    assert_refused_for("Twiml=<!DOCTYPE r><Response><Hangup/></Response>", NO_DOCTYPE);
+    assert_refused_for("Twiml=<!DOCTYPE r [<!ENTITY a \"b\">]><Response/>", NO_DOCTYPE);
+    assert_refused_for("Twiml=<!-- <Response/>", "no <Response>");
 }
 
 static void test_who_asks(void **state)
@@ -266,6 +300,7 @@ int main(void)
         cmocka_unit_test(test_signature),
         cmocka_unit_test(test_path),
         cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_documents_that_mean_more),
         cmocka_unit_test(test_who_asks),
         cmocka_unit_test(test_sids),
     };
