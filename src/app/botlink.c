@@ -159,46 +159,16 @@ static void on_name(void *ctx, usec_t now, const struct dns_answer *a)
     mem_free(w);
 }
 
-static bool eat(struct str *s, struct str prefix)
-{
-    if (!str_istarts(*s, prefix))
-        return false;
-    *s = str_from(*s, prefix.n);
-    return true;
-}
-
-/* RFC 6455 section 3: ws-URI and wss-URI; audiosocket://HOST:PORT. */
 static int url_take(struct bot_order *o, struct str url)
 {
-    bool plain = o->protocol == BOTLINK_AUDIOSOCKET;
-    o->tls = !plain && str_istarts(url, STR("wss://"));
-    if (plain ? !eat(&url, STR("audiosocket://"))
-              : !eat(&url, STR("wss://")) && !eat(&url, STR("ws://")))
-        return -EINVAL;
-    ptrdiff_t slash = str_chr(url, '/');
-    struct str authority = slash < 0 ? url : str_sub(url, 0, (size_t)slash);
-    struct str path = slash < 0 ? STR("/") : str_from(url, (size_t)slash);
-    ptrdiff_t end = authority.n && authority.p[0] == '[' ? str_chr(authority, ']') : -1;
-    ptrdiff_t colon = str_rchr(authority, ':');
-    o->port = plain ? 0 : o->tls ? 443 : 80; /* 0: it must be said */
-    if (colon > end) {
-        uint64_t port = 0;
-        struct str digits = str_from(authority, (size_t)colon + 1);
-        for (size_t i = 0; i < digits.n && port <= UINT16_MAX; i++)
-            port = digits.p[i] >= '0' && digits.p[i] <= '9'
-                       ? port * 10 + (uint64_t)(digits.p[i] - '0')
-                       : UINT32_MAX;
-        if (port == 0 || port > UINT16_MAX)
-            return -EINVAL;
-        o->port = (uint16_t)port;
-        authority = str_sub(authority, 0, (size_t)colon);
-    }
-    if (end > 0)
-        authority = str_sub(authority, 1, (size_t)end - 1);
-    if (!authority.n || str_chr(authority, '@') >= 0)
-        return -EINVAL;
-    str_copy_z(o->host, sizeof(o->host), authority);
-    str_copy_z(o->path, sizeof(o->path), path);
+    struct bot_url u;
+    int err = bot_url_parse(&u, url, o->protocol == BOTLINK_AUDIOSOCKET);
+    if (err)
+        return err;
+    o->tls = u.tls;
+    o->port = u.port;
+    str_copy_z(o->host, sizeof(o->host), u.host);
+    str_copy_z(o->path, sizeof(o->path), u.path);
     return 0;
 }
 

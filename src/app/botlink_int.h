@@ -11,9 +11,10 @@
 #include "io/mailbox.h"
 #include "io/web.h"
 #include "wire/bot/audiosocket.h"
+#include "wire/bot/url.h"
 #include "wire/twilio/twilio.h"
 
-#define HOST_BYTES 256
+#define HOST_BYTES (BOT_URL_HOST_MAX + 1)
 #define URL_BYTES  1025
 #define TEXT_BYTES 256
 #define WHY_BYTES  512

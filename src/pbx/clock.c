@@ -112,13 +112,21 @@ bool clock_is_hours(struct str s)
     return hours_parse(&h, s);
 }
 
+static unsigned month_days(unsigned year, unsigned month)
+{
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    if (month == 2)
+        return leap ? 29 : 28;
+    return month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31;
+}
+
 /* "2026-12-25" as 20261225; 0: it is none. */
 static unsigned date_parse(struct str s)
 {
     uint64_t year, month, day;
     if (s.n != 10 || s.p[4] != '-' || s.p[7] != '-' || num_u64(&year, str_sub(s, 0, 4), 9999) ||
         num_u64(&month, str_sub(s, 5, 2), 12) || num_u64(&day, str_sub(s, 8, 2), 31) || !month ||
-        !day)
+        !day || day > month_days((unsigned)year, (unsigned)month))
         return 0;
     return (unsigned)(year * 10000 + month * 100 + day);
 }

@@ -5,7 +5,9 @@
 #include "bot/bot.h"
 #include "pbx/clock.h"
 #include "pbx/config_table.h"
+#include "wire/bot/url.h"
 #include "wire/sip/msg.h"
+#include "wire/twilio/twilio.h"
 
 #define SESSION_EXPIRES_MIN_MS 90000
 
@@ -443,6 +445,8 @@ static void stand_in_check(struct config_binder *b, const struct stand_in *s)
     if (s->bot->n && !config_find_bot(b->config, *s->bot))
         bad(b, s->bot, s->owner, "%s[%u].bot: there is no bot \"" STR_FMT "\"", s->what, s->i,
             STR_ARG(*s->bot));
+    if (!s->bot->n && config_given(b, s->when))
+        bad(b, s->when, s->owner, "%s[%u].bot_when: needs bot", s->what, s->i);
     if (s->hours->n && !config_find_schedule(b->config, *s->hours))
         bad(b, s->hours, s->owner, "%s[%u].hours: there is no schedule \"" STR_FMT "\"", s->what,
             s->i, STR_ARG(*s->hours));
@@ -470,11 +474,13 @@ static void schedule_check(struct config_binder *b, uint32_t i)
 }
 
 /* What an action of a bot names must be there. NULL: all is well. */
-static const char *goal_wrong(const struct config *c, struct str text)
+static const char *goal_wrong(const struct config *c, struct str text, bool may_repeat)
 {
     struct bot_goal goal;
-    if (bot_goal_parse(&goal, text))
-        return "must be transfer:NUMBER, voicemail:EXTENSION, message, repeat or hangup";
+    if (bot_goal_parse(&goal, text) || (!may_repeat && goal.does == BOT_DO_LISTEN))
+        return may_repeat
+                   ? "must be transfer:NUMBER, voicemail:EXTENSION, message, repeat or hangup"
+                   : "must be transfer:NUMBER, voicemail:EXTENSION, message or hangup";
     if (goal.does != BOT_DO_MAILBOX)
         return NULL;
     const struct config_extension *e = config_find_extension(c, goal.to);
@@ -494,6 +500,29 @@ static bool is_english(struct str s)
     return s.n != 0;
 }
 
+static bool has_word(const struct config_menu_item *m, struct str word)
+{
+    for (uint32_t n = 0; n < m->words.n; n++)
+        if (str_ieq(str_trim(m->words.v[n]), str_trim(word)))
+            return true;
+    return false;
+}
+
+static void words_check(struct config_binder *b, const struct config_bot *o, uint32_t i, uint32_t k)
+{
+    const struct config_menu_item *m = &o->menu[k];
+    for (uint32_t n = 0; o->engine == CONF_ENGINE_BUILTIN && n < m->words.n; n++)
+        if (!is_english(m->words.v[n]))
+            bad(b, &m->words, m, "bots[%u].menu[%u].words: engine builtin knows English words", i,
+                k);
+    for (uint32_t n = 0; n < m->words.n; n++)
+        for (uint32_t j = 0; j < k; j++)
+            if (has_word(&o->menu[j], m->words.v[n]))
+                bad(b, &m->words, m,
+                    "bots[%u].menu[%u].words: \"" STR_FMT "\" is among those of menu[%u]", i, k,
+                    STR_ARG(m->words.v[n]), j);
+}
+
 static void menu_check(struct config_binder *b, const struct config_bot *o, uint32_t i)
 {
     uint64_t seen = 0;
@@ -507,15 +536,13 @@ static void menu_check(struct config_binder *b, const struct config_bot *o, uint
         else if (key && (seen >> (key - keys) & 1))
             bad(b, &m->key, m, "bots[%u].menu[%u].key: \"%c\" is taken", i, k, *key);
         seen |= key ? (uint64_t)1 << (key - keys) : 0;
-        wrong = goal_wrong(b->config, m->does);
+        wrong = goal_wrong(b->config, m->does, true);
         if (wrong)
             bad(b, &m->does, m, "bots[%u].menu[%u].do: %s", i, k, wrong);
         words += m->words.n;
-        for (uint32_t n = 0; o->engine == CONF_ENGINE_BUILTIN && n < m->words.n; n++)
-            if (!is_english(m->words.v[n]))
-                bad(b, &m->words, m, "bots[%u].menu[%u].words: engine builtin knows English words",
-                    i, k);
-        if (words > BOTLINK_PHRASES && words - m->words.n <= BOTLINK_PHRASES)
+        if (words <= BOTLINK_PHRASES)
+            words_check(b, o, i, k);
+        else if (words - m->words.n <= BOTLINK_PHRASES)
             bad(b, &m->words, m, "bots[%u].menu[%u].words: at most %u in a menu", i, k,
                 BOTLINK_PHRASES);
     }
@@ -528,16 +555,27 @@ static bool is_sip_uri(struct str s)
            (uri.scheme == SIP_SCHEME_SIP || uri.scheme == SIP_SCHEME_SIPS);
 }
 
+/* Of an engine, but given with another one: the engine was forgotten, or is not what was meant. */
+static void engine_check(struct config_binder *b, const struct config_bot *o, uint32_t i)
+{
+    if (o->url.n && o->engine != CONF_ENGINE_STREAM)
+        bad(b, &o->url, o, "bots[%u].url: is for engine stream", i);
+    if (o->server.n && o->engine != CONF_ENGINE_MRCP)
+        bad(b, &o->server, o, "bots[%u].server: is for engine mrcp", i);
+    if (o->n_menu && o->engine == CONF_ENGINE_STREAM)
+        bad(b, &o->menu[0].key, &o->menu[0],
+            "bots[%u].menu: is for engines builtin and mrcp: a stream has its own", i);
+    if (o->account.n && !twilio_sid_is(o->account, "AC"))
+        bad(b, &o->account, o, "bots[%u].account: must be AC and 32 hexadecimal digits", i);
+}
+
 static void stream_check(struct config_binder *b, const struct config_bot *o, uint32_t i)
 {
-    bool plain = o->protocol == CONF_PROTOCOL_AUDIOSOCKET;
-    bool ws = str_istarts(o->url, STR("ws://")) || str_istarts(o->url, STR("wss://"));
+    struct bot_url url;
     if (o->engine != CONF_ENGINE_STREAM)
         return;
-    if (!plain && !ws)
-        bad(b, &o->url, o, "bots[%u].url: engine stream needs a ws:// or wss:// URL", i);
-    if (plain && !str_istarts(o->url, STR("audiosocket://")))
-        bad(b, &o->url, o, "bots[%u].url: protocol audiosocket needs audiosocket://HOST:PORT", i);
+    if (bot_url_parse(&url, o->url, o->protocol == CONF_PROTOCOL_AUDIOSOCKET))
+        bad(b, &o->url, o, "bots[%u].url: %s", i, url.why);
     if (o->protocol == CONF_PROTOCOL_TWILIO && o->rate != CONF_RATE_8000)
         bad(b, &o->rate, o, "bots[%u].rate: protocol twilio has 8000", i);
 }
@@ -545,14 +583,13 @@ static void stream_check(struct config_binder *b, const struct config_bot *o, ui
 static void bot_check(struct config_binder *b, uint32_t i)
 {
     const struct config_bot *o = &b->config->bots[i];
-    const char *wrong = str_eq(o->fallback, STR("repeat"))
-                            ? "must be transfer:NUMBER, voicemail:EXTENSION, message or hangup"
-                            : goal_wrong(b->config, o->fallback);
+    const char *wrong = goal_wrong(b->config, o->fallback, false);
     if (i >= CONFIG_MAX_BOTS)
         bad(b, &o->name, o, "bots: at most %u", CONFIG_MAX_BOTS);
     if (wrong)
         bad(b, &o->fallback, o, "bots[%u].fallback: %s", i, wrong);
     menu_check(b, o, i);
+    engine_check(b, o, i);
     stream_check(b, o, i);
     if (o->engine == CONF_ENGINE_MRCP && !is_sip_uri(o->server))
         bad(b, &o->server, o, "bots[%u].server: engine mrcp needs a sip: or sips: URI", i);

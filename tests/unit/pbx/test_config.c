@@ -199,6 +199,7 @@ static void derived_values(void **state)
     config_unref(c);
 }
 
+#define STREAM(url) "bots: [{name: a, engine: stream, url: \"" url "\""
 #define EXT(number) "extensions:\n  - {number: \"" number "\", password: p"
 
 static const struct {
@@ -362,6 +363,41 @@ static const struct {
      "f:1: bots[0].url: engine stream needs a ws:// or wss:// URL"},
     {"bots: [{name: a, engine: stream, protocol: audiosocket, url: \"ws://h:1\"}]\n",
      "f:1: bots[0].url: protocol audiosocket needs audiosocket://HOST:PORT"},
+    {STREAM("ws:///x") "}]\n", "f:1: bots[0].url: has no host"},
+    {STREAM("ws://127.0.0.1:99999/x") "}]\n",
+     "f:1: bots[0].url: has a port that is not from 1 to 65535"},
+    {STREAM("ws://user:pw@127.0.0.1:9000/x") "}]\n",
+     "f:1: bots[0].url: must not have a user or a password"},
+    {STREAM("ws://127.0.0.1:9000/x?a=b c") "}]\n",
+     "f:1: bots[0].url: has a character that no URL has, such as a blank, or a #"},
+    {STREAM("audiosocket://127.0.0.1") ", protocol: audiosocket}]\n",
+     "f:1: bots[0].url: protocol audiosocket needs audiosocket://HOST:PORT, and no path"},
+    {STREAM("audiosocket://127.0.0.1:9/x") ", protocol: audiosocket}]\n",
+     "f:1: bots[0].url: protocol audiosocket needs audiosocket://HOST:PORT, and no path"},
+    {STREAM("ws://h") ",\n account: AC12}]\n",
+     "f:2: bots[0].account: must be AC and 32 hexadecimal digits"},
+    {STREAM("ws://h") ",\n menu: [{key: \"1\"}]}]\n",
+     "f:2: bots[0].menu: is for engines builtin and mrcp: a stream has its own"},
+    {"bots: [{name: a,\n url: \"ws://h/x\"}]\n", "f:2: bots[0].url: is for engine stream"},
+    {"bots: [{name: a,\n server: \"sip:h\"}]\n", "f:2: bots[0].server: is for engine mrcp"},
+    {"bots: [{name: a, menu: [{key: \"1\", words: [one, two]},\n"
+     " {key: \"2\", words: [three, \"Two \"]}]}]\n",
+     "f:2: bots[0].menu[1].words: \"Two \" is among those of menu[0]"},
+    {"bots: [{name: a,\n fallback: \"say hi\"}]\n",
+     "f:2: bots[0].fallback: must be transfer:NUMBER, voicemail:EXTENSION, message or hangup"},
+    {"bots: [{name: a,\n fallback: repeat}]\n",
+     "f:2: bots[0].fallback: must be transfer:NUMBER, voicemail:EXTENSION, message or hangup"},
+    {"bots: [{name: a, menu: [{key: \"1\", do: sing}]}]\n",
+     "f:1: bots[0].menu[0].do: must be transfer:NUMBER, voicemail:EXTENSION, message, repeat or "
+     "hangup"},
+    {EXT("1") ",\n     bot_when: [busy]}\n", "f:3: extensions[0].bot_when: needs bot"},
+    {"schedules: [{name: o, hours: [\"mon 09:00-10:00\"],\n closed: [\"2026-02-30\"]}]\n",
+     "f:2: schedules[0].closed: \"2026-02-30\" is no date YYYY-MM-DD"},
+    {"schedules: [{name: o, hours: [\"mon 09:00-10:00\"],\n closed: [\"2027-02-29\"]}]\n",
+     "f:2: schedules[0].closed: \"2027-02-29\" is no date YYYY-MM-DD"},
+    {"schedules: [{name: o, hours: [\"mon 09:00-10:00\"],\n"
+     " closed: [\"2028-02-29\", \"2026-04-30\", \"2026-12-31\"]}]\n",
+     NULL},
     {"bots: [{name: a, engine: stream, rate: 16000, url: \"ws://h\"}]\n",
      "f:1: bots[0].rate: protocol twilio has 8000"},
     {"bots: [{name: a, engine: stream, protocol: sip, url: \"ws://h\"}]\n",
