@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "io/fs.h"
 #include "io/notify.h"
+#include "pbx/api.h"
 #include "pbx/store.h"
 
 #define CONFIG_MAX_BYTES (16u << 20)
@@ -194,14 +195,37 @@ json_t *wire_quality(struct wire *w, struct str record)
     return NULL;
 }
 
-static void quality(struct wire *w, const json_t *request, struct buf *out)
+static int seen_row(void *ctx, const struct row_value *v, unsigned n)
 {
-    json_t *list = wire_quality(w, wire_record_of(json_object_get(request, "params")));
-    if (list)
-        reply(out, request, "result", list);
-    else
+    *(bool *)ctx = true;
+    return 0;
+}
+
+static bool record_is_known(struct wire *w, struct str record)
+{
+    bool seen = false;
+    struct row_value arg = ROW_S(record);
+    struct db_query q = {
+        .sql = pbx_store_cdr_legs, .arg = &arg, .arg_n = 1, .row = seen_row, .ctx = &seen};
+    return db_query(w->db, &q) == 0 && seen;
+}
+
+/* What is kept of the record that the request names. */
+static void reply_of_record(struct wire *w, const json_t *request, struct buf *out,
+                            json_t *(*get)(struct wire *w, struct str record))
+{
+    struct str record = wire_record_of(json_object_get(request, "params"));
+    json_t *list = get(w, record);
+    if (!list) {
         reply(out, request, "error",
               json_pack("{s:i,s:s}", "code", 3, "message", "the database cannot be read"));
+    } else if (json_array_size(list) || record_is_known(w, record)) {
+        reply(out, request, "result", list);
+    } else { /* as of a call that there is not */
+        json_decref(list);
+        reply(out, request, "error",
+              json_pack("{s:i,s:s}", "code", API_NOT_FOUND, "message", "not found"));
+    }
 }
 
 /* ---- bots ------------------------------------------------------------------------------------ */
@@ -233,16 +257,6 @@ json_t *wire_bots(struct wire *w, struct str record)
         return list;
     json_decref(list);
     return NULL;
-}
-
-static void bots(struct wire *w, const json_t *request, struct buf *out)
-{
-    json_t *list = wire_bots(w, wire_record_of(json_object_get(request, "params")));
-    if (list)
-        reply(out, request, "result", list);
-    else
-        reply(out, request, "error",
-              json_pack("{s:i,s:s}", "code", 3, "message", "the database cannot be read"));
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
@@ -301,10 +315,10 @@ void wire_ctl_request(void *ctx, struct str line, struct buf *out)
         cdr(w, request, out);
     } else if (method && strcmp(method, "quality") == 0 &&
                wire_record_of(json_object_get(request, "params")).n) {
-        quality(w, request, out);
+        reply_of_record(w, request, out, wire_quality);
     } else if (method && strcmp(method, "bots") == 0 &&
                wire_record_of(json_object_get(request, "params")).n) {
-        bots(w, request, out);
+        reply_of_record(w, request, out, wire_bots);
     } else if (method && strcmp(method, "certificates") == 0) {
         reply(out, request, "result", wire_certificates(w));
     } else if (method && strcmp(method, "stats") == 0) {

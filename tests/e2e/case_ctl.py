@@ -69,6 +69,9 @@ def ctl_case(lab):
     equal((row["disposition"], row["ended_by"]), ("ANSWERED", "system"), "CDR of ctl hangup")
     human(lab, "cdr", holds="01077141436")
     equal(lab.ctl("cdr")[0]["id"], row["id"], "record")
+    equal(lab.ctl("bots", row["id"]), [], "bots of a call that had none")
+    refused(lab, "bots", "0" * 32)
+    refused(lab, "quality", "0" * 32)
     check(lab.ctl("trace", call_ids[0])["events"], "no trace of a call that is over")
     if lab.capture:  # with those that were sent again
         came = [p for p in lab.messages() if p.message.request and p.message.method == "INVITE" and
