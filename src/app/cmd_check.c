@@ -3,8 +3,10 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "app/cmd.h"
+#include "app/tls_files.h"
 #include "base/mem.h"
 #include "io/fs.h"
 #include "io/tls.h"
@@ -17,11 +19,13 @@ static const char help[] =
     "usage: ringdown check [--json] FILE\n"
     "       ringdown check --reference\n\n"
     "Reads a configuration file and reports every error in it, one a line, as FILE:LINE: KEY:\n"
-    "what is wrong. Says nothing else when the file is sound. The folders of recordings and\n"
-    "messages must be such that this user can write there, from the present folder; none is\n"
-    "made. The files of sip.tls must be such that this user can read them, and their keys those\n"
-    "of their certificates.\n\n"
-    "  -j, --json        {\"ok\": ..., \"errors\": [{\"line\": ..., \"text\": ...}]}\n"
+    "what is wrong. Says nothing when the file is sound, but for warnings: of certificates that\n"
+    "end soon, or that are not for the domain. The folders of recordings and messages must be\n"
+    "such that this user can write there, from the present folder; none is made. The files of\n"
+    "sip.tls must be such that this user can read them, and their keys those of their\n"
+    "certificates.\n\n"
+    "  -j, --json        {\"ok\": ..., \"errors\": [{\"line\": ..., \"text\": ...}], \"warnings\": "
+    "...}\n"
     "  -r, --reference   print the page that describes every key\n"
     "  -h, --help        this text\n\n"
     "Exit status: 0 sound, 1 not sound or not readable, 2 wrong usage.\n";
@@ -39,9 +43,8 @@ static int put_reference(void)
     return written == page.n && !page.full ? CMD_OK : CMD_FAILED;
 }
 
-static void put_json(const struct config_errors *errs)
+static void put_json_list(const struct config_errors *errs)
 {
-    printf("{\"ok\":%s,\"total\":%u,\"errors\":[", errs->total ? "false" : "true", errs->total);
     for (uint32_t i = 0; i < errs->n; i++) {
         char mem[8 * sizeof(errs->v[i].text)];
         struct buf text;
@@ -50,6 +53,14 @@ static void put_json(const struct config_errors *errs)
         printf("%s{\"line\":%u,\"text\":\"" STR_FMT "\"}", i ? "," : "", errs->v[i].line,
                STR_ARG(buf_str(&text)));
     }
+}
+
+static void put_json(const struct config_errors *errs, const struct config_errors *warnings)
+{
+    printf("{\"ok\":%s,\"total\":%u,\"errors\":[", errs->total ? "false" : "true", errs->total);
+    put_json_list(errs);
+    printf("],\"warnings\":[");
+    put_json_list(warnings);
     puts("]}");
 }
 
@@ -106,6 +117,33 @@ static void try_pair(struct trial *t, const char *map, const uint32_t line[2],
         fault(t, line[of_key], key, mem);
 }
 
+/* What serves, and yet not for long, or not those whom it is meant for. */
+static void try_certificates(struct trial *t, const struct config *c)
+{
+    struct tls_files *f = tls_files_of(c);
+    struct tls_ctx *tls = NULL;
+    struct tls_certificate_view v;
+    struct buf none = {0};
+    int err = f ? tls_ctx_new(&tls, &f->cfg, &none) : -ENOMEM;
+    bool one = c->sip.tls.certificate.n != 0;
+    for (unsigned i = 0; !err && tls_ctx_certificate_get(tls, i, &v, &none) == 0; i++) {
+        char day[32], key[64] = "sip.tls.certificate", why[96];
+        unsigned at = i - one; /* in the list */
+        if (i >= one)
+            snprintf(key, sizeof(key), "sip.tls.certificates[%u].certificate", at);
+        tls_day_put(day, v.expires_s);
+        snprintf(why, sizeof(why), "warning: it is good only until %s", day);
+        if (tls_ends_soon(&v, time(NULL)))
+            fault(t, i < one ? c->line.certificate : c->line.certificates[at].certificate, key,
+                  why);
+    }
+    if (!err && tls_lacks_domain(tls, c))
+        fault(t, c->line.domain, "sip.domain",
+              "warning: no certificate of sip.tls is for it, and phones ask for it");
+    tls_ctx_free(tls);
+    mem_free(f);
+}
+
 static void try_authorities(struct trial *t, uint32_t line, struct str file)
 {
     char name[PATH_MAX], mem[160];
@@ -136,12 +174,15 @@ static void try_tls(struct trial *t, const struct config *c)
 }
 
 /* A path that is not absolute counts from where the program runs, here as there. */
-static int try_files(struct config_errors *errs, const char *path, const struct config *c)
+static int try_files(struct config_errors *errs, struct config_errors *warnings, const char *path,
+                     const struct config *c)
 {
-    struct trial t = {path, errs};
+    struct trial t = {path, errs}, doubt = {path, warnings};
     try_dir(&t, c->line.recording_dir, "recording.dir", c->recording.dir);
     try_dir(&t, c->line.voicemail_dir, "voicemail.dir", c->voicemail.dir);
     try_tls(&t, c);
+    if (!errs->total)
+        try_certificates(&doubt, c);
     return errs->total ? -EINVAL : 0;
 }
 
@@ -150,7 +191,7 @@ static int check(const char *path, bool json)
     char *text;
     size_t n;
     struct config *config = NULL;
-    struct config_errors errs;
+    struct config_errors errs, warnings = {0};
     int err = fs_read(path, MAX_FILE_BYTES, &text, &n);
     if (err) {
         errno = -err;
@@ -159,7 +200,7 @@ static int check(const char *path, bool json)
     }
     err = config_load(&config, path, str_of(text, n), &errs);
     mem_free(text);
-    err = err ? err : try_files(&errs, path, config);
+    err = err ? err : try_files(&errs, &warnings, path, config);
     config_unref(config);
     if (err && err != -EINVAL) {
         errno = -err;
@@ -167,9 +208,9 @@ static int check(const char *path, bool json)
         return CMD_FAILED;
     }
     if (json)
-        put_json(&errs);
+        put_json(&errs, &warnings);
     else
-        put_text(&errs);
+        put_text(err ? &errs : &warnings);
     return err ? CMD_FAILED : CMD_OK;
 }
 

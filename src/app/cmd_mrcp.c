@@ -211,6 +211,14 @@ static int complain(const char *what, int err)
     return CMD_FAILED;
 }
 
+static int complain_of_sound(const char *path, int err)
+{
+    char why[96];
+    sndread_why(why, sizeof(why), err);
+    fprintf(stderr, "ringdown mrcp: %s: %s\n", path, why);
+    return CMD_FAILED;
+}
+
 static int read_standard_input(char **ret, size_t *n)
 {
     char *mem = mem_alloc(MAX_TEXT_BYTES + 1);
@@ -244,7 +252,7 @@ static int read_sound(struct mrcp_wish *w, const char *path)
     struct sound *s;
     int err = sndread_load(&s, path, &limits);
     if (err)
-        return complain(path, err);
+        return complain_of_sound(path, err);
     w->clip = mem_alloc(sizeof(*w->clip) + (size_t)s->n * sizeof(int16_t));
     if (w->clip) {
         *w->clip = (struct media_clip){.refs = 1, .rate_hz = s->rate_hz, .n = s->n};

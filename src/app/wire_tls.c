@@ -2,81 +2,13 @@
  * when their files change; and who its peers must be. */
 #include <errno.h>
 #include <stdio.h>
-#include <time.h>
 
+#include "app/tls_files.h"
 #include "app/wire_ctl.h"
 #include "base/mem.h"
 
-#define LOOK_MS     2000
-#define DAY_S       86400
-#define SOON_S      (14 * DAY_S)
-#define NAMES_BYTES 4097
-#define MORE        (TLS_MAX_CERTIFICATES - 1)
-
-/* What the configuration says, with file names as OpenSSL wants them. */
-struct files {
-    char name[3 + 2 * MORE][NAMES_BYTES];
-    struct tls_certificate more[MORE];
-    struct tls_config cfg;
-};
-
-static const char *file_name(char mem[NAMES_BYTES], struct str name)
-{
-    str_copy_z(mem, NAMES_BYTES, name);
-    return mem;
-}
-
-static unsigned pins_read(struct tls_pin *ret, const struct config_texts *pins)
-{
-    unsigned n = 0;
-    for (uint32_t i = 0; i < pins->n && n < TLS_MAX_PINS; i++)
-        n += tls_pin_parse(&ret[n], pins->v[i]) == 0; /* the configuration has checked them */
-    return n;
-}
-
-/* Is there a trunk that is known by the certificate of its client? */
-static bool asks_clients(const struct config *config)
-{
-    for (uint32_t i = 0; i < config->n_trunks; i++)
-        if (config->trunks[i].tls_name.n)
-            return true;
-    return false;
-}
-
-/* NULL: no memory. Names of hosts point into the configuration. */
-static struct files *files_of(const struct config *config)
-{
-    const struct config_tls *t = &config->sip.tls;
-    struct files *f = mem_zero(sizeof(*f));
-    if (!f)
-        return NULL;
-    f->cfg = (struct tls_config){.certificate = file_name(f->name[0], t->certificate),
-                                 .private_key = file_name(f->name[1], t->private_key),
-                                 .ca = file_name(f->name[2], t->ca),
-                                 .more = f->more,
-                                 .verify_peer = t->verify_peer,
-                                 .verify_client = t->verify_client,
-                                 .ask_client = asks_clients(config)};
-    f->cfg.n_pins = pins_read(f->cfg.pin, &t->pins);
-    for (uint32_t i = 0; i < t->n_certificates && i < MORE; i++) {
-        const struct config_tls_certificate *c = &t->certificates[i];
-        f->more[i] =
-            (struct tls_certificate){.certificate = file_name(f->name[3 + 2 * i], c->certificate),
-                                     .private_key = file_name(f->name[4 + 2 * i], c->private_key),
-                                     .name = c->names.v,
-                                     .n_names = c->names.n};
-        f->cfg.n_more++;
-    }
-    return f;
-}
-
-static void day_put(char day[32], int64_t until)
-{
-    time_t t = (time_t)until;
-    struct tm tm;
-    gmtime_r(&t, &tm);
-    strftime(day, 32, "%Y-%m-%d %H:%M UTC", &tm);
-}
+#define LOOK_MS 2000
+#define DAY_S   86400
 
 static int64_t wall_s(struct wire *w)
 {
@@ -95,11 +27,13 @@ static void tell(struct wire *w)
     struct buf none = {0};
     for (unsigned i = 0; view_get(w, i, &v, &none) == 0; i++) {
         char day[32];
-        bool soon = v.expires_s < wall_s(w) + SOON_S;
-        day_put(day, v.expires_s);
+        bool soon = tls_ends_soon(&v, wall_s(w));
+        tls_day_put(day, v.expires_s);
         trace_emit(wire_trace(w), soon ? TRACE_TLS_ENDS : TRACE_TLS_LOADED, 0, TS(str_z(v.file)),
                    TS(str_z(day)));
     }
+    if (w->tls && tls_lacks_domain(w->tls, w->config))
+        trace_emit(wire_trace(w), TRACE_TLS_UNNAMED, 0, TS(w->config->sip.domain));
 }
 
 static void on_look(struct loop_timer *t)
@@ -118,7 +52,7 @@ static void on_look(struct loop_timer *t)
 
 int wire_open_tls(struct wire *w)
 {
-    struct files *f = files_of(w->config);
+    struct tls_files *f = tls_files_of(w->config);
     char mem[512];
     struct buf why;
     buf_init(&why, mem, sizeof(mem));
@@ -143,7 +77,7 @@ void wire_begin_tls(struct wire *w)
 
 int wire_check_tls(struct wire *w, const struct config *config, struct buf *why)
 {
-    struct files *f = files_of(config);
+    struct tls_files *f = tls_files_of(config);
     struct tls_ctx *trial;
     int err = f ? tls_ctx_new(&trial, &f->cfg, why) : -ENOMEM;
     mem_free(f);
@@ -154,7 +88,7 @@ int wire_check_tls(struct wire *w, const struct config *config, struct buf *why)
 
 void wire_reload_tls(struct wire *w)
 {
-    struct files *f = files_of(w->config);
+    struct tls_files *f = tls_files_of(w->config);
     char mem[512];
     struct buf why;
     buf_init(&why, mem, sizeof(mem));
@@ -177,7 +111,7 @@ void wire_close_tls(struct wire *w)
 static struct tls_target target_of(const struct pbx_out *o, struct tls_pin pin[TLS_MAX_PINS])
 {
     struct tls_target who = {.host = o->name, .pin = pin};
-    who.n_pins = o->pins ? pins_read(pin, o->pins) : 0;
+    who.n_pins = o->pins ? tls_pins_read(pin, o->pins) : 0;
     return who;
 }
 
@@ -231,7 +165,7 @@ json_t *wire_certificates(struct wire *w)
     buf_init(&names, mem, sizeof(mem));
     for (unsigned i = 0; view_get(w, i, &v, &names) == 0; i++) {
         int64_t left_s = v.expires_s - wall_s(w);
-        day_put(day, v.expires_s);
+        tls_day_put(day, v.expires_s);
         json_array_append_new(list,
                               json_pack("{s:s,s:o,s:s,s:I,s:b}", "file", v.file, "names",
                                         names_json(&names), "until", day, "days_left",

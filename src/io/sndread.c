@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "base/mem.h"
 #include "io/snd_priv.h"
@@ -153,4 +155,17 @@ int sndread_load(struct sound **ret, const char *path, const struct sndread_limi
     s->n = (uint32_t)n;
     *ret = s;
     return 0;
+}
+
+/* libuv has no words for some of them, and others for sockets. */
+void sndread_why(char *ret, size_t n, int err)
+{
+    if (err == -EBADMSG)
+        snprintf(ret, n, "not a sound file that can be read");
+    else if (err == -ENOTSUP)
+        snprintf(ret, n, "its rate, or its number of channels, is none that is read");
+    else if (err == -ENODATA)
+        snprintf(ret, n, "a sound file without sound");
+    else
+        uv_strerror_r(err, ret, n);
 }

@@ -5,6 +5,7 @@
 #ifndef IO_SNDREAD_H
 #define IO_SNDREAD_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/assert.h"
@@ -36,5 +37,7 @@ struct sndread_limits {
  *   -ENODATA               a sound file without a single sample
  *   -ENOMEM, -EIO */
 MUST_CHECK int sndread_load(struct sound **ret, const char *path, const struct sndread_limits *l);
+/* The error in words for people. */
+void sndread_why(char *ret, size_t n, int err);
 
 #endif

@@ -119,10 +119,7 @@ static int user_file(struct sounds *s, struct job *j)
             continue;
         struct buf b;
         char why[96];
-        if (err == -EBADMSG) /* libuv has no words for it */
-            snprintf(why, sizeof(why), "not a sound file that can be read");
-        else
-            uv_strerror_r(err, why, sizeof(why));
+        sndread_why(why, sizeof(why), err);
         buf_init(&b, j->trouble, sizeof(j->trouble) - 1);
         buf_printf(&b, "%s cannot be used: %s", path, why);
         j->trouble[b.n] = '\0';

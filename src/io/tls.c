@@ -51,10 +51,18 @@ bool tls_ctx_changed(struct tls_ctx *tls)
     return settled && memcmp(now, tls->read, sizeof(now)) != 0;
 }
 
+/* What the system said comes first, if it is that; OpenSSL puts "system lib" behind it. */
+static const char *reason_get(void)
+{
+    unsigned long first = ERR_peek_error(), last = ERR_peek_last_error();
+    if (ERR_SYSTEM_ERROR(first))
+        return strerrordesc_np(ERR_GET_REASON(first));
+    return last ? ERR_reason_error_string(last) : NULL;
+}
+
 int tls_complain(struct buf *why, const char *file, const char *what)
 {
-    unsigned long err = ERR_peek_last_error();
-    const char *words = err ? ERR_reason_error_string(err) : NULL;
+    const char *words = reason_get();
     buf_z(why, file);
     buf_lit(why, ": ");
     buf_z(why, what);

@@ -85,6 +85,9 @@ struct tls_certificate_view {
 MUST_CHECK int tls_ctx_certificate_get(const struct tls_ctx *tls, unsigned i,
                                        struct tls_certificate_view *ret, struct buf *names);
 
+/* Is one of our certificates for this name, by RFC 5922 or with a wildcard? */
+bool tls_ctx_names(const struct tls_ctx *tls, struct str host);
+
 struct tls_session;
 
 /* Whom a client session is for. */

@@ -62,6 +62,11 @@ int tls_pair_check(const struct tls_certificate *files, bool *of_key, struct buf
 
 /* Phones know wildcards, unlike RFC 5922, so a certificate that has one is shown for what it
  * stands for: whether that will do, they judge. */
+static bool cert_covers(X509 *cert, struct str host)
+{
+    return tls_peer_covers(cert, host) || X509_check_host(cert, host.p, host.n, 0, NULL) == 1;
+}
+
 static bool names_cover(const struct tls_certificate *files, X509 *cert, struct str host)
 {
     for (unsigned i = 0; i < files->n_names; i++)
@@ -69,7 +74,7 @@ static bool names_cover(const struct tls_certificate *files, X509 *cert, struct 
             return true;
     if (files->n_names)
         return false;
-    return tls_peer_covers(cert, host) || X509_check_host(cert, host.p, host.n, 0, NULL) == 1;
+    return cert_covers(cert, host);
 }
 
 static int on_name(SSL *ssl, int *alert, void *ctx)
@@ -178,4 +183,12 @@ int tls_ctx_certificate_get(const struct tls_ctx *tls, unsigned i, struct tls_ce
     *ret = (struct tls_certificate_view){
         .file = files.certificate, .expires_s = tls->own[i].expires_s, .is_default = i == 0};
     return 0;
+}
+
+bool tls_ctx_names(const struct tls_ctx *tls, struct str host)
+{
+    for (unsigned i = 0; i < tls->n_own; i++)
+        if (cert_covers(SSL_CTX_get0_certificate(tls->own[i].ctx), host))
+            return true;
+    return false;
 }

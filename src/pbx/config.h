@@ -180,6 +180,7 @@ struct config {
     struct hash_table index[CONF_INDEX_COUNT];
     struct { /* of the file, for who tries these folders and files */
         uint32_t recording_dir, voicemail_dir;
+        uint32_t domain;                       /* 0: it was not given */
         uint32_t certificate, private_key, ca; /* sip.tls */
         struct {
             uint32_t certificate, private_key;

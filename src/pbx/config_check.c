@@ -153,6 +153,7 @@ static void dns_check(struct config_binder *b)
 static void sip_check(struct config_binder *b)
 {
     const struct config_sip *s = &b->config->sip;
+    b->config->line.domain = s->domain.n ? config_line(b, &s->domain, s) : 0;
     tls_check(b, &s->tls);
     for (uint32_t i = 0; i < s->listen.n; i++) {
         bool secure = s->listen.v[i].proto == PROTO_TLS || s->listen.v[i].proto == PROTO_WSS;

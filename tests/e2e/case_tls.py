@@ -464,6 +464,12 @@ def tls_names_asked_case(lab):
         os.replace(lab.path("next" + kind), lab.path("shop" + kind))
     lab.until(lambda: shown_to(lab, "next.test") == "next", 30, "the new pair is read")
     equal(shown_to(lab, "shop.test"), "pbx", "what who asks for the old name is shown")
+    check("no certificate is for" not in lab.server.text(), "one is for the domain")
+    certificate(lab, "last", "DNS:last.test")
+    for kind in (".pem", ".key"):
+        os.replace(lab.path("last" + kind), lab.path("pbx" + kind))
+    lab.until(lambda: "WARN io no certificate is for pbx.test" in lab.server.text(), 30,
+              "a warning that none is for the domain")
 
 
 @case("tls_name_odd", captured=False)
