@@ -82,19 +82,26 @@ static void fail(struct conv *c, struct str why)
     tell(c, c->opened ? BOTLINK_EV_LOST : BOTLINK_EV_FAILED, why);
 }
 
+#define THERE_BYTES (HOST_BYTES + 16 + WEB_WHY_BYTES)
+
 /* Who reads it wants to know where to look: HOST:PORT, then what is wrong. */
-static void fail_there(struct conv *c, struct str why)
+static struct str there(const struct conv *c, char mem[THERE_BYTES], struct str why)
 {
     const struct bot_order *o = &c->order;
-    char mem[HOST_BYTES + 16 + WEB_WHY_BYTES] = "";
     struct buf b;
-    buf_init(&b, mem, sizeof(mem));
+    buf_init(&b, mem, THERE_BYTES);
     if (o->host[0]) {
         bool v6 = str_chr(str_z(o->host), ':') >= 0;
         buf_printf(&b, v6 ? "[%s]:%u: " : "%s:%u: ", o->host, o->port);
     }
     buf_str_put(&b, why);
-    fail(c, b.full ? why : buf_str(&b));
+    return b.full ? why : buf_str(&b);
+}
+
+static void fail_there(struct conv *c, struct str why)
+{
+    char mem[THERE_BYTES];
+    fail(c, there(c, mem, why));
 }
 
 static void over(struct conv *c)
@@ -113,6 +120,7 @@ void conv_say(struct conv *c, const struct buf *b, unsigned flags)
     int err = web_ws_send(c->ws, buf_str(b), flags & WEB_BINARY ? flags : flags | WEB_TEXT);
     if (err == -ENOBUFS || err == -ENOMEM) {
         c->figures.errors++; /* it does not read, and not even sound was left to be dropped */
+        c->unread = err == -ENOBUFS;
         web_ws_close(c->ws, CLOSE_PROTOCOL);
     }
 }
@@ -456,8 +464,11 @@ static void connect_again(struct conv *c)
 void conv_closed(struct conv *c, unsigned code, struct str why)
 {
     bool polite = code == CLOSE_NORMAL || code == CLOSE_GOING || code == CLOSE_NO_CODE || c->bye;
+    char mem[THERE_BYTES];
     c->figures = figures_of(c);
     c->ws = NULL;
+    why = c->unread ? STR("it does not read what it is told") : why;
+    c->unread = false;
     if (c->state == CONV_CLOSING) {
         over(c);
         return;
@@ -471,6 +482,8 @@ void conv_closed(struct conv *c, unsigned code, struct str why)
         c->state = CONV_LOST;
         conv_hang_up(c, why);
     } else if (c->tries < TRIES && !c->protocol->no_return) {
+        if (c->state == CONV_OPEN) /* once a break, however often it is tried */
+            tell(c, BOTLINK_EV_BROKEN, there(c, mem, why));
         c->state = CONV_OPENING;
         c->wait = c->started && c->tries ? WAIT_TICKS << (c->tries - 1) : 0;
         if (!c->wait)

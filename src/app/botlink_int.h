@@ -84,6 +84,7 @@ struct conv {
     bool tapped;    /* the media plane has said something: it takes sound */
     bool clear_due; /* the plane is to drop what it has, before all else */
     unsigned hold;  /* ticks until the plane has told what was cleared for a new connection */
+    bool unread;    /* it is closed since the bot does not read */
     bool voice;     /* the caller spoke at the last tick */
     uint32_t noted; /* bytes of its transcript */
     uint32_t moves; /* how often it wanted the caller handed over */
@@ -145,7 +146,7 @@ struct bot_protocol {
 extern const struct bot_protocol bot_twilio, bot_json, bot_audiosocket;
 
 /* ---- botlink.c ------------------------------------------------------------------------------- */
-/* false: there was no room for what may be lost (SOUND, NOTE, TRANSFER). */
+/* false: there was no room for what may be lost (SOUND, NOTE, TRANSFER, BROKEN). */
 bool bot_tell(struct botlinks *b, enum botlink_event_kind kind, uint64_t id, struct str text,
               const struct botlink_figures *figures);
 

@@ -73,6 +73,7 @@ enum botlink_event_kind {
     BOTLINK_EV_HANGUP,   /* the bot ends the call */
     BOTLINK_EV_TRANSFER, /* to `text`, a number or SIP URI */
     BOTLINK_EV_NOTE,     /* a line of the transcript: `text` */
+    BOTLINK_EV_BROKEN,   /* the connection broke, and is made again: `text` says why */
     BOTLINK_EV_LOST,     /* the connection broke and could not be made again */
     BOTLINK_EV_CLOSED,   /* with the figures; the id is free */
     /* Of BOTLINK_SPEECH alone: */
@@ -100,7 +101,7 @@ struct botlink_figures {
 struct botlink_event {
     enum botlink_event_kind kind;
     uint64_t id;
-    struct str text;                /* TRANSFER, NOTE; of FAILED and LOST: why, for people */
+    struct str text;                /* TRANSFER, NOTE; of FAILED, BROKEN, LOST: why, for people */
     struct botlink_figures figures; /* of CLOSED; of others: as they are so far, or nothing */
     uint32_t token;                 /* of SAID, HEARD */
     struct botlink_heard heard;

@@ -12,7 +12,8 @@
 
 #define WEB_MAX_FDS     4
 #define WEB_SLOT_BYTES  1024 /* a message of ours above it is kept on the heap */
-#define WEB_MAX_SLOTS   64   /* messages of ours that wait on a connection */
+#define WEB_MAX_SLOTS   160  /* messages of ours that wait on a connection, */
+#define WEB_MAX_LOSABLE 64   /* and those among them that may be dropped */
 #define WEB_BODY_BYTES  16384
 #define WEB_HTTP_MOST   64 /* connections to the HTTP server at a time */
 #define WEB_REPLY_BYTES 4096

@@ -39,7 +39,7 @@ struct web_ws {
     uint32_t in_n, in_cap;
     uint8_t order[WEB_MAX_SLOTS]; /* slots that wait, the oldest first */
     uint8_t spare[WEB_MAX_SLOTS];
-    unsigned waiting, spares;
+    unsigned waiting, spares, losable;
     struct slot slot[WEB_MAX_SLOTS];
 };
 
@@ -145,11 +145,9 @@ int web_ws_open(struct web *w, const struct web_ws_conf *conf, struct web_ws **r
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
-/* A place for one more; -1: there is none. */
-static int place_take(struct web_ws *c)
+/* The oldest message that may be dropped makes room; -1: there is none. */
+static int place_clear(struct web_ws *c)
 {
-    if (c->spares)
-        return c->spare[--c->spares];
     unsigned i = 0;
     while (i < c->waiting && !(c->slot[c->order[i]].flags & WEB_MAY_DROP))
         i++;
@@ -159,8 +157,16 @@ static int place_take(struct web_ws *c)
     memmove(c->order + i, c->order + i + 1, --c->waiting - i);
     mem_free(c->slot[slot].big);
     c->slot[slot].big = NULL;
+    c->losable--;
     c->figures.dropped++;
     return (int)slot;
+}
+
+/* A place for one more; -1: there is none. Sound leaves places to what may not be lost. */
+static int place_take(struct web_ws *c, unsigned flags)
+{
+    bool full = (flags & WEB_MAY_DROP) && c->losable == WEB_MAX_LOSABLE;
+    return c->spares && !full ? c->spare[--c->spares] : place_clear(c);
 }
 
 int web_ws_send(struct web_ws *c, struct str bytes, unsigned flags)
@@ -170,7 +176,7 @@ int web_ws_send(struct web_ws *c, struct str bytes, unsigned flags)
     uint8_t *big = NULL;
     if (bytes.n > WEB_SLOT_BYTES && !(big = mem_alloc(LWS_PRE + bytes.n)))
         return -ENOMEM;
-    int at = place_take(c);
+    int at = place_take(c, flags);
     if (at < 0) {
         mem_free(big);
         return -ENOBUFS;
@@ -181,6 +187,7 @@ int web_ws_send(struct web_ws *c, struct str bytes, unsigned flags)
     s->flags = (uint8_t)flags;
     memcpy((big ? big : s->mem) + LWS_PRE, bytes.p, bytes.n);
     c->order[c->waiting++] = (uint8_t)at;
+    c->losable += (flags & WEB_MAY_DROP) != 0;
     lws_callback_on_writable(c->wsi);
     return 0;
 }
@@ -218,6 +225,7 @@ static int writable(struct web_ws *c)
         int sent = lws_write(c->wsi, (s->big ? s->big : s->mem) + LWS_PRE, s->n, how);
         memmove(c->order, c->order + 1, --c->waiting);
         c->figures.tx_bytes += s->n;
+        c->losable -= (s->flags & WEB_MAY_DROP) != 0;
         place_free(c, at);
         if (sent < 0) {
             why_set(c, "the connection broke", 20);
@@ -288,6 +296,19 @@ static void received_raw(struct web_ws *c, const void *in, size_t n)
     c->figures.rx_bytes += n;
     if (!c->closing && n)
         c->w->conf.ops.message(c->w->conf.ops.ctx, c->user, false, str_of(in, n));
+}
+
+static int peer_closes(struct web_ws *c, const uint8_t *in, size_t n)
+{
+    char text[WEB_WHY_BYTES] = "the bot closed the connection";
+    if (n >= 2)
+        c->code = (unsigned)in[0] << 8 | in[1];
+    else if (!c->closing)
+        c->code = LWS_CLOSE_STATUS_NO_STATUS; /* RFC 6455 section 7.1.5: without a code */
+    if (n >= 2 && c->code != LWS_CLOSE_STATUS_NORMAL && c->code != LWS_CLOSE_STATUS_GOINGAWAY)
+        snprintf(text, sizeof(text), "the bot closed the connection with code %u", c->code);
+    why_set(c, text, strlen(text));
+    return 0;
 }
 
 /* Where nothing pings, who takes nothing for so long is given up. */
@@ -388,12 +409,7 @@ int web_ws_event(struct lws *wsi, enum lws_callback_reasons why, void *user, voi
     case LWS_CALLBACK_RAW_WRITEABLE:
         return writable(c);
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        if (n >= 2)
-            c->code = (unsigned)((uint8_t *)in)[0] << 8 | ((uint8_t *)in)[1];
-        else if (!c->closing)
-            c->code = LWS_CLOSE_STATUS_NO_STATUS; /* RFC 6455 section 7.1.5: without a code */
-        why_set(c, "the bot closed the connection", 29);
-        return 0;
+        return peer_closes(c, in, n);
     case LWS_CALLBACK_OPENSSL_PERFORM_SERVER_CERT_VERIFICATION:
         certificate(c, user, n);
         return 0;

@@ -549,6 +549,9 @@ void voicebot_rx(struct pbx *p, const struct botlink_event *ev)
         s->talk.open = false; /* the caller still hears the last sentence, or is handed over */
     } else if (ev->kind == BOTLINK_EV_NOTE) {
         voicebot_note(p, s, STR("bot"), ev->text);
+    } else if (ev->kind == BOTLINK_EV_BROKEN) {
+        call_trace(p, call_find(p, s->call), TRACE_CALL_BOT_BROKEN, ev->text);
+        voicebot_note(p, s, STR("exchange"), ev->text);
     } else if (!s->over) {
         if (ev->kind == BOTLINK_EV_FAILED || ev->kind == BOTLINK_EV_LOST) {
             voicebot_fails(p, s, ev->text);

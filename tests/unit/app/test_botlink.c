@@ -76,6 +76,28 @@ static void test_the_bot_is_heard_and_its_marks_return(void **state)
     assert_in_range(b->figures.queue_most_ms, 10000, 20000);
 }
 
+/* As many marks as may wait come due in the same moment, and one more is a mistake. */
+static void test_marks_that_come_due_at_once(void **state)
+{
+    struct bed *b = *state;
+    char text[64];
+    begin(b);
+    peer_speak(&b->peer, b->stream, 400);
+    for (unsigned i = 0; i < 65; i++) {
+        snprintf(text, sizeof(text), "{\"event\":\"mark\",\"mark\":{\"name\":\"m%u\"}}", i);
+        peer_say(&b->peer, text);
+    }
+    UNTIL(b->told[BOTLINK_EV_NOTE]);
+    assert_string_equal(b->text, "sent more marks than may wait");
+    UNTIL(peer_heard(&b->peer, "\"name\":\"m63\""));
+    peer_say(&b->peer, "{\"event\":\"mark\",\"mark\":{\"name\":\"end\"}}");
+    UNTIL(peer_heard(&b->peer, "\"name\":\"end\""));
+    assert_int_equal(peer_heard(&b->peer, "\"event\":\"mark\""), 65);
+    end(b);
+    assert_int_equal(b->figures.errors, 1);
+    assert_int_equal(b->figures.reconnects, 0);
+}
+
 static void test_what_is_of_another_stream_is_not_heard(void **state)
 {
     struct bed *b = *state;
@@ -306,10 +328,13 @@ static void test_what_is_said_before_the_start(void **state)
 static void test_the_connection_breaks(void **state)
 {
     struct bed *b = *state;
-    char again[64];
+    char again[64], why[128];
     begin(b);
     peer_hang(&b->peer);
     UNTIL(b->peer.connections == 2 && peer_heard(&b->peer, "\"event\":\"start\"") == 2);
+    assert_int_equal(b->told[BOTLINK_EV_BROKEN], 1);
+    snprintf(why, sizeof(why), "127.0.0.1:%u: the connection broke", b->peer.port);
+    assert_string_equal(b->text, why);
     peer_value(&b->peer, "callSid", again, sizeof(again));
     assert_string_equal(again, b->call);
     peer_value(&b->peer, "streamSid", again, sizeof(again));
@@ -323,7 +348,37 @@ static void test_the_connection_breaks(void **state)
     peer_hang(&b->peer);
     UNTIL(b->told[BOTLINK_EV_LOST]);
     end(b);
+    assert_int_equal(b->told[BOTLINK_EV_BROKEN], 2);
     assert_int_equal(b->figures.reconnects, 3);
+}
+
+/* What is no good-bye is a break, and the transcript has its code; so is one that does not
+ * read the marks that it asks for: they fill what the sockets hold, and then our places. */
+static void test_why_it_breaks(void **state)
+{
+    struct bed *b = *state;
+    char why[128], text[512];
+    begin(b);
+    peer_bye(&b->peer, 4000);
+    UNTIL(b->told[BOTLINK_EV_BROKEN] == 1);
+    snprintf(why, sizeof(why), "127.0.0.1:%u: the bot closed the connection with code 4000",
+             b->peer.port);
+    assert_string_equal(b->text, why);
+    peer_hang(&b->peer);
+    UNTIL(b->peer.connections == 2 && peer_heard(&b->peer, "\"event\":\"start\"") == 2);
+    b->peer.deaf = true;
+    snprintf(text, sizeof(text), "{\"event\":\"mark\",\"mark\":{\"name\":\"%0240d\"}}", 0);
+    for (unsigned i = 0; i < 40000 && b->told[BOTLINK_EV_BROKEN] == 1; i++) {
+        peer_say(&b->peer, text);
+        if (i % 32 == 0)
+            turn(b);
+    }
+    UNTIL(b->told[BOTLINK_EV_BROKEN] == 2);
+    snprintf(why, sizeof(why), "127.0.0.1:%u: it does not read what it is told", b->peer.port);
+    assert_string_equal(b->text, why);
+    b->peer.deaf = false;
+    peer_hang(&b->peer);
+    end(b);
 }
 
 /* ---- Twilio's request ------------------------------------------------------------------------ */
@@ -493,6 +548,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_a_bot_is_told_in_order),
         CASE(test_the_bot_is_heard_and_its_marks_return),
+        CASE(test_marks_that_come_due_at_once),
         CASE(test_what_is_of_another_stream_is_not_heard),
         CASE(test_a_bot_that_floods),
         CASE(test_the_caller_interrupts),
@@ -507,6 +563,7 @@ int main(void)
         CASE(test_a_good_bye_without_a_code),
         CASE(test_what_is_said_before_the_start),
         CASE(test_the_connection_breaks),
+        CASE(test_why_it_breaks),
         CASE(test_a_call_is_ended_and_moved),
         CASE(test_requests_that_cannot_be_read),
         CASE(test_connections_are_bounded),
