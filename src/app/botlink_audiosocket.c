@@ -56,7 +56,7 @@ static void part_take(struct conv *c, const uint8_t *bytes, size_t n)
         memcpy(to + c->halved, bytes, n);
         conv_sound(c, all & ~(size_t)1);
     } else {
-        c->figures.errors++;
+        conv_flooded(c);
     }
     c->half = bytes[n - 1];
     c->halved = all & 1;
@@ -68,7 +68,8 @@ static void sound_take(struct conv *c, const struct audiosocket_piece *k)
         part_take(c, k->bytes, k->n);
     if (!k->last)
         return;
-    c->figures.errors += c->halved;
+    if (c->halved)
+        conv_wrong(c, "sent sound that ended within a sample");
     c->halved = false;
 }
 
@@ -89,8 +90,8 @@ static void take(struct conv *c, const struct audiosocket_piece *k)
         conv_hang_up(c, STR("the bot hung up"));
     else if (k->type == AUDIOSOCKET_ERROR)
         failed(c, k);
-    else if (k->type >= AUDIOSOCKET_SLIN && k->type <= AUDIOSOCKET_SLIN192)
-        c->figures.errors += k->first; /* of another rate than that of the configuration */
+    else if (k->first && k->type >= AUDIOSOCKET_SLIN && k->type <= AUDIOSOCKET_SLIN192)
+        conv_wrong(c, "sent sound of another rate than that of the configuration");
 }
 
 static void message(struct conv *c, bool is_text, struct str bytes)

@@ -228,10 +228,16 @@ static void pend_run(struct conv *c)
         c->pend_at = c->pend_n = 0;
 }
 
+size_t conv_may_wait(const struct conv *c)
+{
+    uint32_t left = c->pend_n - c->pend_at, most = bytes_of(c, PEND_MS);
+    return left < most ? most - left : 0;
+}
+
 uint8_t *conv_room(struct conv *c, size_t n)
 {
     uint32_t left = c->pend_n - c->pend_at;
-    if (left + n > bytes_of(c, PEND_MS) + SPARE)
+    if (n > conv_may_wait(c) + SPARE)
         return NULL;
     if (c->pend_n + n > c->pend_cap && c->pend_at) {
         memmove(c->pend, c->pend + c->pend_at, left);
@@ -302,6 +308,11 @@ void conv_wrong(struct conv *c, const char *why)
             return;
     if (c->wrongs < WRONGS && tell(c, BOTLINK_EV_NOTE, str_z(why)))
         c->wrong[c->wrongs++] = why;
+}
+
+void conv_flooded(struct conv *c)
+{
+    conv_wrong(c, "sent more sound than may wait");
 }
 
 /* Once: there is room for one, and nothing of the bot is of interest behind it. */

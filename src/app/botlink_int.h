@@ -20,7 +20,7 @@
 #define WHY_BYTES  512
 #define IP_BYTES   64
 #define MARKS      FEED_MAX_MARKS
-#define WRONGS     12 /* kinds of mistakes of a bot that its transcript names */
+#define WRONGS     16 /* kinds of mistakes of a bot that its transcript names */
 
 /* A command as it travels. */
 struct bot_order {
@@ -168,7 +168,9 @@ static inline void conv_put_samples(struct buf *b, const int16_t *pcm, unsigned 
 
 /* For protocols. A message to the bot; what did not fit is not sent. */
 void conv_say(struct conv *c, const struct buf *b, unsigned flags);
-/* Room for n bytes of sound more, which conv_sound() then says are there; NULL: too much waits. */
+/* How many bytes of sound may still wait. */
+size_t conv_may_wait(const struct conv *c);
+/* Room for n of them, which conv_sound() then says are there; NULL: too many, or no memory. */
 uint8_t *conv_room(struct conv *c, size_t n);
 void conv_sound(struct conv *c, size_t n);
 void conv_mark(struct conv *c, struct str name);
@@ -180,6 +182,7 @@ int conv_move(struct conv *c, struct str to);
 /* It did what it should not: counted, and the first of its kind is a line of the transcript. `why`
  * is a constant, as what "bot" did. */
 void conv_wrong(struct conv *c, const char *why);
+void conv_flooded(struct conv *c); /* with more sound than may wait */
 /* The bot itself says that it cannot go on. */
 void conv_break(struct conv *c, struct str why);
 /* Names that are random, a new one of the stream. */

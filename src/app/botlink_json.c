@@ -82,15 +82,16 @@ static void stop(struct conv *c)
 static void sound_take(struct conv *c, struct str bytes)
 {
     size_t n = bytes.n & ~(size_t)1; /* half a sample is none */
+    size_t most = conv_may_wait(c) & ~(size_t)1;
     if (n != bytes.n)
         conv_wrong(c, "sent sound that ended within a sample");
-    if (!n)
-        return; /* there may be no buffer yet */
-    uint8_t *to = conv_room(c, n);
-    if (!to) {
-        conv_wrong(c, "sent more sound than may wait");
+    if (n > most) /* what finds room is heard */
+        conv_flooded(c);
+    n = n < most ? n : most;
+    uint8_t *to = n ? conv_room(c, n) : NULL; /* there may be no buffer yet */
+    c->figures.errors += n && !to;
+    if (!to)
         return;
-    }
     memcpy(to, bytes.p, n);
     conv_sound(c, n);
 }

@@ -1,6 +1,5 @@
 /* Twilio Media Streams. */
 #include <errno.h>
-#include <string.h>
 
 #include "app/botlink_int.h"
 #include "engine/media/codec.h"
@@ -86,12 +85,22 @@ static void stop(struct conv *c)
     conv_say(c, &b, 0);
 }
 
+/* What finds room is heard. Line ends may leave one letter of a group there, which is nothing. */
 static void sound_take(struct conv *c, struct str base64)
 {
-    uint8_t *to = conv_room(c, base64_most(base64.n));
-    long n = to ? base64_get(to, base64) : -ENOBUFS;
+    size_t may = conv_may_wait(c), most = may / 3 * 4;
+    bool floods = base64_most(base64.n) > base64_most(most);
+    if (floods) {
+        conv_flooded(c);
+        base64 = str_sub(base64, 0, most);
+    }
+    uint8_t *to = base64.n ? conv_room(c, base64_most(base64.n)) : NULL;
+    c->figures.errors += base64.n && !to;
+    long n = to ? base64_get(to, base64) : 0;
+    for (unsigned i = 1; n < 0 && floods && i < 4; i++)
+        n = base64_get(to, str_sub(base64, 0, base64.n - i));
     if (n < 0)
-        c->figures.errors++;
+        conv_wrong(c, "sent `media` whose `payload` is not base64");
     else
         conv_sound(c, (size_t)n);
 }
@@ -99,8 +108,9 @@ static void sound_take(struct conv *c, struct str base64)
 static void message(struct conv *c, bool is_text, struct str bytes)
 {
     struct twilio_msg m;
-    if (!is_text || twilio_parse(&m, bytes)) {
-        c->figures.errors++;
+    const char *why = is_text ? twilio_read(&m, bytes) : "sent a binary message";
+    if (why) {
+        conv_wrong(c, why);
         return;
     }
     /* What belongs to a stream that is no more is not ours. */
@@ -113,8 +123,8 @@ static void message(struct conv *c, bool is_text, struct str bytes)
         conv_clear(c);
     else if (ours && m.kind == TWILIO_NOTE)
         conv_note(c, m.name);
-    else
-        c->figures.errors += !ours;
+    else if (!ours)
+        conv_wrong(c, "sent a message of another stream");
     twilio_msg_done(&m);
 }
 

@@ -178,47 +178,69 @@ static struct str text_of(const json_t *object, const char *key)
     return json_is_string(v) ? str_of(json_string_value(v), json_string_length(v)) : STR_NONE;
 }
 
-static int message(struct twilio_msg *m, const json_t *root)
+/* What a bot did wrong, and what that is to a program. */
+struct wrong {
+    int err;
+    const char *why;
+};
+static const struct wrong no_json = {-EBADMSG, "sent text that is not a JSON object"},
+                          no_event = {-EBADMSG, "sent a message without `event`"},
+                          no_payload = {-EBADMSG, "sent `media` without `payload`"},
+                          no_text = {-EBADMSG, "sent `transcript` without `text`"},
+                          no_name = {-EBADMSG, "sent `mark` without `name`"},
+                          long_name = {-EMSGSIZE, "sent `mark` with a `name` that is too long"};
+
+static const struct wrong *message(struct twilio_msg *m, const json_t *root)
 {
     struct str event = text_of(root, "event");
     if (!event.p)
-        return -EBADMSG;
+        return &no_event;
     m->stream = text_of(root, "streamSid");
     if (str_eq(event, STR("media"))) {
         m->kind = TWILIO_MEDIA;
         m->payload = text_of(json_object_get(root, "media"), "payload");
-        return m->payload.p ? 0 : -EBADMSG;
+        return m->payload.p ? NULL : &no_payload;
     }
     if (str_eq(event, STR("clear"))) {
         m->kind = TWILIO_CLEAR;
-        return 0;
+        return NULL;
     }
     if (str_eq(event, STR("transcript"))) {
         m->kind = TWILIO_NOTE;
         m->name = text_of(json_object_get(root, "transcript"), "text");
-        return m->name.p ? 0 : -EBADMSG;
+        return m->name.p ? NULL : &no_text;
     }
     if (!str_eq(event, STR("mark")))
-        return 0;
+        return NULL;
     m->kind = TWILIO_MARK;
     m->name = text_of(json_object_get(root, "mark"), "name");
-    if (!m->name.p)
-        return -EBADMSG;
-    return m->name.n > TWILIO_MARK_MAX ? -EMSGSIZE : 0;
+    return !m->name.p ? &no_name : m->name.n > TWILIO_MARK_MAX ? &long_name : NULL;
+}
+
+static const struct wrong *parse(struct twilio_msg *ret, struct str text)
+{
+    struct twilio_msg m = {0};
+    json_t *root = json_loadb(text.p, text.n, 0, NULL);
+    const struct wrong *wrong = json_is_object(root) ? message(&m, root) : &no_json;
+    if (wrong) {
+        json_decref(root);
+        return wrong;
+    }
+    m.json = root;
+    *ret = m;
+    return NULL;
 }
 
 int twilio_parse(struct twilio_msg *ret, struct str text)
 {
-    struct twilio_msg m = {0};
-    json_t *root = json_loadb(text.p, text.n, 0, NULL);
-    int err = json_is_object(root) ? message(&m, root) : -EBADMSG;
-    if (err) {
-        json_decref(root);
-        return err;
-    }
-    m.json = root;
-    *ret = m;
-    return 0;
+    const struct wrong *wrong = parse(ret, text);
+    return wrong ? wrong->err : 0;
+}
+
+const char *twilio_read(struct twilio_msg *ret, struct str text)
+{
+    const struct wrong *wrong = parse(ret, text);
+    return wrong ? wrong->why : NULL;
 }
 
 void twilio_msg_done(struct twilio_msg *m)

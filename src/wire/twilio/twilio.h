@@ -69,6 +69,9 @@ struct twilio_msg {
 /* 0; -EBADMSG: no JSON, or not what the event needs; -EMSGSIZE: a name above TWILIO_MARK_MAX.
  * After 0 twilio_msg_done() is due. */
 MUST_CHECK int twilio_parse(struct twilio_msg *ret, struct str text);
+/* The same, with words in place of the error: NULL, or a constant that says what the bot did wrong,
+ * such as "sent `mark` without `name`". */
+MUST_CHECK const char *twilio_read(struct twilio_msg *ret, struct str text);
 void twilio_msg_done(struct twilio_msg *m);
 
 /* RFC 4648 section 4. How many bytes a text stands for at most. */

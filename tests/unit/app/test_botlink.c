@@ -106,11 +106,62 @@ static void test_what_is_of_another_stream_is_not_heard(void **state)
     peer_say(&b->peer, "nonsense");
     peer_say(&b->peer, "{\"event\":\"mark\",\"mark\":{\"name\":\"one\"}}");
     peer_say(&b->peer, "{\"event\":\"transcript\",\"transcript\":{\"text\":\"hello\"}}");
-    UNTIL(b->told[BOTLINK_EV_NOTE]);
+    UNTIL(b->told[BOTLINK_EV_NOTE] == 3);
     assert_string_equal(b->text, "hello");
     assert_int_equal(b->told[BOTLINK_EV_SOUND], 0);
     end(b);
     assert_int_equal(b->figures.errors, 2);
+}
+
+/* Each mistake is a line of the transcript, once. */
+static void test_what_it_does_wrong(void **state)
+{
+    static const struct {
+        const char *message, *line;
+    } all[] = {
+        {"nonsense", "sent text that is not a JSON object"},
+        {"{}", "sent a message without `event`"},
+        {"{\"event\":\"media\"}", "sent `media` without `payload`"},
+        {"{\"event\":\"mark\"}", "sent `mark` without `name`"},
+        {"{\"event\":\"transcript\"}", "sent `transcript` without `text`"},
+        {"{\"event\":\"media\",\"media\":{\"payload\":\"!\"}}",
+         "sent `media` whose `payload` is not base64"},
+        {"{\"event\":\"clear\",\"streamSid\":\"MZ0\"}", "sent a message of another stream"},
+    };
+    struct bed *b = *state;
+    begin(b);
+    for (unsigned i = 0; i < ARRAY_LEN(all); i++) {
+        peer_say(&b->peer, all[i].message);
+        UNTIL(b->told[BOTLINK_EV_NOTE] == i + 1);
+        assert_string_equal(b->text, all[i].line);
+        peer_say(&b->peer, all[i].message);
+    }
+    peer_send(&b->peer, WS_BINARY, "x", 1);
+    UNTIL(b->told[BOTLINK_EV_NOTE] == ARRAY_LEN(all) + 1);
+    assert_string_equal(b->text, "sent a binary message");
+    end(b);
+    assert_int_equal(b->figures.errors, 2 * ARRAY_LEN(all) + 1);
+}
+
+/* Of one message that is longer than may wait the first minute is heard, and a mark behind it waits
+ * for that. */
+static void test_a_message_that_is_too_long(void **state)
+{
+    struct bed *b = *state;
+    begin(b);
+    unsigned loud = b->loud;
+    peer_speak(&b->peer, b->stream, 70000);
+    peer_say(&b->peer, "{\"event\":\"media\",\"media\":{\"payload\":\"\"}}");
+    peer_say(&b->peer, "{\"event\":\"mark\",\"mark\":{\"name\":\"end\"}}");
+    UNTIL(b->told[BOTLINK_EV_NOTE]);
+    assert_string_equal(b->text, "sent more sound than may wait");
+    UNTIL(b->loud > loud + 20);
+    assert_int_equal(peer_heard(&b->peer, "\"name\":\"end\""), 0);
+    peer_say(&b->peer, "{\"event\":\"clear\"}");
+    UNTIL(peer_heard(&b->peer, "\"name\":\"end\""));
+    end(b);
+    assert_int_equal(b->figures.errors, 1);
+    assert_in_range(b->figures.queue_most_ms, 48000, 60000);
 }
 
 /* Three times what may wait: the rest is given up, and counted; and a message of any length is not
@@ -125,7 +176,7 @@ static void test_a_bot_that_floods(void **state)
         UNTIL(b->heard > before + (i < 2 ? 30 : 0)); /* the first two find room */
     }
     peer_say(&b->peer, "{\"event\":\"transcript\",\"transcript\":{\"text\":\"all\"}}");
-    UNTIL(b->told[BOTLINK_EV_NOTE]);
+    UNTIL(b->told[BOTLINK_EV_NOTE] == 2);
     unsigned heard = b->heard;
     UNTIL(b->heard > heard + 30);
     char *big = malloc(3 << 20);
@@ -551,6 +602,8 @@ int main(void)
         CASE(test_marks_that_come_due_at_once),
         CASE(test_what_is_of_another_stream_is_not_heard),
         CASE(test_a_bot_that_floods),
+        CASE(test_what_it_does_wrong),
+        CASE(test_a_message_that_is_too_long),
         CASE(test_the_caller_interrupts),
         CASE(test_the_bot_talks_on),
         CASE(test_nobody_there),

@@ -218,6 +218,7 @@ static void test_what_is_not_for_us(void **state)
     unsigned heard = b->heard;
     WAIT(b->heard > heard + 5);
     assert_in_range(b->loud - before, 2, 4);
+    assert_int_equal(b->told[BOTLINK_EV_NOTE], 2);
     end(b);
     assert_int_equal(b->figures.errors, 2);
 }

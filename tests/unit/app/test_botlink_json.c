@@ -172,6 +172,22 @@ static void test_what_it_does_wrong(void **state)
     assert_int_equal(b->figures.errors, 12);
 }
 
+/* What finds room is heard, and a mark waits for that. */
+static void test_a_message_that_is_too_long(void **state)
+{
+    struct bed *b = *state;
+    begin(b, 8000);
+    unsigned loud = b->loud;
+    speak(b, 70000);
+    peer_say(&b->peer, "{\"type\":\"mark\",\"name\":\"end\"}");
+    UNTIL(b->told[BOTLINK_EV_NOTE]);
+    assert_string_equal(b->text, "sent more sound than may wait");
+    UNTIL(b->loud > loud + 20);
+    assert_int_equal(peer_heard(&b->peer, "\"name\":\"end\""), 0);
+    end(b);
+    assert_int_equal(b->figures.errors, 1);
+}
+
 /* What the old connection left in the plane does not keep the places of the new one's marks. */
 static void test_marks_of_the_new_connection(void **state)
 {
@@ -213,6 +229,7 @@ int main(void)
         CASE(test_it_is_heard_at_16_khz), CASE(test_the_caller_interrupts),
         CASE(test_what_it_wants),         CASE(test_the_connection_breaks),
         CASE(test_what_it_does_wrong),    CASE(test_marks_of_the_new_connection),
+        CASE(test_a_message_that_is_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
