@@ -96,6 +96,14 @@ static void sound_take(struct conv *c, struct str bytes)
     conv_sound(c, n);
 }
 
+static void move(struct conv *c, struct str to)
+{
+    if (twilio_target_is(to))
+        (void)conv_move(c, to); /* what was wrong is noted */
+    else
+        conv_wrong(c, "sent `transfer` to what is neither a number nor a SIP URI");
+}
+
 static void message(struct conv *c, bool is_text, struct str bytes)
 {
     struct botjson_msg m;
@@ -118,7 +126,7 @@ static void message(struct conv *c, bool is_text, struct str bytes)
         conv_clear(c);
         break;
     case BOTJSON_TRANSFER:
-        (void)conv_move(c, m.text); /* what was wrong is noted */
+        move(c, str_trim(m.text));
         break;
     case BOTJSON_HANGUP:
         conv_hang_up(c, STR("the bot asked for it"));

@@ -30,6 +30,7 @@ struct web_ws {
     bool raw;
     bool open, closing, over; /* over: the owner has been told */
     bool starting;            /* inside web_ws_open() */
+    bool bye;                 /* the close frame is on its way */
     bool late;                /* it did not open, or close, in time */
     unsigned code;
     char header[64], value[160];
@@ -236,12 +237,13 @@ static int writable(struct web_ws *c)
         lws_callback_on_writable(c->wsi);
         return 0;
     }
-    if (!c->closing)
+    if (!c->closing || c->bye) /* asked again, the library would not wait for the answer */
         return 0;
     if (c->raw && lws_send_pipe_choked(c->wsi)) {
         lws_callback_on_writable(c->wsi);
         return 0;
     }
+    c->bye = true;
     if (!c->raw)
         lws_close_reason(c->wsi, (enum lws_close_status)c->code, NULL, 0);
     return -1;

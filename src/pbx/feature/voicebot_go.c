@@ -25,7 +25,7 @@ bool voicebot_back(struct pbx *p, struct call *call)
     return true;
 }
 
-/* The user of a URI, or the number as it is. */
+/* The user of a URI, or the number as it is. sip:1003, without any host, is often meant so too. */
 static struct str number_of(struct pbx *p, struct str text)
 {
     struct sip_uri uri;
@@ -33,7 +33,9 @@ static struct str number_of(struct pbx *p, struct str text)
                   str_istarts(text, STR("tel:"));
     if (!is_uri)
         return pbx_turn_dup(p, str_trim(text));
-    return sip_uri_parse(&uri, text) ? STR("") : sip_unescape(&p->turn, uri.user);
+    if (sip_uri_parse(&uri, text))
+        return STR("");
+    return uri.user.n ? sip_unescape(&p->turn, uri.user) : pbx_turn_dup(p, uri.host);
 }
 
 static void note_transfer(struct pbx *p, const struct voicebot_session *s, struct str to)

@@ -105,7 +105,9 @@ static const struct wrong *message(struct botjson_msg *m, const json_t *root)
         if (!types[i].key)
             return NULL;
         m->text = text_of(root, types[i].key);
-        return !m->text.p ? &types[i].missing : m->text.n > types[i].most ? &types[i].longer : NULL;
+        if (!m->text.p || (m->kind == BOTJSON_TRANSFER && !m->text.n))
+            return &types[i].missing;
+        return m->text.n > types[i].most ? &types[i].longer : NULL;
     }
     return NULL;
 }

@@ -128,17 +128,25 @@ static int fail(struct twilio_update *u, const char *why)
 
 /* Nothing of it is quoted: a number, or a URI whose few special characters TwiML would write as
  * entities. */
+bool twilio_target_is(struct str s)
+{
+    bool uri = str_istarts(s, STR("sip:")) || str_istarts(s, STR("sips:"));
+    ptrdiff_t scheme = uri ? str_chr(s, ':') + 1 : 0;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c <= ' ' || c >= 127 || strchr("<>\"&", c) || (!uri && !strchr("+*#0123456789", c)))
+            return false;
+    }
+    return s.n > (size_t)scheme;
+}
+
 static int target_put(struct twilio_update *u, struct str text)
 {
     text = str_trim(text);
-    bool uri = str_istarts(text, STR("sip:")) || str_istarts(text, STR("sips:"));
     if (text.n == 0 || text.n >= sizeof(u->target))
         return fail(u, "<Dial> needs a number, or <Number> or <Sip> with one");
-    for (size_t i = 0; i < text.n; i++) {
-        unsigned char c = (unsigned char)text.p[i];
-        if (c <= ' ' || c >= 127 || strchr("<>\"&", c) || (!uri && !strchr("+*#0123456789", c)))
-            return fail(u, "this is neither a number nor a SIP URI");
-    }
+    if (!twilio_target_is(text))
+        return fail(u, "this is neither a number nor a SIP URI");
     str_copy_z(u->target, sizeof(u->target), text);
     u->order = TWILIO_TRANSFER;
     return 0;

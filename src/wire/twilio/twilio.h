@@ -100,6 +100,9 @@ struct twilio_path {
 /* 0 or -ENOENT: another path. */
 MUST_CHECK int twilio_path(struct twilio_path *ret, struct str path);
 
+/* A number or a SIP URI, as <Dial> has it, and as other bots have to say it. */
+bool twilio_target_is(struct str s);
+
 enum twilio_order { TWILIO_HANGUP, TWILIO_TRANSFER };
 struct twilio_update {
     enum twilio_order order;

@@ -150,26 +150,56 @@ static void test_what_it_does_wrong(void **state)
         {"{\"type\":\"mark\"}", "sent `mark` without `name`"},
         {"{\"type\":\"note\",\"text\":1}", "sent `note` without `text`"},
         {"{}", "sent a message without `type`"},
+        {"{\"type\":\"transfer\",\"to\":\"1003@@\"}",
+         "sent `transfer` to what is neither a number nor a SIP URI"},
     };
+    static const char *const nobody[] = {"sip:", "abc def", " ", "sips:", "1 2", "<sip:1@x>"};
     struct bed *b = *state;
     begin(b, 8000);
     peer_send(&b->peer, WS_BINARY, "", 0);
-    for (unsigned i = 0; i < 5; i++) {
+    for (unsigned i = 0; i < 6; i++) {
         peer_say(&b->peer, all[i].message);
         UNTIL(b->told[BOTLINK_EV_NOTE] == i + 1);
         assert_string_equal(b->text, all[i].line);
     }
     peer_send(&b->peer, WS_BINARY, "odd", 3);
-    UNTIL(b->told[BOTLINK_EV_NOTE] == 6);
+    UNTIL(b->told[BOTLINK_EV_NOTE] == 7);
     assert_string_equal(b->text, "sent sound that ended within a sample");
-    for (unsigned i = 0; i < 5; i++)
+    for (unsigned i = 0; i < 6; i++)
         peer_say(&b->peer, all[i].message);
+    for (unsigned i = 0; i < ARRAY_LEN(nobody); i++) {
+        char text[64];
+        snprintf(text, sizeof(text), "{\"type\":\"transfer\",\"to\":\"%s\"}", nobody[i]);
+        peer_say(&b->peer, text);
+    }
     peer_send(&b->peer, WS_BINARY, "odd", 3);
     peer_say(&b->peer, "{\"type\":\"mark\",\"name\":\"end\"}");
     UNTIL(peer_heard(&b->peer, "\"name\":\"end\""));
     end(b);
-    assert_int_equal(b->told[BOTLINK_EV_NOTE], 6);
-    assert_int_equal(b->figures.errors, 12);
+    assert_int_equal(b->told[BOTLINK_EV_NOTE], 7);
+    assert_int_equal(b->told[BOTLINK_EV_TRANSFER], 0);
+    assert_int_equal(b->figures.errors, 14 + ARRAY_LEN(nobody));
+}
+
+/* Who still speaks when the call leaves it has what we have not read yet under way: a connection
+ * closed before its answer would be reset, and `stop` be lost with it (RFC 6455 section 7.1.1). */
+static void test_the_close_is_answered(void **state)
+{
+    struct bed *b = *state;
+    begin(b, 8000);
+    speak(b, 1000);
+    tell(b, BOTLINK_CLOSE, 0);
+    UNTIL(b->peer.close_code);
+    for (unsigned i = 0; i < 20; i++) {
+        speak(b, 20);
+        turn(b);
+    }
+    assert_int_equal(peer_heard(&b->peer, "{\"type\":\"stop\"}"), 1);
+    assert_int_equal(b->peer.close_code, 1000);
+    assert_false(b->peer.gone);
+    assert_int_equal(b->told[BOTLINK_EV_CLOSED], 0);
+    peer_bye(&b->peer, 1000);
+    UNTIL(b->told[BOTLINK_EV_CLOSED]);
 }
 
 /* What finds room is heard, and a mark waits for that. */
@@ -230,6 +260,7 @@ int main(void)
         CASE(test_what_it_wants),         CASE(test_the_connection_breaks),
         CASE(test_what_it_does_wrong),    CASE(test_marks_of_the_new_connection),
         CASE(test_a_message_that_is_too_long),
+        CASE(test_the_close_is_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,6 +59,7 @@ static void test_what_is_read(void **state)
         {"{\"type\":\"mark\"}", -EBADMSG, 0, NULL},
         {"{\"type\":\"mark\",\"name\":1}", -EBADMSG, 0, NULL},
         {"{\"type\":\"transfer\"}", -EBADMSG, 0, NULL},
+        {"{\"type\":\"transfer\",\"to\":\"\"}", -EBADMSG, 0, NULL},
         {"{\"type\":\"note\"}", -EBADMSG, 0, NULL},
         {"{\"type\":1}", -EBADMSG, 0, NULL},
         {"{}", -EBADMSG, 0, NULL},

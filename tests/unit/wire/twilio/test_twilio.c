@@ -234,6 +234,7 @@ static void test_forms(void **state)
     assert_refused("Twiml=<Response><Dial></Dial></Response>");
     assert_refused("Twiml=<Response><Dial>14%0d%0a28</Dial></Response>");
     assert_refused("Twiml=<Response><Dial>me</Dial></Response>");
+    assert_refused("Twiml=<Response><Dial><Sip>sip:</Sip></Dial></Response>");
 }
 
 #define DIAL(in)   "Twiml=<Response><Dial>" in "</Dial></Response>"
