@@ -27,9 +27,8 @@ bool bot_tell(struct botlinks *b, enum botlink_event_kind kind, uint64_t id, str
               const struct botlink_figures *figures)
 {
     struct bot_news n = {.kind = kind, .id = id};
-    bool may_go =
-        kind == BOTLINK_EV_SOUND || kind == BOTLINK_EV_NOTE || kind == BOTLINK_EV_TRANSFER ||
-        kind == BOTLINK_EV_BROKEN;
+    bool may_go = kind == BOTLINK_EV_SOUND || kind == BOTLINK_EV_NOTE ||
+                  kind == BOTLINK_EV_TRANSFER || kind == BOTLINK_EV_BROKEN;
     if (may_go && mailbox_room(&b->out) <= NEWS_EACH * b->conf.max)
         return false;
     if (text.n && !(n.text = mem_strndup(text.p, text.n < WHY_BYTES ? text.n : WHY_BYTES)) &&

@@ -71,6 +71,14 @@ static size_t utf8_len(const unsigned char *p, size_t n)
     return overlong || outside ? 0 : len;
 }
 
+bool buf_is_utf8(struct str s)
+{
+    size_t len = 1;
+    for (size_t i = 0; i < s.n && len; i += len)
+        len = utf8_len((const unsigned char *)s.p + i, s.n - i);
+    return len > 0;
+}
+
 static void json_ascii(struct buf *b, char c)
 {
     if (c == '"' || c == '\\') {

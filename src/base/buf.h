@@ -52,6 +52,8 @@ void buf_i64(struct buf *b, int64_t v);
 /* Lower-case hexadecimal of n bytes. */
 void buf_hex(struct buf *b, const void *bytes, size_t n);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* RFC 3629 section 4. */
+bool buf_is_utf8(struct str s);
 /* The text inside quotes of a JSON string, escaped; bytes that are not UTF-8 become U+FFFD. */
 void buf_json(struct buf *b, struct str s);
 /* The text of an XML element or of an attribute in double quotes, escaped; what XML 1.0 cannot hold

@@ -1,6 +1,6 @@
 /* WebSocket connections that we open. */
 #include <errno.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -27,7 +27,7 @@ struct web_ws {
     void *user;
     struct web_ws_figures figures;
     lws_sorted_usec_list_t deadline;
-    bool raw;
+    bool raw, tls;
     bool open, closing, over; /* over: the owner has been told */
     bool starting;            /* inside web_ws_open() */
     bool bye;                 /* the close frame is on its way */
@@ -84,6 +84,16 @@ static void conn_over(struct web_ws *c)
     conn_free(c);
 }
 
+/* It said something, though no whole answer. What TLS itself has sent looks the same. */
+static bool babbles(const struct web_ws *c)
+{
+    struct tcp_info info = {0};
+    socklen_t n = sizeof(info);
+    return !c->raw && !c->tls &&
+           getsockopt(lws_get_socket_fd(c->wsi), IPPROTO_TCP, TCP_INFO, &info, &n) == 0 &&
+           info.tcpi_bytes_received > 0;
+}
+
 static void on_deadline(lws_sorted_usec_list_t *sul)
 {
     struct web_ws *c = lws_container_of(sul, struct web_ws, deadline);
@@ -92,7 +102,9 @@ static void on_deadline(lws_sorted_usec_list_t *sul)
         return;
     }
     c->late = true;
-    const char *what = c->open ? "no answer to our close" : "it did not answer in time";
+    const char *what = c->open      ? "no answer to our close"
+                       : babbles(c) ? "what it sends is no whole answer of a WebSocket"
+                                    : "it did not answer in time";
     why_set(c, what, strlen(what));
     lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
 }
@@ -106,6 +118,7 @@ int web_ws_open(struct web *w, const struct web_ws_conf *conf, struct web_ws **r
     c->w = w;
     c->user = conf->user;
     c->raw = conf->raw;
+    c->tls = conf->tls;
     c->max_message = conf->max_message;
     for (unsigned i = 0; i < WEB_MAX_SLOTS; i++)
         c->spare[c->spares++] = (uint8_t)i;
@@ -251,11 +264,10 @@ static int writable(struct web_ws *c)
 
 /* ---- receiving ------------------------------------------------------------------------------- */
 
+/* No more than max_message is ever asked for. */
 static int room_make(struct web_ws *c, size_t n)
 {
     uint64_t want = (uint64_t)c->in_n + n;
-    if (want > c->max_message)
-        return -EMSGSIZE;
     if (want <= c->in_cap)
         return 0;
     uint32_t cap = c->in_cap ? c->in_cap : FIRST_BYTES;
@@ -269,17 +281,24 @@ static int room_make(struct web_ws *c, size_t n)
     return 0;
 }
 
+/* To end it while something is received is more than the library bears. */
+static int refuse(struct web_ws *c, enum lws_close_status code, const char *why)
+{
+    why_set(c, why, strlen(why));
+    web_ws_close(c, code);
+    return 0;
+}
+
 static int received(struct web_ws *c, struct lws *wsi, const void *in, size_t n)
 {
+    bool is_text = !lws_frame_is_binary(wsi);
+    uint64_t more = lws_remaining_packet_payload(wsi); /* as announced */
     if (lws_is_first_fragment(wsi))
         c->in_n = 0;
     if (c->closing)
         return 0;
-    if (room_make(c, n)) { /* to end it in here is more than the library bears */
-        why_set(c, "a message was too long", 22);
-        web_ws_close(c, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE); /* RFC 6455 section 7.4.1 */
-        return 0;
-    }
+    if (c->in_n + n > c->max_message || more > c->max_message - c->in_n - n || room_make(c, n))
+        return refuse(c, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "a message was too long");
     if (n)
         memcpy(c->in + c->in_n, in, n);
     c->in_n += (uint32_t)n;
@@ -288,8 +307,9 @@ static int received(struct web_ws *c, struct lws *wsi, const void *in, size_t n)
         return 0;
     struct str bytes = str_of(c->in, c->in_n);
     c->in_n = 0;
-    if (!c->closing)
-        c->w->conf.ops.message(c->w->conf.ops.ctx, c->user, !lws_frame_is_binary(wsi), bytes);
+    if (is_text && !buf_is_utf8(bytes)) /* RFC 6455 section 8.1 */
+        return refuse(c, LWS_CLOSE_STATUS_INVALID_PAYLOAD, "a text was not UTF-8");
+    c->w->conf.ops.message(c->w->conf.ops.ctx, c->user, is_text, bytes);
     return 0;
 }
 
@@ -300,8 +320,14 @@ static void received_raw(struct web_ws *c, const void *in, size_t n)
         c->w->conf.ops.message(c->w->conf.ops.ctx, c->user, false, str_of(in, n));
 }
 
-static int peer_closes(struct web_ws *c, const uint8_t *in, size_t n)
+static int peer_closes(struct web_ws *c, struct lws *wsi, const uint8_t *in, size_t n)
 {
+    if (n == 1) { /* RFC 6455 section 5.5.1 */
+        why_set(c, "its close frame had half a code", 31);
+        c->code = LWS_CLOSE_STATUS_PROTOCOL_ERR;
+        lws_close_reason(wsi, LWS_CLOSE_STATUS_PROTOCOL_ERR, NULL, 0);
+        return -1;
+    }
     char text[WEB_WHY_BYTES] = "the bot closed the connection";
     if (n >= 2)
         c->code = (unsigned)in[0] << 8 | in[1];
@@ -330,6 +356,16 @@ static void established(struct web_ws *c)
         c->w->conf.ops.opened(c->w->conf.ops.ctx, c->user);
     else
         lws_callback_on_writable(c->wsi);
+}
+
+/* RFC 6455 section 4.1: the library takes either. -1: refused. */
+static int version_check(struct web_ws *c, struct lws *wsi)
+{
+    static const char why[] = "it answers with HTTP/1.0, not as a WebSocket";
+    if (!lws_hdr_total_length(wsi, WSI_TOKEN_HTTP1_0))
+        return 0;
+    why_set(c, why, sizeof(why) - 1);
+    return -1;
 }
 
 static int field_add(struct web_ws *c, struct lws *wsi, void *in, size_t n)
@@ -370,6 +406,8 @@ static void no_connection(struct web_ws *c, struct lws *wsi, struct str said)
         {STR_INIT("Timed out waiting SSL"), "it did not answer in time when TLS was to begin"},
         {STR_INIT("closed before established"), "it closed the connection before it was open"},
         {STR_INIT("read failed"), "it closed the connection before it was open"},
+        {STR_INIT("problems parsing header"),
+         "its answer has a header that is too long, or is none"},
         {STR_INIT("Peer hung up"), "it closed the connection before it was open"},
     };
     char text[WEB_WHY_BYTES];
@@ -398,6 +436,8 @@ int web_ws_event(struct lws *wsi, enum lws_callback_reasons why, void *user, voi
     switch (why) {
     case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
         return field_add(c, wsi, in, n);
+    case LWS_CALLBACK_CLIENT_FILTER_PRE_ESTABLISH:
+        return version_check(c, wsi);
     case LWS_CALLBACK_CLIENT_ESTABLISHED:
     case LWS_CALLBACK_RAW_CONNECTED:
         established(c);
@@ -411,7 +451,7 @@ int web_ws_event(struct lws *wsi, enum lws_callback_reasons why, void *user, voi
     case LWS_CALLBACK_RAW_WRITEABLE:
         return writable(c);
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        return peer_closes(c, in, n);
+        return peer_closes(c, wsi, in, n);
     case LWS_CALLBACK_OPENSSL_PERFORM_SERVER_CERT_VERIFICATION:
         certificate(c, user, n);
         return 0;

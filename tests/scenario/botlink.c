@@ -12,8 +12,8 @@ static const struct str events[] = {
     [BOTLINK_EV_SOUND] = STR_INIT("sound"),       [BOTLINK_EV_HANGUP] = STR_INIT("hangup"),
     [BOTLINK_EV_TRANSFER] = STR_INIT("transfer"), [BOTLINK_EV_NOTE] = STR_INIT("note"),
     [BOTLINK_EV_BROKEN] = STR_INIT("broken"),     [BOTLINK_EV_LOST] = STR_INIT("lost"),
-    [BOTLINK_EV_CLOSED] = STR_INIT("closed"),
-    [BOTLINK_EV_SAID] = STR_INIT("said"),         [BOTLINK_EV_HEARD] = STR_INIT("heard")};
+    [BOTLINK_EV_CLOSED] = STR_INIT("closed"),     [BOTLINK_EV_SAID] = STR_INIT("said"),
+    [BOTLINK_EV_HEARD] = STR_INIT("heard")};
 
 /* "0=sales 0=the sales department 1=hours" */
 static struct str phrases(struct play *p, const struct botlink_cmd *cmd)

@@ -91,7 +91,7 @@ static inline void peer_send(struct bot_peer *p, uint8_t opcode, const char *byt
             head[2 + i] = (uint8_t)((uint64_t)n >> (56 - 8 * i));
         h = 10;
     }
-    fcntl(p->fd, F_SETFL, 0); /* all of it, however long that takes */
+    fcntl(p->fd, F_SETFL, 0);                  /* all of it, however long that takes */
     (void)!send(p->fd, head, h, MSG_NOSIGNAL); /* the other side may have enough of it */
     for (size_t at = 0; at < n;) {
         ssize_t some = send(p->fd, bytes + at, n - at, MSG_NOSIGNAL);
@@ -130,23 +130,30 @@ static inline void peer_speak(struct bot_peer *p, const char *stream, unsigned m
     free(ulaw);
 }
 
-static inline void peer_shake(struct bot_peer *p)
+/* What Sec-WebSocket-Accept says to this request, and the end of the header. */
+static inline void peer_accept(char *ret, size_t cap, struct str r)
 {
-    char accept[64], reply[256], key[128];
+    char key[128];
     uint8_t sha[20];
     struct buf b;
-    struct str r = str_of(p->request, p->request_n);
     ptrdiff_t at = str_ifind(r, STR("sec-websocket-key: "));
     assert_true(at > 0);
     struct str k = str_sub(r, (size_t)at + 19, 24);
     snprintf(key, sizeof(key), "%.*s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", STR_ARG(k));
     SHA1((const uint8_t *)key, strlen(key), sha);
-    buf_init(&b, accept, sizeof(accept) - 1);
+    buf_init(&b, ret, cap - 1);
     base64_put(&b, sha, 20);
-    accept[b.n] = '\0';
+    buf_z(&b, "\r\n\r\n");
+    ret[b.n] = '\0';
+}
+
+static inline void peer_shake(struct bot_peer *p)
+{
+    char accept[64], reply[256];
+    peer_accept(accept, sizeof(accept), str_of(p->request, p->request_n));
     int n = snprintf(reply, sizeof(reply),
                      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                     "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+                     "Connection: Upgrade\r\nSec-WebSocket-Accept: %s",
                      accept);
     assert_int_equal(write(p->fd, reply, (size_t)n), n);
     p->shook = true;

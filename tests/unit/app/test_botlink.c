@@ -291,6 +291,76 @@ static void test_no_websocket_at_the_url(void **state)
     }
 }
 
+/* RFC 6455 section 4.1; what says nothing of HTTP, and what says too much of it. */
+static void test_what_is_no_answer(void **state)
+{
+    static char longer[20000];
+    const struct {
+        const char *answer, *why;
+    } all[] = {
+        {"HTTP/1.0 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+         "Sec-WebSocket-Accept: ",
+         "it answers with HTTP/1.0, not as a WebSocket"},
+        {"SSH-2.0-x\r\n", "what it sends is no whole answer of a WebSocket"},
+        {longer, "its answer has a header that is too long, or is none"},
+    };
+    struct bed *b = *state;
+    char url[64], want[128];
+    int n = snprintf(longer, sizeof(longer), "HTTP/1.1 101 Switching\r\nX-Long: ");
+    memset(longer + n, 'x', sizeof(longer) - 1 - (size_t)n);
+    snprintf(url, sizeof(url), "ws://127.0.0.1:%u/", b->peer.port);
+    for (unsigned i = 0; i < ARRAY_LEN(all); i++) {
+        char request[2048] = "", accept[256];
+        ssize_t got = 0;
+        b->peer.deaf = true;
+        memset(b->told, 0, sizeof(b->told));
+        open_url(b, url, 500);
+        UNTIL(b->peer.fd >= 0);
+        UNTIL((got = recv(b->peer.fd, request, sizeof(request) - 1, MSG_DONTWAIT)) > 0);
+        peer_accept(accept, sizeof(accept), str_of(request, (size_t)got));
+        send(b->peer.fd, all[i].answer, strlen(all[i].answer), MSG_NOSIGNAL);
+        if (i == 0)
+            send(b->peer.fd, accept, strlen(accept), MSG_NOSIGNAL);
+        UNTIL(b->told[BOTLINK_EV_FAILED]);
+        snprintf(want, sizeof(want), "127.0.0.1:%u: %s", b->peer.port, all[i].why);
+        assert_string_equal(b->text, want);
+        end(b);
+        peer_hang(&b->peer);
+    }
+}
+
+/* RFC 6455 sections 5.5.1, 7.4.1 and 8.1: refused with the code that is for it, and connected to
+ * again. What is announced as too long is refused with the first 16 KiB of it. */
+static void test_what_is_no_message(void **state)
+{
+    static char huge[10 + 16384] = "\x81\x7F\x7F\xFF\xFF\xFF\xFF\xFF\xFF\xFF";
+    static const struct {
+        const char *bytes;
+        size_t n;
+        unsigned code;
+        const char *why;
+    } all[] = {
+        {"\x81\x02\xFF\xFE", 4, 1007, "a text was not UTF-8"},
+        {"\x88\x01\x03", 3, 1002, "its close frame had half a code"},
+        {huge, sizeof(huge), 1009, "a message was too long"},
+    };
+    struct bed *b = *state;
+    char want[128];
+    begin(b);
+    for (unsigned i = 0; i < ARRAY_LEN(all); i++) {
+        b->peer.close_code = 0;
+        (void)!send(b->peer.fd, all[i].bytes, all[i].n, MSG_NOSIGNAL);
+        UNTIL(b->peer.close_code);
+        assert_int_equal(b->peer.close_code, all[i].code);
+        peer_hang(&b->peer);
+        UNTIL(b->told[BOTLINK_EV_BROKEN] == i + 1);
+        snprintf(want, sizeof(want), "127.0.0.1:%u: %s", b->peer.port, all[i].why);
+        assert_string_equal(b->text, want);
+        UNTIL(b->peer.connections == i + 2);
+    }
+    end(b);
+}
+
 static void test_urls_that_are_none(void **state)
 {
     static const char *const bad[] = {"",          "http://127.0.0.1/", "ws://",
@@ -610,6 +680,8 @@ int main(void)
         CASE(test_no_websocket_at_the_url),
         CASE(test_requests_are_bounded),
         CASE(test_urls_that_are_none),
+        CASE(test_what_is_no_answer),
+        CASE(test_what_is_no_message),
         CASE(test_one_that_never_answers),
         CASE(test_closed_before_it_is_open),
         CASE(test_the_bot_says_good_bye),

@@ -255,10 +255,14 @@ static void test_the_connection_breaks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_what_it_is_told),       CASE(test_it_is_heard),
-        CASE(test_it_is_heard_at_16_khz), CASE(test_the_caller_interrupts),
-        CASE(test_what_it_wants),         CASE(test_the_connection_breaks),
-        CASE(test_what_it_does_wrong),    CASE(test_marks_of_the_new_connection),
+        CASE(test_what_it_is_told),
+        CASE(test_it_is_heard),
+        CASE(test_it_is_heard_at_16_khz),
+        CASE(test_the_caller_interrupts),
+        CASE(test_what_it_wants),
+        CASE(test_the_connection_breaks),
+        CASE(test_what_it_does_wrong),
+        CASE(test_marks_of_the_new_connection),
         CASE(test_a_message_that_is_too_long),
         CASE(test_the_close_is_answered),
     };
