@@ -33,6 +33,7 @@ struct bot_peer {
     size_t binary_n;   /* the last one's bytes, */
     int binary_most;   /* and its loudest sample */
     bool plain;        /* no WebSocket: bytes are counted and kept in `in` */
+    bool rude;         /* it does not answer a close frame */
     bool gone;         /* the other side has closed */
 };
 
@@ -181,6 +182,8 @@ static inline void peer_take(struct bot_peer *p)
             uint8_t code[2];
             ws_unmask(code, p->in + at + f.head_bytes, 2, f.mask, 0);
             p->close_code = (unsigned)code[0] << 8 | code[1];
+            if (!p->rude) /* RFC 6455 section 5.5.1 */
+                peer_bye(p, p->close_code);
         }
         struct ws_item i = ws_next(&p->reader, p->in + at, p->in_n - at);
         at += i.used;

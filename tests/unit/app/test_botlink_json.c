@@ -187,6 +187,7 @@ static void test_the_close_is_answered(void **state)
 {
     struct bed *b = *state;
     begin(b, 8000);
+    b->peer.rude = true;
     speak(b, 1000);
     tell(b, BOTLINK_CLOSE, 0);
     UNTIL(b->peer.close_code);
