@@ -96,9 +96,22 @@ static void sound_take(struct conv *c, struct str bytes)
     conv_sound(c, n);
 }
 
+/* A number as the configuration has them, or a URI. */
+static bool is_target(struct str to)
+{
+    bool plain = to.n > 0;
+    for (size_t i = 0; i < to.n; i++) {
+        char ch = to.p[i];
+        plain &= (ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
+                 (ch && strchr("*#+_.-", ch));
+    }
+    bool tel = str_istarts(to, STR("tel:"));
+    return plain || twilio_target_is(tel ? str_from(to, 4) : to);
+}
+
 static void move(struct conv *c, struct str to)
 {
-    if (twilio_target_is(to))
+    if (is_target(to))
         (void)conv_move(c, to); /* what was wrong is noted */
     else
         conv_wrong(c, "sent `transfer` to what is neither a number nor a SIP URI");

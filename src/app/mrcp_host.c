@@ -270,8 +270,8 @@ static struct addr ours_for(const struct mrcp_host *h, const struct mrcp_server 
 
 void mrcp_host_interfaces(struct mrcp_host *h, const struct local_addrs *local)
 {
-    if (local_renew(&h->local, local))
-        sip_core_set_local(h->core, &h->local);
+    (void)local_renew(&h->local, local);
+    sip_core_set_local(h->core, &h->local);
 }
 
 int mrcp_host_open(struct mrcp_host *h, unsigned server, const struct mrcp_host_call *in,

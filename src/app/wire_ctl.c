@@ -207,7 +207,7 @@ static bool record_is_known(struct wire *w, struct str record)
     struct row_value arg = ROW_S(record);
     struct db_query q = {
         .sql = pbx_store_cdr_legs, .arg = &arg, .arg_n = 1, .row = seen_row, .ctx = &seen};
-    return db_query(w->db, &q) == 0 && seen;
+    return db_query(w->db, &q) != 0 || seen; /* what cannot be read may be there */
 }
 
 /* What is kept of the record that the request names. */

@@ -48,8 +48,12 @@ bool local_is_ours(const struct local_addrs *l, const struct addr *ip)
 bool local_renew(struct local_addrs *l, const struct local_addrs *now)
 {
     bool same = l->n == now->n;
-    for (unsigned i = 0; same && i < l->n; i++)
-        same = addr_ip_eq(&l->a[i].ip, &now->a[i].ip) && l->a[i].prefix == now->a[i].prefix;
+    for (unsigned i = 0; same && i < now->n; i++) {
+        bool known = false;
+        for (unsigned k = 0; k < l->n; k++)
+            known |= addr_ip_eq(&l->a[k].ip, &now->a[i].ip);
+        same = known;
+    }
     l->n = now->n;
     memcpy(l->a, now->a, sizeof(l->a));
     return !same;

@@ -24,7 +24,7 @@ struct addr local_for(const struct local_addrs *l, const struct addr *bound,
                       const struct addr *peer);
 /* Is it one of ours? The port is not looked at. */
 bool local_is_ours(const struct local_addrs *l, const struct addr *ip);
-/* The interfaces as they are in `now`; external stays. Whether something has changed. */
+/* The interfaces as they are in `now`, in that order; external stays. Whether there are others. */
 bool local_renew(struct local_addrs *l, const struct local_addrs *now);
 
 #endif

@@ -83,8 +83,8 @@ static int began(struct lws *wsi, struct session *s, const char *path)
     /* RFC 9112 section 6.3: without either field there is no body. The library reads none that is
      * chunked (section 7.1), and would wait for one that nobody announced. */
     s->unmeasured = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0;
-    s->last =
-        s->unmeasured || (s->post && !lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH));
+    s->last = s->unmeasured ||
+              (s->post && (s->full || !lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH)));
     return !s->post || s->last ? answer(wsi, s) : go_on(wsi);
 }
 

@@ -336,14 +336,17 @@ static bool stream_set(struct mrcp_agent *a, const struct call *call, const stru
     struct sdp_codec list[SDP_MAX_FORMATS];
     struct media_cmd cmd = {.kind = MEDIA_FORMAT, .id = call->media};
     unsigned n = sdp_codec_list(list, ARRAY_LEN(list), m);
+    bool any = false;
     for (unsigned i = 0; i < n && cmd.n_rx < MEDIA_MAX_FORMATS; i++) {
-        if (!mrcp_session_offers(a->conf.client, call->mrcp, list[i].name))
+        bool speech = mrcp_session_offers(a->conf.client, call->mrcp, list[i].name);
+        any |= speech;
+        if (!speech && !str_ieq(list[i].name, STR("telephone-event"))) /* which is always offered */
             continue;
         format_of(&cmd.rx[cmd.n_rx], &list[i]);
         cmd.tx[cmd.n_rx] = cmd.rx[cmd.n_rx];
         cmd.n_tx = ++cmd.n_rx;
     }
-    if (!cmd.n_rx)
+    if (!any)
         return false;
     cmd.ptime_ms = (uint8_t)(m->ptime_ms > 60 ? 60 : m->ptime_ms);
     media(a, call, &cmd);
@@ -519,9 +522,14 @@ static void offered(struct mrcp_agent *a, usec_t now, struct call *call, const s
     struct str body = o->msg ? o->msg->body : STR_NONE;
     struct sip_answer answer = {.status = 488};
     bool is_invite = o->kind == SIP_OUT_REINVITE;
-    if (call->state == CALL_UP && !call->changing && (body.n ? agrees(a, call, body) : is_invite) &&
-        offer(a, call, mem, &answer.content) == 0)
+    bool busy = call->state != CALL_UP || call->changing;
+    if (busy) /* an offer of ours is not answered yet: RFC 3311 section 5.2, RFC 3261 14.2 */
+        answer.status = 491;
+    else if (offer(a, call, mem, &answer.content) == 0 &&
+             (body.n ? agrees(a, call, body) : is_invite))
         answer.status = 200;
+    if (answer.status != 200)
+        answer.content.body = answer.content.type = STR_NONE;
     if (!is_invite)
         (void)sip_respond(a->conf.core, now, o->txn, &answer);
     else if (answer.status == 200)

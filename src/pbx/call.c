@@ -236,6 +236,8 @@ void call_trace(struct pbx *p, const struct call *call, enum trace_id id, struct
 {
     char mem[24];
     struct buf number;
+    if (!call) /* it is over: its history is closed */
+        return;
     buf_init(&number, mem, sizeof(mem));
     buf_u64(&number, call->number);
     trace_emit(&p->trace, id, call->tag, TS(buf_str(&number)), TS(text));

@@ -556,17 +556,16 @@ static bool is_sip_uri(struct str s)
            (uri.scheme == SIP_SCHEME_SIP || uri.scheme == SIP_SCHEME_SIPS);
 }
 
-/* Of an engine, but given with another one: the engine was forgotten, or is not what was meant. */
+/* Who writes what belongs to an engine and names none has forgotten it. What is left of another one
+ * does no harm. */
 static void engine_check(struct config_binder *b, const struct config_bot *o, uint32_t i)
 {
-    if (o->url.n && o->engine != CONF_ENGINE_STREAM)
-        bad(b, &o->url, o, "bots[%u].url: is for engine stream", i);
-    if (o->server.n && o->engine != CONF_ENGINE_MRCP)
-        bad(b, &o->server, o, "bots[%u].server: is for engine mrcp", i);
-    if (o->n_menu && o->engine == CONF_ENGINE_STREAM)
-        bad(b, &o->menu[0].key, &o->menu[0],
-            "bots[%u].menu: is for engines builtin and mrcp: a stream has its own", i);
-    if (o->account.n && !twilio_sid_is(o->account, "AC"))
+    bool chosen = config_given(b, &o->engine);
+    if (o->url.n && !chosen)
+        bad(b, &o->url, o, "bots[%u].url: needs engine: stream", i);
+    if (o->server.n && !chosen)
+        bad(b, &o->server, o, "bots[%u].server: needs engine: mrcp", i);
+    if (o->account.n && o->engine == CONF_ENGINE_STREAM && !twilio_sid_is(o->account, "AC"))
         bad(b, &o->account, o, "bots[%u].account: must be AC and 32 hexadecimal digits", i);
 }
 

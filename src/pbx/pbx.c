@@ -530,10 +530,10 @@ void pbx_wall(struct pbx *p, usec_t now, uint64_t wall_us)
 void pbx_interfaces(struct pbx *p, usec_t now, const struct local_addrs *local)
 {
     enter(p, now);
-    if (!local_renew(&p->local, local))
-        return;
+    bool others = local_renew(&p->local, local);
     sip_core_set_local(p->core, &p->local);
-    trace_emit(&p->trace, TRACE_INTERFACES, 0, TU(p->local.n));
+    if (others)
+        trace_emit(&p->trace, TRACE_INTERFACES, 0, TU(p->local.n));
 }
 
 void pbx_zone(struct pbx *p, usec_t now, int32_t zone_s)

@@ -110,10 +110,11 @@ MUST_CHECK int mrcp_session_answer(struct mrcp_client *c, usec_t now, handle_t s
                                    struct str sdp);
 /* The INVITE or re-INVITE failed: what was to be added is not, what was to be removed stays. */
 void mrcp_session_refused(struct mrcp_client *c, handle_t session);
-/* Whether this codec was offered. */
+/* Whether this codec is among those of its configuration, which are offered. */
 bool mrcp_session_offers(const struct mrcp_client *c, handle_t session, struct str codec);
-/* A description of the server that leaves every channel what it is, as when a session is refreshed
- * (RFC 4028 section 7.4). What it says of the audio is not looked at. */
+/* An offer of the server to which our own last offer is an answer: the same lines in the same order
+ * (RFC 3264 section 6), every channel what it is, and audio in the directions that we have, as when
+ * a session is refreshed (RFC 4028 section 7.4). */
 bool mrcp_session_same(const struct mrcp_client *c, handle_t session, struct str sdp);
 void mrcp_session_close(struct mrcp_client *c, usec_t now, handle_t session);
 

@@ -368,14 +368,35 @@ bool mrcp_session_offers(const struct mrcp_client *c, handle_t session, struct s
 }
 
 static bool channel_same(const struct mrcp_session *s, const struct mrcp_channel *ch,
-                         const struct sdp *d)
+                         const struct sdp *d, const struct sdp_media *line)
 {
     struct given g;
-    if (ch->step == CHANNEL_NONE)
-        return true;
     find_given(d, ch, &g);
-    return ch->step == CHANNEL_AGREED && g.media && g.media->port && check_given(s, d, &g) == 0 &&
-           str_eq(g.id, str_z(ch->id));
+    return ch->step == CHANNEL_AGREED && g.media == line && g.media->port &&
+           check_given(s, d, &g) == 0 && str_eq(g.id, str_z(ch->id));
+}
+
+/* RFC 3264 section 6.1: whether ours is an answer to theirs. */
+static bool audio_same(const struct mrcp_session *s, const struct sdp *d,
+                       const struct sdp_media *line)
+{
+    enum sdp_dir theirs = sdp_media_dir(d, line), ours = direction(s);
+    bool fits = theirs == SDP_SENDRECV || (theirs == SDP_SENDONLY && ours == SDP_RECVONLY) ||
+                (theirs == SDP_RECVONLY && ours == SDP_SENDONLY);
+    return line->kind == SDP_AUDIO && line->port && fits;
+}
+
+static bool line_same(const struct mrcp_session *s, unsigned i, const struct sdp *d)
+{
+    const struct sdp_media *line = &d->media[i];
+    switch ((enum line_kind)s->line[i].kind) {
+    case LINE_AUDIO:
+        return audio_same(s, d, line);
+    case LINE_CHANNEL:
+        return channel_same(s, &s->channel[s->line[i].channel], d, line);
+    default:
+        return line->port == 0;
+    }
 }
 
 bool mrcp_session_same(const struct mrcp_client *c, handle_t session, struct str sdp)
@@ -384,9 +405,9 @@ bool mrcp_session_same(const struct mrcp_client *c, handle_t session, struct str
     struct arena arena;
     struct sdp d;
     arena_init(&arena, SDP_ARENA_BYTES);
-    bool same = s && sdp_parse(&d, sdp, &arena, NULL) == 0;
-    for (unsigned i = 0; same && i < MRCP_MAX_CHANNELS; i++)
-        same = channel_same(s, &s->channel[i], &d);
+    bool same = s && sdp_parse(&d, sdp, &arena, NULL) == 0 && d.n_media == s->n_lines;
+    for (unsigned i = 0; same && i < s->n_lines; i++)
+        same = line_same(s, i, &d);
     arena_done(&arena);
     return same;
 }

@@ -35,7 +35,12 @@ static struct str number_of(struct pbx *p, struct str text)
         return pbx_turn_dup(p, str_trim(text));
     if (sip_uri_parse(&uri, text))
         return STR("");
-    return uri.user.n ? sip_unescape(&p->turn, uri.user) : pbx_turn_dup(p, uri.host);
+    if (uri.user.n)
+        return sip_unescape(&p->turn, uri.user);
+    for (size_t i = 0; i < uri.host.n; i++)
+        if (!strchr("0123456789", uri.host.p[i]))
+            return STR("");
+    return pbx_turn_dup(p, uri.host);
 }
 
 static void note_transfer(struct pbx *p, const struct voicebot_session *s, struct str to)

@@ -29,7 +29,7 @@ static bool is_written_well(struct str s)
 }
 
 /* `host` has no brackets any more. */
-static int host_take(struct bot_url *u, struct str host)
+static int host_take(struct bot_url *u, struct str host, bool bracketed)
 {
     if (!host.n)
         return fail(u, "has no host");
@@ -37,7 +37,9 @@ static int host_take(struct bot_url *u, struct str host)
         return fail(u, "has a host of more than 255 bytes");
     if (str_chr(host, '@') >= 0)
         return fail(u, "must not have a user or a password");
-    if (str_chr(host, '?') >= 0 || str_chr(host, '[') >= 0 || str_chr(host, ']') >= 0)
+    if (str_chr(host, ':') >= 0 && !bracketed)
+        return fail(u, "needs brackets around its IPv6 address");
+    if (str_chr(host, '[') >= 0 || str_chr(host, ']') >= 0)
         return fail(u, "has a host that is none");
     u->host = host;
     return 0;
@@ -48,6 +50,8 @@ static int authority_take(struct bot_url *u, struct str s)
 {
     ptrdiff_t end = s.n && s.p[0] == '[' ? str_chr(s, ']') : -1, colon = str_rchr(s, ':');
     uint64_t port = 0;
+    if (str_chr(s, '?') >= 0)
+        return fail(u, "needs a / before its ?");
     if (colon > end) {
         if (num_u64(&port, str_from(s, (size_t)colon + 1), UINT16_MAX) || port == 0)
             return fail(u, str_chr(s, '@') >= 0 ? "must not have a user or a password"
@@ -57,7 +61,7 @@ static int authority_take(struct bot_url *u, struct str s)
     }
     if (end > 0 && (size_t)end + 1 != s.n)
         return fail(u, "has a host that is none");
-    return host_take(u, end > 0 ? str_sub(s, 1, (size_t)end - 1) : s);
+    return host_take(u, end > 0 ? str_sub(s, 1, (size_t)end - 1) : s, end > 0);
 }
 
 int bot_url_parse(struct bot_url *ret, struct str url, bool plain)

@@ -582,18 +582,29 @@ static void what_a_server_may_change(void **state)
     server_asks("ACK", 2, NULL);
     server_asks("UPDATE", 3, "v=0\r\n");
     assert_non_null(strstr(last("SIP/2.0 "), "488 "));
+    /* What our own offer would be no answer to: another line, audio on hold. */
+    server_asks("UPDATE", 4, SDP_AGAIN("3", ID, "48260") "m=video 0 RTP/AVP 31\r\n");
+    assert_non_null(strstr(last("SIP/2.0 "), "488 "));
+    server_asks("UPDATE", 5, SDP_AGAIN("3", ID, "0"));
+    assert_non_null(strstr(last("SIP/2.0 "), "488 "));
     t.n_media = 0;
-    server_asks("UPDATE", 4, SDP_AGAIN("4", ID, "48300"));
+    server_asks("UPDATE", 6, SDP_AGAIN("4", ID, "48300"));
     assert_non_null(strstr(last("SIP/2.0 "), "200 OK"));
     assert_non_null(strstr(last("SIP/2.0 "), "m=audio 40000 "));
     assert_int_equal(t.n_media, 2); /* the audio is elsewhere now */
     assert_int_equal(t.media[1].kind, MEDIA_SET);
     assert_int_equal(t.media[1].rtp.port, 48300);
-    server_asks("INVITE", 5, NULL); /* we offer, and the ACK answers */
+    server_asks("INVITE", 7, NULL); /* we offer, and the ACK answers */
     assert_non_null(strstr(last("SIP/2.0 "), "m=audio 40000 "));
-    server_asks("ACK", 5, SDP_AGAIN("5", ID, "48302"));
+    server_asks("ACK", 7, SDP_AGAIN("5", ID, "48302"));
     assert_int_equal(t.media[t.n_media - 1].rtp.port, 48302);
     assert_int_equal(t.n_ready, 1);
+    /* While an offer of ours is open: RFC 3311 section 5.2. */
+    assert_int_equal(mrcp_agent_change(t.agent, t.now, t.id, MRCP_R_RECORDER, true), 0);
+    drain();
+    server_asks("UPDATE", 8, SDP_AGAIN("6", ID, "48302"));
+    assert_non_null(strstr(last("SIP/2.0 "), "491 "));
+    respond("INVITE", "488 Not Acceptable Here", NULL);
     assert_int_equal(t.n_ended, 0);
 }
 

@@ -376,10 +376,8 @@ static const struct {
      "f:1: bots[0].url: protocol audiosocket needs audiosocket://HOST:PORT, and no path"},
     {STREAM("ws://h") ",\n account: AC12}]\n",
      "f:2: bots[0].account: must be AC and 32 hexadecimal digits"},
-    {STREAM("ws://h") ",\n menu: [{key: \"1\"}]}]\n",
-     "f:2: bots[0].menu: is for engines builtin and mrcp: a stream has its own"},
-    {"bots: [{name: a,\n url: \"ws://h/x\"}]\n", "f:2: bots[0].url: is for engine stream"},
-    {"bots: [{name: a,\n server: \"sip:h\"}]\n", "f:2: bots[0].server: is for engine mrcp"},
+    {"bots: [{name: a,\n url: \"ws://h/x\"}]\n", "f:2: bots[0].url: needs engine: stream"},
+    {"bots: [{name: a,\n server: \"sip:h\"}]\n", "f:2: bots[0].server: needs engine: mrcp"},
     {"bots: [{name: a, menu: [{key: \"1\", words: [one, two]},\n"
      " {key: \"2\", words: [three, \"Two \"]}]}]\n",
      "f:2: bots[0].menu[1].words: \"Two \" is among those of menu[0]"},

@@ -60,7 +60,9 @@ static void test_what_is_none(void **state)
     assert_is_none("ws://[]/x", false, "no host");
     assert_is_none("ws://[::1/x", false, "");
     assert_is_none("ws://[::1]x/", false, "a host that is none");
-    assert_is_none("ws://h?a=b", false, "a host that is none");
+    assert_is_none("ws://h?a=b", false, "a / before");
+    assert_is_none("ws://h:80?a=b", false, "a / before");
+    assert_is_none("ws://::1/", false, "brackets");
     assert_is_none(long_host, false, "255 bytes");
     assert_is_none("ws://h:99999/x", false, "a port");
     assert_is_none("ws://h:0/x", false, "a port");
