@@ -41,7 +41,11 @@ static void command(struct bed *b, struct botlink_cmd cmd)
 
 static void on_event(void *ctx, const struct botlink_event *ev)
 {
-    static const char letter[] = {'o', 'f', 's', '?', '?', '?', 'l', 'c', 'd', 'h'};
+    static const char letter[] = {
+        [BOTLINK_EV_OPENED] = 'o', [BOTLINK_EV_FAILED] = 'f',   [BOTLINK_EV_SOUND] = 's',
+        [BOTLINK_EV_HANGUP] = '?', [BOTLINK_EV_TRANSFER] = '?', [BOTLINK_EV_NOTE] = '?',
+        [BOTLINK_EV_BROKEN] = '?', [BOTLINK_EV_LOST] = 'l',     [BOTLINK_EV_CLOSED] = 'c',
+        [BOTLINK_EV_SAID] = 'd',   [BOTLINK_EV_HEARD] = 'h'};
     struct bed *b = ctx;
     size_t n = strlen(b->order);
     assert_int_equal(ev->id, ID);
