@@ -99,14 +99,8 @@ static void sound_take(struct conv *c, struct str bytes)
 /* A number as the configuration has them, or a URI. */
 static bool is_target(struct str to)
 {
-    bool plain = to.n > 0;
-    for (size_t i = 0; i < to.n; i++) {
-        char ch = to.p[i];
-        plain &= (ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
-                 (ch && strchr("*#+_.-", ch));
-    }
     bool tel = str_istarts(to, STR("tel:"));
-    return plain || twilio_target_is(tel ? str_from(to, 4) : to);
+    return (to.n && str_made_of(to, "*#+_.-")) || twilio_target_is(tel ? str_from(to, 4) : to);
 }
 
 static void move(struct conv *c, struct str to)

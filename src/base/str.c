@@ -45,6 +45,16 @@ static bool is_space(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+bool str_made_of(struct str s, const char *also)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i], low = chr_lower(c);
+        if (!(c >= '0' && c <= '9') && !(low >= 'a' && low <= 'z') && !(c && strchr(also, c)))
+            return false;
+    }
+    return true;
+}
+
 struct str str_trim(struct str s)
 {
     while (s.n && is_space(s.p[0])) {

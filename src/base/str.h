@@ -69,6 +69,8 @@ ptrdiff_t str_chr(struct str s, char c);
 ptrdiff_t str_rchr(struct str s, char c);
 /* Index of needle in s without case, or -1. */
 ptrdiff_t str_ifind(struct str s, struct str needle);
+/* Of ASCII letters, digits and the characters of `also` alone. */
+bool str_made_of(struct str s, const char *also);
 /* Without SP, HTAB, CR and LF at both ends. */
 struct str str_trim(struct str s);
 /* Order of the bytes, as memcmp, shorter first. */

@@ -33,16 +33,6 @@ static int word_find(struct str words, struct str word)
     return -1;
 }
 
-static bool chr_in(char c, const char *set)
-{
-    return c && strchr(set, c);
-}
-
-static bool is_alnum(char c)
-{
-    return (c >= '0' && c <= '9') || (chr_lower(c) >= 'a' && chr_lower(c) <= 'z');
-}
-
 /* Text that ends up in SIP headers must not be able to end one. */
 static bool has_control(struct str s)
 {
@@ -70,27 +60,21 @@ static int check_length(const struct config_value *v, struct str s)
 }
 
 /* Every byte a letter, a digit, or one of `also`. */
-static bool made_of(struct str s, const char *also)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (!is_alnum(s.p[i]) && !chr_in(s.p[i], also))
-            return false;
-    return true;
-}
-
 static int check_text(const struct config_value *v, struct str s)
 {
     switch (v->key->type) {
     case CONFIG_T_NAME:
     case CONFIG_T_NAMES:
-        return made_of(s, "_.-") ? 0 : wrong(v, "must be made of letters, digits and _ . -");
+        return str_made_of(s, "_.-") ? 0 : wrong(v, "must be made of letters, digits and _ . -");
     case CONFIG_T_NUMBER:
     case CONFIG_T_NUMBERS:
-        return made_of(s, "*#+_.-") ? 0
-                                    : wrong(v, "must be made of letters, digits and * # + _ . -");
+        return str_made_of(s, "*#+_.-")
+                   ? 0
+                   : wrong(v, "must be made of letters, digits and * # + _ . -");
     case CONFIG_T_USER:
-        return made_of(s, "_.-!~*'()&=+$,;?/") ? 0
-                                               : wrong(v, "has a character no SIP user may have");
+        return str_made_of(s, "_.-!~*'()&=+$,;?/")
+                   ? 0
+                   : wrong(v, "has a character no SIP user may have");
     case CONFIG_T_DIGITS:
         for (size_t i = 0; i < s.n; i++)
             if (s.p[i] < '0' || s.p[i] > '9')
@@ -99,7 +83,7 @@ static int check_text(const struct config_value *v, struct str s)
     case CONFIG_T_URI:
         if (!str_istarts(s, STR("sip:")) && !str_istarts(s, STR("sips:")))
             return wrong(v, "must begin with sip: or sips:");
-        return made_of(s, "_.-!~*'()&=+$,;?/:@[]%") ? 0 : wrong(v, "is not a SIP URI");
+        return str_made_of(s, "_.-!~*'()&=+$,;?/:@[]%") ? 0 : wrong(v, "is not a SIP URI");
     case CONFIG_T_STORE:
         if (str_starts(s, STR("sqlite:")) && s.n > strlen("sqlite:"))
             return 0;

@@ -216,6 +216,24 @@ static void histories_of_ended_calls_make_room(void **state)
     trace_done(&t);
 }
 
+static void interfaces_in_another_order_are_the_same(void **state)
+{
+    struct local_addrs l = {.n = 2}, now = {.n = 2};
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(addr_parse_port(&l.a[i].ip, i ? STR("192.0.2.1:0") : STR("10.0.0.1:0")),
+                         0);
+        now.a[1 - i] = l.a[i];
+    }
+    l.external = l.a[1].ip;
+    assert_false(local_renew(&l, &now));
+    assert_true(addr_ip_eq(&l.a[0].ip, &now.a[0].ip)); /* the default route has moved */
+    now.n = 1;
+    assert_true(local_renew(&l, &now));
+    assert_false(local_is_ours(&l, &now.a[1].ip));
+    assert_true(addr_ip_eq(&l.external, &now.a[0].ip));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +246,7 @@ int main(void)
         cmocka_unit_test(randomness_is_chacha20),
         cmocka_unit_test(records_keep_their_order_and_drop_when_full),
         cmocka_unit_test(histories_of_ended_calls_make_room),
+        cmocka_unit_test(interfaces_in_another_order_are_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

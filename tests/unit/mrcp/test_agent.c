@@ -662,6 +662,21 @@ static void answers_that_help_nobody(void **state)
     assert_int_equal(t.ended.err, -ENOSTR);
 }
 
+/* Beside a codec it is a format of the stream, since it is always offered. */
+static void keys_are_a_format(void **state)
+{
+    (void)state;
+    call_servers(1);
+    t.n_media = 0;
+    respond("INVITE", "200 OK",
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.11\r\ns=-\r\nc=IN IP4 192.0.2.11\r\nt=0 0\r\n"
+            "m=application 32416 TCP/MRCPv2 1\r\na=channel:" ID "@speechsynth\r\n"
+            "m=audio 48260 RTP/AVP 0 101 18\r\na=rtpmap:101 telephone-event/8000\r\n");
+    assert_int_equal(t.media[0].kind, MEDIA_FORMAT);
+    assert_int_equal(t.media[0].n_rx, 2); /* 18 was not offered */
+    assert_int_equal(t.media[0].rx[1].pt, 101);
+}
+
 static void our_bye_is_challenged(void **state)
 {
     (void)state;
@@ -824,6 +839,7 @@ int main(void)
         T(a_lost_control_channel_ends_the_dialog),
         T(a_server_that_hangs_up),
         T(channels_by_reinvite),
+        T(keys_are_a_format),
         T(refreshed_by_the_server),
         T(what_a_server_may_change),
         T(answers_that_help_nobody),
